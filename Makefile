@@ -1,0 +1,56 @@
+# make demo | test | test-long | bench | sim | lint | coverage | format | clean
+# Everything is set up on the first call from Python >= 3.11; make PYTHON=/path/to/python3 names another interpreter.
+
+# The stamp knows the folder: a copied or moved working copy would otherwise go on using the environment of the old place.
+STAMP := .venv/stamp-$(shell pwd | cksum | cut -d ' ' -f 1)
+BIN := .venv/bin
+JOBS ?= 2
+export PYTHON
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+# Foreign packages on the caller's path would be tested instead of the pinned ones.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+.PHONY: help demo test test-long bench sim lint coverage format venv clean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 1,2p Makefile
+
+$(STAMP): pyproject.toml constraints.txt .ci/venv
+	@.ci/venv $@
+
+venv: $(STAMP)
+
+demo: $(STAMP)
+	@$(BIN)/syncd demo $(ARGS)
+
+test: lint
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+test-long: $(STAMP)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m long $(ARGS)
+
+# make sim SEED=17 replays one seed; make sim SEEDS=1000 runs as many.
+sim: $(STAMP)
+	$(BIN)/python -m pytest tests/sim $(if $(SEED),--sim-seed=$(SEED) -x -s) $(if $(SEEDS),--sim-seeds=$(SEEDS)) $(ARGS)
+
+bench: $(STAMP)
+	@$(BIN)/python -m bench.run $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32
+	$(BIN)/lint-imports
+
+coverage: $(STAMP)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --cov --cov-report=term-missing:skip-covered $(ARGS)
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov build dist

@@ -1,0 +1,148 @@
+"""One column that changed meanwhile, under its policy.
+
+Enters: a `Dispute` (value seen, value kept, value wished, who, when). Leaves: a `Settlement`.
+Must hold: called only when the kept value differs from the wished one and is not shown to be the one seen; pure.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from conflict.limits import CLOCK_OFFSET_MS_MAX
+from conflict.policy import Policy, Rules
+from conflict.proposal import Kept, Proposal, Value
+from conflict.verdict import Result, Why
+
+UNION_SEPARATOR = ";"
+
+_WHOLE_SECOND_INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dispute:
+    """One column on which author and keeper differ, with the two sides it belongs to."""
+
+    column: str
+    seen: Value
+    kept_value: Value
+    wished: Value
+    proposal: Proposal
+    kept: Kept
+    rules: Rules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """What becomes of the wish; `value` is what to write when it is accepted."""
+
+    result: Result
+    why: Why
+    value: Value = None
+
+
+def settle(dispute: Dispute) -> Settlement:
+    """The policy's answer (design.md §5)."""
+    return _SETTLERS[dispute.rules.policy_of(dispute.column)](dispute)
+
+
+def _keeper(dispute: Dispute) -> Settlement:
+    return Settlement(result="kept", why=Why.KEEPER_STANDS)
+
+
+def _review(dispute: Dispute) -> Settlement:
+    return Settlement(result="review", why=Why.POLICY_REVIEW)
+
+
+def _upper(dispute: Dispute) -> Settlement:
+    if dispute.proposal.author_tier_depth < dispute.kept.keeper_tier_depth:
+        return Settlement(result="accepted", why=Why.AUTHOR_UPPER, value=dispute.wished)
+    return Settlement(result="kept", why=Why.AUTHOR_NOT_UPPER)
+
+
+def _latest(dispute: Dispute) -> Settlement:
+    changed_at_ms = dispute.kept.changed_at_ms_of(dispute.column)
+    wished_offset_ms, kept_offset_ms = dispute.proposal.clock_offset_ms, dispute.kept.clock_offset_ms
+    if wished_offset_ms is None or kept_offset_ms is None:
+        return Settlement(result="review", why=Why.CLOCK_UNKNOWN)
+    if max(abs(wished_offset_ms), abs(kept_offset_ms)) > CLOCK_OFFSET_MS_MAX:
+        return Settlement(result="review", why=Why.CLOCK_FAR_OFF)
+    if changed_at_ms is None:
+        return Settlement(result="review", why=Why.TIME_UNKNOWN)
+    if dispute.proposal.made_at_ms - wished_offset_ms > changed_at_ms - kept_offset_ms:
+        return Settlement(result="accepted", why=Why.LATER, value=dispute.wished)
+    return Settlement(result="kept", why=Why.NOT_LATER)
+
+
+def _max(dispute: Dispute) -> Settlement:
+    return _by_order(dispute, _exceeds, Why.GREATER, Why.NOT_GREATER)
+
+
+def _min(dispute: Dispute) -> Settlement:
+    return _by_order(dispute, _is_below, Why.SMALLER, Why.NOT_SMALLER)
+
+
+def _by_order(dispute: Dispute, wins: Callable[[Value, Value], bool | None], won: Why, lost: Why) -> Settlement:
+    if dispute.wished is None:
+        return Settlement(result="kept", why=lost)
+    if dispute.kept_value is None:
+        return Settlement(result="accepted", why=won, value=dispute.wished)
+    answer = wins(dispute.wished, dispute.kept_value)
+    if answer is None:
+        return Settlement(result="review", why=Why.NOT_COMPARABLE)
+    if answer:
+        return Settlement(result="accepted", why=won, value=dispute.wished)
+    return Settlement(result="kept", why=lost)
+
+
+def _exceeds(left: Value, right: Value) -> bool | None:
+    """Whether left > right; None when the two have no common order."""
+    if isinstance(left, str) and isinstance(right, str):
+        return _order_text(left) > _order_text(right)
+    if isinstance(left, bytes) and isinstance(right, bytes):
+        return left > right
+    if isinstance(left, int) and isinstance(right, int):
+        return left > right
+    return None
+
+
+def _is_below(left: Value, right: Value) -> bool | None:
+    return _exceeds(right, left)
+
+
+def _order_text(text: str) -> str:
+    # "…:00Z" would sort after "…:00.500Z" although it is earlier: canonical instants may leave the fraction out.
+    return f"{text[:-1]}.000Z" if _WHOLE_SECOND_INSTANT.fullmatch(text) else text
+
+
+def _union(dispute: Dispute) -> Settlement:
+    seen, kept, wished = (_members(value) for value in (dispute.seen, dispute.kept_value, dispute.wished))
+    if seen is None or kept is None or wished is None:
+        return Settlement(result="review", why=Why.NOT_COMPARABLE)
+    if not seen <= kept & wished:
+        return Settlement(result="review", why=Why.UNION_REMOVAL)
+    if wished <= kept:
+        return Settlement(result="already", why=Why.UNION)
+    merged = UNION_SEPARATOR.join(sorted(kept | wished))
+    if len(merged) > dispute.rules.chars_max_of(dispute.column):
+        return Settlement(result="review", why=Why.UNION_TOO_LONG)
+    return Settlement(result="accepted", why=Why.UNION, value=merged)
+
+
+def _members(value: Value) -> frozenset[str] | None:
+    """The set a text lists; None when it is no text."""
+    if value is None:
+        return frozenset()
+    if not isinstance(value, str):
+        return None
+    return frozenset(item.strip() for item in value.split(UNION_SEPARATOR)) - {""}
+
+
+_SETTLERS: Mapping[Policy, Callable[[Dispute], Settlement]] = {
+    Policy.KEEPER: _keeper,
+    Policy.UPPER: _upper,
+    Policy.LATEST: _latest,
+    Policy.MAX: _max,
+    Policy.MIN: _min,
+    Policy.UNION: _union,
+    Policy.REVIEW: _review,
+}

@@ -1,0 +1,1 @@
+"""WHAT is replicated: tables, columns, classes, audiences and policies; migrations, capture and guard."""

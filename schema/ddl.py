@@ -1,0 +1,134 @@
+"""The SQL both `metadata.py` and the triggers are made of: dialects, the node's identity, ids, canonical checks.
+
+Enters: a table description (`schema/spec.py`) and this node's identity. Leaves: SQL text for one dialect.
+Must hold: no SQLAlchemy here (the daemon reads triggers at run time); what one database refuses the other refuses too,
+or a signed group could never be applied.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from schema.spec import Column, Kind, Table, Type
+
+TAG_PATTERN = re.compile(r"^[0-9a-f]{8}$")
+UUID_PATTERN = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
+UUID_CHARS = 36
+UUID_GLOB = "-".join("[0-9a-f]" * digits for digits in (8, 4, 4, 4, 12))
+INSTANT_REGEX = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{3})?Z$"
+
+
+class SchemaError(Exception):
+    """The schema cannot be installed or trusted. The text says what, where, and what to do."""
+
+
+class Dialect(StrEnum):
+    """SQLITE_PORTABLE: tables as in SQLITE; its triggers can be read by programs with SQLite before 3.47."""
+
+    SQLITE = "sqlite"
+    SQLITE_PORTABLE = "sqlite-portable"
+    POSTGRES = "postgres"
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self is not Dialect.POSTGRES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who this node is: `tag` is the last 8 hex digits of `node_id`; `unit_id` the unit whose register it keeps."""
+
+    node_id: str
+    tag: str
+    unit_id: str
+
+    def __post_init__(self) -> None:
+        # These values become literals in SQL, so nothing but hex digits and hyphens may pass.
+        if not (UUID_PATTERN.match(self.node_id) and UUID_PATTERN.match(self.unit_id) and TAG_PATTERN.match(self.tag)):
+            raise SchemaError("identity: node_id and unit_id must be lower-case UUIDs, tag 8 lower-case hex digits")
+        if self.node_id[-8:] != self.tag:
+            raise SchemaError(f"identity: tag {self.tag} is not the end of node_id {self.node_id}")
+
+
+def mint_sqlite(tag: str) -> str:
+    """A UUIDv7 as a SQLite expression: 48 bits of milliseconds, 42 random bits, the node's tag.
+
+    julianday rather than unixepoch('subsec'), which needs SQLite 3.42; random() is a new number at every call.
+    """
+    ms = "CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER)"
+    return (
+        f"printf('%08x-%04x-7%03x-%x%03x-%04x{tag}', {ms} >> 16, {ms} & 65535, random() & 4095, "
+        "8 | (random() & 3), random() & 4095, random() & 65535)"
+    )
+
+
+def postgres_functions(identity: Identity) -> Iterator[str]:
+    """The functions that column defaults call. Literals inside, so that minting an id reads no table."""
+    yield (
+        "CREATE OR REPLACE FUNCTION syncd_mint() RETURNS uuid LANGUAGE sql VOLATILE AS $$ SELECT (lpad(to_hex("
+        "(extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0') || '-7' || "
+        f"substr(gen_random_uuid()::text, 16, 13) || '{identity.tag}')::uuid $$"
+    )
+    yield (
+        "CREATE OR REPLACE FUNCTION syncd_own_unit() RETURNS uuid LANGUAGE sql STABLE AS "
+        f"$$ SELECT '{identity.unit_id}'::uuid $$"
+    )
+
+
+def default(dialect: Dialect, table: Table, column: Column, identity: Identity) -> str | None:
+    """The SQL of a column's default: `id` everywhere, `unit_id` in register tables."""
+    if column.name == "id":
+        return f"({mint_sqlite(identity.tag)})" if dialect.is_sqlite else "syncd_mint()"
+    if column.name == "unit_id" and table.kind is Kind.REGISTER:
+        return f"'{identity.unit_id}'" if dialect.is_sqlite else "syncd_own_unit()"
+    return None
+
+
+def checks(dialect: Dialect, table: Table) -> Iterator[tuple[str, str]]:
+    """(constraint name, SQL) for every rule of a table: canonical types first, then the rules of the records."""
+    for column in table.all_columns:
+        sql = _sqlite_type(column) if dialect.is_sqlite else _postgres_type(column)
+        if sql:
+            yield f"ck_{table.name}_{column.name}_type", f"{column.name} IS NULL OR {sql}" if column.nullable else sql
+    for column in table.all_columns:
+        rule = column.check or (column.check_sqlite if dialect.is_sqlite else column.check_postgres)
+        if rule:
+            yield f"ck_{table.name}_{column.name}_rule", rule
+    for name, rule in table.checks:
+        yield f"ck_{table.name}_{name}", rule
+
+
+def _sqlite_type(column: Column) -> str:
+    """SQLite stores any value in any column unless a CHECK refuses it. length() and GLOB stop at NUL, hence instr()."""
+    name = column.name
+    if column.type is Type.INT:
+        return f"typeof({name}) = 'integer'"
+    if column.type is Type.BYTES:
+        return f"typeof({name}) = 'blob'"
+    if column.type is Type.UUID:
+        return (
+            f"(typeof({name}) = 'text' AND length(CAST({name} AS BLOB)) = {UUID_CHARS} AND {name} GLOB '{UUID_GLOB}')"
+        )
+    if column.type is Type.DATE:
+        return f"(typeof({name}) = 'text' AND date({name}) IS {name} AND {name} >= '0001-01-01')"
+    if column.type is Type.INSTANT:
+        seconds, millis = (f"strftime('%Y-%m-%dT%H:%M:{s}Z', {name})" for s in ("%S", "%f"))
+        return f"(typeof({name}) = 'text' AND ({seconds} IS {name} OR {millis} IS {name}) AND {name} >= '0001-01-01')"
+    return f"(typeof({name}) = 'text' AND length({name}) <= {column.chars_max} AND instr({name}, char(0)) = 0)"
+
+
+def _postgres_type(column: Column) -> str:
+    """What PostgreSQL's own types still let pass: infinity, years before 1 and after 9999, any length."""
+    name = column.name
+    if column.type is Type.DATE:
+        return f"({name} >= DATE '0001-01-01' AND {name} <= DATE '9999-12-31')"
+    if column.type is Type.INSTANT:
+        # make_date refuses a day that does not exist; no time zone setting can change what it reads.
+        day = f"make_date(substr({name}, 1, 4)::int, substr({name}, 6, 2)::int, substr({name}, 9, 2)::int)"
+        return f"CASE WHEN {name} ~ '{INSTANT_REGEX}' THEN {day} IS NOT NULL ELSE false END"
+    if column.type is Type.TEXT:
+        return f"char_length({name}) <= {column.chars_max}"
+    return ""

@@ -1,0 +1,190 @@
+"""Puts the schema into a database: tables by Alembic (or directly), the node's identity, functions and triggers.
+
+Enters: a factory of DBAPI connections (sqlcipher3, sqlite3 or psycopg), the registry, this node's identity.
+Leaves: a database at the newest revision with triggers, in one transaction: all of it or nothing.
+Must hold: doing it twice changes nothing; a database of another node is refused. SQLAlchemy is imported inside
+functions, so that importing this module costs the daemon nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from schema import ddl, triggers
+from schema.ddl import Dialect, Identity, SchemaError
+from schema.spec import Registry, Table
+from schema.tables import registry as base_registry
+from schema.triggers import ForeignWrites
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+__all__ = ["Dialect", "Identity", "SchemaError", "install", "reinstall_triggers", "statements"]
+
+MIGRATIONS = "schema:migrations"
+# Stands for the node in cached DDL; replaced by the real one.
+PLACEHOLDER = Identity(
+    node_id="00000000-0000-0000-0000-0000deadbee0", tag="deadbee0", unit_id="00000000-0000-0000-0000-00000deadbe1"
+)
+
+
+def install(
+    connect: Callable[[], Any],
+    dialect: str,
+    registry: Registry,
+    identity: Identity,
+    *,
+    foreign_writes: ForeignWrites = "refuse",
+    applying_role: str | None = None,
+) -> None:
+    """Upgrades to the newest revision, then makes tables of the deployment, identity and triggers what they must be.
+
+    `connect` gives a new connection, which is closed here. `applying_role` (PostgreSQL): the daemon's role; by default
+    the role of this connection. Raises `SchemaError` when the database belongs to another node.
+    """
+    kind = Dialect(dialect)
+    engine = _engine(connect, kind)
+    try:
+        with engine.begin() as connection:
+            raw = connection.connection.driver_connection
+            _upgrade(connection, kind, identity)
+            _create_deployment_tables(connection, kind, registry, identity)
+            _seed(raw, kind, identity, applying_role)
+            reinstall_triggers(raw, dialect, registry, identity, foreign_writes=foreign_writes)
+    finally:
+        engine.dispose()
+
+
+def reinstall_triggers(
+    connection: Any, dialect: str, registry: Registry, identity: Identity, *, foreign_writes: ForeignWrites = "refuse"
+) -> None:
+    """Creates the triggers anew where `triggers.problems` finds any; touches nothing otherwise. The caller commits."""
+    if triggers.problems(connection, dialect, registry, identity, foreign_writes=foreign_writes):
+        triggers.install(connection, dialect, registry, identity, foreign_writes=foreign_writes)
+
+
+def statements(
+    dialect: str, registry: Registry, identity: Identity, *, foreign_writes: ForeignWrites = "refuse"
+) -> list[str]:
+    """Every statement that makes the same schema in an empty database without Alembic, identity included."""
+    kind = Dialect(dialect)
+    created = "\0".join(_table_statements(kind, registry.tables))
+    created = created.replace(PLACEHOLDER.unit_id, identity.unit_id).replace(PLACEHOLDER.tag, identity.tag)
+    role = "'sqlite'" if kind.is_sqlite else "session_user"
+    seeds = [f"('{key}', '{value}')" for key, value in _facts(identity)]
+    return [
+        *([] if kind.is_sqlite else ddl.postgres_functions(identity)),
+        *created.split("\0"),
+        f"INSERT INTO syncd_meta (key, value) VALUES {', '.join(seeds)}, ('applying_role', {role})",
+        *triggers.statements(dialect, registry, identity, foreign_writes=foreign_writes),
+    ]
+
+
+@lru_cache(maxsize=8)
+def _table_statements(kind: Dialect, tables: tuple[Table, ...]) -> tuple[str, ...]:
+    """CREATE TABLE and CREATE INDEX with the placeholder's identity: a simulation makes hundreds of nodes."""
+    from sqlalchemy.dialects import postgresql, sqlite
+    from sqlalchemy.schema import CreateIndex, CreateTable
+
+    from schema import metadata
+
+    dialect = sqlite.dialect() if kind.is_sqlite else postgresql.dialect()
+    texts: list[str] = []
+    registry = Registry(tables)
+    for table in metadata.metadata(kind, registry, PLACEHOLDER).sorted_tables:
+        texts.append(str(CreateTable(table).compile(dialect=dialect)).strip())
+        texts.extend(str(CreateIndex(index).compile(dialect=dialect)) for index in _sorted_indexes(table))
+    return (*texts, *metadata.register_storage(kind, registry), *metadata.storage_statements(kind))
+
+
+def _sorted_indexes(table: sa.Table) -> list[sa.Index]:
+    return sorted(table.indexes, key=lambda index: str(index.name))
+
+
+def _engine(connect: Callable[[], Any], kind: Dialect) -> sa.Engine:
+    """An engine over the caller's connections, in which DDL is part of one explicit transaction."""
+    import sqlalchemy as sa
+    from sqlalchemy.pool import StaticPool
+
+    connection = connect()
+    if not kind.is_sqlite:
+        connection.autocommit = False
+        return sa.create_engine("postgresql+psycopg://", creator=lambda: connection, poolclass=StaticPool)
+    # The driver would begin a transaction only before the first INSERT, leaving CREATE TABLE outside.
+    connection.isolation_level = None
+    module = sys.modules[type(connection).__module__]
+    engine = sa.create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool, module=module)
+    sa.event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def _begin_immediate(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _upgrade(connection: sa.Connection, kind: Dialect, identity: Identity) -> None:
+    from alembic import command
+
+    command.upgrade(alembic_config(connection, kind, identity), "head")
+
+
+def alembic_config(connection: sa.Connection, kind: Dialect, identity: Identity) -> Any:
+    """Alembic's configuration for an open connection; migrations find dialect and identity in its attributes."""
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", MIGRATIONS)
+    config.attributes.update(connection=connection, dialect=kind, identity=identity)
+    return config
+
+
+def _create_deployment_tables(connection: sa.Connection, kind: Dialect, registry: Registry, identity: Identity) -> None:
+    """Tables that only this deployment replicates have no migrations here: missing ones are created as described."""
+    import sqlalchemy as sa
+
+    from schema import metadata
+
+    base = base_registry().by_name
+    extra = [table for table in registry if table.name not in base]
+    if not extra:
+        return
+    existing = set(sa.inspect(connection).get_table_names())
+    model = metadata.metadata(kind, registry, identity)
+    missing = [model.tables[table.name] for table in extra if table.name not in existing]
+    model.create_all(connection, tables=missing, checkfirst=False)
+    for text in metadata.register_storage(kind, Registry(tuple(t for t in extra if t.name not in existing))):
+        connection.exec_driver_sql(text)
+
+
+def _facts(identity: Identity) -> tuple[tuple[str, str], ...]:
+    return (("node_id", identity.node_id), ("tag", identity.tag), ("unit_id", identity.unit_id))
+
+
+def _seed(raw: Any, kind: Dialect, identity: Identity, applying_role: str | None) -> None:
+    """Writes who this node is; a database that already says another node_id is somebody else's."""
+    cursor = raw.cursor()
+    cursor.execute("SELECT value FROM syncd_meta WHERE key = 'node_id'")
+    found = cursor.fetchone()
+    if found and found[0] != identity.node_id:
+        raise SchemaError(
+            f"database belongs to node {found[0]}, not to {identity.node_id}; "
+            "use an empty database, or the keys of that node"
+        )
+    mark = "?" if kind.is_sqlite else "%s"
+    role = applying_role or _session_role(cursor, kind)
+    for key, value in (*_facts(identity), ("applying_role", role)):
+        cursor.execute(
+            f"INSERT INTO syncd_meta (key, value) VALUES ({mark}, {mark}) "
+            "ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE syncd_meta.value <> excluded.value",
+            (key, value),
+        )
+
+
+def _session_role(cursor: Any, kind: Dialect) -> str:
+    if kind.is_sqlite:
+        return "sqlite"
+    cursor.execute("SELECT session_user::text")
+    return str(cursor.fetchone()[0])

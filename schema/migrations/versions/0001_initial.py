@@ -1,0 +1,453 @@
+"""The initial schema: system tables, population records and the node's own tables.
+
+Enters: an open connection; `config.attributes` names dialect and identity (its tag is part of id defaults).
+Leaves: the tables, written out as they were at this revision.
+Must hold: nothing here reads the models: a later model never changes what this file makes.
+"""
+
+from __future__ import annotations
+
+from alembic import op
+
+from schema.migrations.words_0001 import drop_functions, install_functions, local, may, need, replicated, set_storage
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+# Rules the two databases need different words for: (SQLite's, PostgreSQL's).
+CITIZEN_ID = (
+    "length(citizen_id) = 12 AND citizen_id NOT GLOB '*[^0-9]*'",
+    "citizen_id ~ '^[0-9]{12}$'",
+)
+HOUSEHOLD_NUMBER = (
+    "number GLOB '[0-9]*' AND number NOT GLOB '*[^0-9.]*' AND "
+    "(instr(number, '.') = 0 OR instr(number, '.') = length(number) - 1)",
+    "number ~ '^[0-9]+([.][0-9])?$'",
+)
+
+
+REGISTERS = ("verdict", "household", "person", "birth", "death", "migration")
+# Referring tables before the tables they refer to.
+DROPPED = (
+    "syncd_cell_flow",
+    "syncd_cell_stock",
+    "syncd_case",
+    "syncd_token",
+    "syncd_partial",
+    "syncd_receipt",
+    "syncd_peer",
+    "syncd_checkpoint",
+    "syncd_log",
+    "syncd_stream",
+    "syncd_journal",
+    "syncd_keeper",
+    "syncd_replacing",
+    "syncd_applying",
+    "syncd_meta",
+    "person_check",
+    "migration",
+    "death",
+    "birth",
+    "person",
+    "household",
+    "code",
+    "code_list",
+    "unit_change",
+    "unit",
+    "verdict",
+    "proposal",
+    "key_grant",
+    "node",
+)
+
+
+def upgrade() -> None:
+    """Creates everything, referenced tables first."""
+    install_functions()
+    _system_tables()
+    _reference_tables()
+    _households_and_persons()
+    _events()
+    _log_tables()
+    _work_tables()
+    set_storage(REGISTERS)
+
+
+def downgrade() -> None:
+    """Removes everything; triggers go with their tables."""
+    for name in DROPPED:
+        op.drop_table(name)
+    drop_functions()
+
+
+def _system_tables() -> None:
+    replicated(
+        "node",
+        (
+            need("node_id", "uuid"),
+            may("parent_id", "uuid"),
+            need("name", "text", 200),
+            need("signing_public", "bytes"),
+            need("sealing_public", "bytes"),
+            need("home_unit_id", "uuid"),
+            need("term", "int"),
+            need("status", "text", 20),
+            need("enrolled_at", "instant"),
+        ),
+        rules={"status_rule": "status IN ('enrolled', 'revoked')"},
+    )
+    replicated(
+        "key_grant",
+        (
+            need("stream_id", "uuid"),
+            need("audience", "int"),
+            need("epoch", "int"),
+            need("reader_id", "uuid"),
+            need("sealed_key", "bytes"),
+        ),
+        indexes=(("stream_id", "audience", "epoch"),),
+    )
+    replicated(
+        "proposal",
+        (
+            need("table_name", "text", 63),
+            may("row_id", "uuid"),
+            need("operation", "text", 10),
+            need("seen", "text", 65536),
+            need("wished", "text", 65536),
+            need("author", "text", 200),
+            need("reason", "text", 2000),
+            need("made_at", "instant"),
+            may("clock_offset_ms", "int"),
+            need("author_depth", "int"),
+            may("withdrawn_at", "instant"),
+        ),
+        rules={"operation_rule": "operation IN ('insert', 'update', 'delete')"},
+        indexes=(("row_id",),),
+    )
+    replicated(
+        "verdict",
+        (
+            need("proposal_id", "uuid"),
+            need("outcome", "text", 20),
+            may("row_id", "uuid"),
+            need("detail", "text", 65536),
+            may("case_kind", "text", 40),
+            need("decided_at", "instant"),
+            need("decided_by", "text", 200),
+        ),
+        register=True,
+        rules={"outcome_rule": "outcome IN ('accepted', 'partly', 'rejected', 'review')"},
+        indexes=(("proposal_id",),),
+    )
+
+
+def _reference_tables() -> None:
+    replicated(
+        "unit",
+        (
+            may("parent_id", "uuid"),
+            need("level", "text", 20),
+            need("code", "text", 20),
+            need("name", "text", 200),
+            may("valid_from", "date"),
+            may("valid_to", "date"),
+        ),
+        indexes=(("code",), ("parent_id",)),
+    )
+    replicated(
+        "unit_change",
+        (
+            need("old_unit_id", "uuid"),
+            need("new_unit_id", "uuid"),
+            need("operation", "text", 20),
+            may("scope_note", "text", 2000),
+            may("decision_no", "text", 100),
+            need("effective_on", "date"),
+        ),
+        rules={"operation_rule": "operation IN ('whole', 'part', 'land')"},
+        indexes=(("old_unit_id",), ("new_unit_id",)),
+    )
+    replicated("code_list", (need("name", "text", 60), need("version", "int"), need("title", "text", 200)))
+    replicated(
+        "code",
+        (need("list_name", "text", 60), need("version", "int"), need("code", "text", 20), need("name", "text", 200)),
+        indexes=(("list_name", "code"),),
+    )
+
+
+def _households_and_persons() -> None:
+    replicated(
+        "household",
+        (
+            need("number", "text", 10),
+            need("kind", "text", 20),
+            may("hamlet", "text", 200),
+            may("address", "text", 2000),
+            may("enumeration_area", "text", 40),
+            may("collaborator", "text", 200),
+            may("opened_on", "date"),
+            may("closed_on", "date"),
+        ),
+        register=True,
+        rules={
+            "number_rule": HOUSEHOLD_NUMBER,
+            "kind_rule": "kind IN ('family', 'collective')",
+            "closed_after_opened": "closed_on IS NULL OR opened_on IS NULL OR closed_on >= opened_on",
+        },
+        indexes=(("unit_id", "number"),),
+    )
+    replicated(
+        "person",
+        (
+            may("household_id", "uuid"),
+            may("line_no", "int"),
+            need("full_name", "text", 200),
+            need("sex", "int"),
+            need("birth_date", "date"),
+            need("birth_precision", "text", 1),
+            need("ethnic", "text", 10),
+            may("relation", "text", 10),
+            may("education", "text", 10),
+            may("marital", "text", 10),
+            need("residence", "text", 20),
+            may("mother_id", "uuid"),
+            may("father_id", "uuid"),
+            may("citizen_id", "text", 12),
+            may("insurance_no", "text", 20),
+            may("insurance_until", "date"),
+            may("phone", "text", 20),
+        ),
+        register=True,
+        rules={
+            "sex_rule": "sex IN (1, 2)",
+            "birth_precision_rule": "birth_precision IN ('d', 'm', 'y')",
+            "residence_rule": "residence IN ('usual', 'absent', 'temporary', 'departed', 'deceased')",
+            "citizen_id_rule": CITIZEN_ID,
+        },
+        refers=(("household_id", "household"),),
+        indexes=(("unit_id",), ("household_id",), ("citizen_id",)),
+    )
+
+
+def _events() -> None:
+    replicated(
+        "birth",
+        (
+            may("child_id", "uuid"),
+            may("mother_id", "uuid"),
+            need("born_on", "date"),
+            need("sex", "int"),
+            may("parity", "int"),
+            may("place", "text", 20),
+            may("weight_g", "int"),
+        ),
+        register=True,
+        rules={
+            "sex_rule": "sex IN (1, 2)",
+            "parity_rule": "parity >= 1",
+            "place_rule": "place IN ('station', 'hospital', 'home', 'other')",
+            "weight_g_rule": "weight_g BETWEEN 200 AND 9000",
+        },
+        indexes=(("unit_id",),),
+    )
+    replicated(
+        "death",
+        (need("person_id", "uuid"), need("died_on", "date"), may("sex", "int"), may("cause", "text", 200)),
+        register=True,
+        rules={"sex_rule": "sex IN (1, 2)"},
+        indexes=(("unit_id",), ("person_id",)),
+    )
+    replicated(
+        "migration",
+        (
+            need("person_id", "uuid"),
+            need("direction", "text", 10),
+            need("moved_on", "date"),
+            may("sex", "int"),
+            may("other_place", "text", 300),
+            may("match_id", "uuid"),
+        ),
+        register=True,
+        rules={"direction_rule": "direction IN ('arrival', 'departure')", "sex_rule": "sex IN (1, 2)"},
+        indexes=(("unit_id",), ("person_id",)),
+    )
+    replicated(
+        "person_check",
+        (
+            need("person_id", "uuid"),
+            need("citizen_id", "text", 12),
+            need("checked_at", "instant"),
+            need("checked_by", "text", 200),
+        ),
+        rules={"citizen_id_rule": CITIZEN_ID},
+        indexes=(("person_id",),),
+    )
+
+
+def _log_tables() -> None:
+    local("syncd_meta", ("key",), (need("key", "text"), need("value", "text")), sqlite_with_rowid=False)
+    local("syncd_applying", ("one",), (need("one", "int"),))
+    local(
+        "syncd_replacing",
+        ("tab",),
+        (
+            need("tab", "int"),
+            need("row_id", "uuid"),
+            may("unit_id", "uuid"),
+            may("was", "text"),
+            need("done", "int", default="0"),
+        ),
+    )
+    local(
+        "syncd_keeper",
+        ("unit_id",),
+        (need("unit_id", "uuid"), need("node_id", "uuid"), need("term", "int"), need("mine", "int")),
+        sqlite_with_rowid=False,
+    )
+    local(
+        "syncd_journal",
+        ("n",),
+        (
+            need("n", "serial"),
+            need("tx", "int", default="0"),
+            need("tab", "int"),
+            need("op", "int"),
+            need("row_id", "uuid"),
+            may("unit_id", "uuid"),
+            need("mask", "int", default="0"),
+            may("was", "text"),
+        ),
+        sqlite_autoincrement=True,
+    )
+    local(
+        "syncd_stream",
+        ("stream_id",),
+        (
+            need("stream_id", "uuid"),
+            need("kind", "int"),
+            may("unit_id", "uuid"),
+            need("keeper", "uuid"),
+            need("term", "int"),
+            need("own", "int"),
+            need("held_seq", "int"),
+            need("held_hash", "bytes"),
+            need("open_from", "int", default="0"),
+            need("applied_seq", "int"),
+            need("applied_hash", "bytes"),
+            need("state", "text"),
+            may("reason", "text"),
+            may("changed_at", "instant"),
+            need("parent_seq", "int", default="0"),
+            need("custodian_seq", "int", default="0"),
+            need("checkpoint_seq", "int", default="0"),
+        ),
+    )
+    local(
+        "syncd_log",
+        ("stream_id", "seq"),
+        (
+            need("stream_id", "uuid"),
+            need("seq", "int"),
+            need("mark", "int"),
+            need("hash", "bytes"),
+            need("rows", "int"),
+            need("size", "int"),
+            need("envelope", "bytes"),
+        ),
+    )
+    local(
+        "syncd_checkpoint",
+        ("stream_id", "tab", "audience"),
+        (
+            need("stream_id", "uuid"),
+            need("tab", "int"),
+            need("audience", "int"),
+            need("seq", "int"),
+            need("rows_stated", "int"),
+            need("digest_stated", "bytes"),
+            need("rows_found", "int"),
+            need("digest_found", "bytes"),
+            need("ok", "int"),
+            need("checked_at", "instant"),
+        ),
+    )
+
+
+def _work_tables() -> None:
+    local(
+        "syncd_peer",
+        ("node_id",),
+        (
+            need("node_id", "uuid"),
+            need("role", "text"),
+            need("name", "text"),
+            may("address", "text"),
+            may("certificate_sha256", "bytes"),
+            may("last_success_at", "instant"),
+            may("last_attempt_at", "instant"),
+            may("last_error", "text"),
+            may("clock_offset_ms", "int"),
+            may("waiting", "int"),
+            may("cases", "int"),
+        ),
+    )
+    local(
+        "syncd_receipt",
+        ("stream_id",),
+        (need("stream_id", "uuid"), need("seq", "int"), need("hash", "bytes"), need("receipt", "bytes")),
+    )
+    local(
+        "syncd_partial",
+        ("node_id",),
+        (need("node_id", "uuid"), need("stream_id", "uuid"), need("seq", "int"), need("bytes", "bytes")),
+    )
+    local(
+        "syncd_token",
+        ("secret_hash",),
+        (
+            need("secret_hash", "bytes"),
+            need("unit_id", "uuid"),
+            need("hub", "int"),
+            need("expires_at", "instant"),
+            may("used_at", "instant"),
+            may("used_by", "uuid"),
+        ),
+    )
+    local(
+        "syncd_case",
+        ("case_id",),
+        (
+            need("case_id", "uuid"),
+            need("kind", "text"),
+            may("stream_id", "uuid"),
+            may("unit_id", "uuid"),
+            may("tab", "int"),
+            may("row_id", "uuid"),
+            need("detail", "text"),
+            need("opened_at", "instant"),
+            may("closed_at", "instant"),
+        ),
+    )
+    op.create_index("ix_syncd_case_closed_at", "syncd_case", ["closed_at"])
+    local(
+        "syncd_cell_stock",
+        ("unit_id", "sex", "month", "ethnic", "residence"),
+        (
+            need("unit_id", "uuid"),
+            need("sex", "int"),
+            need("month", "text"),
+            need("ethnic", "text"),
+            need("residence", "text"),
+            need("n", "int"),
+        ),
+        sqlite_with_rowid=False,
+    )
+    local(
+        "syncd_cell_flow",
+        ("unit_id", "month", "kind", "sex"),
+        (need("unit_id", "uuid"), need("month", "text"), need("kind", "text"), need("sex", "int"), need("n", "int")),
+        sqlite_with_rowid=False,
+    )

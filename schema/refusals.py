@@ -1,0 +1,49 @@
+"""What the guard says to the person whose write it refuses: Vietnamese first, English second, and how to propose.
+
+Enters: nothing. Leaves: message templates with `{table}`, `{op}`, `{id}`, `{unit}`, `{keeper}`.
+Must hold: no value of a record but its id, which is no personal value.
+"""
+
+from __future__ import annotations
+
+UNKNOWN = "không rõ / unknown"
+
+KEEPER = (
+    "syncd: bảng {table}, bản ghi {id}: đơn vị {unit} do nút {keeper} giữ, không ghi trực tiếp được; "
+    "hãy gửi đề nghị bằng: syncd propose {op} {table} {id} / "
+    "table {table}, row {id}: unit {unit} is kept by node {keeper}; propose instead: syncd propose {op} {table} {id}"
+)
+MINTED = (
+    "syncd: bảng {table}, bản ghi {id}: mã bản ghi do nút khác cấp; bỏ cột id khi thêm, hoặc gửi đề nghị bằng: "
+    "syncd propose {op} {table} {id} / "
+    "table {table}, row {id}: the id was minted by another node; leave id out of the INSERT, "
+    "or propose instead: syncd propose {op} {table} {id}"
+)
+ROOT = (
+    "syncd: bảng {table}, bản ghi {id}: chỉ nút gốc được ghi bản ghi chung (unit_id trống); "
+    "hãy gửi đề nghị bằng: syncd propose {op} {table} {id} / "
+    "table {table}, row {id}: only the root writes rows about all units (unit_id NULL); "
+    "propose instead: syncd propose {op} {table} {id}"
+)
+MOVED = (
+    "syncd: bảng {table}, bản ghi {id}: không được đổi id hoặc unit_id; hãy xóa rồi thêm bản ghi mới, "
+    "hoặc gửi đề nghị bằng: syncd propose {op} {table} {id} / "
+    "table {table}, row {id}: id and unit_id never change; delete and insert anew, "
+    "or propose instead: syncd propose {op} {table} {id}"
+)
+ROWID = (
+    "syncd: bảng {table}: không được ghi rowid, vì có thể xóa mất bản ghi khác; bỏ cột rowid / "
+    "table {table}: a written rowid could remove another row unseen; leave rowid out"
+)
+REFERRED = (
+    "syncd: bảng {table}, bản ghi {id}: còn bản ghi khác tham chiếu; hãy xóa hoặc sửa chúng trước / "
+    "table {table}, row {id}: other rows still refer to it; delete or change them first"
+)
+DANGLING = (
+    "syncd: bảng {table}, bản ghi {id}: cột {column} chỉ tới bản ghi không có; hãy thêm bản ghi đó trước / "
+    "table {table}, row {id}: {column} refers to a row that does not exist; insert that row first"
+)
+TRUNCATED = (
+    "syncd: bảng {table}: không dùng TRUNCATE được; hãy dùng DELETE / "
+    "table {table}: TRUNCATE is refused because its rows could not be captured; use DELETE"
+)

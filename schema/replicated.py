@@ -1,0 +1,89 @@
+"""The system's own replicated tables: node records, key grants, proposals and verdicts travel by the same streams.
+
+Numbers 1–19 belong to the system, 20 and above to the records (`schema/population.py`).
+"""
+
+from __future__ import annotations
+
+from schema.spec import JSON_CHARS_MAX, Audience, Column, Kind, Table, Type
+
+NODE = Table(
+    number=1,
+    name="node",
+    kind=Kind.CONTROL,
+    title_vi="Nút",
+    title_en="Node",
+    columns=(
+        Column(number=2, name="node_id", type=Type.UUID, nullable=False, audience=Audience.PUBLIC),
+        Column(number=3, name="parent_id", type=Type.UUID, audience=Audience.PUBLIC),  # NULL: the root
+        Column(number=4, name="name", type=Type.TEXT, nullable=False, chars_max=200, audience=Audience.PUBLIC),
+        Column(number=5, name="signing_public", type=Type.BYTES, nullable=False, audience=Audience.PUBLIC),
+        Column(number=6, name="sealing_public", type=Type.BYTES, nullable=False, audience=Audience.PUBLIC),
+        # The unit whose register the node keeps (a hub: the unit of its tier), and the term of that keeping.
+        Column(number=7, name="home_unit_id", type=Type.UUID, nullable=False, audience=Audience.PUBLIC),
+        Column(number=8, name="term", type=Type.INT, nullable=False, audience=Audience.PUBLIC),
+        Column(number=9, name="status", type=Type.TEXT, nullable=False, chars_max=20, audience=Audience.PUBLIC,
+               check="status IN ('enrolled', 'revoked')"),
+        Column(number=10, name="enrolled_at", type=Type.INSTANT, nullable=False, audience=Audience.PUBLIC),
+    ),
+)  # fmt: skip
+
+KEY_GRANT = Table(
+    number=2,
+    name="key_grant",
+    kind=Kind.CONTROL,
+    title_vi="Cấp khóa",
+    title_en="Key grant",
+    columns=(
+        Column(number=2, name="stream_id", type=Type.UUID, nullable=False, audience=Audience.PUBLIC),
+        Column(number=3, name="audience", type=Type.INT, nullable=False, audience=Audience.PUBLIC),
+        Column(number=4, name="epoch", type=Type.INT, nullable=False, audience=Audience.PUBLIC),
+        Column(number=5, name="reader_id", type=Type.UUID, nullable=False, audience=Audience.PUBLIC),
+        Column(number=6, name="sealed_key", type=Type.BYTES, nullable=False, audience=Audience.PUBLIC),
+    ),
+    indexes=(("stream_id", "audience", "epoch"),),
+)
+
+PROPOSAL = Table(
+    number=3,
+    name="proposal",
+    kind=Kind.OVERSIGHT,
+    title_vi="Đề nghị",
+    title_en="Proposal",
+    columns=(
+        Column(number=2, name="table_name", type=Type.TEXT, nullable=False, chars_max=63),
+        Column(number=3, name="row_id", type=Type.UUID),  # NULL: an insert
+        Column(number=4, name="operation", type=Type.TEXT, nullable=False, chars_max=10,
+               check="operation IN ('insert', 'update', 'delete')"),
+        Column(number=5, name="seen", type=Type.TEXT, nullable=False, chars_max=JSON_CHARS_MAX),  # JSON {column: value}
+        Column(number=6, name="wished", type=Type.TEXT, nullable=False, chars_max=JSON_CHARS_MAX),
+        Column(number=7, name="author", type=Type.TEXT, nullable=False, chars_max=200),
+        Column(number=8, name="reason", type=Type.TEXT, nullable=False, chars_max=2000),
+        Column(number=9, name="made_at", type=Type.INSTANT, nullable=False),
+        Column(number=10, name="clock_offset_ms", type=Type.INT),
+        Column(number=11, name="author_depth", type=Type.INT, nullable=False),  # 0 is the root
+        Column(number=12, name="withdrawn_at", type=Type.INSTANT),
+    ),
+    indexes=(("row_id",),),
+)  # fmt: skip
+
+VERDICT = Table(
+    number=4,
+    name="verdict",
+    kind=Kind.REGISTER,
+    title_vi="Phán quyết",
+    title_en="Verdict",
+    columns=(
+        Column(number=2, name="proposal_id", type=Type.UUID, nullable=False),
+        Column(number=3, name="outcome", type=Type.TEXT, nullable=False, chars_max=20,
+               check="outcome IN ('accepted', 'partly', 'rejected', 'review')"),
+        Column(number=4, name="row_id", type=Type.UUID),
+        Column(number=5, name="detail", type=Type.TEXT, nullable=False, chars_max=JSON_CHARS_MAX),  # per column, JSON
+        Column(number=6, name="case_kind", type=Type.TEXT, chars_max=40),
+        Column(number=7, name="decided_at", type=Type.INSTANT, nullable=False),
+        Column(number=8, name="decided_by", type=Type.TEXT, nullable=False, chars_max=200),
+    ),
+    indexes=(("proposal_id",),),
+)  # fmt: skip
+
+SYSTEM_TABLES = (NODE, KEY_GRANT, PROPOSAL, VERDICT)

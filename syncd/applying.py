@@ -1,0 +1,270 @@
+"""Applying a stream: open, apply, count, compare and advance in one transaction per run of groups (design §4, I8–I10).
+
+Enters: the log beyond a stream's applied position. Leaves: tables, aggregates, checkpoints and position moved together.
+Must hold: a group becomes visible whole or not at all; a group that cannot be applied stops its own stream with a reason, after
+everything before it was committed; what the cause removes (a key, a newer unit tree, an upgrade) is tried again by itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from conflict.case import CaseKind
+from schema.spec import Audience, Kind, Table
+from schema.tables import SCHEMA_REVISION
+from syncd import limits, log, receipt
+from syncd.aggregate import Cells
+from syncd.apply import apply_blocks
+from syncd.cases import close_cases, open_case
+from syncd.clock import Clock, instant_of
+from syncd.envelope import Envelope, Mark, parse_envelope, stream_id_of
+from syncd.errors import EnvelopeError, KeyMissing, SchemaNewer, StoreError, TreeOlder, Unsupported
+from syncd.keys import KeyRing
+from syncd.log import Entry, Stream
+from syncd.open import open_parts
+from syncd.store.base import Store, Tx
+from syncd.tree import refresh_keepers
+from syncd.verify import compare
+from syncd.wire import Block, Schema, decode_body, decode_checkpoint
+
+if TYPE_CHECKING:
+    from syncd.security.identity import NodeKeys
+
+More = Callable[[], bool]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """What one transaction has applied so far. `whole`: the last closed group, where the transaction may stop."""
+
+    at: Stream
+    touched: set[str] = field(default_factory=set)
+    cells: Cells = field(default_factory=Cells)
+    whole: tuple[int, bytes] = (0, b"")
+    seq: int = 0
+
+
+class _Failed(Exception):  # noqa: N818 - carries an error out of the transaction that it rolls back
+    """A group cannot be applied; `whole` is the position before it."""
+
+    def __init__(self, whole_seq: int, error: Exception) -> None:
+        super().__init__(str(error))
+        self.whole_seq = whole_seq
+        self.error = error
+
+
+class _Again(Exception):  # noqa: N818 - not an error: the transaction is rolled back and only whole groups are tried
+    """The rest of an open group did not come in time, or turned out to be void."""
+
+
+class Applier:
+    """Applies the streams of one store."""
+
+    def __init__(
+        self, store: Store, ring: KeyRing, wire_schema: Schema, clock: Clock, node_keys: NodeKeys, tree_changed: Callable[[], None]
+    ) -> None:
+        self._store = store
+        self._ring = ring
+        self._wire_schema = wire_schema
+        self._clock = clock
+        self._keys = node_keys
+        self._tree_changed = tree_changed
+
+    def apply(self, stream_id: str, more: More | None = None) -> bool:
+        """Apply what the log holds beyond the applied position; returns whether anything moved.
+
+        `more` waits for the rest of an open group and says whether any came; without it only closed groups are begun.
+        """
+        moved = False
+        while True:
+            try:
+                went_on = self._transaction(stream_id, more, None)
+            except _Again:
+                more = None
+                continue
+            except _Failed as failed:
+                moved = self._transaction(stream_id, None, failed.whole_seq) or moved
+                self._stop(stream_id, failed.error)
+                return moved
+            moved = moved or went_on
+            if not went_on:
+                return moved
+
+    def _transaction(self, stream_id: str, more: More | None, until: int | None) -> bool:
+        """One transaction: whole groups up to `until`, or to the end of the log, or until the writer's turn is over."""
+        with self._store.apply("apply") as tx:
+            tx.lock(stream_id)
+            at = log.stream(tx, stream_id)
+            if at is None or at.own or not self._has_work(at, more, until):
+                return False
+            run = _Run(at=at, whole=(at.applied_seq, at.applied_hash), seq=at.applied_seq)
+            for entry in self._entries(tx, run, more, until):
+                self._entry(tx, run, entry)
+            run.cells.store(tx)
+            moved = log.applied_to(tx, at, *run.whole)
+            self._effects(tx, run, moved)
+        if run.touched & {"node", "unit", "key_grant"}:
+            self._tree_changed()
+        return run.whole[0] > at.applied_seq
+
+    def _has_work(self, at: Stream, more: More | None, until: int | None) -> bool:
+        """Whether a whole group lies ahead; on PostgreSQL an open one is begun while its rest arrives."""
+        end = at.held_seq if not at.open_from else at.open_from - 1
+        if more is not None and self._store.dialect != "sqlite":
+            end = at.held_seq
+        return at.applied_seq < (end if until is None else min(end, until))
+
+    def _entries(self, tx: Tx, run: _Run, more: More | None, until: int | None) -> Iterator[Entry]:
+        """The entries to apply, in order; ends between groups."""
+        began = time.monotonic()
+        while True:
+            found = log.entries(tx, run.at.stream_id, run.seq, limits.APPLY_BYTES_MAX)
+            for entry in found:
+                if entry.seq <= run.seq:
+                    continue  # of a void group that was stepped over
+                if run.seq == run.whole[0]:
+                    if run.seq == until or self._turn_is_over(began):
+                        return
+                    if entry.mark is Mark.OPEN and not self._may_begin(tx, run, more):
+                        return
+                    if entry.seq <= run.seq:
+                        continue
+                yield entry
+            if not found and run.seq == run.whole[0]:
+                return
+            if not found and (more is None or not more()):
+                raise _Again
+
+    def _may_begin(self, tx: Tx, run: _Run, more: More | None) -> bool:
+        """How the group ahead ends: a void one is stepped over, one still open waits unless its rest is awaited here."""
+        end = tx.one(
+            "SELECT seq, mark, hash FROM syncd_log WHERE stream_id = ? AND seq > ? AND mark <> ? ORDER BY seq LIMIT 1",
+            (run.at.stream_id, run.seq, int(Mark.OPEN)),
+        )
+        if end is None:
+            return more is not None and self._store.dialect != "sqlite"
+        if end[1] == Mark.DISCARD:
+            run.seq, run.whole = end[0], (end[0], bytes(end[2]))
+        return True
+
+    def _turn_is_over(self, began: float) -> bool:
+        limit_ms = limits.WRITE_LOCK_MS_MAX if self._store.dialect == "sqlite" else limits.APPLY_TURN_MS_MAX
+        return (time.monotonic() - began) * 1000 > limit_ms * 0.6
+
+    def _entry(self, tx: Tx, run: _Run, entry: Entry) -> None:
+        if entry.mark is Mark.DISCARD and run.seq != run.whole[0]:
+            raise _Again  # the pieces applied in this transaction are void
+        try:
+            envelope = parse_envelope(entry.envelope)
+            self._check_reader(tx, run.at, envelope)
+            if entry.mark is Mark.CHECKPOINT:
+                self._checkpoint(tx, run, envelope)
+            elif entry.mark is not Mark.DISCARD:
+                self._group(tx, run, envelope)
+        except (EnvelopeError, StoreError) as error:
+            raise _Failed(run.whole[0], error) from error
+        run.seq = entry.seq
+        if entry.mark is not Mark.OPEN:
+            run.whole = (entry.seq, entry.hash)
+
+    def _group(self, tx: Tx, run: _Run, envelope: Envelope) -> None:
+        parts = {Audience(audience): decode_body(body, self._wire_schema) for audience, body in self._bodies(tx, run.at, envelope).items()}
+        run.touched |= apply_blocks(tx, self._store.registry, run.at, run.at.keeper[28:], parts, run.cells)
+
+    def _checkpoint(self, tx: Tx, run: _Run, envelope: Envelope) -> None:
+        """This node stands at exactly the position the keeper digested: compare content (I1)."""
+        run.cells.store(tx)
+        lines = [line for body in self._bodies(tx, run.at, envelope).values() for line in decode_checkpoint(body)]
+        now = instant_of(self._clock())
+        differences = compare(tx, self._store.registry, run.at, lines, now)
+        for difference in differences:
+            open_case(
+                tx, CaseKind.CHECKPOINT_MISMATCH, (run.at.stream_id, difference.table, self._keys.node_id), opened_at=now,
+                detail={"table": difference.table, "audience": difference.audience.name.lower(), "seq": difference.seq,
+                        "rows_stated": difference.rows_stated, "rows_found": difference.rows_found},
+                stream_id=run.at.stream_id, unit_id=run.at.unit_id,
+            )  # fmt: skip
+        if not differences:
+            close_cases(tx, CaseKind.CHECKPOINT_MISMATCH, run.at.stream_id, now)
+
+    def _check_reader(self, tx: Tx, at: Stream, envelope: Envelope) -> None:
+        header = envelope.header
+        if header.schema_revision > SCHEMA_REVISION:
+            raise SchemaNewer(
+                f"envelope {header.seq} of stream {at.stream_id} needs schema revision {header.schema_revision}, this release has {SCHEMA_REVISION}",
+                hint="upgrade syncd on this node; the stream goes on by itself afterwards",
+            )
+        if header.mark in (Mark.BASELINE, Mark.ADOPTS):
+            raise Unsupported(
+                f"envelope {header.seq} of stream {at.stream_id} is a {Mark(header.mark).name.lower()}",
+                hint="this release does not apply it: upgrade syncd on this node",
+            )
+        if header.tree_seq > self.tree_seq(tx, None):
+            raise TreeOlder(
+                f"envelope {header.seq} of stream {at.stream_id} was written under a newer unit tree",
+                hint="the stream goes on by itself when the units have arrived",
+            )
+
+    def _bodies(self, tx: Tx, at: Stream, envelope: Envelope) -> Mapping[int, bytes]:
+        keys = {
+            (part.audience, part.epoch): key
+            for part in envelope.header.parts
+            if part.audience != Audience.PUBLIC
+            and (key := self._ring.key(tx, at.stream_id, part.audience, part.epoch)) is not None
+        }
+        opened = open_parts(envelope, keys)
+        if any(audience == Audience.SCOPE for audience, _epoch in opened.locked):
+            raise KeyMissing(
+                f"no key yet for stream {at.stream_id}", hint="the stream goes on by itself when the key grant has arrived"
+            )
+        return opened.bodies
+
+    def _effects(self, tx: Tx, run: _Run, moved: Stream) -> None:
+        """What follows from applied rows in the same transaction."""
+        if run.touched & {"node", "unit"}:
+            refresh_keepers(tx)
+        if self._is_root(tx) and run.whole[0] > run.at.applied_seq:
+            self.vouch(tx, moved)
+
+    def vouch(self, tx: Tx, stream: Stream) -> None:
+        """As custodian: sign that this position is applied here."""
+        signed = receipt.sign(self._keys, stream, self._clock())
+        receipt.store(tx, receipt.Receipt(
+            stream_id=stream.stream_id, seq=stream.applied_seq, hash=stream.applied_hash, custodian=self._keys.node_id, signed=signed
+        ))  # fmt: skip
+
+    def tree_seq(self, tx: Tx, root_id: str | None) -> int:
+        """The applied position of the root's stream about all units: the version of the unit tree."""
+        root = root_id or str(tx.value("SELECT value FROM syncd_meta WHERE key = 'root_id'"))
+        stream_id = stream_id_of(Kind.OVERSIGHT, None, root, 1)
+        return int(tx.value("SELECT applied_seq FROM syncd_stream WHERE stream_id = ?", (stream_id,)) or 0)
+
+    def _is_root(self, tx: Tx) -> bool:
+        return bool(tx.value("SELECT value FROM syncd_meta WHERE key = 'root_id'") == self._keys.node_id)
+
+    def _stop(self, stream_id: str, error: Exception) -> None:
+        state = "waiting" if isinstance(error, KeyMissing | TreeOlder | SchemaNewer) else "stopped"
+        with self._store.apply("stop") as tx:
+            log.stop(tx, stream_id, state, str(error))
+
+    def changed_at(self, tx: Tx, stream_id: str, table: Table, row_id: str, column: int) -> int | None:
+        """Milliseconds of the newest envelope of an own stream that changed a value, within the newest `HISTORY_MAX`."""
+        held = tx.value("SELECT held_seq FROM syncd_stream WHERE stream_id = ?", (stream_id,)) or 0
+        for seq in range(held, max(0, held - limits.HISTORY_ENVELOPES_MAX), -1):
+            found = log.entries(tx, stream_id, seq - 1, 1)
+            envelope = parse_envelope(found[0].envelope)
+            if found[0].mark in (Mark.CLOSED, Mark.OPEN) and self._changes(tx, stream_id, envelope, table, row_id, column):
+                return envelope.header.time_ms
+        return None
+
+    def _changes(self, tx: Tx, stream_id: str, envelope: Envelope, table: Table, row_id: str, column: int) -> bool:
+        at = log.stream(tx, stream_id)
+        if at is None:
+            return False
+        blocks: list[Block] = [
+            block for body in self._bodies(tx, at, envelope).values() for block in decode_body(body, self._wire_schema)
+        ]
+        return any(block.table == table.number and column in block.columns and row_id in block.ids for block in blocks)

@@ -1,0 +1,192 @@
+"""Every error the program raises on purpose. What enters: what happened, where, and what to do. What leaves: an exit
+code.
+
+    SyncdError                     1   something failed
+    ├── UsageError                 2   the command line makes no sense
+    ├── ConfigError               78   the configuration makes no sense
+    │   └── KeyFileError          78   a key file is missing, damaged, readable by others, or another node's
+    ├── PermissionDenied          77   the operating system or the tree does not allow it
+    ├── NotCanonical               1   a value of this node is outside the canonical types; nothing was sealed
+    ├── TemporaryError            75   worth another try later, by itself
+    │   ├── ParentUnreachable
+    │   ├── DatabaseUnreachable
+    │   ├── DatabaseLocked
+    │   ├── DiskFull
+    │   └── AlreadyRunning             another process holds this node's lock
+    ├── TrustError                77   whoever is there is not who it must be; a person has to look
+    │   ├── WrongPeer                  a certificate or a name that is not the one expected
+    │   ├── JoinRefused                a join request or reply whose parts do not belong together
+    │   └── TokenError
+    │       ├── TokenMalformed         a typing error, or no token at all
+    │       ├── TokenExpired
+    │       └── TokenUsed
+    ├── StoreError                 1   the database refused a statement
+    ├── ForkError                  1   two writers of one stream
+    └── EnvelopeError              1   an envelope, or what it carries, is refused
+        ├── Truncated
+        ├── Altered
+        ├── Replayed
+        ├── Foreign                    signed by a node that does not keep the stream
+        ├── Gap
+        ├── TooLarge
+        ├── SchemaNewer
+        ├── TreeOlder                  written under a unit tree this node has not got yet
+        ├── KeyMissing                 the key grant has not arrived
+        ├── GrantUnreadable            a sealed key that our key does not open
+        ├── Unsupported                a form this release does not apply
+        └── Diverged                   it changes a row that is not here
+
+Must hold: a message names what happened and where; the hint says what to do; neither carries a citizen's value or a
+secret.
+"""
+
+# ruff: noqa: N818 - an error is named for what happened (`Gap`, `WrongPeer`); the tree above says that all are errors.
+
+from typing import ClassVar
+
+
+class SyncdError(Exception):
+    """`message`: what happened and where. `hint`: what to do about it. `exit_code`: of the process that gives up on
+    it.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message, hint)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} — {self.hint}" if self.hint else self.message
+
+
+class UsageError(SyncdError):
+    exit_code = 2
+
+
+class ConfigError(SyncdError):
+    exit_code = 78
+
+
+class KeyFileError(ConfigError):
+    pass
+
+
+class PermissionDenied(SyncdError):
+    exit_code = 77
+
+
+class NotCanonical(SyncdError):
+    pass
+
+
+class TemporaryError(SyncdError):
+    exit_code = 75
+
+
+class ParentUnreachable(TemporaryError):
+    pass
+
+
+class DatabaseLocked(TemporaryError):
+    pass
+
+
+class DiskFull(TemporaryError):
+    pass
+
+
+class AlreadyRunning(TemporaryError):
+    pass
+
+
+class TrustError(SyncdError):
+    exit_code = 77
+
+
+class WrongPeer(TrustError):
+    pass
+
+
+class JoinRefused(TrustError):
+    pass
+
+
+class TokenError(TrustError):
+    pass
+
+
+class TokenMalformed(TokenError):
+    pass
+
+
+class TokenExpired(TokenError):
+    pass
+
+
+class TokenUsed(TokenError):
+    pass
+
+
+class EnvelopeError(SyncdError):
+    pass
+
+
+class Truncated(EnvelopeError):
+    pass
+
+
+class Altered(EnvelopeError):
+    pass
+
+
+class Replayed(EnvelopeError):
+    pass
+
+
+class Foreign(EnvelopeError):
+    pass
+
+
+class Gap(EnvelopeError):
+    pass
+
+
+class TooLarge(EnvelopeError):
+    pass
+
+
+class SchemaNewer(EnvelopeError):
+    pass
+
+
+class GrantUnreadable(EnvelopeError):
+    pass
+
+class Diverged(EnvelopeError):
+    pass
+
+
+class KeyMissing(EnvelopeError):
+    pass
+
+
+class TreeOlder(EnvelopeError):
+    pass
+
+
+class Unsupported(EnvelopeError):
+    pass
+
+
+class StoreError(SyncdError):
+    pass
+
+
+class ForkError(SyncdError):
+    pass
+
+
+class DatabaseUnreachable(TemporaryError):
+    pass

@@ -1,0 +1,279 @@
+"""The exchange between a child and its parent, without a network: what each side says and does with what it hears.
+
+Enters: messages and envelopes of the other side, already authenticated. Leaves: messages, envelopes, committed effects.
+Must hold: nothing is taken as delivered but on a position the other side has committed; both sides may forget everything
+in memory at any moment and go on from a new hello. `syncd/net` carries it over HTTPS, the simulator over a bad network.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from conflict.case import CaseKind
+from schema.tables import SCHEMA_REVISION
+from syncd import limits, log, messages
+from syncd.cases import open_case
+from syncd.clock import instant_of
+from syncd.envelope import decode_header
+from syncd.errors import EnvelopeError, Unsupported
+from syncd.framing import frame
+from syncd.log import Stream
+from syncd.messages import Hello, HelloReply, Partial, Position, Pull, PullReply, PushReply, Refusal
+from syncd.pipeline import Node
+from syncd.receive import LATER, Received
+from syncd.send import Batch, lacking
+from syncd.store.base import Tx
+
+HEADER_OFFSET = 8  # frame length and envelope head
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sending:
+    """A body of frames under way: the batch, its bytes, and how much of the first frame the receiver already has."""
+
+    batch: Batch
+    body: bytes
+    skipped_bytes: int = 0
+
+
+class Desk:
+    """The parent's side: answers children. Keeps nothing between two questions."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def hello(self, peer: str, hello: Hello) -> HelloReply:
+        """Where this node stands on the child's streams. Raises Unsupported when no protocol version is shared."""
+        if not hello.protocol_min <= messages.PROTOCOL <= hello.protocol_max:
+            raise Unsupported(
+                f"node {peer} speaks protocol {hello.protocol_min} to {hello.protocol_max}, this node {messages.PROTOCOL}",
+                hint="upgrade the older of the two nodes (parents first)",
+            )
+        with self._node.store.read() as tx:
+            held = {stream.stream_id: stream for stream in log.streams(tx)}
+            partial = tx.one("SELECT stream_id, seq, bytes FROM syncd_partial WHERE node_id = ?", (peer,))
+        return HelloReply(
+            protocol=messages.PROTOCOL,
+            time_ms=self._node.clock(),
+            up=[_position_of(held.get(item.stream_id), item) for item in hello.up],
+            partial=None if partial is None else Partial(uuid.UUID(partial[0]).bytes, partial[1], len(partial[2])),
+            credit_bytes=limits.PUSH_BYTES_MAX,
+        )
+
+    def push(self, peer: str, envelopes: Sequence[bytes]) -> PushReply:
+        """Take a child's envelopes; the positions in the reply are committed."""
+        received = self._node.accept(peer, envelopes)
+        with self._node.store.read() as tx:
+            receipts = [data for stream_id in received.streams for data in _receipt(tx, stream_id, 0)]
+        return PushReply(positions=_positions(received), refused=_refusals(received), receipts=receipts)
+
+    def unfinished(self, peer: str) -> bytes:
+        """The bytes of an interrupted frame that this node kept for the child."""
+        with self._node.store.read() as tx:
+            found = tx.value("SELECT bytes FROM syncd_partial WHERE node_id = ?", (peer,))
+        return b"" if found is None else bytes(found)
+
+    def keep_unfinished(self, peer: str, data: bytes) -> None:
+        """Keep the beginning of a frame whose rest did not come; an empty one is forgotten."""
+        place = frame_place(data)
+        with self._node.store.apply("partial") as tx:
+            tx.run("DELETE FROM syncd_partial WHERE node_id = ?", (peer,))
+            if place is not None:
+                tx.run(
+                    "INSERT INTO syncd_partial (node_id, stream_id, seq, bytes) VALUES (?, ?, ?, ?)", (peer, *place, data)
+                )
+
+    def pull(self, peer: str, pull: Pull, news: Iterable[str] = ()) -> tuple[PullReply, Sending]:
+        """What the child lacks now. `news`: streams whose receipts came since it asked."""
+        tree = self._node.tree()
+        with self._node.store.read() as tx:
+            streams = [s for s in log.streams(tx, "kind <> 1") if tree.goes_down(s, peer)]
+            streams = _first(streams, pull.partial)
+            batch = lacking(tx, streams, messages.by_stream(pull.down), limits.PULL_BYTES_MAX)
+            stated = {item.stream_id: item.seq for item in pull.receipts}
+            wanted = {**dict.fromkeys(news, 0), **stated}
+            receipts = [data for stream_id, seq in wanted.items() for data in _receipt(tx, stream_id, seq)]
+        sending = _sending(batch, pull.partial)
+        reply = PullReply(
+            time_ms=self._node.clock(), receipts=receipts, frames=len(batch.entries), skipped_bytes=sending.skipped_bytes
+        )
+        return reply, sending
+
+    def note_child(self, peer: str, waiting_rows: int, open_cases: int, offset_ms: int | None) -> None:
+        """Record a child's successful exchange and what it said of itself."""
+        now = instant_of(self._node.clock())
+        with self._node.store.apply("note-child") as tx:
+            tx.run(
+                "UPDATE syncd_peer SET last_success_at = ?, waiting = ?, cases = ?, clock_offset_ms = coalesce(?, clock_offset_ms)"
+                " WHERE node_id = ?",
+                (now, waiting_rows, open_cases, offset_ms, peer),
+            )
+
+
+class Link:
+    """The child's side: asks its parent. What it remembers of the parent's positions is renewed by every hello."""
+
+    def __init__(self, node: Node, parent: str) -> None:
+        self._node = node
+        self.parent = parent
+        self._theirs: dict[str, Position] = {}
+        self._partial: Partial | None = None
+        self._unfinished = b""
+        self._credit_bytes = limits.PUSH_BYTES_MAX
+        self._blocked: dict[str, int] = {}  # stream → position the parent refused; tried again after the next hello
+
+    def hello(self) -> Hello:
+        """The first message of a session."""
+        with self._node.store.read() as tx:
+            up = [_held(stream) for stream in self._up(tx)]
+            waiting, cases = _health(tx)
+        return Hello(messages.PROTOCOL, messages.PROTOCOL, SCHEMA_REVISION, self._node.clock(), up, waiting, cases)
+
+    def take_hello(self, reply: HelloReply, sent_ms: int, received_ms: int) -> None:
+        """Learn the parent's positions and clock. The offset is this clock minus the parent's, at the middle of the trip."""
+        self._theirs = {item.stream_id: item for item in reply.up if item.seq}
+        self._partial = reply.partial
+        self._credit_bytes = min(max(reply.credit_bytes, limits.KIB), limits.PUSH_BYTES_MAX)
+        self._blocked.clear()
+        self._node.clock_offset_ms = (sent_ms + received_ms) // 2 - reply.time_ms
+        self._note_positions()
+
+    def next_push(self) -> Sending | None:
+        """The next body for the parent, or None when it lacks nothing that it would take."""
+        with self._node.store.read() as tx:
+            streams = [s for s in self._up(tx) if self._blocked.get(s.stream_id) is None]
+            batch = lacking(tx, _first(streams, self._partial), self._theirs, self._credit_bytes)
+        self._note_forks(batch)
+        return _sending(batch, self._partial) if batch.entries else None
+
+    def take_push(self, reply: PushReply) -> None:
+        """Believe the parent's committed positions."""
+        self._partial = None
+        for item in reply.positions:
+            self._theirs[item.stream_id] = item
+        for refusal in reply.refused:
+            stream_id = str(uuid.UUID(bytes=refusal.stream))
+            self._blocked[stream_id] = refusal.seq
+            if refusal.code != LATER:
+                self._note_refusal(stream_id, refusal)
+        self._note_positions(reply.receipts)
+
+    @property
+    def has_blocked(self) -> bool:
+        """Whether the parent refused a stream in this session, so that a new hello is due after a while."""
+        return bool(self._blocked)
+
+    def pull(self, wait_ms: int) -> Pull:
+        """Ask for what flows down."""
+        with self._node.store.read() as tx:
+            tree = self._node.tree()
+            streams = log.streams(tx)
+            down = [_held(s) for s in streams if not tree.goes_up(s)]
+            owed = [messages.position(s.stream_id, s.custodian_seq, log.NO_HASH)
+                    for s in streams if tree.goes_up(s) and s.custodian_seq < s.held_seq]  # fmt: skip
+            waiting, cases = _health(tx)
+        place = frame_place(self._unfinished)
+        partial = None if place is None else Partial(uuid.UUID(place[0]).bytes, place[1], len(self._unfinished))
+        return Pull(down, owed, partial, wait_ms, waiting, cases)
+
+    def take_pull(self, reply: PullReply, envelopes: Sequence[bytes], unfinished: bytes = b"") -> Received | None:
+        """Take what came down; `unfinished` is the beginning of a frame whose rest did not come."""
+        self._unfinished = unfinished
+        self._node.take_receipts(reply.receipts)
+        return self._node.accept(self.parent, envelopes) if envelopes else None
+
+    def unfinished(self, reply: PullReply) -> bytes:
+        """The bytes kept from the last answer, when the parent left them out of this one."""
+        return self._unfinished if reply.skipped_bytes == len(self._unfinished) else b""
+
+    def _up(self, tx: Tx) -> list[Stream]:
+        tree = self._node.tree()
+        return [stream for stream in log.streams(tx, "held_seq > 0") if tree.goes_up(stream)]
+
+    def _note_positions(self, receipts: Sequence[bytes] = ()) -> None:
+        self._node.note_parent_positions({key: item.seq for key, item in self._theirs.items()})
+        self._node.take_receipts(receipts)
+
+    def _note_refusal(self, stream_id: str, refusal: Refusal) -> None:
+        with self._node.store.apply("refused") as tx:
+            log.stop(tx, stream_id, "refused", refusal.text)
+
+    def _note_forks(self, batch: Batch) -> None:
+        """The parent holds another past of these streams: an older copy or a clone was started here, or there (I13)."""
+        for stream_id in batch.forked:
+            theirs = self._theirs[stream_id]
+            self._blocked[stream_id] = theirs.seq
+            with self._node.store.apply("forked") as tx:
+                log.stop(tx, stream_id, "stopped", f"the parent holds another past at position {theirs.seq}")
+                open_case(
+                    tx, CaseKind.FORK, (stream_id, theirs.seq), opened_at=instant_of(self._node.clock()),
+                    detail={"seq": theirs.seq}, stream_id=stream_id,
+                )  # fmt: skip
+
+
+def frame_place(unfinished: bytes) -> tuple[str, int] | None:
+    """Stream and position of an unfinished frame, once its header is complete."""
+    size = int.from_bytes(unfinished[4:HEADER_OFFSET], "big") & 0xFFFFFF
+    if len(unfinished) < HEADER_OFFSET + max(size, 1) or size > limits.HEADER_BYTES_MAX:
+        return None
+    try:
+        header = decode_header(unfinished[HEADER_OFFSET : HEADER_OFFSET + size])
+    except EnvelopeError:
+        return None  # damaged on the way: the whole frame is sent again
+    return header.stream_id, header.seq
+
+
+def _sending(batch: Batch, partial: Partial | None) -> Sending:
+    body = b"".join(frame(entry.envelope) for _stream_id, entry in batch.entries)
+    if partial is not None and batch.entries:
+        stream_id, entry = batch.entries[0]
+        held = partial.bytes_held
+        if stream_id == str(uuid.UUID(bytes=partial.stream)) and entry.seq == partial.seq and held < len(entry.envelope) + 4:
+            return Sending(batch=batch, body=body[held:], skipped_bytes=held)
+    return Sending(batch=batch, body=body)
+
+
+def _first(streams: list[Stream], partial: Partial | None) -> list[Stream]:
+    """The stream of an interrupted envelope goes first, so that its kept bytes are used."""
+    if partial is None:
+        return streams
+    stream_id = str(uuid.UUID(bytes=partial.stream))
+    return sorted(streams, key=lambda stream: stream.stream_id != stream_id)
+
+
+def _held(stream: Stream) -> Position:
+    return messages.position(stream.stream_id, stream.held_seq, stream.held_hash)
+
+
+def _position_of(stream: Stream | None, asked: Position) -> Position:
+    return _held(stream) if stream else messages.position(asked.stream_id, 0, log.NO_HASH)
+
+
+def _positions(received: Received) -> list[Position]:
+    return [_held(stream) for stream in received.streams.values()]
+
+
+def _refusals(received: Received) -> list[Refusal]:
+    return [
+        Refusal(uuid.UUID(stream_id).bytes, seq, code, text[:500]) for stream_id, (code, seq, text) in received.refused.items()
+    ]
+
+
+def _receipt(tx: Tx, stream_id: str, after_seq: int) -> list[bytes]:
+    return [
+        bytes(row[0]) for row in tx.all("SELECT receipt FROM syncd_receipt WHERE stream_id = ? AND seq > ?", (stream_id, after_seq))
+    ]
+
+
+def _health(tx: Tx) -> tuple[int, int]:
+    """Rows not yet at the custodian, and open cases: what a parent's screen shows of this node."""
+    waiting = tx.value(
+        "SELECT coalesce(sum(l.rows), 0) FROM syncd_log AS l JOIN syncd_stream AS s ON s.stream_id = l.stream_id"
+        " WHERE s.own = 1 AND l.seq > s.custodian_seq"
+    )
+    journal = tx.value("SELECT count(*) FROM syncd_journal")
+    cases = tx.value("SELECT count(*) FROM syncd_case WHERE closed_at IS NULL")
+    review = tx.value("SELECT count(*) FROM verdict WHERE outcome = 'review'")
+    return int(waiting) + int(journal), int(cases) + int(review)

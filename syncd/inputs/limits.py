@@ -1,0 +1,24 @@
+"""Bounds of the domain's inputs and outputs, units last in the name."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# A file a person gives: lines are read one by one, but a wrong file must not be read for ever.
+FILE_LINES_MAX: Final = 5_000_000
+CELL_CHARS_MAX: Final = 10_000
+PROBLEMS_MAX: Final = 1_000  # problems kept with their text; further ones are only counted
+UNIT_LINES_MAX: Final = 200_000  # the whole country's conversion has 10 566
+
+# One write transaction of an import: short enough that clerks and the daemon do not wait noticeably.
+BATCH_PERSONS_MAX: Final = 2_000
+HOUSEHOLD_PERSONS_MAX: Final = 1_000  # of a collective household too; a batch ends with a whole household
+LOOKUP_VALUES_MAX: Final = 500  # values in one IN list
+
+MINT_COUNT_MAX: Final = 1 << 20  # ids minted in one call: their distinct random parts stay below 42 bits
+GENERATE_PERSONS_MAX: Final = 20_000_000
+GENERATE_BATCH_PERSONS: Final = 5_000
+EDITS_MAX: Final = 1_000_000
+EDIT_PERSONS_MAX: Final = 20_000  # residents an edit stream picks from
+
+AGE_TOP: Final = 85  # the last age group is open

@@ -1,0 +1,54 @@
+"""What is wrong with a line of a file, as an operator reads it: line, column, rule; never the value.
+
+Enters: findings of the readers. Leaves: `Problem` and a bounded list of them.
+Must hold: no text here holds a value of a record (domain §6, 6); codes and names of administrative units are no such values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from syncd.inputs.limits import PROBLEMS_MAX
+
+
+class Severity(StrEnum):
+    """ERROR: something of the line was not imported. NOTE: imported, and worth a look."""
+
+    ERROR = "error"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """`line` counts from 1 (the header); `rule` is a stable word for programs, the texts are for people."""
+
+    line: int
+    column: str
+    rule: str
+    text_vi: str
+    text_en: str
+    severity: Severity = Severity.ERROR
+
+    def text(self, language: str) -> str:
+        """One line for the operator in `vi` or `en`."""
+        if language == "vi":
+            return f"dòng {self.line}, cột {self.column}: {self.text_vi} [{self.rule}]"
+        return f"line {self.line}, column {self.column}: {self.text_en} [{self.rule}]"
+
+
+@dataclass(slots=True)
+class ProblemList:
+    """Problems in the order found; beyond PROBLEMS_MAX they are counted only, so that a wrong file cannot fill memory."""
+
+    kept: list[Problem] = field(default_factory=list)
+    errors: int = 0
+    notes: int = 0
+
+    def add(self, problem: Problem) -> None:
+        if problem.severity is Severity.ERROR:
+            self.errors += 1
+        else:
+            self.notes += 1
+        if len(self.kept) < PROBLEMS_MAX:
+            self.kept.append(problem)

@@ -1,0 +1,344 @@
+"""Reads the official conversion of 2025-07-01: every row says that (a part of) an old commune went into a new one.
+
+Enters: the lines of a CSV with the columns below. Leaves: `Conversion`: units of both eras, successions, problems by line.
+Must hold: a row is a succession, not a unit, and a code is not an identity (every new code is a re-used old one), so units
+are keyed by level, code and era. Nothing is guessed: what the lines contradict each other about is left out and reported.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+from syncd.errors import UsageError
+from syncd.inputs.limits import UNIT_LINES_MAX
+from syncd.inputs.problem import Problem, ProblemList, Severity
+from syncd.inputs.text import clean, name_key
+
+COLUMNS = (
+    "new_province_code", "new_province", "new_code", "new_name",
+    "old_code", "old_name", "old_district_code", "old_district", "old_province_code", "old_province", "scope_note",
+)  # fmt: skip
+DIGITS = {"new_province_code": 2, "new_code": 5, "old_code": 5, "old_district_code": 3, "old_province_code": 2}
+HINT = "see the columns in the README; the file is the official conversion with these English column names"
+
+
+T = TypeVar("T")
+
+
+class Level(StrEnum):
+    PROVINCE = "province"
+    DISTRICT = "district"
+    COMMUNE = "commune"
+
+
+class Era(StrEnum):
+    """OLD: valid until the reform. NEW: valid from it."""
+
+    OLD = "old"
+    NEW = "new"
+
+
+class Operation(StrEnum):
+    """What of the old unit goes to the new one: WHOLE all its people, PART some of them, LAND none."""
+
+    WHOLE = "whole"
+    PART = "part"
+    LAND = "land"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class UnitKey:
+    level: Level
+    code: str
+    era: Era
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitFact:
+    """`parent` None: a province, or a unit about whose parent the lines contradict each other."""
+
+    key: UnitKey
+    name: str
+    parent: UnitKey | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Succession:
+    old: UnitKey
+    new: UnitKey
+    operation: Operation
+    scope_note: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversion:
+    """Units in the order province, district, commune; successions in the order of the file; `lines` without header."""
+
+    units: tuple[UnitFact, ...]
+    successions: tuple[Succession, ...]
+    problems: ProblemList
+    lines: int
+
+
+def read_conversion(lines: Iterable[str], province: str | None = None) -> Conversion:
+    """Read and validate. `province`: only what went into the new province of this code.
+
+    Raises UsageError when the file is no conversion or has no such province.
+    """
+    problems = ProblemList()
+    rows = [row for row in _rows(lines, problems) if _well_formed(row, problems)]
+    if province is not None and not any(row.cells["new_province_code"] == province for row in rows):
+        known = ", ".join(sorted({row.cells["new_province_code"] for row in rows}))
+        raise UsageError(f"no line leads into a new province {province}", f"new provinces of this file: {known}")
+    return _Reading(rows, problems).conversion(province)
+
+
+# What a note says about the people of the old unit. Free texts of single lines follow in NOTE_PATTERNS.
+NOTES = {
+    "nhập toàn bộ": Operation.WHOLE,
+    "giữ nguyên": Operation.WHOLE,
+    "đổi tên": Operation.WHOLE,
+    "đổi loại hình": Operation.WHOLE,
+    "nhập một phần diện tích, toàn bộ dân số": Operation.WHOLE,
+    "nhập một phần": Operation.PART,
+    "nhập một phần dân số": Operation.PART,
+    "nhập một phần diện tích": Operation.LAND,
+    "nhâp một phần diện tích": Operation.LAND,  # as the official file spells it once
+    "nhập toàn bộ diện tích": Operation.LAND,
+}
+NOTE_PATTERNS = (
+    (re.compile(r"^phần còn lại sau khi tách một phần "), Operation.PART),
+    (re.compile(r"^đổi tên(, đổi loại hình)? từ một phần "), Operation.PART),
+    (re.compile(r"^sắp xếp toàn bộ "), Operation.WHOLE),
+)
+
+
+def operation_of(scope_note: str) -> Operation | None:
+    """The operation a note states; None for a note nobody has read yet."""
+    note = clean(scope_note).casefold()
+    if note in NOTES:
+        return NOTES[note]
+    return next((operation for pattern, operation in NOTE_PATTERNS if pattern.match(note)), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    line: int
+    cells: dict[str, str]
+
+    def key(self, column: str) -> UnitKey:
+        era = Era.NEW if column.startswith("new") else Era.OLD
+        level = next((level for level in (Level.PROVINCE, Level.DISTRICT) if level in column), Level.COMMUNE)
+        return UnitKey(level, self.cells[column], era)
+
+
+def _rows(lines: Iterable[str], problems: ProblemList) -> Iterator[_Row]:
+    reader = csv.reader(lines)
+    header = [clean(name.lstrip("\ufeff")) for name in next(reader, [])]
+    missing = [name for name in COLUMNS if name not in header]
+    if missing:
+        raise UsageError(f"the file lacks the columns {', '.join(missing)}", HINT)
+    try:
+        for cells in reader:
+            if reader.line_num > UNIT_LINES_MAX:
+                raise UsageError(f"the file has more than {UNIT_LINES_MAX} lines", HINT)
+            if len(cells) == len(header):
+                yield _Row(line=reader.line_num, cells=dict(zip(header, map(clean, cells), strict=True)))
+            elif cells:
+                problems.add(_problem(reader.line_num, header[0], "cells",
+                                      f"dòng có {len(cells)} ô, tiêu đề có {len(header)}",
+                                      f"the line has {len(cells)} cells, the header {len(header)}"))  # fmt: skip
+    except csv.Error as error:
+        raise UsageError(f"line {reader.line_num} is no CSV: {error}", "look for a quotation mark that is not closed") from error
+
+
+def _well_formed(row: _Row, problems: ProblemList) -> bool:
+    """Codes have their digits and names are there, but for the old commune's code: its line may still name a new unit."""
+    fine = True
+    for column in COLUMNS:
+        value, digits = row.cells[column], DIGITS.get(column)
+        if not value and column != "old_code":
+            fine = False
+            problems.add(_problem(row.line, column, "required", "ô trống", "the cell is empty"))
+        elif digits and value and not (len(value) == digits and value.isascii() and value.isdigit()):
+            fine = False
+            problems.add(_problem(row.line, column, "digits",
+                                  f"mã phải có đúng {digits} chữ số (giữ số 0 ở đầu)",
+                                  f"a code of this column has {digits} digits (leading zeros kept)"))  # fmt: skip
+    return fine
+
+
+class _Reading:
+    """What all lines say together. A value counts when more than half of the lines that speak of it agree."""
+
+    def __init__(self, rows: list[_Row], problems: ProblemList) -> None:
+        self._rows = rows
+        self._problems = problems
+        self._names: defaultdict[UnitKey, Counter[str]] = defaultdict(Counter)  # by spelling
+        self._parents: defaultdict[UnitKey, Counter[UnitKey]] = defaultdict(Counter)
+        for row in rows:
+            for unit, name, parent in _statements(row):
+                self._names[unit][name] += 1
+                if parent is not None:
+                    self._parents[unit][parent] += 1
+        self._name_keys = {unit: _majority(_by_key(names)) for unit, names in self._names.items()}
+        self._parent = {unit: _majority(parents) for unit, parents in self._parents.items()}
+        self._parent |= self._parents_of_old_communes()
+
+    def conversion(self, province: str | None) -> Conversion:
+        chosen = [row for row in self._rows if province in (None, row.cells["new_province_code"])]
+        noted: set[UnitKey] = set()
+        successions = []
+        for row in chosen:
+            agreed = self._agrees(row, noted)
+            succession = self._succession(row) if agreed else None
+            if succession is not None:
+                successions.append(succession)
+        successions = self._without_doubled(successions)
+        self._note_people_unknown(successions)
+        units = {unit for row in chosen for unit in self._units_of(row)}
+        facts = [UnitFact(key=unit, name=self._name(unit), parent=self._parent.get(unit)) for unit in units]
+        order = list(Level)
+        facts.sort(key=lambda fact: (order.index(fact.key.level), fact.key.era, fact.key.code))
+        return Conversion(
+            units=tuple(facts), successions=tuple(successions), problems=self._problems, lines=len(chosen)
+        )  # fmt: skip
+
+    def _parents_of_old_communes(self) -> dict[UnitKey, UnitKey | None]:
+        """A line whose district and province contradict each other says nothing about its commune's district."""
+        votes: defaultdict[UnitKey, Counter[UnitKey]] = defaultdict(Counter)
+        for row in self._rows:
+            commune, district = row.key("old_code"), row.key("old_district_code")
+            if commune.code:
+                votes[commune][district] += self._parent[district] == row.key("old_province_code")
+        return {commune: _majority(districts) for commune, districts in votes.items()}
+
+    def _agrees(self, row: _Row, noted: set[UnitKey]) -> bool:
+        """Reports where this line contradicts the others; False when it is then unclear which units it means."""
+        agreed = True
+        for unit, name, parent in _statements(row):
+            name_column, parent_column = _columns(unit)
+            if name_key(name) != self._name_keys[unit]:
+                agreed = agreed and unit.level is not Level.COMMUNE
+                names = ", ".join(self._names[unit])
+                self._problems.add(_problem(row.line, name_column, "name",
+                                            f"mã {unit.code} có nhiều tên: {names}; không rõ đơn vị nào",
+                                            f"code {unit.code} has several names: {names}; which one is meant?"))  # fmt: skip
+            elif name != self._name(unit) and unit not in noted:
+                noted.add(unit)
+                self._problems.add(_problem(row.line, name_column, "spelling",
+                                            f"mã {unit.code}: viết khác; dùng {self._name(unit)}",
+                                            f"code {unit.code} is spelt differently; {self._name(unit)} is used",
+                                            Severity.NOTE))  # fmt: skip
+            if parent is not None and parent != self._parent[unit] and len(self._parents[unit]) > 1:
+                agreed = agreed and unit.era is Era.OLD
+                codes = ", ".join(f"{key.code} × {count}" for key, count in self._parents[unit].items())
+                self._problems.add(_problem(row.line, parent_column, "parent",
+                                            f"{name} ({unit.code}) thuộc nhiều đơn vị cấp trên: {codes}; bỏ cấp trên",
+                                            f"{name} ({unit.code}) is listed under several parents: {codes}; "
+                                            "none is taken"))  # fmt: skip
+        return agreed
+
+    def _succession(self, row: _Row) -> Succession | None:
+        note = row.cells["scope_note"]
+        operation = operation_of(note)
+        if operation is None:
+            self._problems.add(_problem(row.line, "scope_note", "scope",
+                                        "ghi chú chưa biết, không rõ toàn bộ hay một phần",
+                                        "this note is not known: whole, part or land cannot be told"))  # fmt: skip
+        if not row.cells["old_code"]:
+            self._problems.add(_problem(row.line, "old_code", "required",
+                                        "không có mã cũ: không xác định được đơn vị cũ",
+                                        "no old code: the old unit cannot be identified"))  # fmt: skip
+        if operation is None or not row.cells["old_code"]:
+            return None
+        old, new = row.key("old_code"), row.key("new_code")
+        return Succession(old=old, new=new, operation=operation, scope_note=note, line=row.line)
+
+    def _without_doubled(self, successions: list[Succession]) -> list[Succession]:
+        """All people of a unit cannot go to one successor and some of them to another: none of these lines is taken."""
+        of_people: defaultdict[UnitKey, list[Succession]] = defaultdict(list)
+        for item in successions:
+            if item.operation is not Operation.LAND:
+                of_people[item.old].append(item)
+        refused = {
+            item.line
+            for items in of_people.values()
+            if len(items) > 1 and any(item.operation is Operation.WHOLE for item in items)
+            for item in items
+        }
+        for line in sorted(refused):
+            self._problems.add(_problem(line, "scope_note", "whole",
+                                        "đơn vị cũ vừa nhập toàn bộ vừa còn dòng khác",
+                                        "all people of the old unit go to one successor and some to another"))  # fmt: skip
+        return [item for item in successions if item.line not in refused]
+
+    def _note_people_unknown(self, successions: list[Succession]) -> None:
+        peopled = {item.old for item in successions if item.operation is not Operation.LAND}
+        for item in successions:
+            if item.old not in peopled:
+                self._problems.add(_problem(item.line, "scope_note", "people",
+                                            f"đơn vị cũ {item.old.code}: không dòng nào cho biết dân số về đâu",
+                                            f"old unit {item.old.code}: no line says where its people went",
+                                            Severity.NOTE))  # fmt: skip
+
+    def _units_of(self, row: _Row) -> Iterator[UnitKey]:
+        """The units a line stands for. A province comes from below: one that a contradicted cell names does not come."""
+        for unit, _, _ in _statements(row):
+            parent = self._parent.get(unit)
+            if unit.level is not Level.PROVINCE:
+                yield unit
+            if parent is not None:
+                yield parent
+
+    def _name(self, unit: UnitKey) -> str:
+        """The commonest spelling of the name; all names where no name has the majority."""
+        key, names = self._name_keys[unit], self._names[unit]
+        if key is None:
+            return " / ".join(names)
+        return max((name for name in names if name_key(name) == key), key=lambda name: names[name])
+
+
+def _statements(row: _Row) -> Iterator[tuple[UnitKey, str, UnitKey | None]]:
+    """(unit, its name, its parent) as one line states them."""
+    yield row.key("new_province_code"), row.cells["new_province"], None
+    yield row.key("new_code"), row.cells["new_name"], row.key("new_province_code")
+    yield row.key("old_province_code"), row.cells["old_province"], None
+    yield row.key("old_district_code"), row.cells["old_district"], row.key("old_province_code")
+    if row.cells["old_code"]:
+        yield row.key("old_code"), row.cells["old_name"], row.key("old_district_code")
+
+
+def _columns(unit: UnitKey) -> tuple[str, str]:
+    """(column of the unit's name, column of its parent)."""
+    if unit.level is Level.PROVINCE:
+        return f"{unit.era}_province", ""
+    if unit.level is Level.DISTRICT:
+        return "old_district", "old_province_code"
+    return f"{unit.era}_name", "old_district_code" if unit.era is Era.OLD else "new_province_code"
+
+
+def _by_key(names: Counter[str]) -> Counter[str]:
+    keys: Counter[str] = Counter()
+    for name, count in names.items():
+        keys[name_key(name)] += count
+    return keys
+
+
+def _majority(votes: Counter[T]) -> T | None:
+    """What more than half say, if anything."""
+    value, count = votes.most_common(1)[0]
+    return value if 2 * count > votes.total() else None
+
+
+def _problem(
+    line: int, column: str, rule: str, text_vi: str, text_en: str, severity: Severity = Severity.ERROR
+) -> Problem:
+    return Problem(line=line, column=column, rule=rule, text_vi=text_vi, text_en=text_en, severity=severity)

@@ -1,0 +1,99 @@
+"""Epoch keys of streams and the grants that carry them to readers (design §3, I5).
+
+Enters: `key_grant` rows, each sealed to one reader's X25519 key. Leaves: epoch keys, in memory only.
+Must hold: no epoch key is stored open; the origin and the recovery key are readers of everything the origin writes.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from schema.spec import Audience
+from syncd.errors import GrantUnreadable
+from syncd.store.base import Tx
+
+if TYPE_CHECKING:
+    from syncd.security.identity import NodeKeys
+
+EPOCH_KEY_BYTES = 32
+RECOVERY_READER = "00000000-0000-7000-8000-000000000000"  # the province's offline key, no node
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """A node, or the recovery key, to which keys are sealed."""
+
+    node_id: str
+    sealing_public: bytes
+
+
+class KeyRing:
+    """The epoch keys this node can read, opened on first use."""
+
+    def __init__(self, keys: NodeKeys) -> None:
+        self._keys = keys
+        self._open: dict[tuple[str, int, int], bytes] = {}
+
+    def key(self, tx: Tx, stream_id: str, audience: int, epoch: int) -> bytes | None:
+        """The epoch key, or None while no grant to this node has arrived."""
+        place = (stream_id, audience, epoch)
+        if place not in self._open:
+            found = self._look_up(tx, *place)
+            if found is None:
+                return None
+            self._open[place] = found
+        return self._open[place]
+
+    def newest_epoch(self, tx: Tx, stream_id: str, audience: int) -> int | None:
+        """The newest epoch of a stream's audience that this node can read."""
+        found = tx.value(
+            "SELECT max(epoch) FROM key_grant WHERE stream_id = ? AND audience = ? AND reader_id = ?",
+            (stream_id, audience, self._keys.node_id),
+        )
+        return None if found is None else int(found)
+
+    def _look_up(self, tx: Tx, stream_id: str, audience: int, epoch: int) -> bytes | None:
+        from syncd.security.hpke import open_key
+
+        rows = tx.all(
+            "SELECT sealed_key FROM key_grant WHERE stream_id = ? AND audience = ? AND epoch = ? AND reader_id = ?",
+            (stream_id, audience, epoch, self._keys.node_id),
+        )
+        for (sealed,) in rows:
+            try:
+                return open_key(bytes(sealed), self._keys.exchange, grant_info(stream_id, audience, epoch, self._keys.node_id))
+            except GrantUnreadable:
+                continue  # a faulty granter must not hide another's good grant
+        return None
+
+
+def new_epoch(
+    tx: Tx, stream_id: str, audiences: Iterable[Audience], readers_of: Callable[[Audience], list[Reader]], random_bytes: Callable[[int], bytes]
+) -> None:
+    """Mint the first epoch's key per audience and grant it to its readers, as rows of this node's control stream."""
+    for audience in audiences:
+        key = random_bytes(EPOCH_KEY_BYTES)
+        for reader in readers_of(audience):
+            grant(tx, stream_id, int(audience), 1, key, reader)
+
+
+def grant(tx: Tx, stream_id: str, audience: int, epoch: int, key: bytes, reader: Reader) -> None:
+    """Write one grant; the row's id is minted by the database."""
+    from syncd.security.hpke import seal_key
+
+    sealed = seal_key(key, reader.sealing_public, grant_info(stream_id, audience, epoch, reader.node_id))
+    tx.run(
+        "INSERT INTO key_grant (stream_id, audience, epoch, reader_id, sealed_key) VALUES (?, ?, ?, ?, ?)",
+        (stream_id, audience, epoch, reader.node_id, sealed),
+    )
+
+
+def grant_info(stream_id: str, audience: int, epoch: int, reader_id: str) -> bytes:
+    """What a sealed key is bound to, so that a grant cannot be passed off as another's (PROTOCOL.md)."""
+    return (
+        b"syncd grant v1" + uuid.UUID(stream_id).bytes + audience.to_bytes(1, "big") + epoch.to_bytes(4, "big")
+        + uuid.UUID(reader_id).bytes
+    )  # fmt: skip

@@ -1,0 +1,66 @@
+"""Every bound of the daemon, by name: loops, queues, bodies, retries.
+
+In: nothing. Out: constants, units last in the name. Must hold: a size that comes from outside is compared with its
+bound *before* anything is allocated for it (I6), and what this node sends obeys the bounds it enforces on receipt.
+The packages ``schema`` and ``conflict`` keep bounds of their own.
+"""
+
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+# Sequencing: a larger group travels in pieces, so that no write transaction and no envelope grows without end.
+GROUP_ROWS_MAX: Final = 5_000
+
+# Envelope. Plain is the size after decompression: without that bound a few kilobytes could unfold into gigabytes.
+ENVELOPE_BYTES_MAX: Final = 8 * MIB
+PLAIN_BYTES_MAX: Final = 16 * MIB
+HEADER_BYTES_MAX: Final = 4 * KIB
+PARTS_MAX: Final = 8  # eight bits of the envelope's first word tell which parts are absent
+COLUMNS_MAX: Final = 256
+NESTING_MAX: Final = 16
+NAME_CHARS_MAX: Final = 63  # PostgreSQL cuts longer identifiers off silently
+ENVELOPE_ROWS_MAX: Final = 65_536
+CHECKPOINT_LINES_MAX: Final = 8_192
+ZSTD_WINDOW_LOG_MAX: Final = 23  # a reader reserves at most 2^23 bytes of window, whatever a frame asks for
+
+# Body of a part (columnar).
+BODY_BLOCKS_MAX: Final = 8_192
+BLOCK_COLUMNS_MAX: Final = 62  # a change mask is one signed 64-bit integer
+COLUMN_NUMBER_MAX: Final = 62
+TABLE_NUMBER_MAX: Final = 65_535
+PLANE_WIDTH_MAX: Final = 32  # equally long text up to this width is sent by character place; longer text packs better whole
+SHARED_CHARS_MAX: Final = 256  # what is sent once for many rows is short, or a few bytes would unfold to gigabytes
+DICTIONARY_VALUES_MAX: Final = 65_536
+
+# Exchange.
+PUSH_BYTES_MAX: Final = 2 * MIB
+PULL_BYTES_MAX: Final = 8 * MIB
+HANDSHAKE_BYTES_MAX: Final = 4 * MIB
+STREAMS_MAX: Final = 50_000
+GRANTS_MAX: Final = 200_000
+
+# Retries and waits.
+RETRY_ATTEMPTS_MAX: Final = 8
+RETRY_DELAY_S_MAX: Final = 60.0
+CONNECT_S_MAX: Final = 10.0
+EXCHANGE_S_MAX: Final = 120.0
+HINT_WAIT_S_MAX: Final = 30.0
+
+# SQLite: apply holds the write lock no longer, so that a clerk's own commit never waits noticeably.
+WRITE_LOCK_MS_MAX: Final = 250
+
+# Databases.
+BUSY_TIMEOUT_MS: Final = 5_000
+SQL_VALUES_MAX: Final = 30_000  # values bound in one SQLite statement
+CONNECTIONS_IDLE_MAX: Final = 8
+
+# Applying.
+APPLY_BYTES_MAX: Final = 4 * MIB  # read from the log at once
+APPLY_TURN_MS_MAX: Final = 5_000  # PostgreSQL: a transaction of many groups ends after this
+HISTORY_ENVELOPES_MAX: Final = 500  # how far back `latest` looks for when a value changed
+
+# Deciding.
+DECIDE_ROWS_MAX: Final = 500  # proposals in one transaction
+TREE_DEPTH_MAX: Final = 32  # the tree is data, of any depth; this only stops records made to keep us busy

@@ -1,0 +1,135 @@
+"""The messages of an exchange, as MessagePack arrays (PROTOCOL.md). Envelopes travel beside them as frames.
+
+Must hold: every list has a bound, checked before it is used; ids are 16 raw bytes on the wire.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from typing import Annotated, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from syncd import limits
+from syncd.errors import Altered
+
+PROTOCOL = 1
+
+Id = Annotated[bytes, Meta(min_length=16, max_length=16)]
+Hash = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Receipt = Annotated[bytes, Meta(max_length=512)]
+
+
+class Position(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The end of a stream's log at the sender of the message."""
+
+    stream: Id
+    seq: int
+    hash: Hash
+
+    @property
+    def stream_id(self) -> str:
+        return str(uuid.UUID(bytes=self.stream))
+
+
+class Refusal(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Why a stream's envelopes were not taken. code 'later': try again by itself; any other: a person must look."""
+
+    stream: Id
+    seq: int
+    code: Annotated[str, Meta(max_length=20)]
+    text: Annotated[str, Meta(max_length=500)]
+
+
+Positions = Annotated[list[Position], Meta(max_length=limits.STREAMS_MAX)]
+
+
+class Partial(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """How many bytes of one unfinished envelope the receiver still has."""
+
+    stream: Id
+    seq: int
+    bytes_held: int
+
+
+class Hello(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Opens a session: what the child holds of what goes up, and how it is doing."""
+
+    protocol_min: int
+    protocol_max: int
+    schema_revision: int
+    time_ms: int
+    up: Positions
+    waiting_rows: int
+    open_cases: int
+
+
+class HelloReply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What the parent holds of the child's streams (seq 0: nothing), the time there, and how much it takes at once."""
+
+    protocol: int
+    time_ms: int
+    up: Positions
+    partial: Partial | None
+    credit_bytes: int
+
+
+class PushReply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The parent's positions after a push, durable when this is sent, and the custodian's receipts that it has."""
+
+    positions: Positions
+    refused: Annotated[list[Refusal], Meta(max_length=limits.STREAMS_MAX)]
+    receipts: Annotated[list[Receipt], Meta(max_length=limits.STREAMS_MAX)]
+
+
+class Pull(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What the child holds of what flows down, and how far receipts have reached it. Waits up to `wait_ms` for news."""
+
+    down: Positions
+    receipts: Positions
+    partial: Partial | None
+    wait_ms: int
+    waiting_rows: int
+    open_cases: int
+
+
+class PullReply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Precedes the frames of a pull's answer."""
+
+    time_ms: int
+    receipts: Annotated[list[Receipt], Meta(max_length=limits.STREAMS_MAX)]
+    frames: int
+    skipped_bytes: int  # of the first frame: the child already has them
+
+
+Message = TypeVar("Message", bound=msgspec.Struct)
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODERS: dict[type[msgspec.Struct], msgspec.msgpack.Decoder[msgspec.Struct]] = {}
+
+
+def encode(message: msgspec.Struct) -> bytes:
+    """The bytes of a message."""
+    return _ENCODER.encode(message)
+
+
+def decode(data: bytes, kind: type[Message]) -> Message:
+    """The message in `data`. Raises Altered when it is not one of this kind, or larger than it may be."""
+    if len(data) > limits.HANDSHAKE_BYTES_MAX:
+        raise Altered(f"a message of {len(data)} bytes", hint=f"at most {limits.HANDSHAKE_BYTES_MAX} bytes are read")
+    decoder = _DECODERS.setdefault(kind, msgspec.msgpack.Decoder(kind))
+    try:
+        return decoder.decode(data)  # type: ignore[return-value]  # the decoder was made for `kind`
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise Altered(f"a message is not a {kind.__name__}", hint="upgrade the older of the two nodes") from error
+
+
+def position(stream_id: str, seq: int, position_hash: bytes) -> Position:
+    """A position with the stream's id as raw bytes."""
+    return Position(uuid.UUID(stream_id).bytes, seq, position_hash)
+
+
+def by_stream(positions: Iterable[Position]) -> dict[str, Position]:
+    """Positions by stream id text."""
+    return {item.stream_id: item for item in positions}

@@ -1,0 +1,344 @@
+"""The flow of one node, top to bottom: write (sequence, seal), accept (receive, open, apply), decide, vouch.
+
+Enters: a store, this node's keys, a clock and randomness. Leaves: streams that grow, tables that follow them.
+Must hold: every method ends at a commit; called again after a crash at any point, each goes on where the last commit was.
+The network is not here: `syncd/exchange.py` carries what `syncd/send.py` picks.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from conflict.case import CaseKind
+from schema.spec import Audience, Kind, Table
+from schema.tables import SCHEMA_REVISION
+from syncd import keys, log, receipt, sequence
+from syncd.aggregate import Cells
+from syncd.applying import Applier
+from syncd.cases import open_case
+from syncd.clock import Clock, instant_of
+from syncd.decide import decide_waiting
+from syncd.envelope import Genesis, Header, Mark, stream_id_of
+from syncd.errors import ForkError
+from syncd.log import Stream
+from syncd.receive import Received, receive
+from syncd.seal import PlainPart, seal_envelope
+from syncd.sequence import Parts
+from syncd.signals import APPLIED, LOG, RECEIPT, Signals
+from syncd.store.base import Store, Tx
+from syncd.tree import Tree, load_tree, refresh_keepers
+from syncd.verify import digest_stream
+from syncd.wire import encode_body, encode_checkpoint
+
+if TYPE_CHECKING:
+    from syncd.security.identity import NodeKeys
+
+RandomBytes = Callable[[int], bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What one call moved, so that the daemon knows whom to wake."""
+
+    wrote: bool = False  # own streams grew
+    applied: bool = False  # tables changed
+    receipts: bool = False  # receipts for children
+
+
+class Node:
+    """One node's stages over its store. Thread-safe: each stage holds its own lock, the store orders the writers."""
+
+    def __init__(self, store: Store, node_keys: NodeKeys, clock: Clock, random_bytes: RandomBytes) -> None:
+        self.store = store
+        self.keys = node_keys
+        self.clock = clock
+        self.clock_offset_ms: int | None = None
+        self.ring = keys.KeyRing(node_keys)
+        self.signals = Signals()
+        self._random = random_bytes
+        self._sequencing = threading.Lock()
+        self._tree: Tree | None = None
+        self._own: dict[tuple[int, str | None], Stream] = {}
+        self._wire_schema = {
+            table.number: {column.number: str(column.type) for column in table.all_columns} for table in store.registry
+        }
+        self.applier = Applier(store, self.ring, self._wire_schema, clock, node_keys, self._forget_tree)
+        with store.read() as tx:
+            facts = dict(tx.all("SELECT key, value FROM syncd_meta"))
+        self.node_id = node_keys.node_id
+        node_keys.require_node_id(facts.get("node_id", ""), "this process")
+        self.root_id = facts.get("root_id", self.node_id)
+        self.recovery_public = bytes.fromhex(facts.get("recovery_public", ""))
+
+    # --- what this node knows of the tree -----------------------------------------------------------------------
+
+    @property
+    def is_root(self) -> bool:
+        return self.root_id == self.node_id
+
+    def tree(self) -> Tree:
+        """The tree as last committed here."""
+        tree = self._tree
+        if tree is None:
+            with self.store.read() as tx:
+                tree = self._tree = load_tree(tx)
+        return tree
+
+    def _forget_tree(self) -> None:
+        self._tree = None
+
+    # --- write: journal → log -----------------------------------------------------------------------------------
+
+    def write(self, checkpoints: bool = False) -> int:
+        """Sequence and seal everything committed so far; returns the number of changed rows. With `checkpoints`, digests of
+        the written streams follow."""
+        with self._sequencing:
+            self._discard_open()
+            while True:
+                with self.store.read() as tx:
+                    waiting = sequence.units_waiting(tx)
+                if not waiting:
+                    return 0
+                if not self._prepare(waiting):
+                    continue  # preparing wrote grants: they belong into this cut too
+                try:
+                    cut = sequence.sequence(
+                        self.store, self._own_stream, self._append, Cells(), self._digests if checkpoints else _no_digests
+                    )
+                except ForkError:
+                    self._own.clear()
+                    raise
+                self._own.clear()
+                if cut is not None:
+                    self._tell_written(stream.stream_id for stream in cut.streams)
+                    return cut.rows
+
+    def checkpoint(self) -> int:
+        """Write a checkpoint behind every own stream whose content has no newer one; returns how many were written."""
+        with self._sequencing:
+            self._discard_open()
+            written = 0
+            with self.store.read() as snapshot:
+                if snapshot.one("SELECT 1 FROM syncd_journal LIMIT 1") is not None:
+                    return 0  # content ahead of the log: the next cut brings its own
+                for stream in log.streams(snapshot, "own = 1 AND held_seq > checkpoint_seq"):
+                    parts = self._digests(snapshot, stream)
+                    with self.store.apply("checkpoint") as tx:
+                        self._append(tx, stream, Mark.CHECKPOINT, parts, 0)
+                    self._tell_written([stream.stream_id])
+                    written += 1
+            return written
+
+    def _discard_open(self) -> None:
+        """A crash left an open group: say that it is void; the journal still holds all of it."""
+        with self.store.read() as tx:
+            opened = log.streams(tx, "own = 1 AND open_from > 0")
+        for stream in opened:
+            with self.store.apply("discard") as tx:
+                self._append(tx, stream, Mark.DISCARD, {}, 0)
+
+    def _prepare(self, waiting: Sequence[tuple[int, str | None]]) -> bool:
+        """Load the own streams that waiting rows belong to, creating those that are missing; False when one was created."""
+        with self.store.read() as tx:
+            self._own = {(stream.kind, stream.unit_id): stream for stream in log.streams(tx, "own = 1")}
+        wanted = {(int(self.store.registry.by_number[tab].kind), unit) for tab, unit in waiting}
+        missing = sorted(wanted - self._own.keys(), key=str)
+        for kind, unit in missing:
+            self._create(kind, unit)
+        return not missing
+
+    def _create(self, kind: int, unit: str | None) -> None:
+        tree = self.tree()
+        term = tree.keepers[unit][1] if kind == Kind.REGISTER and unit in tree.keepers else 1
+        stream = Stream(
+            stream_id=stream_id_of(kind, unit, self.node_id, term), kind=kind, unit_id=unit, keeper=self.node_id, term=term, own=True
+        )
+        audiences = [] if kind == Kind.CONTROL else [Audience.SCOPE, Audience.CUSTODIAN]
+        with self.store.write("create-stream") as tx:
+            log.create(tx, stream)
+            keys.new_epoch(tx, stream.stream_id, audiences, lambda audience: self._readers(tree, audience), self._random)
+
+    def _readers(self, tree: Tree, audience: Audience) -> list[keys.Reader]:
+        """Who reads what this node writes: itself, every ancestor (custodian only: the root), and the recovery key."""
+        ids = [self.node_id, *tree.ancestors(self.node_id)] if audience is Audience.SCOPE else {self.node_id, self.root_id}
+        readers = [keys.Reader(node_id=node_id, sealing_public=self._sealing_public(tree, node_id)) for node_id in sorted(ids)]
+        if self.recovery_public:
+            readers.append(keys.Reader(node_id=keys.RECOVERY_READER, sealing_public=self.recovery_public))
+        return readers
+
+    def _sealing_public(self, tree: Tree, node_id: str) -> bytes:
+        return self.keys.x25519_public if node_id == self.node_id else tree.nodes[node_id].sealing_public
+
+    def _own_stream(self, table: Table, unit_id: str | None) -> Stream | None:
+        return self._own.get((int(table.kind), unit_id))
+
+    def _append(self, tx: Tx, stream: Stream, mark: Mark, parts: Parts, rows: int) -> Stream:
+        """Seal and append one envelope behind `stream`."""
+        plains = [self._plain(tx, stream, int(audience), mark, body) for audience, body in sorted(parts.items())]
+        first = stream.held_seq == 0
+        header = Header(
+            stream_id=stream.stream_id,
+            seq=stream.held_seq + 1,
+            previous=stream.held_hash,
+            mark=int(mark),
+            schema_revision=SCHEMA_REVISION,
+            tree_seq=self._tree_seq(tx, stream),
+            time_ms=self.clock(),
+            clock_offset_ms=self.clock_offset_ms,
+            rows=rows,
+            genesis=Genesis(kind=stream.kind, unit=stream.unit_id, keeper=stream.keeper, term=stream.term) if first else None,
+        )
+        envelope = seal_envelope(header, plains, self.keys.sign, self._random)
+        moved = log.append(tx, stream, envelope.header, envelope.hash, envelope.to_bytes())
+        self._own[stream.kind, stream.unit_id] = moved
+        if mark is Mark.CHECKPOINT:
+            tx.run("UPDATE syncd_stream SET checkpoint_seq = ? WHERE stream_id = ?", (moved.held_seq, moved.stream_id))
+        if self.is_root and not moved.open_from:
+            self.applier.vouch(tx, moved)
+        return moved
+
+    def _plain(self, tx: Tx, stream: Stream, audience: int, mark: Mark, body: object) -> PlainPart:
+        encoded = encode_checkpoint(body) if mark is Mark.CHECKPOINT else encode_body(body, self._wire_schema)  # type: ignore[arg-type]  # a checkpoint's parts are lines
+        if audience == Audience.PUBLIC:
+            return PlainPart(audience=audience, epoch=0, epoch_key=None, body=encoded)
+        epoch = self.ring.newest_epoch(tx, stream.stream_id, audience) or 1
+        return PlainPart(
+            audience=audience, epoch=epoch, epoch_key=self.ring.key(tx, stream.stream_id, audience, epoch), body=encoded
+        )
+
+    def _tree_seq(self, tx: Tx, stream: Stream) -> int:
+        """The version of the unit tree this was written under: the applied position of the root's stream about all units."""
+        if stream.kind == Kind.CONTROL or stream.unit_id is None:
+            return 0
+        return self.applier.tree_seq(tx, self.root_id)
+
+    def _digests(self, snapshot: Tx, stream: Stream) -> Parts:
+        audiences = [Audience.PUBLIC] if stream.kind == Kind.CONTROL else [Audience.SCOPE, Audience.CUSTODIAN]
+        parts: Parts = {}
+        for audience in audiences:
+            lines = digest_stream(snapshot, self.store.registry, stream, [audience], stream.held_seq)
+            if lines:
+                parts[audience] = lines  # type: ignore[assignment]  # a checkpoint's parts are lines
+        return parts
+
+    # --- accept: a neighbour's envelopes → log → tables -----------------------------------------------------------
+
+    def accept(self, peer: str, envelopes: Sequence[bytes]) -> Received:
+        """Take envelopes of a neighbour into the log; control streams are applied at once, since the rest leans on them."""
+        waiting = list(envelopes)
+        result = self._receive(peer, waiting)
+        controls = [s.stream_id for s in result.streams.values() if s.kind == Kind.CONTROL and s.applied_seq < s.held_seq]
+        for stream_id in controls:
+            self.applier.apply(stream_id)
+        self.signals.emit(LOG, [stream.stream_id for stream in result.streams.values()])
+        return result
+
+    def _receive(self, peer: str, envelopes: Sequence[bytes]) -> Received:
+        tree = self.tree()
+        with self.store.apply("receive") as tx:
+            return receive(tx, tree, peer, envelopes, self.clock())
+
+    def apply_all(self, more: Callable[[], bool] | None = None) -> Outcome:
+        """Apply every stream that is behind its log, control streams first; a stream that cannot go on stops alone."""
+        with self.store.read() as tx:
+            behind = [s.stream_id for s in log.streams(tx, "own = 0 AND applied_seq < held_seq")]
+        applied = False
+        for stream_id in behind:
+            if self.applier.apply(stream_id, more):
+                applied = True
+                self.signals.emit(APPLIED, [stream_id])
+                if self.is_root:
+                    self.signals.emit(RECEIPT, [stream_id])
+        return Outcome(applied=applied)
+
+    def _tell_written(self, stream_ids: Iterable[str]) -> None:
+        written = list(stream_ids)
+        self.signals.emit(LOG, written)
+        if self.is_root:
+            self.signals.emit(RECEIPT, written)
+
+    # --- what a node does on its own after news ---------------------------------------------------------------------
+
+    def settle(self) -> Outcome:
+        """Decide proposals for units kept here and grant keys that children need; both are local writes."""
+        decided = decide_waiting(self.store, self.tree(), self.clock, self.clock_offset_ms, self.changed_at)
+        granted = 0 if not self.tree().children() else self._grant_down()
+        return Outcome(wrote=bool(decided or granted))
+
+    def _grant_down(self) -> int:
+        """Grant children the keys of streams that flow down to them and that this node can read."""
+        tree = self.tree()
+        granted = 0
+        with self.store.read() as tx:
+            streams = log.streams(tx, "kind = 2")
+            have = {(r[0], r[1], r[2]) for r in tx.all(
+                "SELECT stream_id, epoch, reader_id FROM key_grant WHERE audience = ?", (int(Audience.SCOPE),))}  # fmt: skip
+        lacking = [
+            (stream, child)
+            for child in tree.children()
+            for stream in streams
+            if tree.goes_down(stream, child.node_id)
+            and any((stream.stream_id, epoch, child.node_id) not in have for epoch in _epochs(have, stream, self.node_id))
+        ]
+        for stream, child in lacking:
+            with self.store.write("grant") as tx:
+                for epoch in _epochs(have, stream, self.node_id):
+                    key = self.ring.key(tx, stream.stream_id, int(Audience.SCOPE), epoch)
+                    if key is not None and (stream.stream_id, epoch, child.node_id) not in have:
+                        reader = keys.Reader(node_id=child.node_id, sealing_public=child.sealing_public)
+                        keys.grant(tx, stream.stream_id, int(Audience.SCOPE), epoch, key, reader)
+                        granted += 1
+        return granted
+
+    # --- receipts -----------------------------------------------------------------------------------------------
+
+    def take_receipts(self, signed: Sequence[bytes]) -> bool:
+        """Record the custodian's receipts; returns whether any was news. A receipt our log contradicts is a fork."""
+        root = self.tree().nodes.get(self.root_id)
+        if root is None or not signed:
+            return False
+        receipts = [receipt.read(data, self.root_id, root.signing_public) for data in signed]
+        news: list[str] = []
+        with self.store.apply("receipts") as tx:
+            for item in receipts:
+                try:
+                    if receipt.store(tx, item):
+                        news.append(item.stream_id)
+                except ForkError:
+                    open_case(
+                        tx, CaseKind.FORK, (item.stream_id, item.seq), opened_at=instant_of(self.clock()),
+                        detail={"seq": item.seq}, stream_id=item.stream_id,
+                    )  # fmt: skip
+        self.signals.emit(RECEIPT, news)
+        return bool(news)
+
+    def note_parent_positions(self, positions: Mapping[str, int]) -> None:
+        """Record how far the parent holds our streams; nothing is written when nothing moved."""
+        with self.store.read() as tx:
+            known = dict(tx.all("SELECT stream_id, parent_seq FROM syncd_stream"))
+        moved = [(seq, stream_id) for stream_id, seq in positions.items() if known.get(stream_id, seq) < seq]
+        if moved:
+            with self.store.apply("parent-positions") as tx:
+                tx.many("UPDATE syncd_stream SET parent_seq = ? WHERE stream_id = ?", moved)
+
+    def changed_at(self, tx: Tx, stream_id: str, table: Table, row_id: str, column: int) -> int | None:
+        """When the keeper last changed a value, by its own clock: read back from the log, newest first, a bounded way."""
+        return self.applier.changed_at(tx, stream_id, table, row_id, column)
+
+    def refresh(self) -> None:
+        """Derive keepers anew after a local change of node records."""
+        with self.store.apply("refresh") as tx:
+            refresh_keepers(tx)
+        self._forget_tree()
+
+
+def _no_digests(_snapshot: Tx, _stream: Stream) -> None:
+    return None
+
+
+def _epochs(have: set[tuple[str, int, str]], stream: Stream, me: str) -> list[int]:
+    """The epochs of a stream that this node was granted."""
+    return sorted(epoch for stream_id, epoch, reader in have if stream_id == stream.stream_id and reader == me)

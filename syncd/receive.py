@@ -1,0 +1,121 @@
+"""Receiving: envelopes from a neighbour into the log, checked, in one transaction (design §4; I4–I8).
+
+Enters: envelope bytes from an authenticated neighbour. Leaves: the logs extended; per stream the position now held, or why not.
+Must hold: nothing enters a log that its keeper did not sign, that does not follow what is held, or that this neighbour and
+this node have no part in; a stream refused stops no other; what was received before changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from conflict.case import CaseKind
+from schema.spec import Kind
+from syncd import log
+from syncd.cases import open_case
+from syncd.clock import instant_of
+from syncd.envelope import Envelope, Position, check_follows, parse_envelope, verify_envelope
+from syncd.errors import Altered, EnvelopeError, Foreign, Gap, Replayed, TooLarge
+from syncd.log import Stream
+from syncd.store.base import Tx
+from syncd.tree import Tree
+
+LATER, REFUSED = "later", "refused"
+
+
+@dataclass(slots=True, kw_only=True)
+class Received:
+    """What one batch did: streams as they now stand, and per stream the first refusal (code, position, text)."""
+
+    streams: dict[str, Stream] = field(default_factory=dict)
+    refused: dict[str, tuple[str, int, str]] = field(default_factory=dict)
+    taken: int = 0
+
+
+def receive(tx: Tx, tree: Tree, peer: str, envelopes: Sequence[bytes], now_ms: int) -> Received:
+    """Take the envelopes that rightly continue what is held. Raises EnvelopeError only for bytes that are no envelope."""
+    result = Received()
+    for data in envelopes:
+        envelope = parse_envelope(data)
+        stream_id = envelope.header.stream_id
+        if stream_id in result.refused:
+            continue  # what follows a refusal cannot be taken either
+        try:
+            at = result.streams.get(stream_id) or _find(tx, envelope)
+            result.streams[stream_id] = _take(tx, tree, peer, at, envelope, data)
+            result.taken += 1
+        except Replayed:
+            result.streams[stream_id] = at
+        except _NotYet as reason:
+            result.refused[stream_id] = (LATER, envelope.header.seq, str(reason))
+        except EnvelopeError as error:
+            code = LATER if isinstance(error, Gap) else REFUSED
+            result.refused[stream_id] = (code, envelope.header.seq, str(error))
+            _note(tx, result.streams.get(stream_id), envelope, error, now_ms)
+    return result
+
+
+class _NotYet(Exception):  # noqa: N818 - not an error: the stream waits for a node record
+    """Nobody has vouched yet for the stream's keeper."""
+
+
+def _find(tx: Tx, envelope: Envelope) -> Stream:
+    """The stream as held here, or as its genesis names it (position 0). Raises Gap when neither is there."""
+    header = envelope.header
+    tx.lock(header.stream_id)
+    found = log.stream(tx, header.stream_id)
+    if found is not None:
+        return found
+    if header.genesis is None:
+        raise Gap(
+            f"envelope {header.seq} of stream {header.stream_id} came before its first",
+            hint="the next exchange starts it from the beginning",
+        )
+    genesis = header.genesis
+    return Stream(
+        stream_id=header.stream_id, kind=genesis.kind, unit_id=genesis.unit, keeper=genesis.keeper, term=genesis.term, own=False
+    )
+
+
+def _take(tx: Tx, tree: Tree, peer: str, at: Stream, envelope: Envelope, data: bytes) -> Stream:
+    check_follows(envelope.header, Position(seq=at.held_seq, hash=at.held_hash))
+    if at.own:
+        raise Altered(
+            f"stream {at.stream_id} is written here, yet {peer} holds more of it than this node",
+            hint="this database is an older copy or was cloned: nothing is sealed until an operator has looked",
+        )
+    _authorise(tree, peer, at)
+    verify_envelope(envelope, tree.nodes[at.keeper].signing_public)
+    if at.held_seq == 0:
+        log.create(tx, at)
+    return log.append(tx, at, envelope.header, envelope.hash, data)
+
+
+def _authorise(tree: Tree, peer: str, at: Stream) -> None:
+    keeps = tree.keeps(at)
+    if keeps is None:
+        raise _NotYet(f"no node record says yet that {at.keeper} keeps stream {at.stream_id}")
+    if not keeps:
+        raise Foreign(
+            f"{at.keeper} does not keep {Kind(at.kind).name.lower()} stream {at.stream_id} in term {at.term}",
+            hint="the unit's keeper is named by `syncd status`; nothing was taken",
+        )
+    if not tree.comes_from(at, peer):
+        raise Foreign(
+            f"neighbour {peer} has no part in stream {at.stream_id} of {at.keeper}",
+            hint="the tree gives this stream another way; nothing was taken",
+        )
+
+
+def _note(tx: Tx, at: Stream | None, envelope: Envelope, error: EnvelopeError, now_ms: int) -> None:
+    """Make a refusal visible. A fork is a case; anything else stands in the sender's and this node's log."""
+    header = envelope.header
+    if isinstance(error, Gap | TooLarge):
+        return
+    held = at or log.stream(tx, header.stream_id)
+    if held is not None and header.seq == held.held_seq + 1 and header.previous != held.held_hash:
+        open_case(
+            tx, CaseKind.FORK, (header.stream_id, header.seq), opened_at=instant_of(now_ms),
+            detail={"seq": header.seq}, stream_id=header.stream_id, unit_id=held.unit_id,
+        )  # fmt: skip

@@ -1,0 +1,181 @@
+"""The one-time token a station is enrolled with. What enters: what the parent wants the station to know. What
+leaves: one line of text.
+
+    SYNCD1.<base64url of body and the first 4 bytes of SHA-256(body)>     body: MessagePack array, fields as in `Token`
+
+What must hold: the station can prove the parent by the fingerprint before it shows the secret; a typing error is told
+apart from a token that is wrong; the secret appears in no repr, and the parent keeps its hash only.
+"""
+
+import hmac
+import ssl
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+import msgspec
+
+from syncd.errors import TokenExpired, TokenMalformed, WrongPeer
+from syncd.security.identity import RandomBytes, require_node_id_text
+from syncd.security.limits import (
+    CODE_CHARS_MAX,
+    NAME_CHARS_MAX,
+    PEM_BYTES_MAX,
+    TOKEN_CHARS_MAX,
+    TOKEN_CHECKSUM_BYTES,
+    TOKEN_SECRET_BYTES,
+    TOKEN_URLS_MAX,
+    URL_CHARS_MAX,
+)
+
+TOKEN_PREFIX = "SYNCD1."
+FINGERPRINT_BYTES = 32
+
+_SECRET_CONTEXT = b"syncd token v1"
+_WIRE = msgspec.msgpack.Decoder(tuple[tuple[str, ...], str, bytes, bytes, int, str, str])
+_COPY_HINT = "copy the whole line again from the parent's screen, or ask the parent for a new token"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """`expires_s`: unix seconds. `ca_fingerprint`: SHA-256 of the root certificate's DER. Code and name are for
+    people.
+    """
+
+    parent_urls: tuple[str, ...]
+    parent_id: str
+    ca_fingerprint: bytes
+    secret: bytes = field(repr=False)
+    expires_s: int
+    unit_code: str
+    unit_name: str
+
+
+def new_secret(random_bytes: RandomBytes) -> bytes:
+    """128 random bits."""
+    return random_bytes(TOKEN_SECRET_BYTES)
+
+
+def secret_hash(secret: bytes) -> bytes:
+    """What the parent stores. One round is enough: 128 random bits cannot be guessed."""
+    return sha256(_SECRET_CONTEXT + secret).digest()
+
+
+def encode_token(token: Token) -> str:
+    """One line of text; `TokenMalformed` when a field is beyond its bound."""
+    _check_fields(token)
+    wire = (
+        token.parent_urls,
+        token.parent_id,
+        token.ca_fingerprint,
+        token.secret,
+        token.expires_s,
+        token.unit_code,
+        token.unit_name,
+    )
+    body = msgspec.msgpack.encode(wire)
+    text = TOKEN_PREFIX + urlsafe_b64encode(body + _checksum(body)).decode("ascii").rstrip("=")
+    if len(text) > TOKEN_CHARS_MAX:
+        raise TokenMalformed(f"the token would have {len(text)} characters", "give fewer or shorter parent addresses")
+    return text
+
+
+def decode_token(text: str) -> Token:
+    """The token in `text`; blanks and line breaks from copying are ignored. `TokenMalformed` says what is wrong with
+    it.
+    """
+    if len(text) > 2 * TOKEN_CHARS_MAX:
+        raise TokenMalformed(f"a text of {len(text)} characters is not a token", _COPY_HINT)
+    body = _checked_body("".join(text.split()))
+    try:
+        urls, parent_id, fingerprint, secret, expires_s, unit_code, unit_name = _WIRE.decode(body)
+    except msgspec.MsgspecError as error:
+        raise TokenMalformed(
+            "the token is intact but says nothing this version knows", "upgrade this station"
+        ) from error
+    token = Token(
+        parent_urls=urls,
+        parent_id=parent_id,
+        ca_fingerprint=fingerprint,
+        secret=secret,
+        expires_s=expires_s,
+        unit_code=unit_code,
+        unit_name=unit_name,
+    )
+    _check_fields(token)
+    return token
+
+
+def require_not_expired(token: Token, now_s: int) -> None:
+    """For the station, before it travels; the parent decides by its own clock."""
+    if now_s >= token.expires_s:
+        raise TokenExpired(
+            f"the token for {token.unit_code} expired {now_s - token.expires_s} s ago by this computer's clock",
+            "check the clock; if it is right, ask the parent for a new token",
+        )
+
+
+def require_ca(ca_pem: str, ca_fingerprint: bytes) -> None:
+    """Refuse a root certificate other than the one the token pins: somebody else is answering."""
+    if len(ca_pem) > PEM_BYTES_MAX or ca_pem.count("-----BEGIN") != 1:
+        raise WrongPeer("the parent's answer is not one root certificate", "check the parent's address in the token")
+    try:
+        der = ssl.PEM_cert_to_DER_cert(ca_pem.strip())
+    except ValueError as error:
+        raise WrongPeer(
+            "the parent's root certificate cannot be read", "check the parent's address in the token"
+        ) from error
+    if not hmac.compare_digest(sha256(der).digest(), ca_fingerprint):
+        shown, pinned = sha256(der).hexdigest()[:16], ca_fingerprint.hex()[:16]
+        raise WrongPeer(
+            f"the root certificate shown ({shown}…) is not the one the token names ({pinned}…)",
+            "do not go on: somebody may stand between this station and its parent; call the parent's operator",
+        )
+
+
+def _checked_body(text: str) -> bytes:
+    if not text.startswith(TOKEN_PREFIX):
+        if text.startswith("SYNCD"):
+            raise TokenMalformed(
+                f"the token begins with {text[:7]!r}, not {TOKEN_PREFIX!r}", "use the parent's version of syncd"
+            )
+        raise TokenMalformed("this text is not a token", f"a token is one line that begins with {TOKEN_PREFIX}")
+    try:
+        raw = _decode_base64url(text.removeprefix(TOKEN_PREFIX).encode("ascii"))
+    except ValueError as error:
+        raise TokenMalformed("the token is incomplete or has a wrong character", _COPY_HINT) from error
+    body, checksum = raw[:-TOKEN_CHECKSUM_BYTES], raw[-TOKEN_CHECKSUM_BYTES:]
+    if not hmac.compare_digest(_checksum(body), checksum):
+        raise TokenMalformed("the token was mistyped or cut off: its checksum does not fit", _COPY_HINT)
+    return body
+
+
+def _decode_base64url(encoded: bytes) -> bytes:
+    """base64url without padding, refusing what the standard function would silently skip."""
+    raw = urlsafe_b64decode(encoded + b"=" * (-len(encoded) % 4))
+    if urlsafe_b64encode(raw).rstrip(b"=") != encoded:
+        raise ValueError("not canonical base64url")
+    return raw
+
+
+def _checksum(body: bytes) -> bytes:
+    return sha256(body).digest()[:TOKEN_CHECKSUM_BYTES]
+
+
+def _check_fields(token: Token) -> None:
+    require_node_id_text(token.parent_id)
+    sizes_hold = (
+        1 <= len(token.parent_urls) <= TOKEN_URLS_MAX
+        and all(len(url) <= URL_CHARS_MAX and url.startswith("https://") for url in token.parent_urls)
+        and len(token.ca_fingerprint) == FINGERPRINT_BYTES
+        and len(token.secret) == TOKEN_SECRET_BYTES
+        and token.expires_s > 0
+        and len(token.unit_code) <= CODE_CHARS_MAX
+        and len(token.unit_name) <= NAME_CHARS_MAX
+        and (token.unit_code + token.unit_name).isprintable()
+    )
+    if not sizes_hold:
+        raise TokenMalformed(
+            f"the token for {token.unit_code[:CODE_CHARS_MAX]!r} has a field beyond its bound",
+            f"1–{TOKEN_URLS_MAX} https addresses, code up to {CODE_CHARS_MAX}, name up to {NAME_CHARS_MAX} characters",
+        )

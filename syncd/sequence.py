@@ -1,0 +1,257 @@
+"""Sequencing: everything committed that one snapshot sees becomes one group per stream (design §2, I3).
+
+Enters: the journal and the tables, read in one snapshot; callbacks that seal and count.
+Leaves: the streams' logs extended, the journal without the rows that were seen, aggregates folded.
+Must hold: nothing committed is skipped and nothing is taken twice, whatever commits late or out of order: no watermark,
+no time-out. A group larger than `group_rows_max` is written in open pieces, each in a short transaction of its own; the last
+transaction closes all groups and deletes exactly the journal rows the snapshot saw. What a crash leaves open is discarded
+by name before anything else is written, and the journal still holds it all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Protocol
+
+from schema.spec import Audience, Kind, Table
+from syncd import limits
+from syncd.envelope import Mark
+from syncd.log import Stream
+from syncd.store.base import Row, Store, Tx
+from syncd.wire import DELETE, INSERT, UPDATE, Block
+
+Parts = dict[Audience, list[Block]]
+
+
+class Write(Protocol):
+    """Seals parts as the next envelope of a stream and appends it; returns the stream as it now stands."""
+
+    def __call__(self, tx: Tx, stream: Stream, mark: Mark, parts: Parts, rows: int) -> Stream: ...
+
+
+class Counter(Protocol):
+    """Collects what the cut changes in the aggregates and stores it with the last transaction."""
+
+    def add(self, table: Table, unit_id: str | None, sign: int, values: Sequence[Sequence[Any]]) -> None: ...
+    def store(self, tx: Tx) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """What one sequencing did."""
+
+    rows: int
+    streams: tuple[Stream, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Group:
+    """The group of one stream while it is being written."""
+
+    stream: Stream
+    parts: Parts = field(default_factory=dict)
+    deletes: list[Block] = field(default_factory=list)
+    rows: int = 0
+    opened: bool = False
+
+    def add(self, audience: Audience, block: Block) -> None:
+        self.parts.setdefault(audience, []).append(block)
+
+
+def units_waiting(tx: Tx) -> list[tuple[int, str | None]]:
+    """(table number, unit) pairs that have journal rows, so that their streams exist before the cut."""
+    return [(row[0], row[1]) for row in tx.all("SELECT DISTINCT tab, unit_id FROM syncd_journal")]
+
+
+def sequence(
+    store: Store,
+    stream_of: Callable[[Table, str | None], Stream | None],
+    write: Write,
+    counter: Counter,
+    checkpoint: Callable[[Tx, Stream], Parts | None],
+) -> Cut | None:
+    """Turn all committed, unsequenced changes into groups. Returns None when a stream is still missing.
+
+    `stream_of` gives the own stream of a table's rows of one unit; `checkpoint` gives the digests of a stream's content in
+    the snapshot when one is due, and they travel right behind the group.
+    """
+    with store.read() as snapshot:
+        cut = _cut_mark(snapshot)
+        groups: dict[str, _Group] = {}
+        for table in store.registry:
+            for rows in snapshot.stream(*_net_changes(table, snapshot.dialect, cut), rows_max=limits.GROUP_ROWS_MAX):
+                for unit_id, of_unit in groupby(rows, key=itemgetter(0)):
+                    stream = stream_of(table, unit_id)
+                    if stream is None:
+                        return None  # written since the streams were prepared: the next cut takes it
+                    group = groups.setdefault(stream.stream_id, _Group(stream=stream))
+                    _collect(table, unit_id, list(of_unit), group, counter)
+                    if group.rows >= limits.GROUP_ROWS_MAX:
+                        _write_piece(store, group, write)
+        return _close(store, snapshot, cut, groups, write, counter, checkpoint)
+
+
+def _close(
+    store: Store,
+    snapshot: Tx,
+    cut: Any,
+    groups: dict[str, _Group],
+    write: Write,
+    counter: Counter,
+    checkpoint: Callable[[Tx, Stream], Parts | None],
+) -> Cut:
+    digests = {key: parts for key, group in groups.items() if (parts := checkpoint(snapshot, group.stream))}
+    total = sum(group.rows for group in groups.values())
+    ended: list[Stream] = []
+    with store.apply("sequence-close") as tx:
+        for key, group in groups.items():
+            for block in reversed(group.deletes):
+                group.add(_main_audience(store.registry.by_number[block.table]), block)
+            stream = group.stream
+            if group.parts or group.opened:
+                stream = write(tx, stream, Mark.CLOSED, group.parts, group.rows)
+                if key in digests:
+                    stream = write(tx, stream, Mark.CHECKPOINT, digests[key], 0)
+            ended.append(stream)
+        counter.store(tx)
+        _forget(tx, cut)
+    return Cut(rows=total, streams=tuple(ended))
+
+
+def _write_piece(store: Store, group: _Group, write: Write) -> None:
+    with store.apply("sequence-piece") as tx:
+        group.stream = write(tx, group.stream, Mark.OPEN, group.parts, group.rows)
+    group.parts, group.rows, group.opened = {}, 0, True
+
+
+def _cut_mark(snapshot: Tx) -> Any:
+    """What names exactly the journal rows this snapshot sees."""
+    if snapshot.dialect == "sqlite":
+        return snapshot.value("SELECT coalesce(max(n), 0) FROM syncd_journal")  # commits are serial: a prefix of n
+    return snapshot.value("SELECT pg_current_snapshot()::text")
+
+
+def _forget(tx: Tx, cut: Any) -> None:
+    if tx.dialect == "sqlite":
+        tx.run("DELETE FROM syncd_journal WHERE n <= ?", (cut,))
+    else:
+        tx.run("DELETE FROM syncd_journal WHERE pg_visible_in_snapshot(tx::text::xid8, ?::pg_snapshot)", (cut,))
+
+
+def _net_changes(table: Table, dialect: str, cut: Any) -> tuple[str, tuple[Any, ...]]:
+    """One row per changed row: unit, id, first operation, OR of masks, whether it was ever not an update, the counted
+    columns' values before, and the row as the snapshot shows it (all NULL when it is gone)."""
+    names = ", ".join(f"t.{column.name}" for column in table.all_columns if column.name != "unit_id")
+    if dialect == "sqlite":
+        masks = " + ".join(f"max(mask & {1 << column.number})" for column in table.all_columns if column.number > 1)
+        order, same, bound, values = "printf('%019d', n)", "IS", "AND n <= ?", (table.number, cut)
+    else:
+        masks = "bit_or(mask)"
+        order, same, bound, values = "lpad(n::text, 19, '0')", "IS NOT DISTINCT FROM", "", (table.number,)
+    was = f"substr(min(CASE WHEN was IS NOT NULL THEN {order} || was END), 20)" if table.fold else "NULL"
+    return (
+        f"""
+        SELECT j.unit_id, j.row_id, j.first_op, j.mask, j.other, j.was, {names}
+        FROM (
+            SELECT unit_id, row_id, min(n * 4 + op) % 4 AS first_op, {masks} AS mask,
+                   max(CASE WHEN op <> 2 THEN 1 ELSE 0 END) AS other, {was} AS was
+            FROM syncd_journal WHERE tab = ? {bound}
+            GROUP BY unit_id, row_id
+        ) AS j LEFT JOIN {table.name} AS t ON t.id = j.row_id AND t.unit_id {same} j.unit_id
+        ORDER BY j.unit_id, j.row_id
+        """,
+        values,
+    )
+
+
+FIRST_VALUE = 6  # place of the row's id in a net change
+
+
+def _collect(table: Table, unit_id: str | None, rows: list[Row], group: _Group, counter: Counter) -> None:
+    """Sort net changes into blocks by operation and changed columns, and count them."""
+    group.rows += len(rows)
+    firsts, ids = set(map(itemgetter(2), rows)), list(map(itemgetter(FIRST_VALUE), rows))
+    if firsts == {INSERT} and None not in ids:
+        _add_inserts(table, unit_id, rows, group, counter)
+        return
+    inserts: list[Row] = []
+    deletes: list[Row] = []
+    updates: dict[int, list[Row]] = {}
+    everything = sum(1 << column.number for column in table.all_columns if column.number > 1)
+    for row in rows:
+        if row[FIRST_VALUE] is None:
+            if row[2] != INSERT:
+                deletes.append(row)
+        elif row[2] == INSERT:
+            inserts.append(row)
+        else:
+            updates.setdefault(everything if row[4] else row[3], []).append(row)
+    if inserts:
+        _add_inserts(table, unit_id, inserts, group, counter)
+    for mask, changed in updates.items():
+        _add_updates(table, unit_id, mask, changed, group, counter)
+    if deletes:
+        group.deletes.append(Block(table=table.number, op=DELETE, columns=(), ids=[row[1] for row in deletes], values=[]))
+        _count_before(table, unit_id, deletes, counter)
+
+
+def _add_inserts(table: Table, unit_id: str | None, rows: list[Row], group: _Group, counter: Counter) -> None:
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    ids, values = columns[1], columns[FIRST_VALUE + 1 :]
+    main = _main_audience(table)
+    for audience, block in _split(table, INSERT, table.columns, ids, values):
+        # A part for fewer readers adds to rows that the main part inserts.
+        group.add(audience, block if audience is main else Block(
+            table=block.table, op=UPDATE, columns=block.columns, ids=block.ids, values=block.values))  # fmt: skip
+    _count_now(table, unit_id, rows, counter)
+
+
+def _add_updates(table: Table, unit_id: str | None, mask: int, rows: list[Row], group: _Group, counter: Counter) -> None:
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    chosen = [column for column in table.columns_of(mask) if column.number > 1]
+    values = [columns[FIRST_VALUE + column.number - 1] for column in chosen]
+    for audience, block in _split(table, UPDATE, chosen, columns[1], values):
+        group.add(audience, block)
+    if mask & table.fold_mask:
+        moved = [row for row in rows if row[5] is not None]
+        if moved:
+            _count_before(table, unit_id, moved, counter)
+            _count_now(table, unit_id, moved, counter)
+
+
+def _split(
+    table: Table, op: int, columns: Sequence[Any], ids: list[str], values: list[list[Any]]
+) -> Iterator[tuple[Audience, Block]]:
+    """One block per audience; an insert always has its main block, even without columns of that audience."""
+    audiences = {column.audience for column in columns}
+    if op == INSERT:
+        audiences.add(_main_audience(table))
+    for audience in sorted(audiences):
+        places = [place for place, column in enumerate(columns) if column.audience is audience]
+        yield audience, Block(
+            table=table.number,
+            op=op,
+            columns=tuple(columns[place].number for place in places),
+            ids=ids,
+            values=[values[place] for place in places],
+        )
+
+
+def _main_audience(table: Table) -> Audience:
+    """The audience that learns which rows exist."""
+    return Audience.PUBLIC if table.kind is Kind.CONTROL else Audience.SCOPE
+
+
+def _count_now(table: Table, unit_id: str | None, rows: list[Row], counter: Counter) -> None:
+    if table.fold is not None:
+        places = [FIRST_VALUE + table.by_name[name].number - 1 for name in table.fold.all_columns]
+        counter.add(table, unit_id, +1, [[row[place] for row in rows] for place in places])
+
+
+def _count_before(table: Table, unit_id: str | None, rows: list[Row], counter: Counter) -> None:
+    if table.fold is not None:
+        counter.add(table, unit_id, -1, list(zip(*(json.loads(row[5]) for row in rows), strict=True)))

@@ -1,0 +1,116 @@
+"""Making a node's database and its first rows: the root with its own unit, or a station that joins.
+
+Enters: a way to connect, the node's keys, what `init` or the parent's reply said. Leaves: a database ready for `Node`.
+Must hold: done twice it changes nothing; another node's database is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from schema.spec import Registry
+from syncd.clock import instant_of
+from syncd.store.base import Store, Tx
+from syncd.tree import NodeRecord, refresh_keepers
+
+if TYPE_CHECKING:
+    from syncd.security.identity import NodeKeys
+
+Connect = Callable[[], Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a node stands: its unit and the line of nodes above it, parent first (none at the root)."""
+
+    name: str
+    unit_id: str
+    unit_code: str
+    unit_name: str
+    unit_level: str
+    ancestors: tuple[NodeRecord, ...]
+    recovery_public: bytes
+    foreign_writes: str = "refuse"
+
+
+def create_schema(connect: Connect, dialect: str, registry: Registry, node_keys: NodeKeys, place: Place) -> None:
+    """Create or upgrade the tables and triggers of a node (imports SQLAlchemy and Alembic)."""
+    from schema.install import Identity, install
+
+    identity = Identity(node_id=node_keys.node_id, tag=node_keys.tag, unit_id=place.unit_id)
+    install(connect, dialect, registry, identity, foreign_writes=place.foreign_writes)  # type: ignore[arg-type]  # checked by the configuration
+
+
+def record_place(store: Store, node_keys: NodeKeys, place: Place, now_ms: int) -> None:
+    """Write what the node knows of itself; at the root also its own unit and node record. Idempotent."""
+    root = place.ancestors[-1].node_id if place.ancestors else node_keys.node_id
+    with store.apply("setup") as tx:
+        set_facts(tx, {
+            "name": place.name, "unit_id": place.unit_id, "unit_code": place.unit_code, "unit_name": place.unit_name,
+            "root_id": root, "parent_id": place.ancestors[0].node_id if place.ancestors else "",
+            "depth": str(len(place.ancestors)), "recovery_public": place.recovery_public.hex(),
+            "signing_public": node_keys.ed25519_public.hex(), "sealing_public": node_keys.x25519_public.hex(),
+            "ancestors": _ancestors_json(place.ancestors), "created_at": instant_of(now_ms),
+        }.items())  # fmt: skip
+        for record in place.ancestors[:1]:
+            set_peer(tx, record.node_id, "parent", record.name)
+    if not place.ancestors:
+        _root_rows(store, node_keys, place, now_ms)
+
+
+def set_facts(tx: Tx, facts: Iterable[tuple[str, str]]) -> None:
+    """Write facts about this node, replacing older values."""
+    tx.many(
+        "INSERT INTO syncd_meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", list(facts)
+    )
+
+
+def set_peer(tx: Tx, node_id: str, role: str, name: str, address: str | None = None, certificate_sha256: bytes | None = None) -> None:
+    """Record a neighbour."""
+    tx.run(
+        "INSERT INTO syncd_peer (node_id, role, name, address, certificate_sha256) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT (node_id) DO UPDATE SET role = excluded.role, name = excluded.name,"
+        " address = coalesce(excluded.address, syncd_peer.address),"
+        " certificate_sha256 = coalesce(excluded.certificate_sha256, syncd_peer.certificate_sha256)",
+        (node_id, role, name, address, certificate_sha256),
+    )
+
+
+def _root_rows(store: Store, node_keys: NodeKeys, place: Place, now_ms: int) -> None:
+    """The root's unit and its own node record: the first rows of its streams, captured as any write."""
+    with store.write("setup-root") as tx:
+        if tx.value("SELECT 1 FROM unit WHERE id = ?", (place.unit_id,)) is None:
+            tx.run(
+                "INSERT INTO unit (id, level, code, name) VALUES (?, ?, ?, ?)",
+                (place.unit_id, place.unit_level, place.unit_code, place.unit_name),
+            )
+        if tx.value("SELECT 1 FROM node WHERE node_id = ?", (node_keys.node_id,)) is None:
+            insert_node(tx, NodeRecord(
+                node_id=node_keys.node_id, parent_id=None, name=place.name, signing_public=node_keys.ed25519_public,
+                sealing_public=node_keys.x25519_public, unit_id=place.unit_id, term=1, status="enrolled",
+            ), now_ms)  # fmt: skip
+    with store.apply("setup-keepers") as tx:
+        refresh_keepers(tx)
+
+
+def insert_node(tx: Tx, record: NodeRecord, now_ms: int) -> None:
+    """One node record, in this node's control stream."""
+    tx.run(
+        "INSERT INTO node (node_id, parent_id, name, signing_public, sealing_public, home_unit_id, term, status, enrolled_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (record.node_id, record.parent_id, record.name, record.signing_public, record.sealing_public, record.unit_id,
+         record.term, record.status, instant_of(now_ms)),
+    )  # fmt: skip
+
+
+def _ancestors_json(ancestors: Iterable[NodeRecord]) -> str:
+    return json.dumps([
+        {
+            "node_id": record.node_id, "parent_id": record.parent_id, "name": record.name, "unit_id": record.unit_id,
+            "signing_public": record.signing_public.hex(), "sealing_public": record.sealing_public.hex(),
+        }
+        for record in ancestors
+    ])  # fmt: skip

@@ -1,0 +1,117 @@
+"""What every stage knows of a database: transactions, snapshots and one way to write SQL.
+
+Enters: SQL with `?` placeholders, canonical values (uuid, date and instant as text; bytes; int).
+Leaves: tuples of canonical values, the same on SQLite and PostgreSQL.
+Must hold: a write transaction is durable when its context leaves normally and has left nothing when it raises;
+a read transaction sees one snapshot; foreign database errors are translated here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from schema.spec import Registry, Table
+
+Row = tuple[Any, ...]
+Columns = Sequence[Sequence[Any]]
+Failpoint = Callable[[str], None]
+
+
+def no_failpoint(_name: str) -> None:
+    """Nothing fails here (production)."""
+
+
+class Tx(ABC):
+    """An open transaction. Statements run in order; results are fetched before the next statement."""
+
+    dialect: str
+
+    @abstractmethod
+    def run(self, sql: str, values: Sequence[Any] = ()) -> int:
+        """Run one statement; returns the number of rows it touched."""
+
+    @abstractmethod
+    def all(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        """Every row of a query whose result is small."""
+
+    @abstractmethod
+    def stream(self, sql: str, values: Sequence[Any] = (), rows_max: int = 5000) -> Iterator[list[Row]]:
+        """A query of any size, in lists of at most `rows_max` rows."""
+
+    @abstractmethod
+    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
+        """One statement for many rows; returns the number of rows touched."""
+
+    @abstractmethod
+    def insert_columns(self, table: Table, names: Sequence[str], types: Sequence[str], columns: Columns) -> int:
+        """Insert n new rows given as columns."""
+
+    @abstractmethod
+    def update_columns(
+        self, table: Table, unit_id: str | None, ids: Sequence[str], masks: Sequence[int], values: dict[str, Sequence[Any]]
+    ) -> int:
+        """Set, per row of one unit, the columns its mask names; `values` has one list of n per column of any mask.
+
+        Returns the number of rows touched: fewer than n when a row is gone or belongs to another unit.
+        """
+
+    @abstractmethod
+    def delete_ids(self, table: Table, unit_id: str | None, ids: Sequence[str], returning: Sequence[str]) -> list[Row]:
+        """Delete rows of one unit by id; returns the `returning` columns of those that were there."""
+
+    @abstractmethod
+    def select_ids(self, table: Table, unit_id: str | None, ids: Sequence[str], names: Sequence[str]) -> list[Row]:
+        """`names` of the rows of one unit whose id is in `ids`, in any order."""
+
+    @abstractmethod
+    def digest(self, sql: str, values: Sequence[Any], types: Sequence[str]) -> tuple[int, bytes]:
+        """Number of rows and SHA-256 of a query's rows as PostgreSQL COPY text, in the query's order."""
+
+    @abstractmethod
+    def lock(self, name: str) -> None:
+        """Wait for, and hold until the end of the transaction, the lock `name` (one applier per stream)."""
+
+    def one(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
+        """The first row, or None."""
+        rows = self.all(sql, values)
+        return rows[0] if rows else None
+
+    def value(self, sql: str, values: Sequence[Any] = ()) -> Any:
+        """The first column of the first row, or None."""
+        row = self.one(sql, values)
+        return row[0] if row else None
+
+
+class Store(ABC):
+    """A database of one node."""
+
+    dialect: str
+    registry: Registry
+    failpoint: Failpoint = staticmethod(no_failpoint)
+
+    @abstractmethod
+    def write(self, stage: str) -> AbstractContextManager[Tx]:
+        """One write transaction, captured and guarded as any client's. `stage` names its failpoints."""
+
+    @abstractmethod
+    def apply(self, stage: str) -> AbstractContextManager[Tx]:
+        """One write transaction of the daemon itself: triggers neither guard nor capture, foreign keys are not checked."""
+
+    @abstractmethod
+    def read(self) -> AbstractContextManager[Tx]:
+        """One read transaction: a single snapshot of committed content."""
+
+    @abstractmethod
+    def change_mark(self) -> int:
+        """A number that differs after another connection has committed (cheap; polled for wake-up)."""
+
+    @abstractmethod
+    def backlog(self) -> bool:
+        """Whether committed journal rows wait to be sequenced."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close every connection."""

@@ -1,0 +1,287 @@
+"""PostgreSQL 15+: a few connections, COPY into the table or into temporary staging, one statement per operation.
+
+Enters: a DSN of the daemon's own role. Leaves: `Store` over real transactions.
+Must hold: fsync, full_page_writes and synchronous_commit are on, read back at opening; the bypass of the triggers is local to a transaction.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any
+
+import psycopg
+from psycopg import errors as pg
+from psycopg.types.string import TextLoader
+
+from schema.spec import Registry, Table, Type
+from syncd import limits
+from syncd.errors import ConfigError, DatabaseLocked, DiskFull, DatabaseUnreachable, StoreError
+from syncd.store.base import Columns, Failpoint, Row, Store, Tx, no_failpoint
+from syncd.wire import copy_text
+
+PG_TYPE = {
+    Type.UUID: "uuid",
+    Type.TEXT: "text",
+    Type.INT: "bigint",
+    Type.DATE: "date",
+    Type.INSTANT: "text",
+    Type.BYTES: "bytea",
+}
+DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
+# Staging is small beside the table and never analysed: left alone, the planner may hash the whole table per envelope.
+PLANNER = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off"
+
+
+def connect(dsn: str) -> psycopg.Connection[Any]:
+    """Open one connection that loads uuid and date as text, as SQLite gives them.
+
+    Raises ConfigError when the server would not keep what it acknowledged.
+    """
+    try:
+        connection = psycopg.connect(dsn, autocommit=True, client_encoding="UTF8", application_name="syncd")
+    except psycopg.OperationalError as error:
+        raise DatabaseUnreachable(
+            f"PostgreSQL does not answer: {error}", hint="start the server or correct `database` in syncd.toml"
+        ) from error
+    for name in ("uuid", "date"):
+        connection.adapters.register_loader(name, TextLoader)
+    connection.execute("SET DateStyle = 'ISO, YMD'; SET TimeZone = 'UTC'")
+    for setting, wanted in DURABLE.items():
+        row = connection.execute("SELECT current_setting(%s)", (setting,)).fetchone()
+        if row is None or row[0] not in (wanted, "remote_apply", "remote_write", "local"):
+            connection.close()
+            raise ConfigError(
+                f"PostgreSQL runs with {setting}={row[0] if row else 'unknown'}: a power cut would lose acknowledged data",
+                hint=f"set {setting} = {wanted} in postgresql.conf and reload",
+            )
+    return connection
+
+
+def translate(error: psycopg.Error) -> Exception:
+    """Our error for a database error, with the remedy."""
+    text = str(error).strip()
+    if isinstance(error, pg.DiskFull | pg.OutOfMemory):
+        return DiskFull(f"PostgreSQL has no space left: {text}", hint="free disk space; nothing acknowledged is lost")
+    if isinstance(error, pg.LockNotAvailable | pg.DeadlockDetected | pg.SerializationFailure | pg.QueryCanceled):
+        return DatabaseLocked(f"PostgreSQL: {text}", hint="another transaction holds the rows; syncd tries again by itself")
+    if isinstance(error, psycopg.OperationalError):
+        return DatabaseUnreachable(f"PostgreSQL broke off: {text}", hint="syncd reconnects by itself; see the server's log")
+    return StoreError(f"PostgreSQL: {text}", hint="run `syncd verify`; the server's log has the statement")
+
+
+@lru_cache(maxsize=1024)
+def placed(sql: str) -> str:
+    """`?` placeholders as psycopg writes them."""
+    return re.sub(r"\?", "%s", sql.replace("%", "%%"))
+
+
+class PostgresTx(Tx):
+    dialect = "postgresql"
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+
+    def run(self, sql: str, values: Sequence[Any] = ()) -> int:
+        return int(self._execute(sql, values).rowcount)
+
+    def all(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        return list(self._execute(sql, values).fetchall())
+
+    def stream(self, sql: str, values: Sequence[Any] = (), rows_max: int = 5000) -> Iterator[list[Row]]:
+        with self._connection.cursor(name="syncd_stream") as cursor:
+            cursor.itersize = rows_max
+            cursor.execute(placed(sql), tuple(values))
+            while rows := cursor.fetchmany(rows_max):
+                yield rows
+
+    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.executemany(placed(sql), list(rows))
+                return int(cursor.rowcount)
+        except psycopg.Error as error:
+            raise translate(error) from error
+
+    def insert_columns(self, table: Table, names: Sequence[str], types: Sequence[str], columns: Columns) -> int:
+        self._copy(table.name, names, types, columns)
+        return len(columns[0])
+
+    def update_columns(
+        self, table: Table, unit_id: str | None, ids: Sequence[str], masks: Sequence[int], values: dict[str, Sequence[Any]]
+    ) -> int:
+        stage = self._stage(table)
+        types = [Type.UUID, Type.INT, *(table.by_name[name].type for name in values)]
+        self._copy(stage, ["id", "mask", *values], types, [ids, masks, *values.values()])
+        one_mask = len(set(masks)) == 1
+        sets = ", ".join(
+            f"{name} = s.{name}" if one_mask else
+            f"{name} = CASE WHEN s.mask & {1 << table.by_name[name].number} <> 0 THEN s.{name} ELSE t.{name} END"
+            for name in values
+        )  # fmt: skip
+        touched = self.run(
+            f"UPDATE {table.name} AS t SET {sets} FROM {stage} AS s"
+            " WHERE t.id = s.id AND t.unit_id IS NOT DISTINCT FROM ?::uuid",
+            (unit_id,),
+        )
+        self.run(f"TRUNCATE {stage}")
+        return touched
+
+    def delete_ids(self, table: Table, unit_id: str | None, ids: Sequence[str], returning: Sequence[str]) -> list[Row]:
+        return self.all(
+            f"DELETE FROM {table.name} WHERE id = ANY(?::uuid[]) AND unit_id IS NOT DISTINCT FROM ?::uuid"
+            f" RETURNING {', '.join(returning)}",
+            (list(ids), unit_id),
+        )
+
+    def select_ids(self, table: Table, unit_id: str | None, ids: Sequence[str], names: Sequence[str]) -> list[Row]:
+        return self.all(
+            f"SELECT {', '.join(names)} FROM {table.name}"
+            " WHERE id = ANY(?::uuid[]) AND unit_id IS NOT DISTINCT FROM ?::uuid",
+            (list(ids), unit_id),
+        )
+
+    def digest(self, sql: str, values: Sequence[Any], types: Sequence[str]) -> tuple[int, bytes]:
+        digest, count = sha256(), 0
+        try:
+            with (
+                self._connection.cursor() as cursor,
+                cursor.copy(f"COPY ({placed(sql)}) TO STDOUT", tuple(values)) as copy,
+            ):
+                for chunk in copy:
+                    count += bytes(chunk).count(b"\n")  # a newline inside a value is escaped
+                    digest.update(chunk)
+        except psycopg.Error as error:
+            raise translate(error) from error
+        return count, digest.digest()
+
+    def lock(self, name: str) -> None:
+        self.run("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", (name,))
+
+    def _stage(self, table: Table) -> str:
+        stage = f"syncd_stage_{table.name}"
+        columns = ", ".join(
+            f"{column.name} {PG_TYPE[column.type]}" for column in table.all_columns if column.name != "unit_id"
+        )
+        self.run(f"CREATE TEMPORARY TABLE IF NOT EXISTS {stage} (mask bigint, {columns}) ON COMMIT DELETE ROWS")
+        return stage
+
+    def _copy(self, target: str, names: Sequence[str], types: Sequence[str], columns: Columns) -> None:
+        data = copy_text([list(column) for column in columns], [str(kind) for kind in types])
+        try:
+            with (
+                self._connection.cursor() as cursor,
+                cursor.copy(f"COPY {target} ({', '.join(names)}) FROM STDIN") as copy,
+            ):
+                copy.write(data)
+        except psycopg.Error as error:
+            raise translate(error) from error
+
+    def _execute(self, sql: str, values: Sequence[Any]) -> psycopg.Cursor[Any]:
+        try:
+            return self._connection.execute(placed(sql) if values else sql, tuple(values) if values else None)
+        except psycopg.Error as error:
+            raise translate(error) from error
+
+
+class PostgresStore(Store):
+    """One PostgreSQL database. Several daemons may serve it; stages take locks inside their transactions."""
+
+    dialect = "postgresql"
+
+    def __init__(self, dsn: str, registry: Registry, failpoint: Failpoint = no_failpoint) -> None:
+        self.registry = registry
+        self.failpoint = failpoint  # type: ignore[method-assign]  # a plain callable held per store
+        self._dsn = dsn
+        self._idle: list[psycopg.Connection[Any]] = []
+        self._guard = threading.Lock()
+        self._give(connect(dsn))
+
+    @contextmanager
+    def write(self, stage: str) -> Iterator[Tx]:
+        yield from self._transaction(stage, "BEGIN")
+
+    @contextmanager
+    def apply(self, stage: str) -> Iterator[Tx]:
+        # Foreign keys were checked at the origin: as `replica` their triggers rest, ours (ENABLE ALWAYS) do not.
+        begin = f"BEGIN; SET LOCAL syncd.applying = 'on'; {PLANNER}; SET LOCAL session_replication_role = replica"
+        yield from self._transaction(stage, begin)
+
+    def _transaction(self, stage: str, begin: str) -> Iterator[Tx]:
+        connection = self._take()
+        try:
+            self._begin(connection, begin)
+            yield PostgresTx(connection)
+            self.failpoint(f"{stage}:before-commit")
+            self._commit(connection)
+        except BaseException:
+            self._drop_or_give(connection)
+            raise
+        self._give(connection)
+        self.failpoint(f"{stage}:after-commit")
+
+    @contextmanager
+    def read(self) -> Iterator[Tx]:
+        connection = self._take()
+        try:
+            self._begin(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            connection.execute("SELECT 1 FROM syncd_meta")  # the snapshot is taken by the first statement
+            yield PostgresTx(connection)
+        finally:
+            self._drop_or_give(connection)
+
+    @staticmethod
+    def _begin(connection: psycopg.Connection[Any], begin: str) -> None:
+        try:
+            connection.execute(begin)
+        except psycopg.Error as error:
+            raise translate(error) from error
+
+    @staticmethod
+    def _commit(connection: psycopg.Connection[Any]) -> None:
+        try:
+            connection.execute("COMMIT")
+        except psycopg.Error as error:
+            raise translate(error) from error
+
+    def _drop_or_give(self, connection: psycopg.Connection[Any]) -> None:
+        """A connection that can roll back is used again; a broken one is closed."""
+        try:
+            connection.execute("ROLLBACK")
+        except psycopg.Error:  # broken: nothing of the transaction is left on the server
+            connection.close()
+        else:
+            self._give(connection)
+
+    def _take(self) -> psycopg.Connection[Any]:
+        with self._guard:
+            while self._idle:
+                connection = self._idle.pop()
+                if not connection.closed:
+                    return connection
+        return connect(self._dsn)
+
+    def _give(self, connection: psycopg.Connection[Any]) -> None:
+        with self._guard:
+            if len(self._idle) < limits.CONNECTIONS_IDLE_MAX:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def change_mark(self) -> int:
+        """PostgreSQL has no cheap change counter per database: the backlog itself is the mark."""
+        return int(self.backlog())
+
+    def backlog(self) -> bool:
+        with self.read() as tx:
+            return tx.one("SELECT 1 FROM syncd_journal LIMIT 1") is not None
+
+    def close(self) -> None:
+        with self._guard:
+            for connection in self._idle:
+                connection.close()
+            self._idle.clear()

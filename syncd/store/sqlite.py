@@ -1,0 +1,233 @@
+"""SQLite (SQLCipher by default): one writer connection, a few readers, WAL, synchronous=FULL.
+
+Enters: a path and the raw database key (None for a plain file that another program shares).
+Leaves: `Store` over real transactions. Must hold: `synchronous` is FULL and read back at opening.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+from sqlcipher3 import dbapi2 as sqlite
+
+from schema.spec import Registry, Table
+from syncd import limits
+from syncd.errors import ConfigError, DatabaseLocked, DiskFull, KeyFileError, StoreError
+from syncd.store.base import Columns, Failpoint, Row, Store, Tx, no_failpoint
+from syncd.wire import copy_text
+
+WAL_SAFE_VERSION = (3, 51, 3)  # earlier releases can corrupt a WAL when two connections checkpoint together
+
+
+def connect(path: Path | str, key: bytes | None, *, busy_timeout_ms: int = limits.BUSY_TIMEOUT_MS) -> Any:
+    """Open one connection in autocommit mode with the settings every connection of ours has.
+
+    Raises KeyFileError when the key does not open the file, ConfigError when durability cannot be had.
+    """
+    connection = sqlite.connect(str(path), isolation_level=None, check_same_thread=False, cached_statements=256)
+    try:
+        if key is not None:
+            connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
+        connection.execute(f"PRAGMA busy_timeout = {busy_timeout_ms}")
+        journal = "WAL" if sqlite.sqlite_version_info >= WAL_SAFE_VERSION else "DELETE"
+        connection.execute(f"PRAGMA journal_mode = {journal}").fetchall()
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA recursive_triggers = ON")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+    except sqlite.DatabaseError as error:
+        connection.close()
+        raise translate(error, str(path)) from error
+    if connection.execute("PRAGMA synchronous").fetchone()[0] < 2:
+        connection.close()
+        raise ConfigError("SQLite refused synchronous=FULL", hint="use a SQLite build that allows durable commits")
+    return connection
+
+
+def translate(error: Exception, place: str) -> Exception:
+    """Our error for a database error, with the remedy."""
+    text = str(error)
+    if "locked" in text or "busy" in text:
+        return DatabaseLocked(
+            f"the database {place} is locked by another program: {text}",
+            hint="close the other program's open transaction; syncd tries again by itself",
+        )
+    if "full" in text:
+        return DiskFull(f"no space left for the database {place}: {text}", hint="free disk space; nothing acknowledged is lost")
+    if "not a database" in text or "hmac" in text or "encrypted" in text:
+        return KeyFileError(
+            f"the database {place} does not open with this key: {text}",
+            hint="put the right database.key beside the database (or restore it from the backup of the keys)",
+        )
+    return StoreError(f"database {place}: {text}", hint="run `syncd verify`, and restore the last backup if the file is damaged")
+
+
+class SqliteTx(Tx):
+    dialect = "sqlite"
+
+    def __init__(self, connection: Any, place: str) -> None:
+        self._connection = connection
+        self._place = place
+
+    def run(self, sql: str, values: Sequence[Any] = ()) -> int:
+        return int(self._execute(sql, values).rowcount)
+
+    def all(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        cursor = self._execute(sql, values)
+        try:
+            return list(cursor.fetchall())
+        except sqlite.DatabaseError as error:
+            raise translate(error, self._place) from error
+
+    def stream(self, sql: str, values: Sequence[Any] = (), rows_max: int = 5000) -> Iterator[list[Row]]:
+        cursor = self._execute(sql, values)
+        while rows := cursor.fetchmany(rows_max):
+            yield rows
+
+    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
+        try:
+            return int(self._connection.executemany(sql, rows).rowcount)
+        except sqlite.DatabaseError as error:
+            raise translate(error, self._place) from error
+
+    def insert_columns(self, table: Table, names: Sequence[str], types: Sequence[str], columns: Columns) -> int:
+        marks = ", ".join("?" * len(names))
+        return self.many(f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks})", zip(*columns, strict=True))
+
+    def update_columns(
+        self, table: Table, unit_id: str | None, ids: Sequence[str], masks: Sequence[int], values: dict[str, Sequence[Any]]
+    ) -> int:
+        by_mask: dict[int, list[int]] = {}
+        for place, mask in enumerate(masks):
+            by_mask.setdefault(mask, []).append(place)
+        touched = 0
+        for mask, places in by_mask.items():
+            names = [column.name for column in table.columns_of(mask)]
+            sets = ", ".join(f"{name} = ?" for name in names)
+            chosen = [[values[name][place] for place in places] for name in names]
+            chosen.append([ids[place] for place in places])
+            rows = zip(*chosen, repeat(unit_id, len(places)), strict=True)
+            touched += self.many(f"UPDATE {table.name} SET {sets} WHERE id = ? AND unit_id IS ?", rows)
+        return touched
+
+    def delete_ids(self, table: Table, unit_id: str | None, ids: Sequence[str], returning: Sequence[str]) -> list[Row]:
+        found = self.select_ids(table, unit_id, ids, returning)
+        self.many(f"DELETE FROM {table.name} WHERE id = ? AND unit_id IS ?", zip(ids, repeat(unit_id, len(ids)), strict=True))
+        return found
+
+    def select_ids(self, table: Table, unit_id: str | None, ids: Sequence[str], names: Sequence[str]) -> list[Row]:
+        rows: list[Row] = []
+        for start in range(0, len(ids), limits.SQL_VALUES_MAX):
+            chunk = ids[start : start + limits.SQL_VALUES_MAX]
+            marks = ", ".join("?" * len(chunk))
+            rows += self.all(
+                f"SELECT {', '.join(names)} FROM {table.name} WHERE id IN ({marks}) AND unit_id IS ?", (*chunk, unit_id)
+            )
+        return rows
+
+    def digest(self, sql: str, values: Sequence[Any], types: Sequence[str]) -> tuple[int, bytes]:
+        digest, count = sha256(), 0
+        for rows in self.stream(sql, values):
+            count += len(rows)
+            digest.update(copy_text([list(column) for column in zip(*rows, strict=True)], types))
+        return count, digest.digest()
+
+    def lock(self, name: str) -> None:
+        """SQLite has one writer; the write transaction is the lock."""
+
+    def _execute(self, sql: str, values: Sequence[Any]) -> Any:
+        try:
+            return self._connection.execute(sql, tuple(values))
+        except sqlite.DatabaseError as error:
+            raise translate(error, self._place) from error
+
+
+class SqliteStore(Store):
+    """One SQLite file. Writers of this process take turns; other processes wait for `busy_timeout_ms`."""
+
+    dialect = "sqlite"
+
+    def __init__(
+        self, path: Path | str, registry: Registry, key: bytes | None = None, failpoint: Failpoint = no_failpoint
+    ) -> None:
+        self.path = str(path)
+        self.registry = registry
+        self.failpoint = failpoint  # type: ignore[method-assign]  # a plain callable held per store
+        self._key = key
+        self._writer = connect(path, key)
+        self._writing = threading.RLock()
+        self._readers: list[Any] = []
+        self._readers_guard = threading.Lock()
+        self._watcher = connect(path, key)
+
+    @contextmanager
+    def write(self, stage: str) -> Iterator[Tx]:
+        with self._writing:
+            yield from self._transaction(stage, applying=False)
+
+    @contextmanager
+    def apply(self, stage: str) -> Iterator[Tx]:
+        with self._writing:
+            # Foreign keys were checked at the origin; a pragma has no effect inside a transaction.
+            self._writer.execute("PRAGMA foreign_keys = OFF")
+            try:
+                yield from self._transaction(stage, applying=True)
+            finally:
+                self._writer.execute("PRAGMA foreign_keys = ON")
+
+    def _transaction(self, stage: str, *, applying: bool) -> Iterator[Tx]:
+        tx = SqliteTx(self._writer, self.path)
+        tx.run("BEGIN IMMEDIATE")
+        try:
+            if applying:
+                tx.run("INSERT INTO syncd_applying (one) VALUES (1)")
+            yield tx
+            if applying:
+                tx.run("DELETE FROM syncd_applying")
+            self.failpoint(f"{stage}:before-commit")
+            tx.run("COMMIT")
+        except BaseException:
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+            raise
+        self.failpoint(f"{stage}:after-commit")
+
+    @contextmanager
+    def read(self) -> Iterator[Tx]:
+        connection = self._take_reader()
+        tx = SqliteTx(connection, self.path)
+        try:
+            tx.run("BEGIN")
+            tx.all("SELECT count(*) FROM syncd_meta")  # the snapshot is taken by the first read, not by BEGIN
+            yield tx
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            with self._readers_guard:
+                self._readers.append(connection)
+
+    def _take_reader(self) -> Any:
+        with self._readers_guard:
+            if self._readers:
+                return self._readers.pop()
+        connection = connect(self.path, self._key)
+        connection.execute("PRAGMA query_only = ON")
+        return connection
+
+    def change_mark(self) -> int:
+        return int(self._watcher.execute("PRAGMA data_version").fetchone()[0])
+
+    def backlog(self) -> bool:
+        return self._watcher.execute("SELECT 1 FROM syncd_journal LIMIT 1").fetchone() is not None
+
+    def close(self) -> None:
+        with self._writing, self._readers_guard:
+            for connection in (self._writer, self._watcher, *self._readers):
+                connection.close()
+            self._readers.clear()

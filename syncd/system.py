@@ -1,0 +1,250 @@
+"""The only module that calls the operating system where systems differ: file rights, durable files, locks, the
+language.
+
+What enters: paths and bytes. What leaves: files that survive a power cut, and errors of `syncd.errors` with the path
+and a remedy.
+What must hold: a secret file is never visible to others, not even while it is being written; a file is either the old
+one or the new one, never half of it; a lock dies with its process. The Windows branches are type-checked; they have
+not been run.
+"""
+
+import errno
+import os
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from syncd.errors import AlreadyRunning, DiskFull, KeyFileError, PermissionDenied, SyncdError
+
+SECRET_FILE_MODE = 0o600
+SECRET_DIRECTORY_MODE = 0o700
+PUBLIC_FILE_MODE = 0o644
+OTHERS_MASK = 0o077
+LOCK_TEXT_BYTES_MAX = 64
+# Windows forbids reading a locked byte, so the lock lies far behind the text that says who holds it.
+LOCK_OFFSET_BYTES = 1 << 30
+
+
+def make_secret_directory(path: Path) -> None:
+    """Create `path` (and its parents) for this account alone; tighten it when it exists."""
+    try:
+        path.mkdir(mode=SECRET_DIRECTORY_MODE, parents=True, exist_ok=True)
+        _restrict(path, SECRET_DIRECTORY_MODE)
+    except OSError as error:
+        raise translate_os_error(error, f"cannot create the directory {path}") from error
+
+
+def write_secret_file(path: Path, data: bytes) -> None:
+    """Replace `path` by `data`, readable by this account alone: whole and on the disk when this returns, or
+    unchanged.
+    """
+    _write_file(path, data, SECRET_FILE_MODE)
+
+
+def write_public_file(path: Path, data: bytes) -> None:
+    """The same for what everyone may read (certificates)."""
+    _write_file(path, data, PUBLIC_FILE_MODE)
+
+
+def read_secret_file(path: Path, bytes_max: int) -> bytes:
+    """The content of a secret file that only its owner can read; raises `KeyFileError` when it is not so, or is too
+    large.
+    """
+    check_secret_file(path)
+    try:
+        with path.open("rb") as file:
+            data = file.read(bytes_max + 1)
+    except OSError as error:
+        raise translate_os_error(error, f"cannot read {path}") from error
+    if len(data) > bytes_max:
+        raise KeyFileError(
+            f"{path} holds more than {bytes_max} bytes", "this is not a key file; put the node's own file back"
+        )
+    return data
+
+
+def check_secret_file(path: Path) -> None:
+    """Refuse a secret file that is absent, no plain file, another account's, or (POSIX) open to group or others.
+
+    On Windows the rights are set when the file is written and not examined again.
+    """
+    try:
+        found = path.stat()
+    except FileNotFoundError as error:
+        raise KeyFileError(
+            f"{path} is missing", "restore it from the node's backup; it cannot be made again"
+        ) from error
+    except OSError as error:
+        raise translate_os_error(error, f"cannot examine {path}") from error
+    if not path.is_file():
+        raise KeyFileError(f"{path} is not a plain file", "put the node's key file there")
+    if sys.platform != "win32":
+        if found.st_mode & OTHERS_MASK:
+            raise KeyFileError(
+                f"{path} can be read by other accounts (mode {found.st_mode & 0o777:o})", f"run: chmod 600 {path}"
+            )
+        if found.st_uid not in (0, os.geteuid()):
+            raise KeyFileError(
+                f"{path} belongs to another account (uid {found.st_uid})", f"run: chown {os.geteuid()} {path}"
+            )
+
+
+def fsync_directory(path: Path) -> None:
+    """Make a rename inside `path` durable. Windows has no such call; NTFS journals the rename itself."""
+    if sys.platform != "win32":
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def lock_file(path: Path) -> "FileLock":
+    """Take the one-instance lock or raise `AlreadyRunning`. It ends with `release()`, with the `with` block, or with
+    the process.
+
+    The file stays: removing it would let two processes lock two files of the same name.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, SECRET_FILE_MODE)
+    except OSError as error:
+        raise translate_os_error(error, f"cannot open the lock {path}") from error
+    try:
+        if not _try_lock(descriptor):
+            raise AlreadyRunning(
+                f"another process ({_read_holder(descriptor)}) holds {path}",
+                "one daemon per database: wait for it to end, or stop it first",
+            )
+        _write_holder(descriptor)
+    except OSError as error:
+        os.close(descriptor)
+        raise translate_os_error(error, f"cannot lock {path}") from error
+    except AlreadyRunning:
+        os.close(descriptor)
+        raise
+    return FileLock(path, descriptor)
+
+
+class FileLock:
+    """A held lock. The descriptor is not inherited by programs started from here, so only this process holds it."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self._descriptor: int | None = descriptor
+
+    def release(self) -> None:
+        """Give the lock back; a second call does nothing."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def locale_language() -> str:
+    """`vi` or `en`: the first of LANGUAGE, LC_ALL, LC_MESSAGES, LANG that is set; on Windows then the language of its
+    screens.
+    """
+    for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
+        value = os.environ.get(name, "")
+        if value:
+            return "vi" if value.lower().split(":")[0].startswith("vi") else "en"
+    return _system_language()
+
+
+def translate_os_error(error: OSError, what: str) -> SyncdError:
+    """The operating system's error as ours: `what` says what failed and where."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(f"{what}: no space left", "free space on this disk; nothing that was acknowledged is lost")
+    if isinstance(error, PermissionError):
+        return PermissionDenied(f"{what}: permission denied", "run as the account that owns the node's directory")
+    return SyncdError(f"{what}: {error.strerror or error}", "check the path and the disk")
+
+
+def _read_holder(descriptor: int) -> str:
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return os.read(descriptor, LOCK_TEXT_BYTES_MAX).decode("ascii", "replace").strip() or "number unknown"
+
+
+def _write_holder(descriptor: int) -> None:
+    os.ftruncate(descriptor, 0)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    os.write(descriptor, f"pid {os.getpid()}\n".encode("ascii"))
+
+
+def _write_file(path: Path, data: bytes, mode: int) -> None:
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        # A crash may have left one; O_EXCL then refuses to follow whatever someone else puts in its place.
+        temporary.unlink(missing_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            _restrict(temporary, mode)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        fsync_directory(path.parent)
+    except OSError as error:
+        if temporary.exists():
+            temporary.unlink()
+        raise translate_os_error(error, f"cannot write {path}") from error
+
+
+if sys.platform == "win32":
+    import ctypes
+    import msvcrt
+    import subprocess
+
+    PRIMARY_LANGUAGE_MASK = 0x3FF
+    LANGUAGE_VIETNAMESE = 0x2A
+
+    def _restrict(path: Path, mode: int) -> None:
+        """Grant the file's owner, the system account and administrators; take what the directory above would add."""
+        if mode & OTHERS_MASK:
+            return
+        inherit = "(OI)(CI)" if path.is_dir() else ""
+        # Numbers, as Windows translates names: owner rights, the system account, administrators.
+        grants = [f"*{sid}:{inherit}F" for sid in ("S-1-3-4", "S-1-5-18", "S-1-5-32-544")]
+        command = ["icacls", str(path), "/inheritance:r", "/grant:r", *grants, "/q"]
+        done = subprocess.run(command, check=False, capture_output=True)
+        if done.returncode != 0:
+            raise PermissionError(errno.EACCES, "icacls could not restrict the file", str(path))
+
+    def _try_lock(descriptor: int) -> bool:
+        os.lseek(descriptor, LOCK_OFFSET_BYTES, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EDEADLK):
+                return False
+            raise
+        return True
+
+    def _system_language() -> str:
+        language = ctypes.windll.kernel32.GetUserDefaultUILanguage() & PRIMARY_LANGUAGE_MASK
+        return "vi" if language == LANGUAGE_VIETNAMESE else "en"
+
+else:
+    import fcntl
+
+    def _restrict(path: Path, mode: int) -> None:
+        path.chmod(mode)
+
+    def _try_lock(descriptor: int) -> bool:
+        # flock, not lockf: a lockf lock ends when the process closes any other descriptor of the same file.
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _system_language() -> str:
+        return "en"

@@ -1,0 +1,86 @@
+"""Checkpoints: digests of content that tiers compare to prove that they agree (design §1, I1).
+
+Enters: a snapshot or the apply transaction, standing at exactly one position of a stream.
+Leaves: one line per table and audience: row count and SHA-256 of the canonical content, ordered by id.
+Must hold: the digest is of rows, never of log bytes; it is the same on SQLite and PostgreSQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from schema.spec import Audience, Kind, Registry, Table
+from syncd.log import Stream
+from syncd.store.base import Tx
+from syncd.wire import CheckpointLine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One table of a stream whose content here is not what its keeper stated."""
+
+    stream_id: str
+    seq: int
+    table: str
+    audience: Audience
+    rows_stated: int
+    rows_found: int
+
+
+def digest_stream(tx: Tx, registry: Registry, stream: Stream, audiences: Sequence[Audience], at_seq: int) -> list[CheckpointLine]:
+    """The content of a stream as the tables show it now, in the columns of `audiences`."""
+    return [
+        _line(tx, stream, table, audience, at_seq)
+        for table in registry.of_kind(Kind(stream.kind))
+        for audience in audiences
+        if any(column.audience is audience for column in table.columns)
+    ]
+
+
+def compare(
+    tx: Tx, registry: Registry, stream: Stream, stated: Sequence[CheckpointLine], checked_at: str
+) -> list[Difference]:
+    """Digest what the stated lines name, record both values, and return what differs."""
+    differences = []
+    for line in stated:
+        table = registry.by_number.get(line.table)
+        if table is None:
+            continue  # a table of a newer schema: its rows stop the stream before its checkpoint is reached
+        found = _line(tx, stream, table, Audience(line.audience), line.at_seq)
+        equal = found.row_count == line.row_count and found.sha256 == line.sha256
+        _record(tx, stream, line, found, int(equal), checked_at)
+        if not equal:
+            differences.append(Difference(
+                stream_id=stream.stream_id, seq=line.at_seq, table=table.name, audience=Audience(line.audience),
+                rows_stated=line.row_count, rows_found=found.row_count))  # fmt: skip
+    return differences
+
+
+def _line(tx: Tx, stream: Stream, table: Table, audience: Audience, at_seq: int) -> CheckpointLine:
+    columns = [column for column in table.all_columns if column.number == 0 or column.audience is audience]
+    columns = [column for column in columns if column.number != 1]  # the unit is the stream's own
+    where, values = _rows_of(tx, stream, table)
+    sql = f"SELECT {', '.join(column.name for column in columns)} FROM {table.name} WHERE {where} ORDER BY id"
+    count, digest = tx.digest(sql, values, [str(column.type) for column in columns])
+    return CheckpointLine(at_seq=at_seq, table=table.number, audience=int(audience), row_count=count, sha256=digest)
+
+
+def _rows_of(tx: Tx, stream: Stream, table: Table) -> tuple[str, tuple[str, ...]]:
+    """The rows of a stream: of its unit, and in oversight and control tables of its keeper's minting."""
+    unit = ("unit_id IS NULL", ()) if stream.unit_id is None else ("unit_id = ?", (stream.unit_id,))
+    if table.kind is Kind.REGISTER:
+        return unit[0], unit[1]
+    tag = "substr(id, 29) = ?" if tx.dialect == "sqlite" else "right(id::text, 8) = ?"
+    return f"{unit[0]} AND {tag}", (*unit[1], stream.keeper[28:])
+
+
+def _record(tx: Tx, stream: Stream, line: CheckpointLine, found: CheckpointLine, equal: int, checked_at: str) -> None:
+    tx.run("DELETE FROM syncd_checkpoint WHERE stream_id = ? AND tab = ? AND audience = ?",
+           (stream.stream_id, line.table, line.audience))  # fmt: skip
+    tx.run(
+        "INSERT INTO syncd_checkpoint (stream_id, tab, audience, seq, rows_stated, digest_stated, rows_found, digest_found,"
+        " ok, checked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (stream.stream_id, line.table, line.audience, line.at_seq, line.row_count, line.sha256, found.row_count,
+         found.sha256, equal, checked_at),
+    )  # fmt: skip

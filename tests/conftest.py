@@ -1,0 +1,47 @@
+"""What every test may ask for: a real PostgreSQL, and the simulator's seeds.
+
+In: the command line and the environment (see ``tests.postgres``). Out: fixtures. Must hold: a test that needs
+PostgreSQL gets one or fails with the remedy; nothing is skipped silently. Each xdist worker has a server of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.postgres import PostgresServer, describe_source, open_server
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of the simulator, so that a failure can be replayed by one command."""
+    group = parser.getgroup("syncd")
+    group.addoption("--sim-seed", type=int, default=None, help="run the simulator with this seed alone")
+    group.addoption("--sim-seeds", type=int, default=200, help="number of seeds the simulator runs")
+
+
+def pytest_report_header() -> str:
+    """Which PostgreSQL this run uses."""
+    return describe_source()
+
+
+@pytest.fixture(scope="session")
+def sim_seeds(pytestconfig: pytest.Config) -> range:
+    """The seeds to simulate: the one named on the command line, or the first so many."""
+    seed = pytestconfig.getoption("--sim-seed")
+    return range(pytestconfig.getoption("--sim-seeds")) if seed is None else range(seed, seed + 1)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """The server of this worker, started at first use and stopped at the end of the run."""
+    with open_server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_dsn(postgres_server: PostgresServer) -> Iterator[str]:
+    """The DSN of a fresh, empty database that belongs to this test alone."""
+    dsn = postgres_server.create_database()
+    yield dsn
+    postgres_server.drop_database(dsn)

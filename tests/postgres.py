@@ -1,0 +1,380 @@
+"""A real PostgreSQL for tests and benchmarks, on any machine.
+
+In: ``SYNCD_TEST_POSTGRES_DSN`` names a running server; without it one is started from ``tests.postgres_binaries``.
+Out: ``PostgresServer``, which creates databases and hands out their DSN as a libpq URI ``postgresql://...``.
+Must hold: version 15 or later; fsync on; a server started here listens on a Unix socket only its owner reaches, never
+runs as root, and ends with ``stop()`` or with the process that started it, however that ends. No pytest in this file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from tests.postgres_binaries import (
+    DSN_VARIABLE,
+    REMEDY,
+    VERSION_MIN,
+    Binaries,
+    PostgresUnavailable,
+    find_binaries,
+)
+
+START_S_MAX = 60.0
+STOP_S_MAX = 60.0
+POLL_S = 0.05
+LOG_CHARS_MAX = 4_000
+DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
+
+# Ends the server when the starter's end of the pipe closes without a word, as after SIGKILL.
+# $1 is the data folder, $2 the scratch folder.
+GUARD = """
+read -r word && exit 0
+kill -INT "$(head -n 1 "$1/postmaster.pid")"
+for i in 1 2 3 4 5 6 7 8 9 10; do [ -e "$1/postmaster.pid" ] || break; sleep 1; done
+rm -rf "$2"
+"""
+
+
+class PostgresServer:
+    """A running server: started here (``start``) or somebody else's (``attach``). Usable as a context manager."""
+
+    def __init__(self, *, admin_dsn: str, origin: str, cluster: Cluster | None) -> None:
+        self.admin_dsn = admin_dsn
+        self.origin = origin
+        self._cluster = cluster
+        with self._admin() as connection:
+            self.version = str(connection.info.parameter_status("server_version"))
+            _check_server(connection, origin)
+
+    @classmethod
+    def start(
+        cls,
+        data_dir: Path | None = None,
+        config: Mapping[str, str | int] | None = None,
+        binaries: Binaries | None = None,
+    ) -> PostgresServer:
+        """Start a server on ``data_dir`` (created when missing, kept afterwards; None: a temporary one).
+
+        ``config`` holds settings of postgresql.conf by name. Raises PostgresUnavailable, ValueError for a setting that
+        would make commits less than durable.
+        """
+        found = binaries or find_binaries()
+        cluster = Cluster(found, data_dir, config or {})
+        try:
+            cluster.launch()
+            return cls(admin_dsn=cluster.admin_dsn, origin=f"{found.origin}, {found.folder}", cluster=cluster)
+        except BaseException:
+            cluster.stop()
+            raise
+
+    @classmethod
+    def attach(cls, dsn: str) -> PostgresServer:
+        """Use a running server; its account must be allowed to create databases. Raises PostgresUnavailable."""
+        try:
+            return cls(admin_dsn=uri(conninfo_to_dict(dsn)), origin=DSN_VARIABLE, cluster=None)
+        except psycopg.Error as error:
+            raise PostgresUnavailable(f"The server in {DSN_VARIABLE} does not answer: {error}\n{REMEDY}") from error
+
+    @property
+    def pid(self) -> int:
+        """Process id of a server started here."""
+        return self._own.pid
+
+    @property
+    def data_dir(self) -> Path:
+        """Data folder of a server started here."""
+        return self._own.data_dir
+
+    def create_database(self, name: str | None = None) -> str:
+        """Create an empty database (UTF-8, bytewise order) and return its DSN."""
+        name = name or f"syncd_test_{uuid.uuid4().hex[:16]}"
+        statement = sql.SQL(
+            "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER libc LOCALE 'C'"
+        ).format(sql.Identifier(name))
+        with self._admin() as connection:
+            connection.execute(statement)
+        return self.dsn(name)
+
+    def drop_database(self, dsn: str) -> None:
+        """Drop the database that ``dsn`` names, and whoever is still connected to it."""
+        name = str(conninfo_to_dict(dsn)["dbname"])
+        with self._admin() as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def dsn(self, database: str) -> str:
+        """The libpq URI of a database of this server."""
+        return uri(conninfo_to_dict(self.admin_dsn, dbname=database))
+
+    def crash(self) -> None:
+        """End a server started here at once, without a checkpoint, as a power cut would."""
+        self._own.end(signal.SIGQUIT)
+
+    def recover(self) -> None:
+        """Start it again on the same folder; every DSN stays valid."""
+        self._own.launch()
+
+    def stop(self) -> None:
+        """End a server started here, connections included. Nothing happens on a second call or to somebody else's."""
+        if self._cluster:
+            self._cluster.stop()
+
+    def __enter__(self) -> PostgresServer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def _own(self) -> Cluster:
+        if self._cluster is None:
+            raise ValueError(f"the server in {DSN_VARIABLE} is not ours; start one with PostgresServer.start()")
+        return self._cluster
+
+    @contextlib.contextmanager
+    def _admin(self) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+        with contextlib.closing(psycopg.connect(self.admin_dsn, autocommit=True, connect_timeout=10)) as connection:
+            yield connection
+
+
+def open_server() -> PostgresServer:
+    """The server the tests use: the one named in the environment, or a temporary one. Raises PostgresUnavailable."""
+    dsn = os.environ.get(DSN_VARIABLE)
+    return PostgresServer.attach(dsn) if dsn else PostgresServer.start()
+
+
+def describe_source() -> str:
+    """One line on the server ``open_server`` would use, or why there is none; starts nothing."""
+    dsn = os.environ.get(DSN_VARIABLE)
+    try:
+        if dsn:
+            return f"PostgreSQL {PostgresServer.attach(dsn).version} ({DSN_VARIABLE})"
+        found = find_binaries()
+        return f"PostgreSQL {found.version} ({found.origin}, {found.folder}), run as {_server_account().name}"
+    except PostgresUnavailable as error:
+        return f"PostgreSQL: none. {error}"
+
+
+def uri(params: Mapping[str, object]) -> str:
+    """A libpq URI from connection parameters; a socket folder or a list of hosts goes into the query."""
+    rest = {name: str(value) for name, value in params.items() if value is not None}
+    database, user, password = rest.pop("dbname", ""), rest.pop("user", ""), rest.pop("password", "")
+    authority = quote(user, safe="") + (f":{quote(password, safe='')}" if password else "") + ("@" if user else "")
+    host = rest.get("host", "")
+    if host and not set(host) & set("/,:@"):
+        port = rest.pop("port", "")
+        authority += rest.pop("host") + (f":{port}" if port else "")
+    query = urlencode(rest, quote_via=quote, safe="")
+    return f"postgresql://{authority}/{quote(database, safe='')}" + (f"?{query}" if query else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """The account a server runs as: uid and gid are None for our own, set when we are root, which postgres refuses."""
+
+    name: str
+    uid: int | None = None
+    gid: int | None = None
+
+
+class Cluster:
+    """The processes and folders of one server started here."""
+
+    def __init__(self, binaries: Binaries, data_dir: Path | None, config: Mapping[str, str | int]) -> None:
+        _check_config(config)
+        self._config = config
+        self._account = _server_account()
+        self._scratch = _make_scratch(self._account)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.admin_dsn = uri({"host": str(self._scratch), "user": "postgres", "dbname": "postgres"})
+        try:
+            self._folder = _reachable_folder(binaries.folder, self._scratch, self._account)
+            self.data_dir = _prepare_data(self._folder, data_dir or self._scratch / "data", self._account)
+            self._guard = _spawn_guard(self.data_dir, self._scratch)
+        except BaseException:
+            shutil.rmtree(self._scratch)
+            raise
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running server."""
+        if self._process is None:
+            raise ValueError(f"the server of {self.data_dir} does not run")
+        return self._process.pid
+
+    def launch(self) -> None:
+        """Start the server and return when it answers, recovery included. Raises PostgresUnavailable."""
+        self._process = process = _spawn(self._folder, self.data_dir, self._scratch, self._account, self._config)
+        deadline_s = time.monotonic() + START_S_MAX
+        while True:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = process.wait(POLL_S)
+                raise PostgresUnavailable(f"PostgreSQL ended at its start with code {code}:\n{self._log_tail()}")
+            try:
+                psycopg.connect(self.admin_dsn, connect_timeout=5).close()
+                return
+            except psycopg.OperationalError as error:
+                if time.monotonic() > deadline_s:
+                    text = f"PostgreSQL does not answer after {START_S_MAX:.0f} s: {error}\n{self._log_tail()}"
+                    raise PostgresUnavailable(text) from error
+
+    def end(self, how: signal.Signals) -> None:
+        """Send ``how`` (SIGINT: fast shutdown, SIGQUIT: at once) and wait for the end."""
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(STOP_S_MAX)
+            self._process = None
+
+    def stop(self) -> None:
+        """End the server and remove what was temporary. A server that does not end is left to the guard."""
+        self.end(signal.SIGINT)
+        if self._guard.poll() is None:
+            self._guard.communicate(b"stopped\n", timeout=STOP_S_MAX)
+            shutil.rmtree(self._scratch)
+
+    def _log_tail(self) -> str:
+        return (self._scratch / "log").read_text(errors="replace")[-LOG_CHARS_MAX:]
+
+
+def _check_server(connection: psycopg.Connection[tuple[object, ...]], origin: str) -> None:
+    if connection.info.server_version < VERSION_MIN * 10_000:
+        version = connection.info.parameter_status("server_version")
+        raise PostgresUnavailable(f"{origin} is PostgreSQL {version}; {VERSION_MIN} or later is needed. {REMEDY}")
+    for name in DURABLE:
+        row = connection.execute("SELECT current_setting(%s)", (name,)).fetchone()
+        if row is None or row[0] == "off":
+            raise PostgresUnavailable(f"{origin} runs with {name}=off; tests and benchmarks need durable commits.")
+
+
+def _check_config(config: Mapping[str, str | int]) -> None:
+    for name in DURABLE:
+        if str(config.get(name, "on")) != "on":
+            raise ValueError(f"{name}={config[name]} refused: tests and benchmarks run with durable commits only")
+
+
+def _server_account() -> Account:
+    import pwd  # not on Windows, where this file still serves to attach to a server
+
+    if os.geteuid() != 0:
+        return Account(name=f"uid {os.geteuid()}")
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            return Account(name=name, uid=entry.pw_uid, gid=entry.pw_gid)
+    raise PostgresUnavailable(
+        "PostgreSQL refuses to run as root and this machine has neither an account postgres nor nobody. "
+        f"Remedy: run the tests as an ordinary user, or name a running server in {DSN_VARIABLE}."
+    )
+
+
+def _make_scratch(account: Account) -> Path:
+    # Below /tmp, not $TMPDIR: a socket's path must stay under 104 characters, and its folders must be searchable.
+    scratch = Path(tempfile.mkdtemp(prefix="syncd-pg-", dir="/tmp"))
+    _give(scratch, account)
+    return scratch
+
+
+def _give(path: Path, account: Account) -> None:
+    if account.uid is not None and account.gid is not None:
+        os.chown(path, account.uid, account.gid)
+
+
+def _reachable_folder(folder: Path, scratch: Path, account: Account) -> Path:
+    """The binaries where ``account`` can run them: in place, or copied when they lie below a private home."""
+    try:
+        _run_as(account, [str(folder / "postgres"), "--version"])
+    except (OSError, subprocess.CalledProcessError):
+        return _copy_install(folder.parent, scratch / "install") / folder.name
+    return folder
+
+
+def _copy_install(install: Path, target: Path) -> Path:
+    # A wheel's programs look for their libraries beside the package: the copy keeps the places relative to each other.
+    package = install.parent
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, target / libraries.name)
+    return shutil.copytree(install, target / package.name / install.name, symlinks=True)
+
+
+def _prepare_data(folder: Path, data_dir: Path, account: Account) -> Path:
+    data_dir = data_dir.absolute()
+    data_dir.mkdir(mode=0o700, exist_ok=True)
+    if (data_dir / "PG_VERSION").exists():
+        return data_dir
+    _give(data_dir, account)
+    data_dir.chmod(0o700)
+    # --no-sync spares a second: only a power cut during the set-up could tell the difference. The server itself syncs.
+    command = [str(folder / "initdb"), "-D", str(data_dir), "-U", "postgres", "--auth=trust", "--no-sync"]
+    try:
+        _run_as(account, [*command, "--encoding=UTF8", "--locale=C"])
+    except subprocess.CalledProcessError as error:
+        raise PostgresUnavailable(
+            f"initdb failed for {data_dir} as account {account.name}:\n{error.stderr.decode(errors='replace')}"
+            "Remedy: every folder above it must be searchable by that account, and the disk must have room."
+        ) from error
+    return data_dir
+
+
+def _spawn(
+    folder: Path, data_dir: Path, scratch: Path, account: Account, config: Mapping[str, str | int]
+) -> subprocess.Popen[bytes]:
+    settings = {"listen_addresses": "", "unix_socket_directories": str(scratch), "shared_buffers": "64MB", **config}
+    options = [f"--{name}={value}" for name, value in settings.items()]
+    with (scratch / "log").open("ab") as log:
+        return subprocess.Popen(
+            [str(folder / "postgres"), "-D", str(data_dir), *options],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=_environment(),
+            cwd="/",
+            # Its own session: Ctrl-C at the terminal must not reach the server before the tests have been torn down.
+            start_new_session=True,
+            user=account.uid,
+            group=account.gid,
+            extra_groups=None if account.uid is None else [],
+        )
+
+
+def _spawn_guard(data_dir: Path, scratch: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        ["/bin/sh", "-c", GUARD, "syncd-test-postgres-guard", str(data_dir), str(scratch)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _run_as(account: Account, command: list[str]) -> None:
+    subprocess.run(
+        command,
+        check=True,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        env=_environment(),
+        cwd="/",
+        user=account.uid,
+        group=account.gid,
+        extra_groups=None if account.uid is None else [],
+    )
+
+
+def _environment() -> dict[str, str]:
+    # PGDATA, PGPORT and their like of the caller's own server would reach ours.
+    return {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"}

@@ -1,0 +1,186 @@
+"""Whole trees without a network: real stores, real stages, messages handed over by the test.
+
+Enters: a folder, a shape. Leaves: nodes that exchange when told to.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from schema.install import Identity, install, statements
+from schema.spec import Registry
+from schema.tables import registry as base_registry
+from syncd.exchange import Desk, Link
+from syncd.framing import FrameReader
+from syncd.pipeline import Node
+from syncd.security.identity import NodeKeys
+from syncd.setup import Place, insert_node, record_place, set_peer
+from syncd.store import postgres, sqlite
+from syncd.store.base import Store
+from syncd.tree import NodeRecord, refresh_keepers
+
+ROUNDS_MAX = 40
+
+
+class TestClock:
+    """A clock that only the test moves."""
+
+    __test__ = False
+
+    def __init__(self, now_ms: int = 1_790_000_000_000) -> None:
+        self.now_ms = now_ms
+
+    def __call__(self) -> int:
+        self.now_ms += 1
+        return self.now_ms
+
+
+@dataclass
+class TreeNode:
+    """A node of a test's tree with its way up."""
+
+    name: str
+    unit_id: str
+    unit_code: str
+    node: Node
+    keys: NodeKeys
+    desk: Desk
+    link: Link | None
+    parent: TreeNode | None
+    place: Place
+    opener: Callable[[], Store]
+    children: list[TreeNode] = field(default_factory=list)
+
+    @property
+    def store(self) -> Store:
+        return self.node.store
+
+    def sql(self, statement: str, values: tuple[Any, ...] = ()) -> int:
+        """A clerk's statement, in a transaction of its own."""
+        with self.store.write("clerk") as tx:
+            return tx.run(statement, values)
+
+    def rows(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        with self.store.read() as tx:
+            return tx.all(query, values)
+
+    def value(self, query: str, values: tuple[Any, ...] = ()) -> Any:
+        with self.store.read() as tx:
+            return tx.value(query, values)
+
+    def reopen(self) -> None:
+        """What a new process does after a crash: everything in memory is gone."""
+        self.node.store.close()
+        self.node = Node(self.opener(), self.keys, self.node.clock, self.node._random)
+        self.desk = Desk(self.node)
+        if self.parent is not None:
+            self.link = Link(self.node, self.parent.node.node_id)
+
+
+class TreeBuilder:
+    """Builds nodes; databases are SQLite files in `folder` unless a DSN is given."""
+
+    def __init__(self, folder: Path, seed: int = 1, registry: Registry | None = None) -> None:
+        self.folder = folder
+        self.random = random.Random(seed)
+        self.registry = registry or base_registry()
+        self.clock = TestClock()
+        self.nodes: list[TreeNode] = []
+
+    def root(self, name: str = "province", code: str = "42", dsn: str | None = None) -> TreeNode:
+        return self._add(name, code, "province", None, dsn)
+
+    def child(self, parent: TreeNode, name: str, code: str, dsn: str | None = None) -> TreeNode:
+        return self._add(name, code, "unit", parent, dsn)
+
+    def _add(self, name: str, code: str, level: str, parent: TreeNode | None, dsn: str | None) -> TreeNode:
+        keys = NodeKeys.generate(self.random.randbytes)
+        unit_id = self._unit(parent, code, name, keys)
+        ancestors = () if parent is None else (_record(parent), *parent.place.ancestors)
+        place = Place(
+            name=name, unit_id=unit_id, unit_code=code, unit_name=name, unit_level=level, ancestors=ancestors, recovery_public=b"",
+        )
+        opener = self._database(name, keys, place, dsn)
+        store = opener()
+        record_place(store, keys, place, self.clock())
+        node = Node(store, keys, self.clock, self.random.randbytes)
+        link = None if parent is None else Link(node, parent.node.node_id)
+        found = TreeNode(name, unit_id, code, node, keys, Desk(node), link, parent, place, opener)
+        if parent is not None:
+            parent.children.append(found)
+            with parent.store.write("enrol") as tx:
+                insert_node(tx, _record(found), self.clock())
+            with parent.store.apply("enrol-keepers") as tx:
+                refresh_keepers(tx)
+                set_peer(tx, keys.node_id, "child", name)
+            parent.node._forget_tree()
+        self.nodes.append(found)
+        return found
+
+    def _unit(self, parent: TreeNode | None, code: str, name: str, keys: NodeKeys) -> str:
+        root = self.nodes[0] if self.nodes else None
+        minter = keys.tag if root is None else root.keys.tag
+        unit_id = f"01900000-0000-7000-8{len(self.nodes):03x}-0000{minter}"
+        if root is not None and parent is not None:
+            root.sql(
+                "INSERT INTO unit (id, parent_id, level, code, name) VALUES (?, ?, ?, ?, ?)",
+                (unit_id, parent.unit_id, "unit", code, name),
+            )
+            with parent.store.apply("unit-known") as tx:
+                if tx.value("SELECT 1 FROM unit WHERE id = ?", (unit_id,)) is None:
+                    return unit_id
+        return unit_id
+
+    def _database(self, name: str, keys: NodeKeys, place: Place, dsn: str | None) -> Callable[[], Store]:
+        identity = Identity(node_id=keys.node_id, tag=keys.tag, unit_id=place.unit_id)
+        if dsn is not None:
+            install(lambda: postgres.connect(dsn), "postgresql", self.registry, identity)
+            return lambda: postgres.PostgresStore(dsn, self.registry)
+        path = self.folder / f"{name}.db"
+        connection = sqlite.connect(path, None)
+        connection.execute("BEGIN")
+        for statement in statements("sqlite", self.registry, identity):
+            connection.execute(statement)
+        connection.execute("COMMIT")
+        connection.close()
+        return lambda: sqlite.SqliteStore(path, self.registry)
+
+    def settle(self, rounds: int = ROUNDS_MAX) -> None:
+        """Exchange until nothing moves any more."""
+        for _ in range(rounds):
+            if not any([step(node) for node in self.nodes]):
+                return
+        raise AssertionError(f"the tree still moves after {rounds} rounds")
+
+
+def step(at: TreeNode) -> bool:
+    """One round of a node: write, push, pull, apply, settle. Returns whether anything moved."""
+    moved = bool(at.node.write())
+    if at.link is not None and at.parent is not None:
+        moved = exchange(at.link, at.parent.desk, at) or moved
+    moved = at.node.apply_all().applied or moved
+    return at.node.settle().wrote or moved
+
+
+def exchange(link: Link, desk: Desk, at: TreeNode) -> bool:
+    """A whole session over a perfect network."""
+    moved = False
+    now = at.node.clock()
+    link.take_hello(desk.hello(at.node.node_id, link.hello()), now, now)
+    while sending := link.next_push():
+        link.take_push(desk.push(at.node.node_id, FrameReader().feed(sending.body)))
+        moved = True
+    reply, down = desk.pull(at.node.node_id, link.pull(0))
+    received = link.take_pull(reply, FrameReader().feed(down.body))
+    return moved or bool(reply.receipts) or bool(received and received.taken)
+
+
+def _record(of: TreeNode) -> NodeRecord:
+    return NodeRecord(
+        node_id=of.keys.node_id, parent_id=None if of.parent is None else of.parent.keys.node_id, name=of.name,
+        signing_public=of.keys.ed25519_public, sealing_public=of.keys.x25519_public, unit_id=of.unit_id, term=1, status="enrolled",
+    )  # fmt: skip
