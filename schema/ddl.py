@@ -102,7 +102,10 @@ def checks(dialect: Dialect, table: Table) -> Iterator[tuple[str, str]]:
 
 
 def _sqlite_type(column: Column) -> str:
-    """SQLite stores any value in any column unless a CHECK refuses it. length() and GLOB stop at NUL, hence instr()."""
+    """SQLite stores any value in any column unless a CHECK refuses it. length() and GLOB stop at NUL, hence instr().
+
+    '+0 days' makes every version count the day: SQLite before 3.46 returns date('2024-02-31') as it is.
+    """
     name = column.name
     if column.type is Type.INT:
         return f"typeof({name}) = 'integer'"
@@ -113,9 +116,9 @@ def _sqlite_type(column: Column) -> str:
             f"(typeof({name}) = 'text' AND length(CAST({name} AS BLOB)) = {UUID_CHARS} AND {name} GLOB '{UUID_GLOB}')"
         )
     if column.type is Type.DATE:
-        return f"(typeof({name}) = 'text' AND date({name}) IS {name} AND {name} >= '0001-01-01')"
+        return f"(typeof({name}) = 'text' AND date({name}, '+0 days') IS {name} AND {name} >= '0001-01-01')"
     if column.type is Type.INSTANT:
-        seconds, millis = (f"strftime('%Y-%m-%dT%H:%M:{s}Z', {name})" for s in ("%S", "%f"))
+        seconds, millis = (f"strftime('%Y-%m-%dT%H:%M:{s}Z', {name}, '+0 days')" for s in ("%S", "%f"))
         return f"(typeof({name}) = 'text' AND ({seconds} IS {name} OR {millis} IS {name}) AND {name} >= '0001-01-01')"
     return f"(typeof({name}) = 'text' AND length({name}) <= {column.chars_max} AND instr({name}, char(0)) = 0)"
 

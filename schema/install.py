@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["Dialect", "Identity", "SchemaError", "install", "reinstall_triggers", "statements"]
 
 MIGRATIONS = "schema:migrations"
+SQLITE_URL = "sqlite://"
+POSTGRES_URL = "postgresql+psycopg://"
 # Stands for the node in cached DDL; replaced by the real one.
 PLACEHOLDER = Identity(
     node_id="00000000-0000-0000-0000-0000deadbee0", tag="deadbee0", unit_id="00000000-0000-0000-0000-00000deadbe1"
@@ -86,22 +88,19 @@ def statements(
 @lru_cache(maxsize=8)
 def _table_statements(kind: Dialect, tables: tuple[Table, ...]) -> tuple[str, ...]:
     """CREATE TABLE and CREATE INDEX with the placeholder's identity: a simulation makes hundreds of nodes."""
-    from sqlalchemy.dialects import postgresql, sqlite
+    import sqlalchemy as sa
     from sqlalchemy.schema import CreateIndex, CreateTable
 
     from schema import metadata
 
-    dialect = sqlite.dialect() if kind.is_sqlite else postgresql.dialect()
+    dialect = sa.make_url(SQLITE_URL if kind.is_sqlite else POSTGRES_URL).get_dialect()()
     texts: list[str] = []
     registry = Registry(tables)
     for table in metadata.metadata(kind, registry, PLACEHOLDER).sorted_tables:
         texts.append(str(CreateTable(table).compile(dialect=dialect)).strip())
-        texts.extend(str(CreateIndex(index).compile(dialect=dialect)) for index in _sorted_indexes(table))
+        indexes = sorted(table.indexes, key=lambda index: str(index.name))
+        texts.extend(str(CreateIndex(index).compile(dialect=dialect)) for index in indexes)
     return (*texts, *metadata.register_storage(kind, registry), *metadata.storage_statements(kind))
-
-
-def _sorted_indexes(table: sa.Table) -> list[sa.Index]:
-    return sorted(table.indexes, key=lambda index: str(index.name))
 
 
 def _engine(connect: Callable[[], Any], kind: Dialect) -> sa.Engine:
@@ -112,12 +111,12 @@ def _engine(connect: Callable[[], Any], kind: Dialect) -> sa.Engine:
     connection = connect()
     if not kind.is_sqlite:
         connection.autocommit = False
-        return sa.create_engine("postgresql+psycopg://", creator=lambda: connection, poolclass=StaticPool)
+        return sa.create_engine(POSTGRES_URL, creator=lambda: connection, poolclass=StaticPool)
     # The driver would begin a transaction only before the first INSERT, leaving CREATE TABLE outside.
     connection.isolation_level = None
     module = sys.modules[type(connection).__module__]
-    engine = sa.create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool, module=module)
-    sa.event.listen(engine, "begin", _begin_immediate)
+    engine = sa.create_engine(SQLITE_URL, creator=lambda: connection, poolclass=StaticPool, module=module)
+    sa.event.listens_for(engine, "begin")(_begin_immediate)
     return engine
 
 

@@ -24,7 +24,9 @@ class LocalTable:
     name: str
     columns: tuple[LocalColumn, ...]
     key: tuple[str, ...]
-    serial: bool = False  # the single key column is numbered by the database and never re-used
+    # The single key column is numbered by the database. SQLite: above every number present, so numbers may return once
+    # all rows are gone; AUTOINCREMENT would cost one more page per commit (35 of 190 µs) and nothing needs it.
+    serial: bool = False
     indexes: tuple[tuple[str, ...], ...] = ()
 
 

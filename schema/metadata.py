@@ -102,8 +102,6 @@ def _foreign_key(table: Table, column: Column) -> sa.ForeignKeyConstraint:
 def _local(model: sa.MetaData, dialect: Dialect, local: LocalTable) -> None:
     columns = [_local_column(dialect, local, column) for column in local.columns]
     options: dict[str, Any] = {}
-    if local.serial:
-        options["sqlite_autoincrement"] = True
     if local.name in WITHOUT_ROWID:
         options["sqlite_with_rowid"] = False
     made = sa.Table(

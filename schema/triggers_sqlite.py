@@ -173,7 +173,8 @@ def _full_mask(table: Table) -> int:
 
 
 def _mask(table: Table) -> str:
-    return " | ".join(f"(OLD.{c.name} IS NOT NEW.{c.name}) << {c.number}" for c in table.all_columns[2:])
+    # SQLite gives << and | one precedence: without the outer brackets every bit is shifted again.
+    return " | ".join(f"((OLD.{c.name} IS NOT NEW.{c.name}) << {c.number})" for c in table.all_columns[2:])
 
 
 def _fold_columns(table: Table) -> list[str]:

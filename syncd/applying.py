@@ -64,14 +64,14 @@ class Applier:
     """Applies the streams of one store."""
 
     def __init__(
-        self, store: Store, ring: KeyRing, wire_schema: Schema, clock: Clock, node_keys: NodeKeys, tree_changed: Callable[[], None]
+        self, store: Store, ring: KeyRing, wire_schema: Schema, clock: Clock, node_keys: NodeKeys, tables_changed: Callable[[set[str]], None]
     ) -> None:
         self._store = store
         self._ring = ring
         self._wire_schema = wire_schema
         self._clock = clock
         self._keys = node_keys
-        self._tree_changed = tree_changed
+        self._tables_changed = tables_changed
 
     def apply(self, stream_id: str, more: More | None = None) -> bool:
         """Apply what the log holds beyond the applied position; returns whether anything moved.
@@ -106,8 +106,7 @@ class Applier:
             run.cells.store(tx)
             moved = log.applied_to(tx, at, *run.whole)
             self._effects(tx, run, moved)
-        if run.touched & {"node", "unit", "key_grant"}:
-            self._tree_changed()
+        self._tables_changed(run.touched)
         return run.whole[0] > at.applied_seq
 
     def _has_work(self, at: Stream, more: More | None, until: int | None) -> bool:

@@ -64,3 +64,10 @@ HISTORY_ENVELOPES_MAX: Final = 500  # how far back `latest` looks for when a val
 # Deciding.
 DECIDE_ROWS_MAX: Final = 500  # proposals in one transaction
 TREE_DEPTH_MAX: Final = 32  # the tree is data, of any depth; this only stops records made to keep us busy
+
+# What an operator's screen shows or reads at most.
+STATUS_ENVELOPES_MAX: Final = 20_000  # longer logs are not added up: the screen must come at once
+STATUS_STREAMS_MAX: Final = 50
+CONFLICTS_SHOWN_MAX: Final = 200
+SQL_ROWS_MAX: Final = 100_000  # rows that `syncd sql` prints
+PROPOSAL_SET_MAX: Final = 60  # --set options of one proposal

@@ -76,6 +76,12 @@ class HelloReply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     credit_bytes: int
 
 
+class Push(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Precedes the frames of a push."""
+
+    skipped_bytes: int  # of the first frame: the parent already has them
+
+
 class PushReply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """The parent's positions after a push, durable when this is sent, and the custodian's receipts that it has."""
 

@@ -61,11 +61,12 @@ class Node:
         self._random = random_bytes
         self._sequencing = threading.Lock()
         self._tree: Tree | None = None
+        self._grants_due = self._proposals_due = True  # whatever a process before this one had not come to
         self._own: dict[tuple[int, str | None], Stream] = {}
         self._wire_schema = {
             table.number: {column.number: str(column.type) for column in table.all_columns} for table in store.registry
         }
-        self.applier = Applier(store, self.ring, self._wire_schema, clock, node_keys, self._forget_tree)
+        self.applier = Applier(store, self.ring, self._wire_schema, clock, node_keys, self._tables_changed)
         with store.read() as tx:
             facts = dict(tx.all("SELECT key, value FROM syncd_meta"))
         self.node_id = node_keys.node_id
@@ -89,6 +90,14 @@ class Node:
 
     def _forget_tree(self) -> None:
         self._tree = None
+        self._grants_due = self._proposals_due = True
+
+    def _tables_changed(self, names: set[str]) -> None:
+        """Rows of these tables changed: what this node concludes from them is due again."""
+        if names & {"node", "unit", "key_grant"}:
+            self._forget_tree()
+        if "proposal" in names:
+            self._proposals_due = True
 
     # --- write: journal → log -----------------------------------------------------------------------------------
 
@@ -102,6 +111,7 @@ class Node:
                     waiting = sequence.units_waiting(tx)
                 if not waiting:
                     return 0
+                self._tables_changed({self.store.registry.by_number[tab].name for tab, _unit in waiting})
                 if not self._prepare(waiting):
                     continue  # preparing wrote grants: they belong into this cut too
                 try:
@@ -228,11 +238,12 @@ class Node:
 
     def accept(self, peer: str, envelopes: Sequence[bytes]) -> Received:
         """Take envelopes of a neighbour into the log; control streams are applied at once, since the rest leans on them."""
-        waiting = list(envelopes)
-        result = self._receive(peer, waiting)
+        result = self._receive(peer, envelopes)
         controls = [s.stream_id for s in result.streams.values() if s.kind == Kind.CONTROL and s.applied_seq < s.held_seq]
-        for stream_id in controls:
-            self.applier.apply(stream_id)
+        if any([self.applier.apply(stream_id) for stream_id in controls]) and result.refused:
+            result = self._receive(peer, envelopes)  # what waited for a node record of this very batch; the rest is there
+        if any(s.kind == Kind.OVERSIGHT and s.applied_seq == 0 for s in result.streams.values()):
+            self._grants_due = True
         self.signals.emit(LOG, [stream.stream_id for stream in result.streams.values()])
         return result
 
@@ -264,8 +275,13 @@ class Node:
 
     def settle(self) -> Outcome:
         """Decide proposals for units kept here and grant keys that children need; both are local writes."""
-        decided = decide_waiting(self.store, self.tree(), self.clock, self.clock_offset_ms, self.changed_at)
-        granted = 0 if not self.tree().children() else self._grant_down()
+        decided = granted = 0
+        if self._proposals_due:
+            self._proposals_due = False
+            decided = decide_waiting(self.store, self.tree(), self.clock, self.clock_offset_ms, self.changed_at)
+        if self._grants_due:
+            self._grants_due = False
+            granted = self._grant_down() if self.tree().children() else 0
         return Outcome(wrote=bool(decided or granted))
 
     def _grant_down(self) -> int:
@@ -322,7 +338,11 @@ class Node:
         moved = [(seq, stream_id) for stream_id, seq in positions.items() if known.get(stream_id, seq) < seq]
         if moved:
             with self.store.apply("parent-positions") as tx:
-                tx.many("UPDATE syncd_stream SET parent_seq = ? WHERE stream_id = ?", moved)
+                tx.many(
+                    "UPDATE syncd_stream SET parent_seq = ?, state = CASE WHEN state = 'refused' THEN 'ok' ELSE state END"
+                    " WHERE stream_id = ?",
+                    moved,
+                )
 
     def changed_at(self, tx: Tx, stream_id: str, table: Table, row_id: str, column: int) -> int | None:
         """When the keeper last changed a value, by its own clock: read back from the log, newest first, a bounded way."""

@@ -83,7 +83,7 @@ def sequence(
         cut = _cut_mark(snapshot)
         groups: dict[str, _Group] = {}
         for table in store.registry:
-            for rows in snapshot.stream(*_net_changes(table, snapshot.dialect, cut), rows_max=limits.GROUP_ROWS_MAX):
+            for rows in snapshot.stream(*_changes(snapshot, table, cut), rows_max=limits.GROUP_ROWS_MAX):
                 for unit_id, of_unit in groupby(rows, key=itemgetter(0)):
                     stream = stream_of(table, unit_id)
                     if stream is None:
@@ -140,6 +140,22 @@ def _forget(tx: Tx, cut: Any) -> None:
         tx.run("DELETE FROM syncd_journal WHERE n <= ?", (cut,))
     else:
         tx.run("DELETE FROM syncd_journal WHERE pg_visible_in_snapshot(tx::text::xid8, ?::pg_snapshot)", (cut,))
+
+
+def _changes(snapshot: Tx, table: Table, cut: Any) -> tuple[str, tuple[Any, ...]]:
+    """The query of a table's changed rows; a first load, all of it inserts, needs no grouping and starts to flow at once."""
+    bound, values = ("AND n <= ?", (table.number, cut)) if snapshot.dialect == "sqlite" else ("", (table.number,))
+    if snapshot.one(f"SELECT 1 FROM syncd_journal WHERE tab = ? AND op <> {INSERT} {bound} LIMIT 1", values) is not None:
+        return _net_changes(table, snapshot.dialect, cut)
+    names = ", ".join(f"t.{column.name}" for column in table.all_columns if column.name != "unit_id")
+    return (
+        f"""
+        SELECT j.unit_id, j.row_id, {INSERT}, 0, 1, NULL, {names}
+        FROM syncd_journal AS j LEFT JOIN {table.name} AS t ON t.id = j.row_id
+        WHERE j.tab = ? {bound.replace("n <=", "j.n <=")} ORDER BY j.n
+        """,
+        values,
+    )
 
 
 def _net_changes(table: Table, dialect: str, cut: Any) -> tuple[str, tuple[Any, ...]]:

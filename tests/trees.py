@@ -138,7 +138,7 @@ class TreeBuilder:
     def _database(self, name: str, keys: NodeKeys, place: Place, dsn: str | None) -> Callable[[], Store]:
         identity = Identity(node_id=keys.node_id, tag=keys.tag, unit_id=place.unit_id)
         if dsn is not None:
-            install(lambda: postgres.connect(dsn), "postgresql", self.registry, identity)
+            install(lambda: postgres.connect(dsn), "postgres", self.registry, identity)
             return lambda: postgres.PostgresStore(dsn, self.registry)
         path = self.folder / f"{name}.db"
         connection = sqlite.connect(path, None)

@@ -110,9 +110,9 @@ def _sqlite_type(column: Col) -> str:
     if column.kind == "uuid":
         return f"(typeof({name}) = 'text' AND length(CAST({name} AS BLOB)) = 36 AND {name} GLOB '{UUID_GLOB}')"
     if column.kind == "date":
-        return f"(typeof({name}) = 'text' AND date({name}) IS {name} AND {name} >= '0001-01-01')"
+        return f"(typeof({name}) = 'text' AND date({name}, '+0 days') IS {name} AND {name} >= '0001-01-01')"
     if column.kind == "instant":
-        seconds, millis = (f"strftime('%Y-%m-%dT%H:%M:{s}Z', {name})" for s in ("%S", "%f"))
+        seconds, millis = (f"strftime('%Y-%m-%dT%H:%M:{s}Z', {name}, '+0 days')" for s in ("%S", "%f"))
         return f"(typeof({name}) = 'text' AND ({seconds} IS {name} OR {millis} IS {name}) AND {name} >= '0001-01-01')"
     return f"(typeof({name}) = 'text' AND length({name}) <= {column.chars} AND instr({name}, char(0)) = 0)"
 

@@ -1,4 +1,4 @@
-"""Row ids minted by a program rather than by the database: UUIDv7 text with the node's tag (ARCHITECTURE.md, Identities).
+"""Row ids minted by a program rather than by the database: UUIDv7 text with the node's tag (ARCHITECTURE.md).
 
 Enters: a count, the tag, a time and a source of randomness. Leaves: distinct ids in ascending order.
 Must hold: ascending, so that a bulk load appends to the index instead of filling it at random; distinct within a call.

@@ -1,7 +1,8 @@
 """What is wrong with a line of a file, as an operator reads it: line, column, rule; never the value.
 
 Enters: findings of the readers. Leaves: `Problem` and a bounded list of them.
-Must hold: no text here holds a value of a record (domain §6, 6); codes and names of administrative units are no such values.
+Must hold: no text here holds a value of a record (domain §6, 6); codes and names of administrative
+units are no such values.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Problem:
 
 @dataclass(slots=True)
 class ProblemList:
-    """Problems in the order found; beyond PROBLEMS_MAX they are counted only, so that a wrong file cannot fill memory."""
+    """Problems in the order found; beyond PROBLEMS_MAX they are only counted: a wrong file cannot fill memory."""
 
     kept: list[Problem] = field(default_factory=list)
     errors: int = 0

@@ -1,8 +1,10 @@
 """Reads the official conversion of 2025-07-01: every row says that (a part of) an old commune went into a new one.
 
-Enters: the lines of a CSV with the columns below. Leaves: `Conversion`: units of both eras, successions, problems by line.
-Must hold: a row is a succession, not a unit, and a code is not an identity (every new code is a re-used old one), so units
-are keyed by level, code and era. Nothing is guessed: what the lines contradict each other about is left out and reported.
+Enters: the lines of a CSV with the columns below.
+Leaves: `Conversion`: units of both eras, successions, problems by line.
+Must hold: a row is a succession, not a unit, and a code is not an identity (every new code is a re-used old one), so
+units are keyed by level, code and era. Nothing is guessed: what the lines contradict each other about is left out and
+reported.
 """
 
 from __future__ import annotations
@@ -29,6 +31,40 @@ HINT = "see the columns in the README; the file is the official conversion with 
 
 
 T = TypeVar("T")
+
+
+# rule → what the operator reads, Vietnamese and English.
+RULES = {
+    "cells": ("dòng có {found} ô, tiêu đề có {wanted}", "the line has {found} cells, the header {wanted}"),
+    "required": ("ô trống", "the cell is empty"),
+    "digits": (
+        "mã phải có đúng {digits} chữ số (giữ số 0 ở đầu)",
+        "a code of this column has {digits} digits (leading zeros kept)",
+    ),
+    "name": (
+        "mã {code} có nhiều tên: {names}; không rõ đơn vị nào",
+        "code {code} has several names: {names}; which one is meant?",
+    ),
+    "spelling": ("mã {code}: viết khác; dùng {name}", "code {code} is spelt differently; {name} is used"),
+    "parent": (
+        "{name} ({code}) thuộc nhiều đơn vị cấp trên: {parents}; dòng này không được dùng để xếp cấp trên",
+        "{name} ({code}) is listed under several parents: {parents}; this line's is not taken",
+    ),
+    "scope": (
+        "ghi chú chưa biết, không rõ toàn bộ hay một phần",
+        "this note is not known: whole, part or land cannot be told",
+    ),
+    "old_unit": ("không có mã cũ: không xác định được đơn vị cũ", "no old code: the old unit cannot be identified"),
+    "whole": (
+        "đơn vị cũ vừa nhập toàn bộ vừa còn dòng khác",
+        "all people of the old unit go to one successor, and some to another",
+    ),
+    "people": (
+        "đơn vị cũ {code}: không dòng nào cho biết dân số về đâu",
+        "old unit {code}: no line says where its people went",
+    ),
+}
+NOTE_RULES = ("spelling", "people")
 
 
 class Level(StrEnum):
@@ -97,7 +133,9 @@ def read_conversion(lines: Iterable[str], province: str | None = None) -> Conver
     if province is not None and not any(row.cells["new_province_code"] == province for row in rows):
         known = ", ".join(sorted({row.cells["new_province_code"] for row in rows}))
         raise UsageError(f"no line leads into a new province {province}", f"new provinces of this file: {known}")
-    return _Reading(rows, problems).conversion(province)
+    conversion = _Reading(rows, problems).conversion(province)
+    problems.kept.sort(key=lambda problem: problem.line)
+    return conversion
 
 
 # What a note says about the people of the old unit. Free texts of single lines follow in NOTE_PATTERNS.
@@ -152,26 +190,24 @@ def _rows(lines: Iterable[str], problems: ProblemList) -> Iterator[_Row]:
             if len(cells) == len(header):
                 yield _Row(line=reader.line_num, cells=dict(zip(header, map(clean, cells), strict=True)))
             elif cells:
-                problems.add(_problem(reader.line_num, header[0], "cells",
-                                      f"dòng có {len(cells)} ô, tiêu đề có {len(header)}",
-                                      f"the line has {len(cells)} cells, the header {len(header)}"))  # fmt: skip
+                _say(problems, reader.line_num, header[0], "cells", found=len(cells), wanted=len(header))
     except csv.Error as error:
-        raise UsageError(f"line {reader.line_num} is no CSV: {error}", "look for a quotation mark that is not closed") from error
+        raise UsageError(
+            f"line {reader.line_num} is no CSV: {error}", "look for a quotation mark that is not closed"
+        ) from error
 
 
 def _well_formed(row: _Row, problems: ProblemList) -> bool:
-    """Codes have their digits and names are there, but for the old commune's code: its line may still name a new unit."""
+    """Codes have their digits and cells are filled. Without an old code a line may still name a new unit."""
     fine = True
     for column in COLUMNS:
         value, digits = row.cells[column], DIGITS.get(column)
         if not value and column != "old_code":
             fine = False
-            problems.add(_problem(row.line, column, "required", "ô trống", "the cell is empty"))
+            _say(problems, row.line, column, "required")
         elif digits and value and not (len(value) == digits and value.isascii() and value.isdigit()):
             fine = False
-            problems.add(_problem(row.line, column, "digits",
-                                  f"mã phải có đúng {digits} chữ số (giữ số 0 ở đầu)",
-                                  f"a code of this column has {digits} digits (leading zeros kept)"))  # fmt: skip
+            _say(problems, row.line, column, "digits", digits=digits)
     return fine
 
 
@@ -209,7 +245,7 @@ class _Reading:
         facts.sort(key=lambda fact: (order.index(fact.key.level), fact.key.era, fact.key.code))
         return Conversion(
             units=tuple(facts), successions=tuple(successions), problems=self._problems, lines=len(chosen)
-        )  # fmt: skip
+        )
 
     def _parents_of_old_communes(self) -> dict[UnitKey, UnitKey | None]:
         """A line whose district and province contradict each other says nothing about its commune's district."""
@@ -224,39 +260,27 @@ class _Reading:
         """Reports where this line contradicts the others; False when it is then unclear which units it means."""
         agreed = True
         for unit, name, parent in _statements(row):
-            name_column, parent_column = _columns(unit)
             if name_key(name) != self._name_keys[unit]:
                 agreed = agreed and unit.level is not Level.COMMUNE
                 names = ", ".join(self._names[unit])
-                self._problems.add(_problem(row.line, name_column, "name",
-                                            f"mã {unit.code} có nhiều tên: {names}; không rõ đơn vị nào",
-                                            f"code {unit.code} has several names: {names}; which one is meant?"))  # fmt: skip
+                _say(self._problems, row.line, _columns(unit)[0], "name", code=unit.code, names=names)
             elif name != self._name(unit) and unit not in noted:
                 noted.add(unit)
-                self._problems.add(_problem(row.line, name_column, "spelling",
-                                            f"mã {unit.code}: viết khác; dùng {self._name(unit)}",
-                                            f"code {unit.code} is spelt differently; {self._name(unit)} is used",
-                                            Severity.NOTE))  # fmt: skip
+                _say(self._problems, row.line, _columns(unit)[0], "spelling", code=unit.code, name=self._name(unit))
             if parent is not None and parent != self._parent[unit] and len(self._parents[unit]) > 1:
+                # An old unit is still the one meant: it is imported, and its parent stays open.
                 agreed = agreed and unit.era is Era.OLD
-                codes = ", ".join(f"{key.code} × {count}" for key, count in self._parents[unit].items())
-                self._problems.add(_problem(row.line, parent_column, "parent",
-                                            f"{name} ({unit.code}) thuộc nhiều đơn vị cấp trên: {codes}; bỏ cấp trên",
-                                            f"{name} ({unit.code}) is listed under several parents: {codes}; "
-                                            "none is taken"))  # fmt: skip
+                parents = ", ".join(f"{key.code} × {count}" for key, count in self._parents[unit].items())
+                _say(self._problems, row.line, _columns(unit)[1], "parent", code=unit.code, name=name, parents=parents)
         return agreed
 
     def _succession(self, row: _Row) -> Succession | None:
         note = row.cells["scope_note"]
         operation = operation_of(note)
         if operation is None:
-            self._problems.add(_problem(row.line, "scope_note", "scope",
-                                        "ghi chú chưa biết, không rõ toàn bộ hay một phần",
-                                        "this note is not known: whole, part or land cannot be told"))  # fmt: skip
+            _say(self._problems, row.line, "scope_note", "scope")
         if not row.cells["old_code"]:
-            self._problems.add(_problem(row.line, "old_code", "required",
-                                        "không có mã cũ: không xác định được đơn vị cũ",
-                                        "no old code: the old unit cannot be identified"))  # fmt: skip
+            _say(self._problems, row.line, "old_code", "old_unit")
         if operation is None or not row.cells["old_code"]:
             return None
         old, new = row.key("old_code"), row.key("new_code")
@@ -275,22 +299,17 @@ class _Reading:
             for item in items
         }
         for line in sorted(refused):
-            self._problems.add(_problem(line, "scope_note", "whole",
-                                        "đơn vị cũ vừa nhập toàn bộ vừa còn dòng khác",
-                                        "all people of the old unit go to one successor and some to another"))  # fmt: skip
+            _say(self._problems, line, "scope_note", "whole")
         return [item for item in successions if item.line not in refused]
 
     def _note_people_unknown(self, successions: list[Succession]) -> None:
         peopled = {item.old for item in successions if item.operation is not Operation.LAND}
         for item in successions:
             if item.old not in peopled:
-                self._problems.add(_problem(item.line, "scope_note", "people",
-                                            f"đơn vị cũ {item.old.code}: không dòng nào cho biết dân số về đâu",
-                                            f"old unit {item.old.code}: no line says where its people went",
-                                            Severity.NOTE))  # fmt: skip
+                _say(self._problems, item.line, "scope_note", "people", code=item.old.code)
 
     def _units_of(self, row: _Row) -> Iterator[UnitKey]:
-        """The units a line stands for. A province comes from below: one that a contradicted cell names does not come."""
+        """The units a line stands for. A province comes as a parent: one in a contradicted cell does not come."""
         for unit, _, _ in _statements(row):
             parent = self._parent.get(unit)
             if unit.level is not Level.PROVINCE:
@@ -338,7 +357,7 @@ def _majority(votes: Counter[T]) -> T | None:
     return value if 2 * count > votes.total() else None
 
 
-def _problem(
-    line: int, column: str, rule: str, text_vi: str, text_en: str, severity: Severity = Severity.ERROR
-) -> Problem:
-    return Problem(line=line, column=column, rule=rule, text_vi=text_vi, text_en=text_en, severity=severity)
+def _say(problems: ProblemList, line: int, column: str, rule: str, **words: object) -> None:
+    text_vi, text_en = (text.format(**words) for text in RULES[rule])
+    severity = Severity.NOTE if rule in NOTE_RULES else Severity.ERROR
+    problems.add(Problem(line=line, column=column, rule=rule, text_vi=text_vi, text_en=text_en, severity=severity))

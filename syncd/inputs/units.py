@@ -1,6 +1,7 @@
 """Administrative units and their successions into the tables `unit` and `unit_change`, at the root.
 
-Enters: the official conversion (`unit_file.py`) or a short list of units. Leaves: units with validity dates, successions.
+Enters: the official conversion (`unit_file.py`) or a short list of units.
+Leaves: units with validity dates, successions.
 Must hold: importing again changes nothing; a unit is found by level, code and validity, never by code alone;
 what is there already is never altered, so corrections made by hand survive the next import.
 """
@@ -87,7 +88,7 @@ def preview_units(
 def load_units(tx: Tx, rows: Sequence[UnitRow], *, time_ms: int, random: Random) -> dict[tuple[str, str], str]:
     """Create the units of a list that are not there yet, parents before children; returns ids by (level, code).
 
-    The node's own unit stands for the row of its level and code. Raises UsageError for a parent that is not listed before.
+    The node's own unit stands for the row of its level and code. Raises UsageError for a parent not listed before.
     """
     known = {(level, code, start, end): unit_id for unit_id, level, code, start, end in _existing(tx)}
     own = _own_unit(tx)
@@ -96,7 +97,9 @@ def load_units(tx: Tx, rows: Sequence[UnitRow], *, time_ms: int, random: Random)
     added = []
     for row in rows:
         key = (row.level, row.code)
-        found = known.get((*key, row.valid_from, row.valid_to)) or (own.unit_id if own and (own.level, own.code) == key else None)
+        found = known.get((*key, row.valid_from, row.valid_to)) or (
+            own.unit_id if own and (own.level, own.code) == key else None
+        )
         ids[key] = found or next(minted)
         if found is None:
             parent = _listed_parent(row, ids)
@@ -193,7 +196,8 @@ class _Own:
 
 def _own_unit(tx: Tx) -> _Own | None:
     row = tx.one(
-        "SELECT id, parent_id, level, code FROM unit WHERE CAST(id AS text) = (SELECT value FROM syncd_meta WHERE key = 'unit_id')"
+        "SELECT u.id, u.parent_id, u.level, u.code FROM unit AS u"
+        " JOIN syncd_meta AS m ON m.value = CAST(u.id AS text) WHERE m.key = 'unit_id'"
     )
     return _Own(unit_id=row[0], parent_id=row[1], level=row[2], code=row[3]) if row else None
 
@@ -219,7 +223,7 @@ def _listed_parent(row: UnitRow, ids: Mapping[tuple[str, str], str]) -> str | No
     parent = ids.get((row.parent_level, row.parent_code))
     if parent is None:
         raise UsageError(
-            f"unit {row.level} {row.code} names a parent {row.parent_level} {row.parent_code} that is not above it in the list",
+            f"unit {row.level} {row.code}: its parent {row.parent_level} {row.parent_code} is not above it in the list",
             "list parents before their children",
         )
     return parent
@@ -234,7 +238,9 @@ def _require_root(tx: Tx) -> None:
         )
 
 
-def _copy(tx: Tx, table: Table, names: Sequence[str], types: Sequence[Type], rows: Sequence[Sequence[str | None]]) -> None:
+def _copy(
+    tx: Tx, table: Table, names: Sequence[str], types: Sequence[Type], rows: Sequence[Sequence[str | None]]
+) -> None:
     if rows:
         tx.insert_columns(table, names, types, list(zip(*rows, strict=True)))
 

@@ -229,7 +229,7 @@ class PostgresStore(Store):
         connection = self._take()
         try:
             self._begin(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            connection.execute("SELECT 1 FROM syncd_meta")  # the snapshot is taken by the first statement
+            self._begin(connection, "SELECT 1 FROM syncd_meta")  # the snapshot is taken by the first statement
             yield PostgresTx(connection)
         finally:
             self._drop_or_give(connection)

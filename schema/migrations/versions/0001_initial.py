@@ -320,7 +320,6 @@ def _log_tables() -> None:
             need("mask", "int", default="0"),
             may("was", "text"),
         ),
-        sqlite_autoincrement=True,
     )
     local(
         "syncd_stream",

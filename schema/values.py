@@ -1,0 +1,131 @@
+"""Checks rows before they are written: the very rules of the tables, with words for the person who typed them.
+
+Enters: a table description and values by column (Python types of ARCHITECTURE.md). Leaves: what is wrong, per column.
+Must hold: a row without problems is accepted by both databases (foreign keys and the guard aside); problems name
+columns and rules, never values. The rules are evaluated by SQLite itself, so there is one wording of them.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from schema.ddl import Dialect, checks
+from schema.spec import Column, Kind, Table, Type
+
+Value = str | int | float | bytes | None
+INT_MIN, INT_MAX = -(2**63), 2**63 - 1
+
+REQUIRED = ("bắt buộc phải có", "is required")
+UNKNOWN = ("không có cột này", "no such column")
+TYPE_RULES = {
+    Type.UUID: ("là UUID 36 ký tự, chữ thường", "is a UUID of 36 characters, lower case"),
+    Type.TEXT: ("là chữ, không quá {max} ký tự, không có ký tự NUL", "is text of at most {max} characters without NUL"),
+    Type.INT: ("là số nguyên", "is a whole number"),
+    Type.DATE: ("là ngày có thật, dạng YYYY-MM-DD", "is a real date, written YYYY-MM-DD"),
+    Type.INSTANT: ("là thời điểm UTC, dạng YYYY-MM-DDTHH:MM:SSZ", "is a moment in UTC, written YYYY-MM-DDTHH:MM:SSZ"),
+    Type.BYTES: ("là dữ liệu nhị phân", "is binary data"),
+}
+
+_local = threading.local()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What one column (or a rule across columns, by its name) breaks. Holds no value."""
+
+    column: str
+    rule_vi: str
+    rule_en: str
+
+
+def check_row(table: Table, values: Mapping[str, Value]) -> list[Problem]:
+    """Problems of a whole row to be inserted; `id` and a register's `unit_id` may be absent (they have defaults)."""
+    defaults = {"id", "unit_id"} if table.kind is Kind.REGISTER else {"id"}
+    missing = [
+        Problem(column=column.name, rule_vi=REQUIRED[0], rule_en=REQUIRED[1])
+        for column in table.all_columns
+        if not column.nullable and column.name not in values and column.name not in defaults
+    ]
+    return [*missing, *check_values(table, values)]
+
+
+def check_values(table: Table, values: Mapping[str, Value]) -> list[Problem]:
+    """Problems of the columns given, as in an update; a rule that reads a column not given is not decided here."""
+    problems = list(_shape_problems(table, values))
+    if problems:
+        return problems
+    row = normalise(values)
+    query, rules = _query(table)
+    verdicts = _connection().execute(query, [row.get(column.name) for column in table.all_columns]).fetchone()
+    return [rule for rule, verdict in zip(rules, verdicts, strict=True) if verdict == 0 and _decided(table, rule, row)]
+
+
+def normalise(values: Mapping[str, Value]) -> dict[str, Value]:
+    """Text in Unicode NFC, so that equal names are equal bytes; everything else as it is."""
+    return {name: unicodedata.normalize("NFC", v) if isinstance(v, str) else v for name, v in values.items()}
+
+
+def _shape_problems(table: Table, values: Mapping[str, Value]) -> Iterator[Problem]:
+    """What need not or cannot be asked of SQLite: unknown columns, NULL, values it cannot take."""
+    for name, value in values.items():
+        column = table.by_name.get(name)
+        if column is None:
+            yield Problem(column=name, rule_vi=UNKNOWN[0], rule_en=UNKNOWN[1])
+        elif value is None and not column.nullable:
+            yield Problem(column=name, rule_vi=REQUIRED[0], rule_en=REQUIRED[1])
+        elif not _bindable(value):
+            yield _type_problem(column)
+
+
+def _bindable(value: Value) -> bool:
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, int):
+        return INT_MIN <= value <= INT_MAX
+    if isinstance(value, str):
+        return not any("\ud800" <= char <= "\udfff" for char in value)
+    return value is None or isinstance(value, float | bytes)
+
+
+def _decided(table: Table, problem: Problem, row: Mapping[str, Value]) -> bool:
+    return problem.column not in table.by_name or row.get(problem.column) is not None
+
+
+@lru_cache(maxsize=128)
+def _query(table: Table) -> tuple[str, tuple[Problem, ...]]:
+    """One SELECT of all the table's checks over one row of parameters, and the problem each stands for."""
+    rules = list(checks(Dialect.SQLITE, table))
+    row = ", ".join(f"? AS {column.name}" for column in table.all_columns)
+    return (
+        f"SELECT {', '.join(f'({sql})' for _, sql in rules)} FROM (SELECT {row})",
+        tuple(_problem(table, name, sql) for name, sql in rules),
+    )
+
+
+def _problem(table: Table, name: str, sql: str) -> Problem:
+    short = name.removeprefix(f"ck_{table.name}_")
+    column = table.by_name.get(short.removesuffix("_type"))
+    if short.endswith("_type") and column:
+        return _type_problem(column)
+    column = table.by_name.get(short.removesuffix("_rule"))
+    if column:
+        return Problem(column=column.name, rule_vi=column.rule_vi or sql, rule_en=column.rule_en or sql)
+    return Problem(column=short, rule_vi=f"quy tắc: {sql}", rule_en=f"rule: {sql}")
+
+
+def _type_problem(column: Column) -> Problem:
+    vi, en = (text.format(max=column.chars_max) for text in TYPE_RULES[column.type])
+    return Problem(column=column.name, rule_vi=vi, rule_en=en)
+
+
+def _connection() -> sqlite3.Connection:
+    """One empty database in memory per thread, for its expressions alone."""
+    if not hasattr(_local, "connection"):
+        _local.connection = sqlite3.connect(":memory:")
+    connection: sqlite3.Connection = _local.connection
+    return connection

@@ -1,0 +1,138 @@
+"""How a node comes to be: the root by `init`, any other by `join` with a one-time token of its parent.
+
+Enters: a directory, a configuration, a token. Leaves: files and database of a node that `open_node` opens; at the parent
+one node record. Must hold: run again after a power cut at any point, each goes on and ends the same; a token serves one
+node, once; a lost reply is answered again; nobody is enrolled for a unit that another node keeps.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from msgspec.structs import replace
+
+from syncd import setup
+from syncd.clock import Clock, system_clock
+from syncd.config import Config, write_config
+from syncd.errors import ConfigError, TrustError, UsageError
+from syncd.identity_files import ensure_keys, ensure_recovery, ensure_root, new_tls_keys, save_joined
+from syncd.inputs.mint import mint
+from syncd.net.client import JoinClient
+from syncd.node_files import LOCK_FILE, connector, open_store
+from syncd.security import enrol
+from syncd.security.enrol import JoinReply, NodeInfo
+from syncd.security.identity import NodeKeys, RandomBytes
+from syncd.security.token import Token, decode_token, require_not_expired
+from syncd.setup import Place
+from syncd.system import lock_file, make_secret_directory
+from syncd.tree import NodeRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """The unit a root is made for."""
+
+    code: str
+    name: str
+    level: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A node that exists now. `already`: it was complete before, nothing was changed."""
+
+    node_id: str
+    unit_id: str
+    unit_code: str
+    unit_name: str
+    already: bool = False
+
+
+def init_root(
+    directory: Path, unit: Unit, config: Config, *, clock: Clock = system_clock, random_bytes: RandomBytes = os.urandom
+) -> Made:
+    """Make the root of a tree: keys, authority, recovery key, database with its own unit. Idempotent.
+
+    Raises ConfigError when the directory is another node's already.
+    """
+    make_secret_directory(directory)
+    with lock_file(directory / LOCK_FILE):
+        node_keys = ensure_keys(directory, config, random_bytes)
+        facts = _facts(directory, config)
+        if facts.get("created_at"):
+            _require_same(directory, facts.get("unit_code"), unit.code)
+            return _made(facts, already=True)
+        ensure_root(directory, node_keys.node_id, clock() // 1000)
+        place = Place(
+            name=config.name or unit.name, unit_id=facts.get("unit_id") or _mint(node_keys, clock, random_bytes),
+            unit_code=unit.code, unit_name=unit.name, unit_level=unit.level, ancestors=(),
+            recovery_public=ensure_recovery(directory, random_bytes), foreign_writes=config.foreign_writes,
+        )  # fmt: skip
+        write_config(directory, replace(config, name=place.name))
+        return _create(directory, config, node_keys, place, clock)
+
+
+def join(
+    directory: Path, token_text: str, config: Config, *, clock: Clock = system_clock, random_bytes: RandomBytes = os.urandom
+) -> Made:
+    """Enrol the node in `directory` at the parent its token names. With `config.listen` it may have children itself.
+
+    Raises TokenError, WrongPeer, ParentUnreachable; after any of them the same call may be made again. A node that is
+    enrolled already renews its certificates.
+    """
+    token = decode_token(token_text)
+    require_not_expired(token, clock() // 1000)
+    make_secret_directory(directory)
+    with lock_file(directory / LOCK_FILE):
+        node_keys = ensure_keys(directory, config, random_bytes)
+        facts = _facts(directory, config)
+        if facts.get("created_at"):
+            _require_same(directory, facts.get("parent_id"), token.parent_id)
+        reply = _ask(directory, token, node_keys, config, config.name or token.unit_name)
+        settings = replace(
+            config, name=config.name or facts.get("name") or token.unit_name,
+            parent_urls=config.parent_urls or list(token.parent_urls),
+        )  # fmt: skip
+        write_config(directory, settings)
+        if facts.get("created_at"):
+            return _made(facts, already=True)
+        return _create(directory, settings, node_keys, _place(reply, settings), clock)
+
+
+def _ask(directory: Path, token: Token, node_keys: NodeKeys, config: Config, name: str) -> JoinReply:
+    """The two steps over the network: prove the parent, then show the secret."""
+    tls_keys = new_tls_keys(config)
+    with JoinClient(token) as client:
+        ca_pem = client.fetch_ca()
+        body = client.join(ca_pem, enrol.encode_request(enrol.build_request(token, node_keys, tls_keys, name)))
+    reply = enrol.decode_reply(body)
+    enrol.check_reply(reply, token, node_keys, tls_keys, ca_pem)
+    save_joined(directory, tls_keys, reply.certificate_pem, reply.issuer_pem, ca_pem)
+    return reply
+
+
+def _create(directory: Path, config: Config, node_keys: NodeKeys, place: Place, clock: Clock) -> Made:
+    setup.create_schema(
+        connector(directory, config), config.schema_dialect, _registry(config), node_keys, place
+    )
+    store = open_store(directory, config)
+    try:
+        setup.record_place(store, node_keys, place, clock())
+    finally:
+        store.close()
+    return _made(_facts(directory, config), already=False)
+
+
+def _registry(config: Config):  # type: ignore[no-untyped-def]
+    from syncd.config import load_registry
+
+    return load_registry(config)
+
+
+def _facts(directory: Path, config: Config) -> Mapping[str, str]:
+    """What the database says of its node so far; nothing when there is none."""
+    raise NotImplementedError

@@ -1,0 +1,129 @@
+"""Opening a node from its directory: configuration, keys, database, stages. One place for daemon and command line.
+
+Enters: a directory made by `init` or `join`. Leaves: an `OpenNode`, or an error that says which file is wrong.
+Must hold: nothing here writes; psycopg is loaded only for PostgreSQL, SQLAlchemy never.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from schema.ddl import Identity
+from syncd.clock import Clock, system_clock
+from syncd.config import Config, load_config, load_registry
+from syncd.errors import ConfigError, StoreError
+from syncd.pipeline import Node
+from syncd.security.identity import DatabaseKey, NodeKeys
+from syncd.setup import Connect
+from syncd.store.base import Failpoint, Store, no_failpoint
+
+DATABASE_FILE = "syncd.db"
+LOCK_FILE = "daemon.lock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenNode:
+    """A node ready to work."""
+
+    directory: Path
+    config: Config
+    keys: NodeKeys
+    store: Store
+    node: Node
+    facts: Mapping[str, str]  # syncd_meta as found at opening
+
+    @property
+    def parent_id(self) -> str | None:
+        """The enrolled parent; None at the root."""
+        return self.facts.get("parent_id") or None
+
+    def close(self) -> None:
+        self.store.close()
+
+
+def open_node(
+    directory: Path,
+    config: Config | None = None,
+    *,
+    clock: Clock = system_clock,
+    random_bytes: Callable[[int], bytes] = os.urandom,
+    failpoint: Failpoint = no_failpoint,
+) -> OpenNode:
+    """Open the node in `directory`. Raises ConfigError when it is none yet, KeyFileError for wrong or missing keys."""
+    settings = config or load_config(directory, os.environ)
+    node_keys = NodeKeys.load(directory)
+    store = open_store(directory, settings, failpoint)
+    try:
+        facts = read_facts(store, directory)
+        return OpenNode(
+            directory=directory, config=settings, keys=node_keys, store=store, facts=facts,
+            node=Node(store, node_keys, clock, random_bytes),
+        )  # fmt: skip
+    except BaseException:
+        store.close()
+        raise
+
+
+def open_store(directory: Path, config: Config, failpoint: Failpoint = no_failpoint) -> Store:
+    """The node's database alone."""
+    tables = load_registry(config)
+    if not config.is_sqlite:
+        from syncd.store.postgres import PostgresStore
+
+        return PostgresStore(config.database, tables, failpoint)
+    from syncd.store.sqlite import SqliteStore
+
+    path = directory / DATABASE_FILE
+    if not path.exists():
+        raise ConfigError(f"there is no node in {directory}", "make one with `syncd init` or `syncd join`, or name its directory")
+    return SqliteStore(path, tables, database_key(directory, config), failpoint)
+
+
+def connector(directory: Path, config: Config) -> Connect:
+    """What gives a new raw connection to the node's database."""
+    if not config.is_sqlite:
+        from syncd.store import postgres
+
+        return lambda: postgres.connect(config.database)
+    from syncd.store import sqlite
+
+    key = database_key(directory, config)
+    return lambda: sqlite.connect(directory / DATABASE_FILE, key)
+
+
+def database_key(directory: Path, config: Config) -> bytes | None:
+    """The raw key of the embedded database, None for a plain file."""
+    return DatabaseKey.load(directory).raw if config.encrypted else None
+
+
+def read_facts(store: Store, directory: Path) -> dict[str, str]:
+    """What the database says of its node. Raises ConfigError while init or join has not been finished."""
+    hint = "run the same `syncd init` or `syncd join` again"
+    try:
+        with store.read() as tx:
+            facts: dict[str, str] = dict(tx.all("SELECT key, value FROM syncd_meta"))
+    except StoreError as error:
+        raise ConfigError(f"the database of {directory} has no tables of ours: {error.message}", hint) from error
+    if "created_at" not in facts:
+        raise ConfigError(f"the node in {directory} was not finished", hint)
+    return facts
+
+
+def identity_of(facts: Mapping[str, str]) -> Identity:
+    """Who the triggers believe this node is."""
+    return Identity(node_id=facts["node_id"], tag=facts["tag"], unit_id=facts["unit_id"])
+
+
+def raw_transaction(connection: Any, work: Callable[[], None]) -> None:
+    """Run `work` in one transaction of a raw connection in autocommit mode."""
+    connection.execute("BEGIN")
+    try:
+        work()
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise

@@ -1,0 +1,208 @@
+"""Writing a proposal: what this node saw of a row it does not keep, and what it wishes instead (design §1, I11).
+
+Enters: a table, a row, wished values as a person typed them. Leaves: one row of `proposal`, captured like any write.
+Must hold: `seen` is read from this node's own copy in the transaction that writes the proposal, whole groups at a time;
+a row this node keeps itself is not proposed about, it is written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from schema.spec import Column, Kind, Table, Type
+from syncd import limits
+from syncd.clock import instant_of
+from syncd.errors import UsageError
+from syncd.language import say
+from syncd.store.base import Store, Tx
+
+ID_CHARS = 36
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What to propose. `row_id`: None for an insert, which names the unit instead. `wished`: column → canonical value."""
+
+    operation: str
+    table: str
+    row_id: str | None
+    unit_code: str | None
+    wished: Mapping[str, str | int | None]
+    author: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposed:
+    """The proposal as written."""
+
+    proposal_id: str
+    unit_id: str
+    unit_name: str
+    keeper_name: str
+    seen: Mapping[str, Any]
+    wished: Mapping[str, Any]
+
+
+def propose(store: Store, wish: Wish, now_ms: int) -> Proposed:
+    """Write the proposal in one transaction. Raises UsageError where nothing can be proposed."""
+    table = register_table(store, wish.table)
+    _check_wish(table, wish)
+    with store.write("propose") as tx:
+        unit_id = _unit_of_row(tx, table, wish) if wish.row_id else _unit_of_code(tx, wish.unit_code)
+        keeper_name = _require_other_keeper(tx, unit_id, wish)
+        seen = _seen(tx, table, unit_id, wish)
+        proposal_id = _insert(tx, wish, unit_id, seen, now_ms)
+        name = tx.value("SELECT name FROM unit WHERE id = ?", (unit_id,))
+    return Proposed(
+        proposal_id=proposal_id, unit_id=unit_id, unit_name=str(name or ""), keeper_name=keeper_name, seen=seen, wished=wish.wished
+    )
+
+
+def register_table(store: Store, name: str) -> Table:
+    """The table of that name, if its rows have a keeper to whom one can propose."""
+    table = store.registry.by_name.get(name)
+    names = [each.name for each in store.registry.of_kind(Kind.REGISTER) if each.name != "verdict"]
+    if table is None or table.name not in names:
+        raise UsageError(
+            say("không có bảng {name} để đề nghị", "there is no table {name} to propose about", name=name),
+            say("dùng một trong các bảng: {names}", "use one of: {names}", names=", ".join(names)),
+        )
+    return table
+
+
+def parse_settings(table: Table, settings: tuple[str, ...]) -> dict[str, str | int | None]:
+    """`column=value` texts as canonical values; an empty value means none."""
+    if len(settings) > limits.PROPOSAL_SET_MAX:
+        raise UsageError(
+            say("quá nhiều --set", "too many --set options"),
+            say("tối đa {n} cột một lần", "at most {n} columns at once", n=limits.PROPOSAL_SET_MAX),
+        )
+    return dict(_parse(table, setting) for setting in settings)
+
+
+def _parse(table: Table, setting: str) -> tuple[str, str | int | None]:
+    name, equals, text = setting.partition("=")
+    column = table.by_name.get(name.strip())
+    if not equals or column is None or column.number < 2:
+        names = ", ".join(each.name for each in table.columns)
+        raise UsageError(
+            say("--set {text}: không có cột này trong bảng {table}", "--set {text}: no such column in table {table}",
+                text=name, table=table.name),
+            say("viết --set cột=giá_trị; các cột: {names}", "write --set column=value; columns: {names}", names=names),
+        )  # fmt: skip
+    return column.name, _canonical(column, text)
+
+
+def _canonical(column: Column, text: str) -> str | int | None:
+    import unicodedata
+
+    value = unicodedata.normalize("NFC", text.strip())
+    if not value:
+        return None
+    if column.type is not Type.INT:
+        return value
+    try:
+        return int(value)
+    except ValueError as error:
+        raise UsageError(
+            say("cột {name} cần một số nguyên", "column {name} takes a whole number", name=column.name),
+            say("sửa --set {name}=…", "correct --set {name}=…", name=column.name),
+        ) from error
+
+
+def _check_wish(table: Table, wish: Wish) -> None:
+    from schema.values import check_row
+
+    if wish.operation == "delete":
+        return
+    problems = [p for p in check_row(table, dict(wish.wished)) if wish.operation == "insert" or p.column in wish.wished]
+    if not wish.wished or problems:
+        said = "; ".join(f"{problem.column}: {problem_words(table, problem)}" for problem in problems)
+        raise UsageError(
+            say("giá trị đề nghị không hợp lệ ({said})", "the wished values break a rule ({said})", said=said)
+            if problems else say("chưa nêu cột nào", "no column was named"),
+            say("sửa --set cột=giá_trị", "correct --set column=value"),
+        )  # fmt: skip
+
+
+def problem_words(table: Table, problem: Any) -> str:
+    """A broken rule in the operator's language."""
+    return say(str(problem.vi).replace("{", "{{").replace("}", "}}"), str(problem.en).replace("{", "{{").replace("}", "}}"))
+
+
+def _unit_of_row(tx: Tx, table: Table, wish: Wish) -> str:
+    row_id = wish.row_id or ""
+    found = None
+    if len(row_id) == ID_CHARS:
+        found = tx.value(f"SELECT unit_id FROM {table.name} WHERE id = ?", (row_id,))
+    if found is None:
+        raise UsageError(
+            say("bảng {table} ở nút này không có bản ghi {id}", "table {table} at this node has no row {id}",
+                table=table.name, id=row_id[:ID_CHARS]),
+            say("tìm mã bằng: syncd sql \"SELECT id FROM {table} WHERE …\"",
+                "find the id with: syncd sql \"SELECT id FROM {table} WHERE …\"", table=table.name),
+        )  # fmt: skip
+    return str(found)
+
+
+def _unit_of_code(tx: Tx, code: str | None) -> str:
+    rows = tx.all(
+        "SELECT u.id FROM unit AS u JOIN syncd_keeper AS k ON k.unit_id = u.id WHERE u.code = ? AND u.valid_to IS NULL", (code,)
+    ) or tx.all("SELECT u.id FROM unit AS u JOIN syncd_keeper AS k ON k.unit_id = u.id WHERE u.code = ?", (code,))
+    if len(rows) != 1:
+        raise UsageError(
+            say("mã đơn vị {code}: có {n} đơn vị do nút cấp dưới giữ", "unit code {code}: {n} units kept by nodes below", code=code, n=len(rows)),
+            say("nêu mã đơn vị bằng --unit (xem: syncd status)", "name the unit's code with --unit (see: syncd status)"),
+        )  # fmt: skip
+    return str(rows[0][0])
+
+
+def _require_other_keeper(tx: Tx, unit_id: str, wish: Wish) -> str:
+    from syncd.tree import load_tree
+
+    tree = load_tree(tx)
+    keeper = tree.keepers.get(unit_id)
+    if keeper is None or not tree.is_within(keeper[0], tree.me):
+        raise UsageError(
+            say("chưa rõ nút nào giữ đơn vị của bản ghi này", "nobody below this node is known to keep this row's unit"),
+            say("chờ lần trao đổi tiếp theo rồi thử lại", "wait for the next exchange and try again"),
+        )
+    if keeper[0] == tree.me:
+        raise UsageError(
+            say("nút này giữ bản ghi: không cần đề nghị", "this node keeps the row itself: nothing to propose"),
+            say("sửa trực tiếp: syncd sql \"UPDATE {table} …\"", "write it: syncd sql \"UPDATE {table} …\"", table=wish.table),
+        )  # fmt: skip
+    return tree.nodes[keeper[0]].name
+
+
+def _seen(tx: Tx, table: Table, unit_id: str, wish: Wish) -> dict[str, Any]:
+    """What this node's copy shows: of an update the whole groups of the wished columns, of a delete the whole row."""
+    from syncd.decide import rules_of
+
+    if wish.row_id is None:
+        return {}
+    names = [column.name for column in table.columns]
+    if wish.operation == "update":
+        names = list(rules_of(table).seen_columns(wish.wished))
+    rows = tx.select_ids(table, unit_id, [wish.row_id], names)
+    return dict(zip(names, rows[0], strict=True))
+
+
+def _insert(tx: Tx, wish: Wish, unit_id: str, seen: Mapping[str, Any], now_ms: int) -> str:
+    facts = dict(tx.all("SELECT key, value FROM syncd_meta WHERE key IN ('name', 'depth', 'parent_id')"))
+    offset = 0 if not facts.get("parent_id") else tx.value(
+        "SELECT clock_offset_ms FROM syncd_peer WHERE node_id = ?", (facts["parent_id"],))  # fmt: skip
+    return str(tx.value(
+        "INSERT INTO proposal (unit_id, table_name, row_id, operation, seen, wished, author, reason, made_at,"
+        " clock_offset_ms, author_depth) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        (unit_id, wish.table, wish.row_id, wish.operation, _json(seen), _json(wish.wished), wish.author or facts.get("name", ""),
+         wish.reason, instant_of(now_ms), offset, int(facts.get("depth", "0"))),
+    ))  # fmt: skip
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    return json.dumps(dict(values), sort_keys=True, ensure_ascii=False)

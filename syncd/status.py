@@ -1,0 +1,251 @@
+"""What an operator asks first, read from one snapshot: what waits and where, who is late, what stands still, what differs.
+
+Enters: a read transaction. Leaves: `Status`, plain data with counts, names of units and nodes, and times.
+Must hold: queries only, no personal value, no guess: what the tables do not say is None and shown as not known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from schema.replicated import KEY_GRANT, NODE
+from schema.spec import Kind
+from schema.tables import SCHEMA_REVISION
+from syncd import limits
+from syncd.store.base import Tx
+
+# Grants and enrolments are no records: a clerk does not wait for them.
+_CONTROL_TABLES = (NODE.number, KEY_GRANT.number)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnChanges:
+    """Changed rows written here. `at_custodian` is None when the log is too long to be added up for a screen."""
+
+    unsealed: int  # committed, not yet in the log
+    waiting: int  # not yet at the parent, the unsealed ones included
+    at_parent: int  # at the parent, not yet at the custodian
+    at_custodian: int | None
+    confirmed_at: str | None  # when the newest envelope that the custodian has confirmed was written
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbour:
+    """The parent or a child, as last recorded here. Times are of successes unless named otherwise."""
+
+    node_id: str
+    role: str
+    name: str
+    unit: str | None
+    address: str | None
+    last_success_at: str | None
+    last_attempt_at: str | None
+    last_error: str | None
+    clock_offset_ms: int | None
+    waiting_rows: int | None
+    open_cases: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoppedStream:
+    """A stream that does not move. `state`: waiting (its cause may go by itself), refused or stopped (a person looks)."""
+
+    stream_id: str
+    kind: str
+    about: str
+    state: str
+    reason: str
+    waiting_envelopes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checks:
+    """Results of the newest checkpoints compared here, per stream and table."""
+
+    equal: int
+    different: int
+    last_at: str | None
+    differences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """One node at one moment."""
+
+    node_id: str
+    name: str
+    unit_code: str
+    unit_name: str
+    depth: int
+    is_root: bool
+    dialect: str
+    schema_revision: int
+    database_revision: str | None
+    own: OwnChanges
+    parent: Neighbour | None
+    children: tuple[Neighbour, ...]
+    unapplied_envelopes: int
+    stopped: tuple[StoppedStream, ...]
+    reviews: int
+    cases: int
+    undecided: int
+    checks: Checks
+
+
+def status(tx: Tx) -> Status:
+    """Everything the screen shows, from one snapshot."""
+    facts = dict(tx.all("SELECT key, value FROM syncd_meta"))
+    is_root = facts.get("root_id") == facts.get("node_id")
+    neighbours = _neighbours(tx)
+    return Status(
+        node_id=facts["node_id"], name=facts.get("name", ""), unit_code=facts.get("unit_code", ""),
+        unit_name=facts.get("unit_name", ""), depth=int(facts.get("depth", "0")), is_root=is_root, dialect=tx.dialect,
+        schema_revision=SCHEMA_REVISION, database_revision=_database_revision(tx), own=_own(tx, is_root),
+        parent=next((peer for peer in neighbours if peer.role == "parent"), None),
+        children=tuple(peer for peer in neighbours if peer.role == "child"),
+        unapplied_envelopes=int(tx.value(
+            "SELECT coalesce(sum(held_seq - applied_seq), 0) FROM syncd_stream WHERE own = 0")),
+        stopped=_stopped(tx), reviews=open_reviews(tx),
+        cases=int(tx.value("SELECT count(*) FROM syncd_case WHERE closed_at IS NULL")), undecided=_undecided(tx),
+        checks=_checks(tx),
+    )  # fmt: skip
+
+
+def waiting_rows(tx: Tx) -> int:
+    """Changed rows of this node that the custodian has not confirmed."""
+    own = _own(tx, False)
+    return own.waiting + own.at_parent
+
+
+def open_reviews(tx: Tx) -> int:
+    """Proposals that wait for a person, at whichever node."""
+    return int(tx.value(
+        "SELECT count(DISTINCT v.proposal_id) FROM verdict AS v WHERE v.outcome = 'review' AND NOT EXISTS"
+        " (SELECT 1 FROM verdict AS w WHERE w.proposal_id = v.proposal_id AND w.outcome <> 'review')"
+    ))  # fmt: skip
+
+
+def _own(tx: Tx, is_root: bool) -> OwnChanges:
+    marks = ", ".join("?" * len(_CONTROL_TABLES))
+    unsealed = int(tx.value(f"SELECT count(*) FROM syncd_journal WHERE tab NOT IN ({marks})", _CONTROL_TABLES))
+    if is_root:  # what the custodian has written is at the custodian
+        return OwnChanges(
+            unsealed=unsealed, waiting=unsealed, at_parent=0, at_custodian=_rows_confirmed(tx, "s.held_seq"), confirmed_at=None
+        )
+    waiting = _rows_after(tx, "s.parent_seq")
+    beyond = _rows_after(tx, "s.custodian_seq")
+    return OwnChanges(
+        unsealed=unsealed, waiting=unsealed + min(waiting, beyond), at_parent=max(0, beyond - waiting),
+        at_custodian=_rows_confirmed(tx, "s.custodian_seq"), confirmed_at=_confirmed_at(tx),
+    )  # fmt: skip
+
+
+def _rows_after(tx: Tx, position: str) -> int:
+    return int(tx.value(
+        f"SELECT coalesce(sum(l.rows), 0) FROM syncd_stream AS s JOIN syncd_log AS l"
+        f" ON l.stream_id = s.stream_id AND l.seq > {position} WHERE s.own = 1 AND s.kind <> {int(Kind.CONTROL)}"
+    ))  # fmt: skip
+
+
+def _rows_confirmed(tx: Tx, position: str) -> int | None:
+    """None beyond a length whose reading would make the screen slow."""
+    own = f"s.own = 1 AND s.kind <> {int(Kind.CONTROL)}"
+    envelopes = int(tx.value(f"SELECT coalesce(sum({position}), 0) FROM syncd_stream AS s WHERE {own}"))
+    if envelopes > limits.STATUS_ENVELOPES_MAX:
+        return None
+    return int(tx.value(
+        f"SELECT coalesce(sum(l.rows), 0) FROM syncd_stream AS s JOIN syncd_log AS l"
+        f" ON l.stream_id = s.stream_id AND l.seq <= {position} WHERE {own}"
+    ))  # fmt: skip
+
+
+def _confirmed_at(tx: Tx) -> str | None:
+    """When own streams that are wholly confirmed last changed."""
+    found = tx.value(
+        "SELECT max(changed_at) FROM syncd_stream WHERE own = 1 AND custodian_seq >= held_seq AND held_seq > 0"
+    )
+    return None if found is None else str(found)
+
+
+_NEIGHBOURS = """
+    SELECT p.node_id, p.role, p.name, u.code, u.name, p.address, p.last_success_at, p.last_attempt_at, p.last_error,
+           p.clock_offset_ms, p.waiting, p.cases
+    FROM syncd_peer AS p
+    LEFT JOIN (SELECT node_id, max(home_unit_id) AS unit_id FROM (
+                   SELECT node_id, CAST(home_unit_id AS text) AS home_unit_id FROM node) AS n GROUP BY node_id) AS h
+        ON h.node_id = p.node_id
+    LEFT JOIN unit AS u ON CAST(u.id AS text) = h.unit_id
+    ORDER BY p.role DESC, u.code, p.name
+"""
+
+
+def _neighbours(tx: Tx) -> list[Neighbour]:
+    return [
+        Neighbour(
+            node_id=row[0], role=row[1], name=row[2], unit=None if row[4] is None else row[4], address=row[5],
+            last_success_at=row[6], last_attempt_at=row[7], last_error=row[8], clock_offset_ms=row[9],
+            waiting_rows=row[10], open_cases=row[11],
+        )
+        for row in tx.all(_NEIGHBOURS)
+    ]  # fmt: skip
+
+
+def _stopped(tx: Tx) -> tuple[StoppedStream, ...]:
+    rows = tx.all(
+        "SELECT s.stream_id, s.kind, u.code, u.name, n.name, s.state, s.reason, s.held_seq - s.applied_seq"
+        " FROM syncd_stream AS s LEFT JOIN unit AS u ON u.id = s.unit_id"
+        " LEFT JOIN (SELECT node_id, max(name) AS name FROM node GROUP BY node_id) AS n ON n.node_id = s.keeper"
+        " WHERE s.state <> 'ok' ORDER BY s.state, u.code, s.stream_id LIMIT ?",
+        (limits.STATUS_STREAMS_MAX,),
+    )
+    return tuple(
+        StoppedStream(
+            stream_id=row[0], kind=Kind(row[1]).name.lower(), about=stream_words(row[2], row[3], row[4]), state=row[5],
+            reason=row[6] or "", waiting_envelopes=max(0, int(row[7])),
+        )
+        for row in rows
+    )  # fmt: skip
+
+
+def stream_words(unit_code: str | None, unit_name: str | None, keeper_name: str | None) -> str:
+    """A stream by the unit it speaks of, else by the node that writes it."""
+    if unit_name:
+        return f"{unit_code} {unit_name}"
+    return keeper_name or ""
+
+
+def _undecided(tx: Tx) -> int:
+    return int(tx.value(
+        "SELECT count(*) FROM proposal AS p WHERE p.withdrawn_at IS NULL"
+        " AND NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id)"
+    ))  # fmt: skip
+
+
+def _checks(tx: Tx) -> Checks:
+    counts = tx.one("SELECT count(*), coalesce(sum(ok), 0), max(checked_at) FROM syncd_checkpoint") or (0, 0, None)
+    rows = tx.all(
+        "SELECT c.tab, u.code, u.name, n.name FROM syncd_checkpoint AS c JOIN syncd_stream AS s ON s.stream_id = c.stream_id"
+        " LEFT JOIN unit AS u ON u.id = s.unit_id"
+        " LEFT JOIN (SELECT node_id, max(name) AS name FROM node GROUP BY node_id) AS n ON n.node_id = s.keeper"
+        " WHERE c.ok = 0 ORDER BY u.code, c.tab LIMIT ?",
+        (limits.STATUS_STREAMS_MAX,),
+    )
+    from schema.tables import registry
+
+    names = {table.number: table.name for table in registry()}
+    return Checks(
+        equal=int(counts[1]), different=int(counts[0]) - int(counts[1]), last_at=counts[2],
+        differences=tuple(f"{stream_words(row[1], row[2], row[3])}: {names.get(row[0], str(row[0]))}" for row in rows),
+    )  # fmt: skip
+
+
+def _database_revision(tx: Tx) -> str | None:
+    """Alembic's revision, where the tables were made by it."""
+    if tx.dialect == "sqlite":
+        present = tx.value("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'")
+    else:
+        present = tx.value("SELECT to_regclass('alembic_version')::text")
+    if present is None:
+        return None
+    found = tx.value("SELECT max(version_num) FROM alembic_version")
+    return None if found is None else str(found)
