@@ -215,7 +215,8 @@ def _foreign(table: Table, row: str) -> str:
 
 
 def _minted(tag: str, row: str) -> str:
-    return f"WHEN right({row}.id::text, 8) <> '{tag}' THEN 'minted'"
+    # uuid_send is the 16 bytes as they are; the text form costs three times as much.
+    return f"WHEN substring(uuid_send({row}.id) FROM 13) <> '\\x{tag}'::bytea THEN 'minted'"
 
 
 def _fold_columns(table: Table) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from schema.spec import Audience, Column, Kind, Registry, Table
-from syncd.errors import Diverged, Foreign, SchemaNewer
+from syncd.errors import Altered, Diverged, Foreign, SchemaNewer
 from syncd.log import Stream
 from syncd.wire import DELETE, INSERT, UPDATE, Block
 from syncd.store.base import Tx
@@ -103,6 +103,8 @@ def _insert(tx: Tx, stream: Stream, table: Table, block: Block, counter: Counter
     tx.insert_columns(table, names, types, [block.ids, [stream.unit_id] * len(block.ids), *block.values])
     if table.fold is not None:
         by_name = dict(zip(names[2:], block.values, strict=True))
+        if not by_name.keys() >= set(table.fold.all_columns):
+            raise Altered(f"stream {stream.stream_id} inserts rows of {table.name} without a counted column", hint="nothing was applied")
         counter.add(table, stream.unit_id, +1, [by_name[name] for name in table.fold.all_columns])
 
 

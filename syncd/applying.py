@@ -28,7 +28,7 @@ from syncd.open import open_parts
 from syncd.store.base import Store, Tx
 from syncd.tree import refresh_keepers
 from syncd.verify import compare
-from syncd.wire import Block, Schema, decode_body, decode_checkpoint
+from syncd.wire import UPDATE, Block, Schema, decode_body, decode_checkpoint
 
 if TYPE_CHECKING:
     from syncd.security.identity import NodeKeys
@@ -48,11 +48,12 @@ class _Run:
 
 
 class _Failed(Exception):  # noqa: N818 - carries an error out of the transaction that it rolls back
-    """A group cannot be applied; `whole` is the position before it."""
+    """A group cannot be applied; `whole_seq` is the position before it, `applied_seq` where the transaction began."""
 
-    def __init__(self, whole_seq: int, error: Exception) -> None:
+    def __init__(self, whole_seq: int, applied_seq: int, error: Exception) -> None:
         super().__init__(str(error))
         self.whole_seq = whole_seq
+        self.applied_seq = applied_seq
         self.error = error
 
 
@@ -86,7 +87,8 @@ class Applier:
                 more = None
                 continue
             except _Failed as failed:
-                moved = self._transaction(stream_id, None, failed.whole_seq) or moved
+                if failed.whole_seq > failed.applied_seq:
+                    moved = self._transaction(stream_id, None, failed.whole_seq) or moved
                 self._stop(stream_id, failed.error)
                 return moved
             moved = moved or went_on
@@ -164,13 +166,19 @@ class Applier:
             elif entry.mark is not Mark.DISCARD:
                 self._group(tx, run, envelope)
         except (EnvelopeError, StoreError) as error:
-            raise _Failed(run.whole[0], error) from error
+            raise _Failed(run.whole[0], run.at.applied_seq, error) from error
         run.seq = entry.seq
         if entry.mark is not Mark.OPEN:
             run.whole = (entry.seq, entry.hash)
 
     def _group(self, tx: Tx, run: _Run, envelope: Envelope) -> None:
-        parts = {Audience(audience): decode_body(body, self._wire_schema) for audience, body in self._bodies(tx, run.at, envelope).items()}
+        bodies = self._bodies(tx, run.at, envelope)
+        if not bodies.keys() <= set(Audience):
+            raise Unsupported(
+                f"envelope {envelope.header.seq} of stream {run.at.stream_id} has a part for an audience unknown here",
+                hint="upgrade syncd on this node; the stream goes on by itself afterwards",
+            )
+        parts = {Audience(audience): decode_body(body, self._wire_schema) for audience, body in bodies.items()}
         run.touched |= apply_blocks(tx, self._store.registry, run.at, run.at.keeper[28:], parts, run.cells)
 
     def _checkpoint(self, tx: Tx, run: _Run, envelope: Envelope) -> None:
@@ -215,7 +223,8 @@ class Applier:
             and (key := self._ring.key(tx, at.stream_id, part.audience, part.epoch)) is not None
         }
         opened = open_parts(envelope, keys)
-        if any(audience == Audience.SCOPE for audience, _epoch in opened.locked):
+        locked = {audience for audience, _epoch in opened.locked}
+        if Audience.SCOPE in locked or (Audience.CUSTODIAN in locked and self._is_root(tx)):
             raise KeyMissing(
                 f"no key yet for stream {at.stream_id}", hint="the stream goes on by itself when the key grant has arrived"
             )
@@ -246,11 +255,19 @@ class Applier:
 
     def _stop(self, stream_id: str, error: Exception) -> None:
         state = "waiting" if isinstance(error, KeyMissing | TreeOlder | SchemaNewer) else "stopped"
+        with self._store.read() as tx:
+            known = log.stream(tx, stream_id)
+        if known is not None and (known.state, known.reason) == (state, str(error)):
+            return  # tried again in vain: nothing to write
         with self._store.apply("stop") as tx:
             log.stop(tx, stream_id, state, str(error))
 
     def changed_at(self, tx: Tx, stream_id: str, table: Table, row_id: str, column: int) -> int | None:
-        """Milliseconds of the newest envelope of an own stream that changed a value, within the newest `HISTORY_MAX`."""
+        """When a value of an own stream last changed: now if that is not sequenced yet, else the time of the newest of the
+        last `HISTORY_ENVELOPES_MAX` envelopes that changed it."""
+        changed = f"row_id = ? AND tab = ? AND (op <> {UPDATE} OR mask & {1 << column} <> 0)"
+        if tx.one(f"SELECT 1 FROM syncd_journal WHERE {changed} LIMIT 1", (row_id, table.number)) is not None:
+            return self._clock()
         held = tx.value("SELECT held_seq FROM syncd_stream WHERE stream_id = ?", (stream_id,)) or 0
         for seq in range(held, max(0, held - limits.HISTORY_ENVELOPES_MAX), -1):
             found = log.entries(tx, stream_id, seq - 1, 1)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from conflict import ConflictError, Kept, Policy, Proposal, Rules, Verdict, decide, resembles
-from schema.spec import Kind, Table
+from schema.spec import Kind, Registry, Table
 from schema.values import check_row
 from syncd import limits
 from syncd.clock import Clock, instant_of, time_ms_of
@@ -70,6 +70,7 @@ def decide_waiting(
             if tx.one(_WAITING, (1,)) is None:
                 return decided
         with store.write("decide") as tx:
+            tx.lock("decide")  # two processes on one database must not both decide
             rows = tx.all(_WAITING, (limits.DECIDE_ROWS_MAX,))
             newest = _newest_wishes(rows)
             for row in rows:
@@ -80,15 +81,16 @@ def decide_waiting(
 
 def _newest_wishes(rows: list[Row]) -> dict[tuple[str, str, str, str], str]:
     """Author, table, row and wished columns → the newest proposal: it supersedes the older ones."""
-    return {_wish_key(row[7], row[2], row[3], row[6]): row[0] for row in rows if row[3] is not None}
+    return {_wish_key(row[0], row[7], row[2], row[3], row[6]): row[0] for row in rows if row[3] is not None}
 
 
-def _wish_key(author: str, table: str, row_id: str, wished: str) -> tuple[str, str, str, str]:
+def _wish_key(proposal_id: str, author: str, table: str, row_id: str, wished: str) -> tuple[str, str, str, str]:
+    """People of one name at two nodes are two authors, so the node's tag counts too."""
     try:
         columns = ",".join(sorted(json.loads(wished)))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         columns = wished
-    return author, table, row_id, columns
+    return f"{proposal_id[28:]} {author}", table, row_id, columns
 
 
 def _settle(
@@ -96,17 +98,19 @@ def _settle(
     newest: Mapping[tuple[str, str, str, str], str],
 ) -> None:  # fmt: skip
     if waiting.row_id is not None:
-        by = newest[_wish_key(waiting.author, waiting.table, waiting.row_id, waiting.wished)]
+        by = newest[_wish_key(waiting.id, waiting.author, waiting.table, waiting.row_id, waiting.wished)]
         if by != waiting.id:
             _record(tx, tree, clock, waiting, waiting.row_id, _refused("superseded", by=by))
             return
     tx.run("SAVEPOINT syncd_decide")
     try:
         table = _register_table(store, waiting)
-        decision = _decide(tx, tree, offset_ms, changed_at, waiting, table)
+        decision = _decide(tx, store.registry, tree, offset_ms, changed_at, waiting, table)
         row_id = waiting.row_id if decision.verdict is None else _carry_out(tx, table, waiting, decision.verdict)
         _record(tx, tree, clock, waiting, row_id, decision)
-    except (ConflictError, StoreError, ValueError, TypeError) as error:
+        if tx.dialect != "sqlite":
+            tx.run("SET CONSTRAINTS ALL IMMEDIATE")  # or a dangling key would fail all decisions at the commit
+    except (ConflictError, StoreError, ValueError, TypeError, RecursionError) as error:
         # The wish cannot be carried out as written: the kept value stands and the proposer is told why.
         tx.run("ROLLBACK TO SAVEPOINT syncd_decide")
         _record(tx, tree, clock, waiting, waiting.row_id, _refused("malformed", error=type(error).__name__))
@@ -121,7 +125,7 @@ def _register_table(store: Store, waiting: _Waiting) -> Table:
 
 
 def _decide(
-    tx: Tx, tree: Tree, offset_ms: int | None, changed_at: ChangedAt, waiting: _Waiting, table: Table
+    tx: Tx, registry: Registry, tree: Tree, offset_ms: int | None, changed_at: ChangedAt, waiting: _Waiting, table: Table
 ) -> _Decision:
     wished = _values(table, waiting.wished)
     problems = check_row(table, wished) if waiting.operation == "insert" else _problems(table, wished)
@@ -133,7 +137,7 @@ def _decide(
         wished=wished, author_node=author_node, author_tier_depth=_author_depth(tree, author_node, waiting),
         made_at_ms=time_ms_of(waiting.made_at), clock_offset_ms=waiting.clock_offset_ms, reason=waiting.reason,
     )  # fmt: skip
-    kept = _kept(tx, tree, offset_ms, changed_at, table, waiting, proposal)
+    kept = _kept(tx, registry, tree, offset_ms, changed_at, table, waiting, proposal)
     verdict = decide(proposal, kept, rules_of(table))
     case = None if verdict.case is None else verdict.case.value
     return _Decision(outcome=verdict.outcome, detail=verdict.detail_json(), case=case, verdict=verdict)
@@ -145,8 +149,9 @@ def _author_depth(tree: Tree, author_node: str, waiting: _Waiting) -> int:
 
 
 def _kept(
-    tx: Tx, tree: Tree, offset_ms: int | None, changed_at: ChangedAt, table: Table, waiting: _Waiting, proposal: Proposal
-) -> Kept:
+    tx: Tx, registry: Registry, tree: Tree, offset_ms: int | None, changed_at: ChangedAt, table: Table, waiting: _Waiting,
+    proposal: Proposal,
+) -> Kept:  # fmt: skip
     names = [column.name for column in table.columns]
     rows = tx.select_ids(table, waiting.unit_id, [waiting.row_id], names) if waiting.row_id else []
     values = dict(zip(names, rows[0], strict=True)) if rows else None
@@ -162,18 +167,16 @@ def _kept(
                     changed[name] = at
     return Kept(
         values=values, changed_at_ms=changed, clock_offset_ms=offset_ms, keeper_node=tree.me, keeper_tier_depth=tree.depth(tree.me),
-        references=_references(tx, table, waiting.row_id) if proposal.op == "delete" else 0,
+        references=_references(tx, registry, table, waiting.row_id) if proposal.op == "delete" else 0,
         resembles=_resembling(tx, table, waiting.unit_id, proposal) if proposal.op == "insert" else (),
     )  # fmt: skip
 
 
-def _references(tx: Tx, table: Table, row_id: str | None) -> int:
+def _references(tx: Tx, registry: Registry, table: Table, row_id: str | None) -> int:
     """How many rows name this one."""
-    from schema.tables import registry
-
     return sum(
         int(tx.value(f"SELECT count(*) FROM {other.name} WHERE {column.name} = ?", (row_id,)))
-        for other in registry()
+        for other in registry
         for column in other.columns
         if column.references == table.name
     )

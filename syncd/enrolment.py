@@ -17,12 +17,11 @@ from msgspec.structs import replace
 
 from syncd import setup
 from syncd.clock import Clock, system_clock
-from syncd.config import Config, write_config
-from syncd.errors import ConfigError, TrustError, UsageError
+from syncd.config import Config, load_registry, write_config
+from syncd.errors import ConfigError
 from syncd.identity_files import ensure_keys, ensure_recovery, ensure_root, new_tls_keys, save_joined
 from syncd.inputs.mint import mint
-from syncd.net.client import JoinClient
-from syncd.node_files import LOCK_FILE, connector, open_store
+from syncd.node_files import DATABASE_FILE, LOCK_FILE, connector, open_store
 from syncd.security import enrol
 from syncd.security.enrol import JoinReply, NodeInfo
 from syncd.security.identity import NodeKeys, RandomBytes
@@ -105,10 +104,12 @@ def join(
 
 def _ask(directory: Path, token: Token, node_keys: NodeKeys, config: Config, name: str) -> JoinReply:
     """The two steps over the network: prove the parent, then show the secret."""
+    from syncd.net.client import JoinClient
+
     tls_keys = new_tls_keys(config)
-    with JoinClient(token) as client:
-        ca_pem = client.fetch_ca()
-        body = client.join(ca_pem, enrol.encode_request(enrol.build_request(token, node_keys, tls_keys, name)))
+    client = JoinClient(token)
+    ca_pem = client.fetch_ca()
+    body = client.join(ca_pem, enrol.encode_request(enrol.build_request(token, node_keys, tls_keys, name)))
     reply = enrol.decode_reply(body)
     enrol.check_reply(reply, token, node_keys, tls_keys, ca_pem)
     save_joined(directory, tls_keys, reply.certificate_pem, reply.issuer_pem, ca_pem)
@@ -116,9 +117,8 @@ def _ask(directory: Path, token: Token, node_keys: NodeKeys, config: Config, nam
 
 
 def _create(directory: Path, config: Config, node_keys: NodeKeys, place: Place, clock: Clock) -> Made:
-    setup.create_schema(
-        connector(directory, config), config.schema_dialect, _registry(config), node_keys, place
-    )
+    """Tables, triggers and the first rows; `created_at` comes last and says that all is there."""
+    setup.create_schema(connector(directory, config), config.schema_dialect, load_registry(config), node_keys, place)
     store = open_store(directory, config)
     try:
         setup.record_place(store, node_keys, place, clock())
@@ -127,12 +127,52 @@ def _create(directory: Path, config: Config, node_keys: NodeKeys, place: Place, 
     return _made(_facts(directory, config), already=False)
 
 
-def _registry(config: Config):  # type: ignore[no-untyped-def]
-    from syncd.config import load_registry
+def _place(reply: JoinReply, config: Config) -> Place:
+    return Place(
+        name=config.name, unit_id=reply.unit_id, unit_code=reply.unit_code, unit_name=reply.unit_name, unit_level="",
+        ancestors=tuple(_record(info) for info in reply.parents), recovery_public=reply.recovery_public,
+        foreign_writes=config.foreign_writes,
+    )  # fmt: skip
 
-    return load_registry(config)
+
+def _record(info: NodeInfo) -> NodeRecord:
+    return NodeRecord(
+        node_id=info.node_id, parent_id=info.parent_id, name=info.name, signing_public=info.ed25519_public,
+        sealing_public=info.x25519_public, unit_id=info.unit_id, term=1, status="enrolled",
+    )  # fmt: skip
 
 
 def _facts(directory: Path, config: Config) -> Mapping[str, str]:
     """What the database says of its node so far; nothing when there is none."""
-    raise NotImplementedError
+    if config.is_sqlite and not (directory / DATABASE_FILE).exists():
+        return {}
+    connection = connector(directory, config)()
+    try:
+        present = (
+            "SELECT 1 FROM sqlite_master WHERE name = 'syncd_meta'" if config.is_sqlite
+            else "SELECT 1 WHERE to_regclass('syncd_meta') IS NOT NULL"
+        )  # fmt: skip
+        if connection.execute(present).fetchone() is None:
+            return {}
+        return dict(connection.execute("SELECT key, value FROM syncd_meta").fetchall())
+    finally:
+        connection.close()
+
+
+def _require_same(directory: Path, found: str | None, wanted: str) -> None:
+    if found != wanted:
+        raise ConfigError(
+            f"{directory} is the node of {found or 'a root'} already, not of {wanted}",
+            "use it as it is, or name an empty directory (and an empty database)",
+        )
+
+
+def _mint(node_keys: NodeKeys, clock: Clock, random_bytes: RandomBytes) -> str:
+    return mint(1, node_keys.tag, clock(), Random(random_bytes(32)))[0]
+
+
+def _made(facts: Mapping[str, str], *, already: bool) -> Made:
+    return Made(
+        node_id=facts["node_id"], unit_id=facts["unit_id"], unit_code=facts["unit_code"], unit_name=facts["unit_name"],
+        already=already,
+    )  # fmt: skip

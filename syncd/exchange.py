@@ -56,7 +56,7 @@ class Desk:
             partial = tx.one("SELECT stream_id, seq, bytes FROM syncd_partial WHERE node_id = ?", (peer,))
         return HelloReply(
             protocol=messages.PROTOCOL,
-            time_ms=self._node.clock(),
+            time_ms=self._node.clock() - (self._node.clock_offset_ms or 0),  # the root's time, as far as it is known here
             up=[_position_of(held.get(item.stream_id), item) for item in hello.up],
             partial=None if partial is None else Partial(uuid.UUID(partial[0]).bytes, partial[1], len(partial[2])),
             credit_bytes=limits.PUSH_BYTES_MAX,

@@ -36,7 +36,7 @@ DICTIONARY_VALUES_MAX: Final = 65_536
 
 # Exchange.
 PUSH_BYTES_MAX: Final = 2 * MIB
-PULL_BYTES_MAX: Final = 8 * MIB
+PULL_BYTES_MAX: Final = 2 * MIB  # answers to many children lie in memory at once
 HANDSHAKE_BYTES_MAX: Final = 4 * MIB
 STREAMS_MAX: Final = 50_000
 GRANTS_MAX: Final = 200_000
@@ -71,3 +71,29 @@ STATUS_STREAMS_MAX: Final = 50
 CONFLICTS_SHOWN_MAX: Final = 200
 SQL_ROWS_MAX: Final = 100_000  # rows that `syncd sql` prints
 PROPOSAL_SET_MAX: Final = 60  # --set options of one proposal
+
+# Enrolment.
+TOKEN_VALID_S_MAX: Final = 90 * 24 * 3600
+SHOWN_UNITS_MAX: Final = 10
+
+# Serving children.
+SERVER_THREADS_MAX: Final = 8  # database work at once
+CONNECTIONS_MAX: Final = 2_000
+KEEP_ALIVE_S: Final = 900  # the server's; the client gives a connection up earlier, or it would meet a closed one
+CLIENT_KEEP_ALIVE_S: Final = 600
+BODY_STALL_S_MAX: Final = 30.0  # a sender that says nothing for so long has gone
+ACCEPT_BYTES_MAX: Final = MIB  # of a push taken over in one transaction
+CHUNK_BYTES: Final = 256 * KIB
+ERROR_BYTES_MAX: Final = 4 * KIB
+SHUTDOWN_S_MAX: Final = 8  # what may be under way when the process is told to end
+
+# The daemon's threads.
+OPEN_GROUP_WAIT_S_MAX: Final = 5.0  # how long applying waits inside a transaction for the rest of a group
+BLOCKED_WAIT_S_MAX: Final = 30.0  # before a stream the parent refused is offered again
+POLL_POSTGRES_S: Final = 0.05
+CHECKPOINT_S_MAX: Final = 24 * 3600.0
+FLUSH_S: Final = 30.0  # times of exchanges reach the disk at most so often
+BUSY_S_MAX: Final = 600.0  # a thread busy with one thing for longer gets no more watchdog signals
+CONTROL_BYTES_MAX: Final = MIB
+SYNC_ROUNDS_MAX: Final = 50
+RECEIPT_WAIT_MS: Final = 1_500  # of `sync --once`, for the custodian's receipt

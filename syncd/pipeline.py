@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from conflict.case import CaseKind
@@ -72,6 +72,8 @@ class Node:
         self.node_id = node_keys.node_id
         node_keys.require_node_id(facts.get("node_id", ""), "this process")
         self.root_id = facts.get("root_id", self.node_id)
+        if self.is_root:
+            self.clock_offset_ms = 0  # its clock is the one others are measured against
         self.recovery_public = bytes.fromhex(facts.get("recovery_public", ""))
 
     # --- what this node knows of the tree -----------------------------------------------------------------------
@@ -105,8 +107,8 @@ class Node:
         """Sequence and seal everything committed so far; returns the number of changed rows. With `checkpoints`, digests of
         the written streams follow."""
         with self._sequencing:
-            self._discard_open()
             while True:
+                self._discard_open()
                 with self.store.read() as tx:
                     waiting = sequence.units_waiting(tx)
                 if not waiting:
@@ -211,7 +213,10 @@ class Node:
         return moved
 
     def _plain(self, tx: Tx, stream: Stream, audience: int, mark: Mark, body: object) -> PlainPart:
-        encoded = encode_checkpoint(body) if mark is Mark.CHECKPOINT else encode_body(body, self._wire_schema)  # type: ignore[arg-type]  # a checkpoint's parts are lines
+        if mark is Mark.CHECKPOINT:  # what was digested is the content at the position it follows
+            encoded = encode_checkpoint([replace(line, at_seq=stream.held_seq) for line in body])  # type: ignore[attr-defined]  # a checkpoint's parts are lines
+        else:
+            encoded = encode_body(body, self._wire_schema)  # type: ignore[arg-type]  # all others have blocks
         if audience == Audience.PUBLIC:
             return PlainPart(audience=audience, epoch=0, epoch_key=None, body=encoded)
         epoch = self.ring.newest_epoch(tx, stream.stream_id, audience) or 1
@@ -241,7 +246,9 @@ class Node:
         result = self._receive(peer, envelopes)
         controls = [s.stream_id for s in result.streams.values() if s.kind == Kind.CONTROL and s.applied_seq < s.held_seq]
         if any([self.applier.apply(stream_id) for stream_id in controls]) and result.refused:
+            taken = result.taken
             result = self._receive(peer, envelopes)  # what waited for a node record of this very batch; the rest is there
+            result.taken += taken
         if any(s.kind == Kind.OVERSIGHT and s.applied_seq == 0 for s in result.streams.values()):
             self._grants_due = True
         self.signals.emit(LOG, [stream.stream_id for stream in result.streams.values()])
@@ -278,10 +285,18 @@ class Node:
         decided = granted = 0
         if self._proposals_due:
             self._proposals_due = False
-            decided = decide_waiting(self.store, self.tree(), self.clock, self.clock_offset_ms, self.changed_at)
+            try:
+                decided = decide_waiting(self.store, self.tree(), self.clock, self.clock_offset_ms, self.changed_at)
+            except BaseException:
+                self._proposals_due = True  # what failed is due again
+                raise
         if self._grants_due:
             self._grants_due = False
-            granted = self._grant_down() if self.tree().children() else 0
+            try:
+                granted = self._grant_down() if self.tree().children() else 0
+            except BaseException:
+                self._grants_due = True
+                raise
         return Outcome(wrote=bool(decided or granted))
 
     def _grant_down(self) -> int:

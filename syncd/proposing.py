@@ -16,7 +16,7 @@ from schema.spec import Column, Kind, Table, Type
 from syncd import limits
 from syncd.clock import instant_of
 from syncd.errors import UsageError
-from syncd.language import say
+from syncd.language import Both, say
 from syncd.store.base import Store, Tx
 
 ID_CHARS = 36
@@ -115,23 +115,18 @@ def _canonical(column: Column, text: str) -> str | int | None:
 
 
 def _check_wish(table: Table, wish: Wish) -> None:
-    from schema.values import check_row
+    from schema.values import check_row, check_values
 
     if wish.operation == "delete":
         return
-    problems = [p for p in check_row(table, dict(wish.wished)) if wish.operation == "insert" or p.column in wish.wished]
+    problems = (check_row if wish.operation == "insert" else check_values)(table, dict(wish.wished))
     if not wish.wished or problems:
-        said = "; ".join(f"{problem.column}: {problem_words(table, problem)}" for problem in problems)
+        said = "; ".join(f"{problem.column}: {Both(problem.rule_vi, problem.rule_en).here}" for problem in problems)
         raise UsageError(
             say("giá trị đề nghị không hợp lệ ({said})", "the wished values break a rule ({said})", said=said)
             if problems else say("chưa nêu cột nào", "no column was named"),
             say("sửa --set cột=giá_trị", "correct --set column=value"),
         )  # fmt: skip
-
-
-def problem_words(table: Table, problem: Any) -> str:
-    """A broken rule in the operator's language."""
-    return say(str(problem.vi).replace("{", "{{").replace("}", "}}"), str(problem.en).replace("{", "{{").replace("}", "}}"))
 
 
 def _unit_of_row(tx: Tx, table: Table, wish: Wish) -> str:

@@ -63,7 +63,7 @@ class _NotYet(Exception):  # noqa: N818 - not an error: the stream waits for a n
 def _find(tx: Tx, envelope: Envelope) -> Stream:
     """The stream as held here, or as its genesis names it (position 0). Raises Gap when neither is there."""
     header = envelope.header
-    tx.lock(header.stream_id)
+    tx.lock(f"receive {header.stream_id}")  # not the lock of applying, which may be waiting for these very envelopes
     found = log.stream(tx, header.stream_id)
     if found is not None:
         return found

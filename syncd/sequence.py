@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from schema.spec import Audience, Kind, Table
 from syncd import limits
 from syncd.envelope import Mark
+from syncd.errors import TooLarge
 from syncd.log import Stream
 from syncd.store.base import Row, Store, Tx
 from syncd.wire import DELETE, INSERT, UPDATE, Block
@@ -55,7 +56,8 @@ class _Group:
     stream: Stream
     parts: Parts = field(default_factory=dict)
     deletes: list[Block] = field(default_factory=list)
-    rows: int = 0
+    rows: int = 0  # in `parts`
+    rows_all: int = 0
     opened: bool = False
 
     def add(self, audience: Audience, block: Block) -> None:
@@ -92,6 +94,8 @@ def sequence(
                     _collect(table, unit_id, list(of_unit), group, counter)
                     if group.rows >= limits.GROUP_ROWS_MAX:
                         _write_piece(store, group, write)
+        for group in groups.values():
+            _add_deletes(store, group, write)
         return _close(store, snapshot, cut, groups, write, counter, checkpoint)
 
 
@@ -105,15 +109,13 @@ def _close(
     checkpoint: Callable[[Tx, Stream], Parts | None],
 ) -> Cut:
     digests = {key: parts for key, group in groups.items() if (parts := checkpoint(snapshot, group.stream))}
-    total = sum(group.rows for group in groups.values())
+    total = sum(group.rows_all for group in groups.values())
     ended: list[Stream] = []
     with store.apply("sequence-close") as tx:
         for key, group in groups.items():
-            for block in reversed(group.deletes):
-                group.add(_main_audience(store.registry.by_number[block.table]), block)
             stream = group.stream
             if group.parts or group.opened:
-                stream = write(tx, stream, Mark.CLOSED, group.parts, group.rows)
+                stream = _write(tx, stream, Mark.CLOSED, group.parts, group.rows, write)
                 if key in digests:
                     stream = write(tx, stream, Mark.CHECKPOINT, digests[key], 0)
             ended.append(stream)
@@ -124,8 +126,45 @@ def _close(
 
 def _write_piece(store: Store, group: _Group, write: Write) -> None:
     with store.apply("sequence-piece") as tx:
-        group.stream = write(tx, group.stream, Mark.OPEN, group.parts, group.rows)
+        group.stream = _write(tx, group.stream, Mark.OPEN, group.parts, group.rows, write)
     group.parts, group.rows, group.opened = {}, 0, True
+
+
+def _add_deletes(store: Store, group: _Group, write: Write) -> None:
+    """Deletes go last, and rows that refer before those referred to."""
+    for block in reversed(group.deletes):
+        group.add(_main_audience(store.registry.by_number[block.table]), block)
+        group.rows += len(block.ids)
+        if group.rows >= limits.GROUP_ROWS_MAX:
+            _write_piece(store, group, write)
+
+
+def _write(tx: Tx, stream: Stream, mark: Mark, parts: Parts, rows: int, write: Write) -> Stream:
+    """Write one envelope, or several where rows are so long that receivers would refuse one."""
+    try:
+        return write(tx, stream, mark, parts, rows)
+    except TooLarge:
+        ids = list(dict.fromkeys(row_id for blocks in parts.values() for block in blocks for row_id in block.ids))
+        half = len(ids) // 2
+        if not half:
+            raise
+    stream = _write(tx, stream, Mark.OPEN, _rows_of(parts, set(ids[:half])), rows // 2, write)
+    return _write(tx, stream, mark, _rows_of(parts, set(ids[half:])), rows - rows // 2, write)
+
+
+def _rows_of(parts: Parts, ids: set[str]) -> Parts:
+    """The blocks with these rows alone."""
+    chosen: Parts = {}
+    for audience, blocks in parts.items():
+        for block in blocks:
+            places = [place for place, row_id in enumerate(block.ids) if row_id in ids]
+            if places:
+                values = [[column[place] for place in places] for column in block.values]
+                kept = Block(
+                    table=block.table, op=block.op, columns=block.columns, ids=[block.ids[place] for place in places], values=values
+                )
+                chosen.setdefault(audience, []).append(kept)
+    return chosen
 
 
 def _cut_mark(snapshot: Tx) -> Any:
@@ -189,9 +228,10 @@ FIRST_VALUE = 6  # place of the row's id in a net change
 
 def _collect(table: Table, unit_id: str | None, rows: list[Row], group: _Group, counter: Counter) -> None:
     """Sort net changes into blocks by operation and changed columns, and count them."""
-    group.rows += len(rows)
+    group.rows_all += len(rows)
     firsts, ids = set(map(itemgetter(2), rows)), list(map(itemgetter(FIRST_VALUE), rows))
     if firsts == {INSERT} and None not in ids:
+        group.rows += len(rows)
         _add_inserts(table, unit_id, rows, group, counter)
         return
     inserts: list[Row] = []
@@ -206,6 +246,7 @@ def _collect(table: Table, unit_id: str | None, rows: list[Row], group: _Group, 
             inserts.append(row)
         else:
             updates.setdefault(everything if row[4] else row[3], []).append(row)
+    group.rows += len(inserts) + sum(map(len, updates.values()))
     if inserts:
         _add_inserts(table, unit_id, inserts, group, counter)
     for mask, changed in updates.items():

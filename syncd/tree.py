@@ -7,8 +7,10 @@ Must hold: any depth; no tier has a name here. A stream nobody vouches for is ne
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from schema.spec import Kind
@@ -86,10 +88,13 @@ class Tree:
         if stream.kind == Kind.REGISTER:
             kept = self.keepers.get(stream.unit_id or "")
             return None if kept is None else kept == (stream.keeper, stream.term)
-        if stream.kind == Kind.OVERSIGHT and stream.unit_id is None:
+        if stream.kind == Kind.CONTROL:
+            return stream.unit_id is None
+        if stream.unit_id is None:
             root = self.root_id
             return None if root is None else stream.keeper == root
-        return stream.kind != Kind.CONTROL or stream.unit_id is None
+        kept = self.keepers.get(stream.unit_id)  # only who stands above a unit, or keeps it, has a say about it
+        return None if kept is None else self.is_within(kept[0], stream.keeper)
 
     def goes_up(self, stream: Stream) -> bool:
         """Whether my parent keeps this stream too: everything written at or below me."""
@@ -171,7 +176,11 @@ def _answers_for(tree: Tree, record: NodeRecord, above: Mapping[str, str | None]
 
 
 def _records(tx: Tx) -> list[NodeRecord]:
-    """Node records minted by the recorded parent (the root vouches for itself); any other is nobody's word."""
+    """Node records minted by the recorded parent (the root, and it alone, vouches for itself); any other is nobody's word.
+
+    A record whose signing key is not the node's own (ids are hashes of keys) is passed over too.
+    """
+    root_id = tx.value("SELECT value FROM syncd_meta WHERE key = 'root_id'")
     return [
         NodeRecord(
             node_id=row[1], parent_id=row[2], name=row[3], signing_public=bytes(row[4]), sealing_public=bytes(row[5]),
@@ -182,7 +191,13 @@ def _records(tx: Tx) -> list[NodeRecord]:
             " FROM node ORDER BY term, id"
         )
         if row[0][28:] == (row[2] or row[1])[28:]
+        and (row[2] is not None or row[1] == root_id)
+        and row[1] == _id_of_key(bytes(row[4]))
     ]  # fmt: skip
+
+
+def _id_of_key(signing_public: bytes) -> str:
+    return str(uuid.UUID(bytes=sha256(signing_public).digest()[:16]))
 
 
 def _ancestors_at_joining(tx: Tx) -> list[NodeRecord]:

@@ -45,7 +45,7 @@ def compare(
     differences = []
     for line in stated:
         table = registry.by_number.get(line.table)
-        if table is None:
+        if table is None or line.audience not in set(Audience):
             continue  # a table of a newer schema: its rows stop the stream before its checkpoint is reached
         found = _line(tx, stream, table, Audience(line.audience), line.at_seq)
         equal = found.row_count == line.row_count and found.sha256 == line.sha256

@@ -64,8 +64,11 @@ def replicated(
 
 
 def local(table: str, key: tuple[str, ...], columns: tuple[Col, ...], **options: bool) -> None:
+    """A table of the node's own. A numbered one is only ever read whole, so PostgreSQL keeps no index on it."""
     made = [_column(column) for column in columns]
-    op.create_table(table, *made, sa.PrimaryKeyConstraint(*key, name=f"pk_{table}"), **options)
+    indexed = _dialect().is_sqlite or all(column.kind != "serial" for column in columns)
+    keys = [sa.PrimaryKeyConstraint(*key, name=f"pk_{table}")] if indexed else []
+    op.create_table(table, *made, *keys, **options)
 
 
 def _column(column: Col) -> sa.Column[Any]:

@@ -1,7 +1,7 @@
 """Who lives in a generated household. Enters: randomness. Leaves: members with sex, age, relation and parents.
 
-Must hold: the head comes first (relation 01); mothers are women 15 to 49 years older than their children; 3.6 members on
-average; over many households the ages make an ordinary pyramid.
+Must hold: the head comes first (relation 01); mothers are women 15 to 49 years older than their children; 3.6 members
+on average; over many households the ages make an ordinary pyramid.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """A generated register of one unit: households, persons and the events of the last 24 months. Nobody in it exists.
 
-Enters: the unit, a number of persons, a seed and today's date. Leaves: committed rows, the same for the same arguments.
-Must hold: every row obeys the rules of `schema/population.py`; about 3.6 persons a household and 95 % usual residents;
-the rates are those of domain §5 (births 14, deaths 6, arrivals 25 per 1000 and year), the structure an ordinary one.
+Enters: the unit, a number of persons, a seed and today's date.
+Leaves: committed rows, the same for the same arguments.
+Must hold: every row obeys the rules of `schema/population.py`; 3.6 persons a household; 98 % of those who live there
+are usual residents; births, deaths and arrivals near the rates of domain §5 (14, 6 and 25 per 1000 persons and year).
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ HOUSEHOLD_NAMES = (
     "id", "unit_id", "number", "kind", "hamlet", "address", "enumeration_area", "collaborator", "opened_on",
 )  # fmt: skip
 PERSON_NAMES = (
-    "id", "unit_id", "household_id", "line_no", "full_name", "sex", "birth_date", "birth_precision", "ethnic", "relation",
-    "education", "marital", "residence", "mother_id", "father_id", "citizen_id", "insurance_no", "insurance_until", "phone",
+    "id", "unit_id", "household_id", "line_no", "full_name", "sex", "birth_date", "birth_precision", "ethnic",
+    "relation", "education", "marital", "residence", "mother_id", "father_id", "citizen_id", "insurance_no",
+    "insurance_until", "phone",
 )  # fmt: skip
 BIRTH_NAMES = ("id", "unit_id", "child_id", "mother_id", "born_on", "sex", "parity", "place", "weight_g")
 DEATH_NAMES = ("id", "unit_id", "person_id", "died_on", "sex", "cause")
@@ -61,7 +63,7 @@ class Generated:
 def generate(store: Store, *, unit_id: str, persons: int, seed: int, today: date) -> Generated:
     """Write `persons` persons into a unit this node keeps, one transaction per GENERATE_BATCH_PERSONS.
 
-    A second call with the same seed would mint the same ids and is refused by the database; take another seed to add more.
+    A second call with the same seed would mint the same ids and is refused by the database: take another to add more.
     """
     with store.read() as tx:
         tag, first_number = tag_of_node(tx), next_household_number(tx, unit_id)

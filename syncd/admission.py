@@ -1,0 +1,214 @@
+"""The parent's side of enrolment: tokens, and letting a node in.
+
+Enters: a unit's code; a join request. Leaves: a token's text; a node record, a neighbour and certificates.
+Must hold: a secret is stored as its hash and serves one node; checking it, marking it used and recording the node are one
+transaction; a unit that another node keeps is refused; the same request again gets the same place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import sha256
+from ssl import PEM_cert_to_DER_cert
+
+from syncd import limits
+from syncd.clock import instant_of, time_ms_of
+from syncd.errors import ConfigError, JoinRefused, TokenExpired, TokenMalformed, TokenUsed, UsageError
+from syncd.pipeline import Node
+from syncd.security import authority, enrol, token
+from syncd.security.authority import Authority
+from syncd.security.enrol import JoinReply, JoinRequest, NodeInfo
+from syncd.setup import insert_node, set_peer
+from syncd.store.base import Row, Tx
+from syncd.tree import NodeRecord, Tree
+
+PEM_END = "-----END CERTIFICATE-----"
+
+
+class TokenKind(StrEnum):
+    """Whether the node that uses a token may have children of its own."""
+
+    LEAF = "leaf"
+    HUB = "hub"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """How children reach this node: printed into tokens."""
+
+    addresses: tuple[str, ...]
+    ca_pem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Unit:
+    id: str
+    code: str
+    name: str
+
+
+def make_token(
+    node: Node, unit_code: str, kind: TokenKind, way: Way, valid_s: int, random_bytes: Callable[[int], bytes]
+) -> str:
+    """A one-time token for the node that shall keep the unit `unit_code` (or unit id); stores the hash of its secret.
+
+    Raises UsageError when no unit below this node's own, or more than one valid today, has that code.
+    """
+    if not way.addresses:
+        raise ConfigError("this node does not know the address its children reach it at", "set `listen` and `addresses` in syncd.toml")
+    if not 1 <= valid_s <= limits.TOKEN_VALID_S_MAX:
+        raise UsageError(f"a token valid for {valid_s} s", f"choose 1 to {limits.TOKEN_VALID_S_MAX} s")
+    now_ms = node.clock()
+    secret = token.new_secret(random_bytes)
+    with node.store.write("token") as tx:
+        unit = _unit_of_code(tx, unit_code, instant_of(now_ms)[:10])
+        _require_free(tx, node, unit.id, None)
+        tx.run(
+            "INSERT INTO syncd_token (secret_hash, unit_id, hub, expires_at) VALUES (?, ?, ?, ?)",
+            (token.secret_hash(secret), unit.id, int(kind is TokenKind.HUB), instant_of(now_ms + valid_s * 1000)),
+        )
+    return token.encode_token(token.Token(
+        parent_urls=way.addresses, parent_id=node.node_id, ca_fingerprint=sha256(PEM_cert_to_DER_cert(way.ca_pem.strip())).digest(),
+        secret=secret, expires_s=now_ms // 1000 + valid_s, unit_code=unit.code, unit_name=unit.name,
+    ))  # fmt: skip
+
+
+def admit(node: Node, issuer: Authority, request: JoinRequest) -> JoinReply:
+    """Enrol the node that sent `request` (decoded, not yet checked). Raises JoinRefused or a TokenError.
+
+    The request's proof is checked before its secret is looked up, so a guessed secret costs the guesser a signature.
+    """
+    enrol.check_request(request)
+    now_ms = node.clock()
+    chain = authority.issue(issuer, request.csr, request.node_id, now_ms // 1000)
+    hub_chain = None
+    if request.issuer_csr is not None:
+        hub_chain = authority.issue_hub(issuer, request.issuer_csr, request.node_id, now_ms // 1000)
+    with node.store.write("admit") as tx:
+        tx.lock("syncd admission")
+        unit_id = _take_token(tx, request, now_ms)
+        _require_free(tx, node, unit_id, request.node_id)
+        term = _record(tx, node, request, unit_id, now_ms)
+        set_peer(tx, request.node_id, "child", request.name, certificate_sha256=_fingerprint(chain))
+        unit = _unit(tx, unit_id)
+    node.refresh()
+    return JoinReply(
+        certificate_pem=chain, issuer_pem=hub_chain, parents=tuple(_line(node)), recovery_public=node.recovery_public,
+        unit_id=unit.id, unit_code=unit.code, unit_name=unit.name, term=term, root_id=node.root_id, server_time_ms=now_ms,
+    )  # fmt: skip
+
+
+def _take_token(tx: Tx, request: JoinRequest, now_ms: int) -> str:
+    """The unit the token is for; marks it used. The node that used it may come again: its first reply was lost."""
+    digest = token.secret_hash(request.secret)
+    found = tx.one("SELECT unit_id, hub, expires_at, used_by FROM syncd_token WHERE secret_hash = ?", (digest,))
+    if found is None:
+        raise TokenMalformed("this parent never gave out that token", "ask the parent's operator for a new one")
+    unit_id, hub, expires_at, used_by = found
+    if used_by is not None and used_by != request.node_id:
+        raise TokenUsed("another node has used that token", "ask the parent's operator for a new one")
+    if used_by is None and now_ms >= time_ms_of(expires_at):
+        raise TokenExpired(f"that token expired at {expires_at}", "ask the parent's operator for a new one")
+    if request.issuer_csr is not None and not hub:
+        raise JoinRefused(
+            "that token is for a node without children, but this one has `listen` set",
+            "remove `listen`, or ask the parent's operator for a hub's token",
+        )
+    if used_by is None:
+        tx.run(
+            "UPDATE syncd_token SET used_at = ?, used_by = ? WHERE secret_hash = ? AND used_by IS NULL",
+            (instant_of(now_ms), request.node_id, digest),
+        )
+    return str(unit_id)
+
+
+def _require_free(tx: Tx, node: Node, unit_id: str, node_id: str | None) -> None:
+    """Refuse a unit that an enrolled node other than `node_id` keeps."""
+    holders = tx.all("SELECT node_id, name FROM node WHERE home_unit_id = ? AND status = 'enrolled'", (unit_id,))
+    for holder, name in holders:
+        if holder != node_id and node_id is not None:
+            raise JoinRefused(
+                f"unit {unit_id} is kept by node {holder} ({name})",
+                "a new station takes a unit over by a hand-over; the node that keeps it may join again itself",
+            )
+        if holder == node.node_id:
+            raise UsageError(f"this node itself keeps unit {unit_id}", "name the unit of the node that shall join")
+
+
+def _record(tx: Tx, node: Node, request: JoinRequest, unit_id: str, now_ms: int) -> int:
+    """The node's record, written once; returns its term."""
+    known = tx.one("SELECT parent_id, home_unit_id, term, status FROM node WHERE node_id = ?", (request.node_id,))
+    if known is not None:
+        parent_id, home_unit_id, term, status = known
+        if (parent_id, home_unit_id, status) != (node.node_id, unit_id, "enrolled"):
+            raise JoinRefused(
+                f"node {request.node_id} is {status} for unit {home_unit_id} below {parent_id}",
+                "join with keys of its own: use an empty directory",
+            )
+        return int(term)
+    newest = tx.value("SELECT max(term) FROM node WHERE home_unit_id = ?", (unit_id,)) or 0
+    insert_node(tx, NodeRecord(
+        node_id=request.node_id, parent_id=node.node_id, name=request.name, signing_public=request.ed25519_public,
+        sealing_public=request.x25519_public, unit_id=unit_id, term=int(newest) + 1, status="enrolled",
+    ), now_ms)  # fmt: skip
+    return int(newest) + 1
+
+
+def _line(node: Node) -> list[NodeInfo]:
+    """This node and those above it, root last, as the child has to know them."""
+    tree = node.tree()
+    line = list(tree.line(node.node_id))
+    return [_info(tree, node_id, len(line) - 1 - place) for place, node_id in enumerate(line)]
+
+
+def _info(tree: Tree, node_id: str, depth: int) -> NodeInfo:
+    record = tree.nodes[node_id]
+    return NodeInfo(
+        node_id=node_id, name=record.name, parent_id=record.parent_id, ed25519_public=record.signing_public,
+        x25519_public=record.sealing_public, unit_id=record.unit_id, depth=depth,
+    )  # fmt: skip
+
+
+# The units at and below this node's own, with a code or id: codes are re-used, so several may answer.
+_UNITS_OF_CODE = """
+    WITH RECURSIVE below (id) AS (
+        SELECT value FROM syncd_meta WHERE key = 'unit_id'
+        UNION
+        SELECT CAST(u.id AS text) FROM unit AS u JOIN below AS b ON CAST(u.parent_id AS text) = b.id
+    )
+    SELECT CAST(u.id AS text), u.code, u.name, u.valid_from, u.valid_to
+    FROM unit AS u JOIN below AS b ON CAST(u.id AS text) = b.id
+    WHERE u.code = ? OR CAST(u.id AS text) = ?
+    ORDER BY u.valid_from, u.id
+"""
+
+
+def _unit_of_code(tx: Tx, code: str, today: str) -> _Unit:
+    found = tx.all(_UNITS_OF_CODE, (code, code))
+    valid = [row for row in found if (row[3] or "") <= today and (row[4] is None or today < row[4])]
+    if len(valid) == 1 or (len(found) == 1 and found[0][0] == code):
+        row = valid[0] if valid else found[0]
+        return _Unit(id=row[0], code=row[1], name=row[2])
+    if not found:
+        raise UsageError(f"no unit at or below this node's has the code {code!r}", "see `syncd status` for units, or import them first")
+    what = "several units have" if len(valid) > 1 else "no unit valid today has"
+    raise UsageError(f"{what} the code {code!r}: {'; '.join(map(_described, found[: limits.SHOWN_UNITS_MAX]))}", "give the unit's id instead")
+
+
+def _described(row: Row) -> str:
+    return f"{row[0]} {row[2]} ({row[3] or '…'} – {row[4] or '…'})"
+
+
+def _unit(tx: Tx, unit_id: str) -> _Unit:
+    row = tx.one("SELECT id, code, name FROM unit WHERE id = ?", (unit_id,))
+    if row is None:
+        raise JoinRefused(f"the unit {unit_id} of that token is gone", "ask the parent's operator for a new token")
+    return _Unit(id=row[0], code=row[1], name=row[2])
+
+
+def _fingerprint(chain_pem: str) -> bytes:
+    """SHA-256 of the first certificate of a chain."""
+    first = chain_pem.partition(PEM_END)[0] + PEM_END
+    return sha256(PEM_cert_to_DER_cert(first)).digest()

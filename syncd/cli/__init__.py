@@ -1,0 +1,23 @@
+"""The command line: one verb per file, loaded when it is called.
+
+Enters: arguments. Leaves: results on stdout, logs and errors on stderr, an exit code (`syncd/errors.py`).
+Must hold: an error is printed once, with what to do about it; `syncd --version` loads nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> int:
+    """Run the command line of this process; returns the exit code."""
+    if sys.argv[1:] == ["--version"]:
+        from syncd import __version__
+
+        print(f"syncd {__version__}")
+        return 0
+    from syncd.cli.program import run
+
+    return run(sys.argv[1:])

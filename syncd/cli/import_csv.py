@@ -1,0 +1,106 @@
+"""`syncd import`: households and persons of one unit from a CSV.
+
+Enters: a file as the README describes it. Leaves: rows written as any clerk's, a report per line.
+Must hold: a household is imported whole or not at all; the same file again changes nothing; no value of a person is printed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from syncd.cli.output import emit, emit_json
+from syncd.cli.units import tell_problems
+from syncd.cli.verb import directory_option, json_option, option, verb
+from syncd.language import Both, number, say
+
+
+@verb(
+    Both(
+        "Nhập hộ và nhân khẩu của một đơn vị từ tệp CSV.\n\nMỗi hộ được nhập trọn vẹn hoặc không; dòng sai được báo theo dòng, cột, quy tắc; "
+        "nhập lại cùng tệp không đổi gì.",
+        "Import households and persons of one unit from a CSV file.\n\nA household is imported whole or not at all; problems are told by "
+        "line, column and rule; the same file again changes nothing.",
+    ),
+    "syncd import so_ho_khau.csv --dry-run",
+    "syncd import so_ho_khau.csv",
+    name="import",
+)
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE")
+@option("--unit", "unit_code", metavar="CODE", vi="Mã đơn vị (mặc định: đơn vị của nút).", en="The unit's code (default: the node's own).")
+@option("--dry-run", is_flag=True, vi="Chỉ kiểm tra, không ghi.", en="Only check, write nothing.")
+@directory_option
+@json_option
+def command(file: Path, unit_code: str | None, dry_run: bool, directory: Path | None, as_json: bool) -> int:
+    from random import Random
+
+    from syncd.cli.place import opened_store
+    from syncd.clock import system_clock
+    from syncd.inputs.persons_csv import import_persons, preview_persons
+
+    with opened_store(directory) as store, _progress() as progress:
+        unit_id = own_unit(store, unit_code)
+        if dry_run:
+            report = preview_persons(store, file, unit_id=unit_id, clock=system_clock, progress=progress)
+        else:
+            report = import_persons(
+                store, file, unit_id=unit_id, clock=system_clock, random=Random(os.urandom(16)), progress=progress
+            )
+    emit_json(report) if as_json else _tell(report, dry_run)
+    return 1 if report.problems.errors else 0
+
+
+def own_unit(store: Any, code: str | None) -> str:
+    """The id of the unit of that code kept here; without a code the node's own unit."""
+    from syncd.errors import UsageError
+
+    with store.read() as tx:
+        if code is None:
+            return str(tx.value("SELECT value FROM syncd_meta WHERE key = 'unit_id'"))
+        rows = tx.all(
+            "SELECT u.id FROM unit AS u JOIN syncd_keeper AS k ON k.unit_id = u.id AND k.mine = 1 WHERE u.code = ?", (code,)
+        )
+    if len(rows) != 1:
+        raise UsageError(
+            say("nút này không giữ đơn vị nào mang mã {code}", "this node keeps no unit of code {code}", code=code),
+            say("chạy tại nút giữ đơn vị đó, hoặc bỏ --unit", "run it at the node that keeps it, or leave --unit out"),
+        )
+    return str(rows[0][0])
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), console=Console(stderr=True),
+        transient=True,
+    ) as bar:  # fmt: skip
+        task = bar.add_task(say("đang nhập", "importing"), total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _tell(report: Any, dry_run: bool) -> None:
+    tell_problems(report.problems)
+    if report.columns_unknown:
+        emit(say("Cột không dùng: {names}", "Columns passed over: {names}", names=", ".join(report.columns_unknown)))
+    emit(say("Hộ: {added} mới, {changed} sửa, {same} như cũ, {refused} không nhập được.",
+             "Households: {added} new, {changed} changed, {same} as before, {refused} refused.",
+             added=number(report.households_added), changed=number(report.households_changed),
+             same=number(report.households_same), refused=number(report.households_refused)))  # fmt: skip
+    emit(say("Nhân khẩu: {added} mới, {changed} sửa, {same} như cũ.",
+             "Persons: {added} new, {changed} changed, {same} as before.",
+             added=number(report.persons_added), changed=number(report.persons_changed), same=number(report.persons_same)))  # fmt: skip
+    if dry_run:
+        emit(say("Chỉ kiểm tra: chưa ghi gì.", "Checked only: nothing was written."))

@@ -1,0 +1,50 @@
+"""`syncd init`: make the root of a tree: keys, authority, recovery key, database, the root's own unit.
+
+Enters: the unit's code, name and level; how children reach it. Leaves: a directory that `syncd run` serves.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from syncd.cli.output import emit, emit_json
+from syncd.cli.settings import chosen_config, settings_options
+from syncd.cli.verb import directory_option, json_option, option, verb
+from syncd.language import Both, say
+
+
+@verb(
+    Both(
+        "Tạo nút gốc (tỉnh): khóa, chứng thư, khóa khôi phục, cơ sở dữ liệu, đơn vị của nút.\n\nChạy lại không đổi gì.",
+        "Make the root (a province): keys, certificates, recovery key, database, its own unit.\n\nRunning it again changes nothing.",
+    ),
+    "syncd init --dir tinh --unit 42 --unit-name 'Tỉnh Hà Tĩnh' --level province --listen 0.0.0.0:8443 "
+    "--address https://dongbo.hatinh.example:8443",
+)
+@option("--unit", "code", required=True, metavar="CODE", vi="Mã đơn vị của nút.", en="The code of the node's unit.")
+@option("--unit-name", required=True, metavar="TEXT", vi="Tên đơn vị.", en="The unit's name.")
+@option("--level", default="province", metavar="WORD", vi="Cấp của đơn vị (mặc định province).", en="The unit's level (default province).")
+@settings_options
+@directory_option
+@json_option
+def command(
+    code: str, unit_name: str, level: str, directory: Path | None, as_json: bool, **settings: object
+) -> None:
+    from syncd.cli.place import node_directory
+    from syncd.enrolment import Unit, init_root
+
+    where = node_directory(directory)
+    made = init_root(where, Unit(code=code, name=unit_name, level=level), chosen_config(where, settings))
+    if as_json:
+        emit_json({"directory": str(where), **{name: getattr(made, name) for name in made.__slots__}})
+        return
+    if made.already:
+        emit(say("Nút {name} đã có trong {where}; không đổi gì.", "Node {name} is in {where} already; nothing changed.",
+                 name=made.unit_name, where=where))  # fmt: skip
+        return
+    emit(say("Đã tạo nút gốc {code} {name} trong {where}.", "Root {code} {name} is made in {where}.",
+             code=made.unit_code, name=made.unit_name, where=where))  # fmt: skip
+    emit(say("Cất recovery.key và khóa CA (root-ca.key) ra nơi an toàn, ngoài máy này.",
+             "Move recovery.key and the authority's key to a safe place off this machine."))  # fmt: skip
+    emit(say("Tiếp theo: syncd units import …, syncd run --dir {where}, syncd token --unit MÃ --dir {where}",
+             "Next: syncd units import …, syncd run --dir {where}, syncd token --unit CODE --dir {where}", where=where))  # fmt: skip

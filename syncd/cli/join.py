@@ -1,0 +1,47 @@
+"""`syncd join`: enrol this machine at its parent with a one-time token.
+
+Enters: a token (as an argument, or - for standard input, so that it stays out of the process list). Leaves: a node.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from syncd.cli.output import emit, emit_json
+from syncd.cli.settings import chosen_config, settings_options
+from syncd.cli.verb import directory_option, json_option, verb
+from syncd.language import Both, say
+
+TOKEN_CHARS_MAX = 4_096
+
+
+@verb(
+    Both(
+        "Gia nhập cây đồng bộ bằng mã một lần của nút cấp trên.\n\nKhóa sinh tại máy này; nút cấp trên phải chứng minh mình trước. Dùng - để "
+        "đọc mã từ đầu vào chuẩn. Nếu đứt giữa chừng, chạy lại đúng lệnh này.",
+        "Join the tree with a one-time token of the parent.\n\nKeys are born on this machine; the parent proves itself first. Use - to read "
+        "the token from standard input. After an interruption run the same command again.",
+    ),
+    "syncd join --dir xa - < ma.txt",
+    "syncd join --dir huyen --listen 0.0.0.0:8444 --address https://10.1.2.3:8444 - < ma.txt",
+)
+@click.argument("token", metavar="TOKEN|-")
+@settings_options
+@directory_option
+@json_option
+def command(token: str, directory: Path | None, as_json: bool, **settings: object) -> None:
+    from syncd.cli.place import node_directory
+    from syncd.enrolment import join
+
+    where = node_directory(directory)
+    text = sys.stdin.read(TOKEN_CHARS_MAX) if token == "-" else token
+    made = join(where, text.strip(), chosen_config(where, settings))
+    if as_json:
+        emit_json({"directory": str(where), **{name: getattr(made, name) for name in made.__slots__}})
+        return
+    emit(say("Nút {code} {name} đã gia nhập, trong {where}.", "Node {code} {name} has joined, in {where}.",
+             code=made.unit_code, name=made.unit_name, where=where))  # fmt: skip
+    emit(say("Tiếp theo: syncd run --dir {where}", "Next: syncd run --dir {where}", where=where))

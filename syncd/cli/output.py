@@ -1,0 +1,96 @@
+"""How results are printed: text tables, JSON, colours on a terminal that wants them.
+
+Enters: rows and documents. Leaves: stdout. Must hold: no colour unless stdout is a terminal and NO_COLOR is unset; JSON
+never changes with the language; columns line up also for Vietnamese (text is composed, one cell a letter).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+import unicodedata
+from collections.abc import Sequence
+from typing import Any
+
+BOLD, DIM, RED, GREEN, YELLOW, CYAN = "1", "2", "31", "32", "33", "36"
+
+
+def emit(text: str) -> None:
+    """One piece of a result."""
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+
+def emit_json(document: Any, *, indent: int | None = 2) -> None:
+    """One JSON document, keys in the order of their fields, characters as they are."""
+    emit(json.dumps(plain(document), ensure_ascii=False, indent=indent))
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: dataclasses as objects, bytes as hexadecimal."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    if isinstance(value, bytes):
+        return value.hex()
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def colours_wanted(stream: Any = None) -> bool:
+    """Whether to paint (https://no-color.org)."""
+    where = stream or sys.stdout
+    return bool(where.isatty()) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def paint(text: str, *codes: str) -> str:
+    """`text` in colours, where they are wanted."""
+    if not codes or not colours_wanted():
+        return text
+    return f"\x1b[{';'.join(codes)}m{text}\x1b[0m"
+
+
+def width(text: str) -> int:
+    """Cells a text takes on a terminal, colour codes left out."""
+    cells, in_code = 0, False
+    for letter in text:
+        if letter == "\x1b":
+            in_code = True
+        elif in_code:
+            in_code = letter != "m"
+        elif not unicodedata.combining(letter):
+            cells += 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+    return cells
+
+
+def pad(text: str, cells: int, right: bool = False) -> str:
+    """`text` in exactly `cells` cells, or longer if it is."""
+    space = " " * max(0, cells - width(text))
+    return space + text if right else text + space
+
+
+def shorten(text: str, cells: int) -> str:
+    """At most `cells` cells; an ellipsis says that there was more."""
+    return text if width(text) <= cells else text[: max(0, cells - 1)] + "…"
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = (), indent: str = "") -> str:
+    """Columns side by side; `right` names those that hold numbers."""
+    lines = [list(headers), *[list(row) for row in rows]]
+    widths = [max(width(line[place]) for line in lines) for place in range(len(headers))]
+    drawn = [
+        indent + "  ".join(pad(cell, widths[place], place in right) for place, cell in enumerate(line)).rstrip() for line in lines
+    ]
+    return "\n".join([paint(drawn[0], DIM), *drawn[1:]])
+
+
+def cell(value: Any) -> str:
+    """A database value in a table; nothing is said for NULL."""
+    if value is None:
+        return ""
+    if isinstance(value, bytes):
+        return value.hex()
+    return str(value).replace("\n", "⏎")

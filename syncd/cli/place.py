@@ -1,0 +1,103 @@
+"""Which node a command speaks of, and its database alone: the quick way in, for reading.
+
+Enters: --dir, the environment. Leaves: a directory, its configuration, a store.
+Must hold: nothing is imported that a screen does not need: no stages, no certificates, no SQLAlchemy.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from syncd.errors import ConfigError
+from syncd.language import say
+
+if TYPE_CHECKING:
+    from syncd.config import Config
+    from syncd.store.base import Store
+
+SYSTEM_DIRECTORY = Path("/var/lib/syncd")
+DATABASE_FILE = "syncd.db"
+DATABASE_KEY_FILE = "database.key"
+DATABASE_KEY_BYTES_MAX = 64
+
+
+def node_directory(given: Path | None) -> Path:
+    """--dir, else SYNCD_DIR, else this folder if it is a node's, else the system's."""
+    if given is not None:
+        return given
+    from_environment = os.environ.get("SYNCD_DIR")
+    if from_environment:
+        return Path(from_environment)
+    if Path("syncd.toml").exists() or Path(DATABASE_FILE).exists():
+        return Path(".")
+    return SYSTEM_DIRECTORY
+
+
+def config_of(directory: Path) -> Config:
+    """The node's configuration."""
+    from syncd.config import load_config
+
+    return load_config(directory, os.environ)
+
+
+@contextmanager
+def opened_store(given: Path | None) -> Iterator[Store]:
+    """The database of a node that exists, for reading and for a clerk's writes; closed at the end."""
+    directory = node_directory(given)
+    store = open_store(directory, config_of(directory))
+    try:
+        require_finished(store, directory)
+        yield store
+    finally:
+        store.close()
+
+
+def open_store(directory: Path, config: Config) -> Store:
+    """The database as configured. Raises ConfigError when there is none."""
+    from syncd.config import load_registry
+
+    tables = load_registry(config)
+    if not config.is_sqlite:
+        from syncd.store.postgres import PostgresStore
+
+        return PostgresStore(config.database, tables)
+    from syncd.store.sqlite import SqliteStore
+
+    path = directory / DATABASE_FILE
+    if not path.exists():
+        raise no_node(directory)
+    return SqliteStore(path, tables, database_key(directory, config))
+
+
+def database_key(directory: Path, config: Config) -> bytes | None:
+    """The raw key of the embedded database; None where it is a plain file or a server."""
+    if not config.is_sqlite or not config.encrypted:
+        return None
+    from syncd.system import read_secret_file
+
+    return read_secret_file(directory / DATABASE_KEY_FILE, DATABASE_KEY_BYTES_MAX)
+
+
+def require_finished(store: Store, directory: Path) -> None:
+    """Refuse the database of a node that was never finished, or of no node."""
+    from syncd.errors import StoreError
+
+    try:
+        with store.read() as tx:
+            finished = tx.value("SELECT 1 FROM syncd_meta WHERE key = 'created_at'")
+    except StoreError as error:
+        raise no_node(directory) from error
+    if finished is None:
+        raise no_node(directory)
+
+
+def no_node(directory: Path) -> ConfigError:
+    """What to say where no node is."""
+    return ConfigError(
+        say("trong {directory} không có nút nào", "there is no node in {directory}", directory=directory),
+        say("tạo bằng `syncd init` hoặc `syncd join`, hoặc nêu đúng --dir", "make one with `syncd init` or `syncd join`, or name its --dir"),
+    )

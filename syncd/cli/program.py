@@ -1,0 +1,115 @@
+"""The program `syncd`: finds the verb's file, runs it, turns errors into one line and an exit code.
+
+Enters: arguments. Leaves: an exit code. Must hold: a verb's file is imported only when that verb, or the list of all, is
+asked for; errors of the program's own tree are shown as "what happened — what to do", never as a traceback.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from syncd.cli.verb import Group
+from syncd.errors import SyncdError
+from syncd.language import Both, say
+
+INTERRUPTED = 130  # as a shell reports SIGINT
+
+# Verb → file. The order is that of a node's life.
+VERBS = {
+    "demo": "demo",
+    "init": "init",
+    "token": "token",
+    "join": "join",
+    "run": "run",
+    "sync": "sync",
+    "status": "status",
+    "verify": "verify",
+    "sql": "sql",
+    "units": "units",
+    "import": "import_csv",
+    "generate": "generate",
+    "propose": "propose",
+    "conflicts": "conflicts",
+    "figures": "figures",
+    "config": "config",
+}
+
+WORDS = Both(
+    "Đồng bộ sổ dân số từ xã lên huyện, tỉnh, kiểm chứng được là khớp.",
+    "Carries the population register from communes to district and province, proven equal.",
+)
+
+
+class Program(Group):
+    """The verbs, each in `syncd/cli/<file>.py` under the name `command`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        file = VERBS.get(cmd_name)
+        if file is None:
+            return None
+        command: click.Command = importlib.import_module(f"syncd.cli.{file}").command
+        return command
+
+
+def program() -> Program:
+    """The root of all verbs."""
+    return Program(name="syncd", words=WORDS, examples=("syncd demo", "syncd status --dir /var/lib/syncd"), params=[_version()])
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; returns its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:  # a code page that lacks a letter must not end the program
+            reconfigure(errors="replace")
+    try:
+        result = program().main(list(arguments), prog_name="syncd", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Abort:
+        return _failed(say("đã dừng theo yêu cầu", "interrupted"), INTERRUPTED)
+    except click.ClickException as error:
+        return _failed(_usage_words(error), error.exit_code)
+    except SyncdError as error:
+        return _failed(str(error), error.exit_code)
+    except BrokenPipeError:
+        # The reader of our output has gone (`syncd sql … | head`): nothing failed. Python would complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return _failed(say("đã dừng theo yêu cầu", "interrupted"), INTERRUPTED)
+
+
+def _failed(text: str, exit_code: int) -> int:
+    sys.stdout.flush()
+    print(f"{say('lỗi', 'error')}: {text}", file=sys.stderr)
+    return exit_code
+
+
+def _usage_words(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "syncd"
+    return f"{error.format_message()} — {say('xem', 'see')}: {path} --help"
+
+
+def _version() -> click.Option:
+    from syncd.cli.verb import Option
+
+    def show(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+        if value:
+            from syncd import __version__
+
+            click.echo(f"syncd {__version__}")
+            ctx.exit()
+
+    return Option(
+        ["--version"], is_flag=True, expose_value=False, is_eager=True, callback=show, words=Both("In phiên bản.", "Print the version.")
+    )

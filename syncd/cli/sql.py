@@ -1,0 +1,231 @@
+"""`syncd sql`: statements on the node's database, as a clerk's program would run them.
+
+Enters: a statement or a file of statements. Leaves: rows as a table, JSON or CSV; or how many rows were changed.
+Must hold: writes are captured and guarded as any client's; all statements of one call are one transaction, kept whole or
+not at all; what the guard says reaches the person unchanged, in one language.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from syncd.cli.output import cell, emit, emit_json, table
+from syncd.cli.verb import directory_option, json_option, option, verb
+from syncd.language import Both, language, number, say
+
+if TYPE_CHECKING:
+    from syncd.config import Config
+
+SCRIPT_BYTES_MAX = 64 * 1024 * 1024
+FETCH_ROWS = 5_000
+READS = ("select", "with", "values", "explain")
+BYTE_ORDER_MARK = "\ufeff"  # what makes Excel read a CSV as UTF-8
+
+
+@verb(
+    Both(
+        "Chạy câu lệnh SQL trên cơ sở dữ liệu của nút (kể cả khi đã mã hóa).\n\nThay đổi được ghi nhận và kiểm tra như của mọi chương "
+        "trình khác; cả lần gọi là một giao dịch.",
+        "Run SQL on the node's database (also an encrypted one).\n\nWrites are captured and guarded like any other program's; one call "
+        "is one transaction.",
+    ),
+    "syncd sql 'SELECT number, hamlet FROM household LIMIT 5'",
+    "syncd sql --csv 'SELECT * FROM person' > person.csv",
+    "syncd sql --file thang11.sql",
+)
+@click.argument("statement", required=False)
+@option("--file", "file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path), metavar="F",
+        vi="Đọc các câu lệnh từ tệp (- là đầu vào chuẩn).", en="Read the statements from a file (- is standard input).")
+@option("--csv", "as_csv", is_flag=True, vi="In CSV.", en="Print CSV.")
+@option("--bom", is_flag=True, vi="CSV cho Excel (có dấu BOM).", en="CSV that Excel reads as UTF-8 (with a BOM).")
+@directory_option
+@json_option
+def command(
+    statement: str | None, file: Path | None, as_csv: bool, bom: bool, directory: Path | None, as_json: bool
+) -> None:
+    from syncd.cli.place import config_of, node_directory
+
+    script = _script(statement, file)
+    where = node_directory(directory)
+    config = config_of(where)
+    form = _json if as_json else _csv_bom if bom else _csv if as_csv else _table
+    if config.is_sqlite:
+        _run_sqlite(where, config, script, form)
+    else:
+        _run_postgres(config, script, form)
+
+
+def _script(statement: str | None, file: Path | None) -> str:
+    if (statement is None) == (file is None):
+        raise click.UsageError(say("nêu một câu lệnh hoặc --file, không cả hai", "give a statement or --file, not both"))
+    if file is None:
+        return statement or ""
+    if str(file) == "-":
+        return sys.stdin.read(SCRIPT_BYTES_MAX)
+    if file.stat().st_size > SCRIPT_BYTES_MAX:
+        raise click.UsageError(say("tệp quá lớn", "the file is too large"))
+    return file.read_text(encoding="utf-8-sig")
+
+
+# --- SQLite ----------------------------------------------------------------------------------------------------------
+
+
+def _run_sqlite(directory: Path, config: Config, script: str, form: Any) -> None:
+    from sqlcipher3 import dbapi2 as sqlite
+
+    from syncd.cli.place import DATABASE_FILE, database_key, no_node
+    from syncd.store.sqlite import connect, translate
+
+    path = directory / DATABASE_FILE
+    if not path.exists():
+        raise no_node(directory)
+    connection = connect(path, database_key(directory, config))
+    try:
+        statements = list(_statements(script))
+        own_transaction = _begins_itself(statements) or (len(statements) == 1 and _word(statements[0]) in ("pragma", "vacuum"))
+        if not own_transaction:
+            connection.execute("BEGIN" if all(_word(each) in READS for each in statements) else "BEGIN IMMEDIATE")
+        changed = 0
+        for each in statements:
+            cursor = connection.execute(each)
+            if cursor.description is not None:
+                form([column[0] for column in cursor.description], _fetched(cursor))
+            else:
+                changed += max(0, cursor.rowcount)
+        if connection.in_transaction:
+            connection.execute("COMMIT")
+    except sqlite.DatabaseError as error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise _refusal(str(error)) or _plain_sql(str(error), translate(error, str(path))) from error
+    finally:
+        connection.close()
+    _say_changed(changed, statements, form)
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script; a semicolon inside a text or a trigger ends none."""
+    import sqlite3
+
+    pending = ""
+    for piece in script.replace("\r\n", "\n").split(";"):
+        pending += piece + ";"
+        if sqlite3.complete_statement(pending):
+            if pending.strip("; \t\n"):
+                yield pending.strip()
+            pending = ""
+    if pending.strip("; \t\n"):
+        yield pending.strip().removesuffix(";")
+
+
+def _word(statement: str) -> str:
+    """The first word, comments passed over."""
+    lines = [line for line in statement.splitlines() if line.strip() and not line.lstrip().startswith("--")]
+    return (lines[0].split() or [""])[0].lower().rstrip(";") if lines else ""
+
+
+def _begins_itself(statements: list[str]) -> bool:
+    return bool(statements) and _word(statements[0]) in ("begin", "savepoint")
+
+
+# --- PostgreSQL ------------------------------------------------------------------------------------------------------
+
+
+def _run_postgres(config: Config, script: str, form: Any) -> None:
+    import psycopg
+
+    from syncd.store.postgres import connect, translate
+
+    connection = connect(config.database)
+    changed = 0
+    try:
+        with connection.transaction(), connection.cursor() as cursor:
+            cursor.execute(script.encode())
+            while True:
+                if cursor.description is not None:
+                    form([column.name for column in cursor.description], _fetched(cursor))
+                else:
+                    changed += max(0, cursor.rowcount)
+                if not cursor.nextset():
+                    break
+    except psycopg.Error as error:
+        text = error.diag.message_primary or str(error)
+        raise _refusal(text) or _plain_sql(text, translate(error)) from error
+    finally:
+        connection.close()
+    _say_changed(changed, [script], form)
+
+
+# --- results ---------------------------------------------------------------------------------------------------------
+
+
+def _fetched(cursor: Any) -> Iterator[tuple[Any, ...]]:
+    while rows := cursor.fetchmany(FETCH_ROWS):
+        yield from rows
+
+
+def _table(names: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
+    from syncd.limits import SQL_ROWS_MAX
+
+    kept: list[list[str]] = []
+    right = set(range(len(names)))
+    for row in rows:
+        if len(kept) == SQL_ROWS_MAX:
+            emit(say("… chỉ in {n} dòng đầu; dùng --csv", "… only the first {n} rows are printed; use --csv", n=number(SQL_ROWS_MAX)))
+            break
+        right -= {place for place, value in enumerate(row) if not isinstance(value, int | float | None)}
+        kept.append([cell(value) for value in row])
+    emit(table(names, kept, sorted(right)))
+
+
+def _json(names: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
+    emit_json([dict(zip(names, row, strict=True)) for row in rows])
+
+
+def _csv(names: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
+    import csv
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([cell(value) for value in row] for row in rows)
+
+
+def _csv_bom(names: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
+    sys.stdout.write(BYTE_ORDER_MARK)
+    _csv(names, rows)
+
+
+def _say_changed(changed: int, statements: list[str], form: Any) -> None:
+    if all(_word(each) in (*READS, "pragma") for each in statements):
+        return
+    if form is _json:
+        emit_json({"rows_changed": changed})
+    elif form is _table:
+        emit(say("{n} dòng đã ghi.", "{n} rows written.", n=number(changed)))
+
+
+def _refusal(text: str) -> Exception | None:
+    """What the guard said, in the reader's language; None when it was not the guard."""
+    from syncd.errors import PermissionDenied
+
+    head, found, said = text.partition("syncd: ")
+    if not found or head.strip():
+        return None
+    vietnamese, slash, english = said.partition(" / table ")
+    chosen = vietnamese if language() == "vi" or not slash else f"table {english}"
+    what, _, hint = chosen.partition("; ")
+    return PermissionDenied(what, hint)
+
+
+def _plain_sql(text: str, translated: Exception) -> Exception:
+    """A statement that the database refused is the writer's affair: no advice about backups."""
+    from syncd.errors import StoreError
+
+    if not isinstance(translated, StoreError):
+        return translated
+    return StoreError(text, say("không có gì được ghi; sửa câu lệnh rồi chạy lại", "nothing was written; correct the statement and run it again"))

@@ -1,0 +1,45 @@
+"""Times as operators read them: dd/mm/yyyy hh:mm in their own zone, ages in words.
+
+Enters: canonical instants (UTC). Leaves: short texts. Must hold: JSON never passes through here.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+from syncd.language import language, say
+
+VIETNAM = timezone(timedelta(hours=7))
+
+
+def moment(instant: str | None) -> str:
+    """An instant in the reader's zone (Vietnamese: UTC+7)."""
+    if not instant:
+        return ""
+    when = datetime.fromisoformat(instant)
+    if language() == "vi":
+        return f"{when.astimezone(VIETNAM):%d/%m/%Y %H:%M:%S}"
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
+
+
+def age(instant: str | None, now_ms: int) -> str:
+    """How long ago, in the largest whole unit."""
+    seconds = age_s(instant, now_ms)
+    if seconds is None:
+        return say("chưa từng", "never")
+    return duration(seconds)
+
+
+def age_s(instant: str | None, now_ms: int) -> float | None:
+    """Seconds since an instant; None for none. A clock that is behind gives 0."""
+    if not instant:
+        return None
+    return max(0.0, now_ms / 1000 - datetime.fromisoformat(instant).timestamp())
+
+
+def duration(seconds: float) -> str:
+    """A span in its largest whole unit."""
+    for size, vi, en in ((86_400, "ngày", "d"), (3_600, "giờ", "h"), (60, "phút", "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {say(vi, en)}"
+    return f"{int(seconds)} {say('giây', 's')}"

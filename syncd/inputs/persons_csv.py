@@ -1,0 +1,262 @@
+"""Imports households and persons of one unit from a CSV (`person_file.py`), a few thousand persons per transaction.
+
+Enters: a store and a file. Leaves: committed rows and a report; `preview_persons` writes nothing.
+Must hold: a household is imported whole or not at all; a household is found by unit and number, a person by household
+and line number; only columns that differ are updated, and an empty cell never erases what is kept. So the same file
+again changes nothing, and an interrupted import is finished by running it again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from schema.population import HOUSEHOLD, PERSON
+from schema.spec import Table
+from schema.values import Value
+from syncd.clock import Clock, instant_of
+from syncd.errors import PermissionDenied
+from syncd.inputs.codes import codes_of
+from syncd.inputs.limits import BATCH_PERSONS_MAX, LOOKUP_VALUES_MAX
+from syncd.inputs.mint import mint, tag_of_node
+from syncd.inputs.person_cells import CODE_LISTS, DEFAULTS, FIELDS, code_keys
+from syncd.inputs.person_file import HouseholdLines, Survey, households, survey
+from syncd.inputs.problem import Problem, ProblemList
+from syncd.store.base import Row, Store, Tx
+
+HOUSEHOLD_COLUMNS = tuple(f.column for f in FIELDS if f.of_household)
+PERSON_COLUMNS = (*(f.column for f in FIELDS if not f.of_household), "birth_precision")
+Progress = Callable[[int, int], None]
+
+
+def no_progress(_lines_done: int, _lines_total: int) -> None:
+    """Nobody watches."""
+
+
+@dataclass(slots=True, kw_only=True)
+class PersonImport:
+    """What was found and done. `columns_unknown`: titles of the file that were passed over."""
+
+    lines: int = 0
+    households_added: int = 0
+    households_changed: int = 0
+    households_same: int = 0
+    households_refused: int = 0
+    persons_added: int = 0
+    persons_changed: int = 0
+    persons_same: int = 0
+    columns_unknown: tuple[str, ...] = ()
+    problems: ProblemList = field(default_factory=ProblemList)
+
+
+def import_persons(
+    store: Store, path: Path, *, unit_id: str, clock: Clock, random: Random, progress: Progress = no_progress
+) -> PersonImport:
+    """Import a file. Raises UsageError for a file that cannot be read as the template, PermissionDenied for a unit kept
+    elsewhere; problems of single lines are in the report.
+    """
+    run = _Run(store, path, unit_id, clock, progress)
+    run.each_batch(lambda: store.write("import"), lambda tx, plan: plan.write(tx, unit_id, clock(), random))
+    return run.report
+
+
+def preview_persons(
+    store: Store, path: Path, *, unit_id: str, clock: Clock, progress: Progress = no_progress
+) -> PersonImport:
+    """What `import_persons` would do now; writes nothing."""
+    run = _Run(store, path, unit_id, clock, progress)
+    run.each_batch(store.read, lambda _tx, _plan: None)
+    return run.report
+
+
+class _Run:
+    """One pass over the file against one store."""
+
+    def __init__(self, store: Store, path: Path, unit_id: str, clock: Clock, progress: Progress) -> None:
+        self._unit_id = unit_id
+        self._progress = progress
+        self.report = PersonImport()
+        with store.read() as tx:
+            _require_kept(tx, unit_id)
+            codes = {name: code_keys(codes_of(tx, name)) for name in CODE_LISTS}
+        self._survey: Survey = survey(path)
+        self.report.columns_unknown = self._survey.unknown
+        today = instant_of(clock())[:10]
+        self._households = households(path, self._survey, codes, today, self.report.problems)
+
+    def each_batch(
+        self, transaction: Callable[[], AbstractContextManager[Tx]], settle: Callable[[Tx, _Plan], None]
+    ) -> None:
+        """Compare, settle, count; the counts of a batch appear only once its transaction has ended well."""
+        for batch in _batches(self._households):
+            with transaction() as tx:
+                plan = _compare(tx, self._unit_id, [item for item in batch if not item.refused])
+                settle(tx, plan)
+            self._count(batch, plan)
+            self._progress(self.report.lines, self._survey.lines)
+
+    def _count(self, batch: Sequence[HouseholdLines], plan: _Plan) -> None:
+        report = self.report
+        for problem in plan.problems:
+            report.problems.add(problem)
+        report.lines += sum(item.lines for item in batch)
+        report.households_refused += sum(item.refused for item in batch)
+        taken = [item for item in batch if not item.refused]
+        changed = {row_id for row_id, _ in plan.changed[HOUSEHOLD.name]}
+        report.households_added += len(plan.added)
+        report.households_changed += len(changed)
+        report.households_same += len(taken) - len(plan.added) - len(changed)
+        persons_added = sum(len(item.persons) for item in plan.added) + len(plan.joined)
+        persons_changed = len(plan.changed[PERSON.name])
+        report.persons_added += persons_added
+        report.persons_changed += persons_changed
+        report.persons_same += sum(len(item.persons) for item in taken) - persons_added - persons_changed
+
+
+@dataclass(slots=True, kw_only=True)
+class _Plan:
+    """What one batch changes: new households and their persons, persons joining a known one, changed columns by row."""
+
+    added: list[HouseholdLines] = field(default_factory=list)
+    joined: list[tuple[str, dict[str, Value]]] = field(default_factory=list)
+    changed: dict[str, list[tuple[str, dict[str, Value]]]] = field(
+        default_factory=lambda: {HOUSEHOLD.name: [], PERSON.name: []}
+    )
+    problems: list[Problem] = field(default_factory=list)
+
+    def write(self, tx: Tx, unit_id: str, time_ms: int, random: Random) -> None:
+        persons = sum(len(item.persons) for item in self.added) + len(self.joined)
+        ids = iter(mint(len(self.added) + persons, tag_of_node(tx), time_ms, random))
+        new_households, new_persons = [], []
+        for item in self.added:
+            household_id = next(ids)
+            new_households.append((household_id, unit_id, *_values(HOUSEHOLD_COLUMNS, {**item.values})))
+            for person in item.persons:
+                new_persons.append((next(ids), unit_id, household_id, *_values(PERSON_COLUMNS, {**person.values})))
+        for household_id, values in self.joined:
+            new_persons.append((next(ids), unit_id, household_id, *_values(PERSON_COLUMNS, values)))
+        _insert(tx, HOUSEHOLD, ("id", "unit_id", *HOUSEHOLD_COLUMNS), new_households)
+        _insert(tx, PERSON, ("id", "unit_id", "household_id", *PERSON_COLUMNS), new_persons)
+        for table in (HOUSEHOLD, PERSON):
+            _update(tx, table, unit_id, self.changed[table.name])
+
+
+def _compare(tx: Tx, unit_id: str, batch: Sequence[HouseholdLines]) -> _Plan:
+    """The plan of a batch against what is kept. Households that match more than one row are refused here."""
+    plan = _Plan()
+    kept = _by_key(
+        _lookup(tx, HOUSEHOLD, HOUSEHOLD_COLUMNS, "number", unit_id, [item.number for item in batch]), "number"
+    )
+    ids = [str(row["id"]) for rows in kept.values() for row in rows]
+    persons = defaultdict(list)
+    for row in _lookup(tx, PERSON, ("household_id", *PERSON_COLUMNS), "household_id", unit_id, ids):
+        persons[row["household_id"]].append(row)
+    for item in batch:
+        rows = kept.get(item.number, [])
+        if not rows:
+            plan.added.append(item)
+        elif len(rows) > 1:
+            _ambiguous(plan, item, "household_number", item.line)
+        else:
+            _compare_known(plan, item, rows[0], _by_key(persons[rows[0]["id"]], "line_no"))
+    return plan
+
+
+Kept = dict[str, Value]
+
+
+def _compare_known(plan: _Plan, item: HouseholdLines, row: Kept, persons: dict[Value, list[Kept]]) -> None:
+    doubled = [line for line in item.persons if len(persons.get(line.values["line_no"], [])) > 1]
+    for line in doubled:
+        _ambiguous(plan, item, "line_no", line.line)
+    if doubled:
+        return
+    _note_change(plan, HOUSEHOLD, row, item.values)
+    for line in item.persons:
+        found = persons.get(line.values["line_no"])
+        if found:
+            _note_change(plan, PERSON, found[0], dict(line.values))
+        else:
+            plan.joined.append((str(row["id"]), dict(line.values)))
+
+
+def _note_change(plan: _Plan, table: Table, row: Kept, values: dict[str, Value]) -> None:
+    differing = {column: value for column, value in values.items() if row[column] != value}
+    if differing:
+        plan.changed[table.name].append((str(row["id"]), differing))
+
+
+def _ambiguous(plan: _Plan, item: HouseholdLines, column: str, line: int) -> None:
+    item.refused = True
+    plan.problems.append(Problem(
+        line=line, column=column, rule="ambiguous",
+        text_vi="trong sổ đã có nhiều bản ghi cùng số này: hãy sửa sổ trước, hộ không được nhập",
+        text_en="the register holds several rows of this number: correct it first; the household is not imported",
+    ))  # fmt: skip
+
+
+def _lookup(
+    tx: Tx, table: Table, columns: Sequence[str], key: str, unit_id: str, wanted: Sequence[str]
+) -> Iterator[Kept]:
+    names = ("id", *columns)
+    for start in range(0, len(wanted), LOOKUP_VALUES_MAX):
+        chunk = wanted[start : start + LOOKUP_VALUES_MAX]
+        marks = ", ".join("?" * len(chunk))
+        rows: list[Row] = tx.all(
+            f"SELECT {', '.join(names)} FROM {table.name} WHERE unit_id = ? AND {key} IN ({marks})", (unit_id, *chunk)
+        )
+        for row in rows:
+            yield dict(zip(names, row, strict=True))
+
+
+def _by_key(rows: Iterable[Kept], key: str) -> dict[Value, list[Kept]]:
+    grouped: defaultdict[Value, list[Kept]] = defaultdict(list)
+    for row in rows:
+        grouped[row[key]].append(row)
+    return grouped
+
+
+def _values(columns: Sequence[str], values: dict[str, Value]) -> list[Value]:
+    """A new row's values: what the file says, the defaults, else nothing."""
+    return [values.get(column, DEFAULTS.get(column)) for column in columns]
+
+
+def _insert(tx: Tx, table: Table, names: Sequence[str], rows: Sequence[Sequence[Value]]) -> None:
+    if rows:
+        tx.insert_columns(table, names, [table.by_name[name].type for name in names], list(zip(*rows, strict=True)))
+
+
+def _update(tx: Tx, table: Table, unit_id: str, rows: Sequence[tuple[str, dict[str, Value]]]) -> None:
+    """Each row its own columns, by their masks."""
+    if not rows:
+        return
+    columns = sorted({column for _, values in rows for column in values})
+    masks = [sum(1 << table.by_name[column].number for column in values) for _, values in rows]
+    filled: dict[str, Sequence[Value]] = {column: [values.get(column) for _, values in rows] for column in columns}
+    tx.update_columns(table, unit_id, [row_id for row_id, _ in rows], masks, filled)
+
+
+def _batches(items: Iterable[HouseholdLines]) -> Iterator[list[HouseholdLines]]:
+    """Whole households, until BATCH_PERSONS_MAX persons are reached."""
+    batch: list[HouseholdLines] = []
+    persons = 0
+    for item in items:
+        batch.append(item)
+        persons += item.lines
+        if persons >= BATCH_PERSONS_MAX:
+            yield batch
+            batch, persons = [], 0
+    if batch:
+        yield batch
+
+
+def _require_kept(tx: Tx, unit_id: str) -> None:
+    if tx.value("SELECT mine FROM syncd_keeper WHERE unit_id = ?", (unit_id,)) != 1:
+        raise PermissionDenied(
+            f"this node does not keep the register of unit {unit_id}",
+            "import at the node that keeps it; `syncd status` names the keeper",
+        )

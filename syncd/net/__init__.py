@@ -1,0 +1,1 @@
+"""The exchange over HTTPS: the child asks (`client.py`), the parent answers (`server.py`)."""

@@ -1,0 +1,216 @@
+"""The child's HTTPS: the only file that knows httpx.
+
+Enters: messages, bodies of frames, the parent's addresses and id. Leaves: the parent's messages and envelopes, or errors of
+ours with the remedy. Must hold: whoever answers has proven by its certificate to be the enrolled parent; every wait has
+a bound; a broken answer loses nothing that arrived. One kept connection each for what goes up and what comes down.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import httpx
+
+from syncd import limits, messages
+from syncd.errors import Altered, EnvelopeError, ParentUnreachable, SyncdError
+from syncd.exchange import Link, Sending
+from syncd.framing import FrameReader
+from syncd.messages import Hello, HelloReply, Pull, PullReply, Push, PushReply
+from syncd.net import http
+from syncd.security import tls
+from syncd.security.limits import JOIN_REPLY_BYTES_MAX, PEM_BYTES_MAX
+from syncd.security.names import tls_name
+from syncd.security.token import Token, require_ca
+
+HOST = "syncd"  # the name that counts is the one TLS proves; a short one saves bytes in every request
+DEFAULT_HEADERS = ("accept", "accept-encoding", "connection", "user-agent")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulled:
+    """An answer to a pull, as far as it came. `error`: why it ended early."""
+
+    reply: PullReply
+    envelopes: list[bytes]
+    unfinished: bytes
+    error: SyncdError | None
+    size_bytes: int
+
+
+class ParentClient:
+    """Asks the parent. Used by two threads: one sends up (hello, push), one pulls down."""
+
+    def __init__(self, urls: list[str], context: ssl.SSLContext, parent_id: str) -> None:
+        self._up = _Line(urls, context, parent_id)
+        self._down = _Line(urls, context, parent_id)
+
+    def hello(self, hello: Hello) -> HelloReply:
+        return messages.decode(self._up.ask(http.HELLO, messages.encode(hello), limits.HANDSHAKE_BYTES_MAX), HelloReply)
+
+    def push(self, sending: Sending) -> PushReply:
+        body = http.prefixed(messages.encode(Push(sending.skipped_bytes)), sending.body)
+        return messages.decode(self._up.ask(http.PUSH, body, limits.HANDSHAKE_BYTES_MAX), PushReply)
+
+    def pull(self, pull: Pull, link: Link) -> Pulled:
+        """Ask for what flows down; waits up to `pull.wait_ms` and as long again as an exchange may take."""
+        return self._down.read(http.PULL, messages.encode(pull), _PullReader(link), pull.wait_ms / 1000)
+
+    def close(self) -> None:
+        self._up.close()
+        self._down.close()
+
+
+class JoinClient:
+    """The two requests of a station that is not enrolled yet."""
+
+    def __init__(self, token: Token) -> None:
+        self._token = token
+
+    def fetch_ca(self) -> str:
+        """The root certificate, already compared with the token's fingerprint."""
+        line = _Line(list(self._token.parent_urls), tls.probe_context(), self._token.parent_id)
+        try:
+            text = line.get(http.CA, PEM_BYTES_MAX).decode("ascii", "replace")
+        finally:
+            line.close()
+        require_ca(text, self._token.ca_fingerprint)
+        return text
+
+    def join(self, ca_pem: str, body: bytes) -> bytes:
+        """Send the join request over TLS that proves the parent; returns the reply's bytes."""
+        line = _Line(list(self._token.parent_urls), tls.join_context(ca_pem), self._token.parent_id)
+        try:
+            return line.ask(http.JOIN, body, JOIN_REPLY_BYTES_MAX)
+        finally:
+            line.close()
+
+
+class _PullReader:
+    """Cuts an answer to a pull into its message and envelopes while it arrives."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._head = http.MessageReader()
+        self._frames: FrameReader | None = None
+        self.reply: PullReply | None = None
+        self.envelopes: list[bytes] = []
+        self.size_bytes = 0
+
+    def feed(self, data: bytes) -> None:
+        self.size_bytes += len(data)
+        rest = self._head.feed(data)
+        if self._head.message is not None and self._frames is None:
+            self.reply = messages.decode(self._head.message, PullReply)
+            self._frames = FrameReader(self._link.unfinished(self.reply))
+        if self._frames is not None:
+            self.envelopes += self._frames.feed(rest)
+
+    def result(self, error: SyncdError | None) -> Pulled:
+        """What came. Raises `error` when not even the message did."""
+        if self.reply is None or self._frames is None:
+            raise error or Altered("an answer without its message", hint="tried again by itself")
+        unfinished = b"" if isinstance(error, EnvelopeError) else self._frames.unfinished
+        return Pulled(
+            reply=self.reply, envelopes=self.envelopes, unfinished=unfinished, error=error, size_bytes=self.size_bytes
+        )
+
+
+class _Line:
+    """One kept connection to whichever of the parent's addresses answers."""
+
+    def __init__(self, urls: list[str], context: ssl.SSLContext, parent_id: str) -> None:
+        self._urls = [url.rstrip("/") for url in urls]
+        self._chosen = 0
+        self._parent_id = parent_id
+        self._client = httpx.Client(
+            verify=context, trust_env=False, follow_redirects=False, timeout=_timeout(0.0),
+            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=limits.CLIENT_KEEP_ALIVE_S),
+        )  # fmt: skip
+        for name in DEFAULT_HEADERS:
+            del self._client.headers[name]
+
+    def ask(self, path: str, body: bytes, bytes_max: int) -> bytes:
+        """POST; the answer's body."""
+        return self._whole("POST", path, body, bytes_max)
+
+    def get(self, path: str, bytes_max: int) -> bytes:
+        """GET; the answer's body."""
+        return self._whole("GET", path, None, bytes_max)
+
+    def read(self, path: str, body: bytes, reader: _PullReader, wait_s: float) -> Pulled:
+        """POST; the answer goes through `reader` while it arrives."""
+        try:
+            with self._answer("POST", path, body, wait_s) as response:
+                for chunk in response.iter_raw():
+                    reader.feed(chunk)
+        except SyncdError as error:
+            return reader.result(error)
+        return reader.result(None)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _whole(self, method: str, path: str, body: bytes | None, bytes_max: int) -> bytes:
+        with self._answer(method, path, body, 0.0) as response:
+            return _bounded(response, bytes_max, self._place)
+
+    @contextmanager
+    def _answer(self, method: str, path: str, body: bytes | None, wait_s: float) -> Iterator[httpx.Response]:
+        """The answer, its body still to be read; errors inside become ours."""
+        request = self._client.build_request(
+            method, self._urls[self._chosen] + path, content=body, headers={"host": HOST}, timeout=_timeout(wait_s),
+            extensions={"sni_hostname": tls_name(self._parent_id)},
+        )  # fmt: skip
+        try:
+            response = self._client.send(request, stream=True)
+            try:
+                if response.status_code != httpx.codes.OK:
+                    raise http.decode_error(response.status_code, _bounded(response, limits.ERROR_BYTES_MAX, self._place), self._place)
+                yield response
+            finally:
+                response.close()
+        except httpx.HTTPError as error:
+            place = self._place
+            self._chosen = (self._chosen + 1) % len(self._urls)
+            raise _translate(error, place) from error
+
+    @property
+    def _place(self) -> str:
+        return f"{self._urls[self._chosen]} (node {self._parent_id})"
+
+
+def _timeout(wait_s: float) -> httpx.Timeout:
+    return httpx.Timeout(
+        connect=limits.CONNECT_S_MAX, read=limits.EXCHANGE_S_MAX + wait_s, write=limits.EXCHANGE_S_MAX, pool=limits.CONNECT_S_MAX
+    )
+
+
+def _bounded(response: httpx.Response, bytes_max: int, place: str) -> bytes:
+    """A whole body of at most `bytes_max`, in at most the time an exchange may take."""
+    body = bytearray()
+    began = time.monotonic()
+    for chunk in response.iter_raw():
+        body += chunk
+        if len(body) > bytes_max or time.monotonic() - began > limits.EXCHANGE_S_MAX:
+            raise ParentUnreachable(f"{place} sends too much or too slowly", hint="check what stands between this node and its parent")
+    return bytes(body)
+
+
+def _translate(error: httpx.HTTPError, place: str) -> SyncdError:
+    """What a failure of the network means to an operator."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return tls.explain(cause, place)
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        return ParentUnreachable(
+            f"{place} does not answer ({error})", hint="tried again by itself; check that the parent runs, its address, and the line"
+        )
+    return ParentUnreachable(
+        f"the exchange with {place} broke off ({type(error).__name__}: {error})", hint="what arrived is kept; tried again by itself"
+    )

@@ -1,0 +1,390 @@
+"""The parent's HTTPS: the only file that knows Starlette and uvicorn.
+
+Enters: children's requests over mutual TLS. Leaves: what `Desk` and `admission` answer.
+Must hold: every route but the two of join is closed to whoever shows no certificate, a foreign one, or one that is not the
+enrolled child's newest; a body is bounded before it is read; the event loop never waits for the database; a broken upload
+keeps whole envelopes and the beginning of the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from hashlib import sha256
+from typing import Any, Protocol, TypeVar
+
+import anyio
+import anyio.to_thread
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from syncd import admission, limits, messages
+from syncd.errors import Altered, ConfigError, Gap, SyncdError, TooLarge, WrongPeer
+from syncd.exchange import Desk
+from syncd.framing import FrameReader
+from syncd.messages import Hello, Pull, PullReply, Push, PushReply
+from syncd.net import http
+from syncd.net.waiting import Waiter, Waiting
+from syncd.pipeline import Node
+from syncd.security import authority, enrol
+from syncd.security.authority import Authority
+from syncd.security.limits import JOIN_REQUEST_BYTES_MAX
+
+T = TypeVar("T")
+PUSH_BODY_BYTES_MAX = limits.PUSH_BYTES_MAX + limits.ENVELOPE_BYTES_MAX + limits.KIB
+JOINS_AT_ONCE_MAX = 2  # a join costs signatures before anything is proven
+
+
+class Observer(Protocol):
+    """Who is told of successful exchanges, for status and log. Called on any thread; must be quick."""
+
+    def child_seen(self, child: str, waiting_rows: int | None, open_cases: int | None, offset_ms: int | None) -> None: ...
+
+    def exchanged(self, event: str, peer: str, envelopes: int, size_bytes: int, duration_s: float) -> None: ...
+
+    def failed(self, event: str, peer: str, error: Exception) -> None: ...
+
+
+class Server:
+    """Serves children on a socket until stopped; runs an event loop on the thread that calls `run`."""
+
+    def __init__(
+        self, node: Node, issuer: Authority, ca_pem: str, context: ssl.SSLContext, listener: socket.socket, observer: Observer
+    ) -> None:
+        self._service = _Service(node, issuer, ca_pem, observer)
+        self._listener = listener
+        config = uvicorn.Config(
+            _application(self._service), http=_Protocol, ws="none", lifespan="off", loop="asyncio", log_config=None, access_log=False,
+            proxy_headers=False, server_header=False, date_header=False, limit_concurrency=limits.CONNECTIONS_MAX,
+            timeout_keep_alive=limits.KEEP_ALIVE_S, timeout_graceful_shutdown=limits.SHUTDOWN_S_MAX,
+            ssl_context_factory=lambda _config, _default: context,
+        )  # fmt: skip
+        self._server = uvicorn.Server(config)
+
+    def run(self) -> None:
+        """Serve; returns after `stop`."""
+        asyncio.run(self._serve())
+
+    def stop(self) -> None:
+        """End: no new connections, requests in hand are answered. Callable from any thread."""
+        self._server.should_exit = True
+        self._service.release()
+
+    async def _serve(self) -> None:
+        self._service.begin(asyncio.get_running_loop())
+        try:
+            await self._server.serve(sockets=[self._listener])
+        finally:
+            self._service.end()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound, listening socket. Raises ConfigError when the address cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(limits.CONNECTIONS_MAX)
+    except OSError as error:
+        listener.close()
+        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}", hint="stop the program that holds it, or change `listen`") from error
+    return listener
+
+
+class _Protocol(H11Protocol):
+    """HTTP/1.1 that tells the application which certificate the peer has shown."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn itself has it
+        super().connection_made(transport)
+        tls_object = transport.get_extra_info("ssl_object")
+        certificate = tls_object.getpeercert(binary_form=True) if tls_object is not None else None
+        self.app_state = {**self.app_state, "certificate": certificate}
+
+
+class _Service:
+    """The routes. One per process."""
+
+    def __init__(self, node: Node, issuer: Authority, ca_pem: str, observer: Observer) -> None:
+        self.node = node
+        self.desk = Desk(node)
+        self.observer = observer
+        self.ca_pem = ca_pem.encode("ascii")
+        self._issuer = issuer
+        self._issued: set[bytes] = set()  # fingerprints of certificates found to be issued here
+        self._waiting: Waiting | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended = threading.Event()
+
+    def begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._threads = anyio.CapacityLimiter(limits.SERVER_THREADS_MAX)
+        self._joins = anyio.CapacityLimiter(JOINS_AT_ONCE_MAX)
+        self._waiting = Waiting(self.node, loop)
+
+    def release(self) -> None:
+        """Answer everybody who waits."""
+        if self._loop is not None and self._waiting is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._waiting.close)
+
+    def end(self) -> None:
+        if self._waiting is not None:
+            self._waiting.close()
+
+    async def work(self, call: Callable[..., T], *values: Any) -> T:
+        """Run database work on a thread, a bounded number at once."""
+        return await anyio.to_thread.run_sync(call, *values, limiter=self._threads)
+
+    # --- join ----------------------------------------------------------------------------------------------------
+
+    async def ca(self, _request: Request) -> Response:
+        return Response(self.ca_pem)
+
+    async def join(self, request: Request) -> Response:
+        body = await _body(request, JOIN_REQUEST_BYTES_MAX)
+        began = time.monotonic()
+        reply = await anyio.to_thread.run_sync(self._admit, body, limiter=self._joins)
+        self.observer.exchanged("join", "", 0, len(body), time.monotonic() - began)
+        return Response(reply)
+
+    def _admit(self, body: bytes) -> bytes:
+        return enrol.encode_reply(admission.admit(self.node, self._issuer, enrol.decode_request(body)))
+
+    # --- who is there ----------------------------------------------------------------------------------------------
+
+    def child(self, certificate: bytes | None) -> str:
+        """The enrolled child that a certificate proves. Raises WrongPeer for everybody else."""
+        if certificate is None:
+            raise WrongPeer("no certificate was shown", hint="enrol this node with a token: syncd join")
+        print_ = sha256(certificate).digest()
+        if print_ not in self._issued:
+            authority.require_issued_by(certificate, [self._issuer.certificate])
+            self._issued.add(print_)
+        node_id = authority.node_id_of(certificate)
+        if all(record.node_id != node_id for record in self.node.tree().children()):
+            raise WrongPeer(f"node {node_id} is not enrolled below this node", hint="ask this node's operator for a token")
+        with self.node.store.read() as tx:
+            enrolled = tx.value("SELECT certificate_sha256 FROM syncd_peer WHERE node_id = ? AND role = 'child'", (node_id,))
+        if enrolled is None or bytes(enrolled) != print_:
+            raise WrongPeer(
+                f"node {node_id} was given another certificate since", hint="use the newest certificate, or join again with a new token"
+            )
+        return node_id
+
+    # --- hello, push, pull -----------------------------------------------------------------------------------------
+
+    async def hello(self, request: Request, peer: str) -> Response:
+        hello = messages.decode(await _body(request, limits.HANDSHAKE_BYTES_MAX), Hello)
+        reply = await self.work(self.desk.hello, peer, hello)
+        self.observer.child_seen(peer, hello.waiting_rows, hello.open_cases, hello.time_ms - reply.time_ms)
+        return Response(messages.encode(reply))
+
+    async def push(self, request: Request, peer: str) -> Response:
+        began = time.monotonic()
+        upload = _Upload(self, peer)
+        size_bytes = await _read_upload(request, upload)
+        reply = await upload.finish()
+        self.observer.child_seen(peer, None, None, None)
+        self.observer.exchanged("push", peer, upload.taken, size_bytes, time.monotonic() - began)
+        return Response(messages.encode(reply))
+
+    async def pull(self, request: Request, peer: str) -> Response:
+        pull = messages.decode(await _body(request, limits.HANDSHAKE_BYTES_MAX), Pull)
+        began = time.monotonic()
+        if self._waiting is None:
+            raise SyncdError("the server has not begun", hint="tried again by itself")
+        waiter = self._waiting.enter(peer)
+        try:
+            reply, body = await self._news(pull, peer, waiter, self._waiting)
+        finally:
+            self._waiting.leave(waiter)
+        self.observer.child_seen(peer, pull.waiting_rows, pull.open_cases, None)
+        if reply.frames or reply.receipts:
+            self.observer.exchanged("pull", peer, reply.frames, len(body), time.monotonic() - began)
+        head = http.prefixed(messages.encode(reply))
+        return StreamingResponse(_chunks(head, body), headers={"content-length": str(len(head) + len(body))})
+
+    async def _news(self, pull: Pull, peer: str, waiter: Waiter, waiting: Waiting) -> tuple[PullReply, bytes]:
+        """What the child lacks, as soon as there is anything, or after its wait."""
+        deadline = time.monotonic() + min(pull.wait_ms / 1000, limits.HINT_WAIT_S_MAX)
+        while True:
+            waiter.event.clear()
+            news, waiter.news = waiter.news, set()
+            reply, sending = await self.work(self.desk.pull, peer, pull, news)
+            left_s = deadline - time.monotonic()
+            if reply.frames or reply.receipts or left_s <= 0 or waiting.closed:
+                return reply, sending.body
+            try:
+                await asyncio.wait_for(waiter.event.wait(), left_s)
+            except TimeoutError:
+                return reply, sending.body
+
+
+class _Upload:
+    """One push while it arrives."""
+
+    def __init__(self, service: _Service, peer: str) -> None:
+        self._service = service
+        self._peer = peer
+        self._head = http.MessageReader()
+        self._frames: FrameReader | None = None
+        self._resumed = False
+        self._whole: list[bytes] = []
+        self._whole_bytes = 0
+        self._replies: list[PushReply] = []
+        self.taken = 0
+
+    async def feed(self, data: bytes) -> None:
+        rest = self._head.feed(data)
+        if self._frames is None:
+            if self._head.message is None:
+                return
+            self._frames = await self._begin(messages.decode(self._head.message, Push))
+        for envelope in self._frames.feed(rest):
+            self._whole.append(envelope)
+            self._whole_bytes += len(envelope)
+        if self._whole_bytes >= limits.ACCEPT_BYTES_MAX:
+            await self._accept()
+
+    async def _begin(self, push: Push) -> FrameReader:
+        """The frames after what was kept of an interrupted one."""
+        if not push.skipped_bytes:
+            return FrameReader()
+        kept = await self._service.work(self._service.desk.unfinished, self._peer)
+        if len(kept) != push.skipped_bytes:
+            raise Gap(
+                f"{push.skipped_bytes} bytes of a frame are left out, {len(kept)} are kept here", hint="the next hello says where to go on"
+            )
+        self._resumed = True
+        return FrameReader(kept)
+
+    async def finish(self) -> PushReply:
+        """Take the rest over; the positions are committed when this returns."""
+        self._head.require()
+        if self._frames is not None and self._frames.unfinished:
+            raise Altered("a push ends inside a frame", hint="tried again by itself")
+        await self._accept()
+        if self._resumed:
+            await self._service.work(self._service.desk.keep_unfinished, self._peer, b"")
+        return _merged(self._replies)
+
+    async def broken(self) -> None:
+        """The connection broke: whole envelopes are taken over, the beginning of the next is kept."""
+        await self._accept()
+        if self._frames is not None and self._frames.unfinished:
+            await self._service.work(self._service.desk.keep_unfinished, self._peer, self._frames.unfinished)
+
+    async def _accept(self) -> None:
+        if self._whole:
+            whole, self._whole, self._whole_bytes = self._whole, [], 0
+            self._replies.append(await self._service.work(self._service.desk.push, self._peer, whole))
+            self.taken += len(whole)
+
+
+async def _read_upload(request: Request, upload: _Upload) -> int:
+    """Feed the body to `upload`; returns its size. What had arrived when it broke off is kept."""
+    _require_length(request, PUSH_BODY_BYTES_MAX)
+    size_bytes = 0
+    try:
+        async for chunk in _stream(request):
+            size_bytes += len(chunk)
+            await upload.feed(chunk)
+    except (ClientDisconnect, TimeoutError):
+        await upload.broken()
+        raise
+    return size_bytes
+
+
+async def _stream(request: Request) -> AsyncIterator[bytes]:
+    """The body's chunks. Raises ClientDisconnect, or TimeoutError after a silence."""
+    chunks = request.stream()
+    while True:
+        try:
+            yield await asyncio.wait_for(anext(chunks), limits.BODY_STALL_S_MAX)
+        except StopAsyncIteration:
+            return
+
+
+async def _body(request: Request, bytes_max: int) -> bytes:
+    """A small body as a whole."""
+    _require_length(request, bytes_max)
+    body = bytearray()
+    async for chunk in _stream(request):
+        body += chunk
+    return bytes(body)
+
+
+def _require_length(request: Request, bytes_max: int) -> None:
+    """Refuse a body without a stated length (HTTP then holds the sender to it) or with too much."""
+    stated = request.headers.get("content-length", "")
+    if not stated.isascii() or not stated.isdigit() or int(stated) > bytes_max:
+        raise TooLarge(f"a body of {stated[:20] or 'unknown'} bytes", hint=f"at most {bytes_max} bytes, stated in advance")
+
+
+async def _chunks(head: bytes, body: bytes) -> AsyncIterator[bytes]:
+    """Head and body piece by piece, so that a slow child holds no second copy in the connection's buffer."""
+    if len(body) <= limits.CHUNK_BYTES:
+        yield head + body
+        return
+    yield head
+    for start in range(0, len(body), limits.CHUNK_BYTES):
+        yield body[start : start + limits.CHUNK_BYTES]
+
+
+def _merged(replies: list[PushReply]) -> PushReply:
+    """Of several transactions of one push: the newest position per stream, everything else of all."""
+    positions = {item.stream: item for reply in replies for item in reply.positions}
+    refused = {item.stream: item for reply in reversed(replies) for item in reply.refused}
+    receipts = dict.fromkeys(data for reply in replies for data in reply.receipts)
+    return PushReply(positions=list(positions.values()), refused=list(refused.values()), receipts=list(receipts))
+
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def _application(service: _Service) -> Starlette:
+    """All routes. What is not listed here does not exist."""
+    closed: list[tuple[str, Callable[[Request, str], Awaitable[Response]]]] = [
+        (http.HELLO, service.hello), (http.PUSH, service.push), (http.PULL, service.pull)
+    ]  # fmt: skip
+    return Starlette(routes=[
+        Route(http.CA, _answered(service, service.ca), methods=["GET"]),
+        Route(http.JOIN, _answered(service, service.join), methods=["POST"]),
+        *(Route(path, _answered(service, _for_children(service, endpoint)), methods=["POST"]) for path, endpoint in closed),
+    ])  # fmt: skip
+
+
+def _for_children(service: _Service, endpoint: Callable[[Request, str], Awaitable[Response]]) -> Endpoint:
+    """An endpoint behind the check of the certificate."""
+
+    async def checked(request: Request) -> Response:
+        peer = await service.work(service.child, request.scope["state"]["certificate"])
+        request.scope["peer"] = peer
+        return await endpoint(request, peer)
+
+    return checked
+
+
+def _answered(service: _Service, endpoint: Endpoint) -> Endpoint:
+    """An endpoint whose errors become answers. After one, the connection is closed: its body may not have been read."""
+
+    async def answered(request: Request) -> Response:
+        event = request.url.path.rpartition("/")[2]
+        try:
+            return await endpoint(request)
+        except SyncdError as error:
+            service.observer.failed(event, request.scope.get("peer", ""), error)
+            return Response(http.encode_error(error), http.status_of(error), {"connection": "close"})
+        except (ClientDisconnect, TimeoutError) as error:
+            service.observer.failed(event, request.scope.get("peer", ""), error)
+            return Response(status_code=408, headers={"connection": "close"})
+
+    return answered

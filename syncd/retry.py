@@ -1,0 +1,46 @@
+"""When to try again: the only file that knows tenacity.
+
+Enters: an error and how often it came in a row. Leaves: a decision; whoever asked does the waiting, so that a stop ends it.
+Must hold: delays grow with jitter up to a bound, so that a thousand stations do not come back to a restarted parent at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tenacity import RetryCallState, Retrying, wait_exponential_jitter
+
+from syncd import limits
+from syncd.errors import SyncdError
+
+FIRST_DELAY_S = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """`again`: whether waiting can help at all; then after `delay_s`."""
+
+    again: bool
+    delay_s: float = 0.0
+
+
+class Retries:
+    """Counts failures in a row of one thing that is done for ever."""
+
+    def __init__(self, delay_s_max: float = limits.RETRY_DELAY_S_MAX) -> None:
+        self._wait = wait_exponential_jitter(initial=FIRST_DELAY_S, max=delay_s_max, jitter=FIRST_DELAY_S)
+        self._delay_s_max = delay_s_max
+        self._attempt = 0
+
+    def succeeded(self) -> None:
+        """Begin anew."""
+        self._attempt = 0
+
+    def decide(self, error: Exception) -> Decision:
+        """An error of ours may go away: a parent comes back, a disk is freed, a person mends something. A bug does not."""
+        if not isinstance(error, SyncdError):
+            return Decision(again=False)
+        self._attempt = min(self._attempt + 1, limits.RETRY_ATTEMPTS_MAX)
+        state = RetryCallState(Retrying(), None, (), {})
+        state.attempt_number = self._attempt
+        return Decision(again=True, delay_s=min(self._wait(state), self._delay_s_max))

@@ -1,0 +1,153 @@
+"""What a running daemon knows of itself: times of exchanges, what each thread does, the last error of each.
+
+Enters: notes from all threads. Leaves: a picture for `status`; rows of `syncd_peer` now and then.
+Must hold: idle, nothing is written; what the disk lacks is at most `FLUSH_S` old while something moves, and nothing after
+an orderly end.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from syncd import limits
+from syncd.clock import Clock, instant_of
+from syncd.store.base import Store
+
+
+@dataclass(slots=True, kw_only=True)
+class PeerVitals:
+    """The last exchanges with one neighbour."""
+
+    last_success_at: str | None = None
+    last_attempt_at: str | None = None
+    last_error: str | None = None
+    clock_offset_ms: int | None = None
+    waiting_rows: int | None = None
+    open_cases: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class WorkerVitals:
+    """What a thread does. `busy_since`: monotonic seconds, None while it waits."""
+
+    doing: str = "starting"
+    busy_since: float | None = None
+    error: str | None = None
+
+
+class Vitals:
+    """The picture, behind one lock. `moved` is called when something is worth writing."""
+
+    def __init__(self, clock: Clock, moved: Callable[[], None]) -> None:
+        self._clock = clock
+        self._guard = threading.Lock()
+        self._peers: dict[str, PeerVitals] = {}
+        self._workers: dict[str, WorkerVitals] = {}
+        self._moved = moved
+        self._dirty = False
+        self.started_at = instant_of(clock())
+
+    def peer_seen(
+        self, node_id: str, *, carried: bool = False, waiting_rows: int | None = None, open_cases: int | None = None,
+        offset_ms: int | None = None,
+    ) -> None:  # fmt: skip
+        """A successful exchange. `carried`: it moved something, so its time is worth writing."""
+        now = instant_of(self._clock())
+        with self._guard:
+            peer = self._peers.setdefault(node_id, PeerVitals())
+            first = peer.last_success_at is None or peer.last_error is not None
+            changed = (waiting_rows, open_cases) != (None, None) and (waiting_rows, open_cases) != (peer.waiting_rows, peer.open_cases)
+            peer.last_success_at = peer.last_attempt_at = now
+            peer.last_error = None
+            if changed:
+                peer.waiting_rows, peer.open_cases = waiting_rows, open_cases
+            if offset_ms is not None:
+                peer.clock_offset_ms = offset_ms
+        if carried or changed or first:
+            self._mark()
+
+    def peer_failed(self, node_id: str, error: Exception) -> None:
+        """An exchange that failed."""
+        with self._guard:
+            peer = self._peers.setdefault(node_id, PeerVitals())
+            news = peer.last_error is None
+            peer.last_attempt_at = instant_of(self._clock())
+            peer.last_error = str(error)
+        if news:
+            self._mark()
+
+    def works(self, worker: str, doing: str) -> None:
+        """A thread begins something."""
+        with self._guard:
+            vitals = self._workers.setdefault(worker, WorkerVitals())
+            vitals.doing, vitals.busy_since = doing, time.monotonic()
+
+    def waits(self, worker: str) -> None:
+        """A thread has done what there was."""
+        with self._guard:
+            vitals = self._workers.setdefault(worker, WorkerVitals())
+            vitals.doing, vitals.busy_since, vitals.error = "waiting", None, None
+
+    def fails(self, worker: str, error: Exception) -> None:
+        """A thread waits after an error."""
+        with self._guard:
+            vitals = self._workers.setdefault(worker, WorkerVitals())
+            vitals.doing, vitals.busy_since, vitals.error = "waiting after an error", None, str(error)
+
+    def is_alive(self) -> bool:
+        """Whether no thread has been at one thing for too long: what the watchdog is fed by."""
+        now = time.monotonic()
+        with self._guard:
+            return all(w.busy_since is None or now - w.busy_since < limits.BUSY_S_MAX for w in self._workers.values())
+
+    def picture(self) -> dict[str, Any]:
+        """For `status`, as JSON values."""
+        with self._guard:
+            return {
+                "running_since": self.started_at,
+                "peers": {node_id: _fields(peer) for node_id, peer in self._peers.items()},
+                "workers": {name: {"doing": w.doing, "error": w.error} for name, w in self._workers.items()},
+            }
+
+    @property
+    def is_dirty(self) -> bool:
+        return self._dirty
+
+    def flush(self, store: Store) -> None:
+        """Write what moved since the last time."""
+        with self._guard:
+            if not self._dirty:
+                return
+            self._dirty = False
+            rows = [
+                (p.last_success_at, p.last_attempt_at, p.last_error, p.clock_offset_ms, p.waiting_rows, p.open_cases, node_id)
+                for node_id, p in self._peers.items()
+            ]
+        with store.apply("peers") as tx:
+            tx.many(_WRITE_PEER, rows)
+
+    def flush_last(self, store: Store) -> None:
+        """At the end: also the times of exchanges that carried nothing."""
+        with self._guard:
+            self._dirty = bool(self._peers)
+        self.flush(store)
+
+    def _mark(self) -> None:
+        self._dirty = True
+        self._moved()
+
+
+# A success without a time here (none since this start) leaves the recorded one.
+_WRITE_PEER = """
+    UPDATE syncd_peer SET last_success_at = coalesce(?, last_success_at), last_attempt_at = ?, last_error = ?,
+        clock_offset_ms = coalesce(?, clock_offset_ms), waiting = coalesce(?, waiting), cases = coalesce(?, cases)
+    WHERE node_id = ?
+"""
+
+
+def _fields(peer: PeerVitals) -> dict[str, Any]:
+    return {name: getattr(peer, name) for name in PeerVitals.__slots__}
