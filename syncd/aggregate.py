@@ -120,7 +120,12 @@ def _recount_queries(registry: Registry) -> list[tuple[str, str, str]]:
             flows.append(f"SELECT {by}, count(*) FROM {table.name} GROUP BY {group}")
     queries = []
     if stock:
-        queries.append(("syncd_cell_stock", " UNION ALL ".join(stock), "SELECT * FROM syncd_cell_stock"))
+        queries.append(("syncd_cell_stock", _together(stock), "SELECT * FROM syncd_cell_stock"))
     if flows:
-        queries.append(("syncd_cell_flow", " UNION ALL ".join(flows), "SELECT * FROM syncd_cell_flow"))
+        queries.append(("syncd_cell_flow", _together(flows), "SELECT * FROM syncd_cell_flow"))
     return queries
+
+
+def _together(selects: list[str]) -> str:
+    """One SELECT: UNION ALL and EXCEPT bind from left to right, so that cells EXCEPT a UNION ALL b would add b."""
+    return f"SELECT * FROM ({' UNION ALL '.join(selects)}) AS counted"

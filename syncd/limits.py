@@ -70,6 +70,7 @@ STATUS_ENVELOPES_MAX: Final = 20_000  # longer logs are not added up: the screen
 STATUS_STREAMS_MAX: Final = 50
 CONFLICTS_SHOWN_MAX: Final = 200
 SQL_ROWS_MAX: Final = 100_000  # rows that `syncd sql` prints
+CHECKPOINT_ATTEMPTS_MAX: Final = 5  # `verify` beside a running daemon
 PROPOSAL_SET_MAX: Final = 60  # --set options of one proposal
 
 # Enrolment.

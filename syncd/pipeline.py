@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from conflict.case import CaseKind
@@ -259,13 +260,16 @@ class Node:
         with self.store.apply("receive") as tx:
             return receive(tx, tree, peer, envelopes, self.clock())
 
-    def apply_all(self, more: Callable[[], bool] | None = None) -> Outcome:
-        """Apply every stream that is behind its log, control streams first; a stream that cannot go on stops alone."""
+    def apply_all(self, more: Callable[[str], bool] | None = None) -> Outcome:
+        """Apply every stream that is behind its log, control streams first; a stream that cannot go on stops alone.
+
+        `more(stream_id)` waits for the rest of a stream's open group and says whether any came.
+        """
         with self.store.read() as tx:
             behind = [s.stream_id for s in log.streams(tx, "own = 0 AND applied_seq < held_seq")]
         applied = False
         for stream_id in behind:
-            if self.applier.apply(stream_id, more):
+            if self.applier.apply(stream_id, partial(more, stream_id) if more else None):
                 applied = True
                 self.signals.emit(APPLIED, [stream_id])
                 if self.is_root:

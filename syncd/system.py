@@ -10,7 +10,9 @@ not been run.
 
 import errno
 import os
+import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -166,6 +168,26 @@ def translate_os_error(error: OSError, what: str) -> SyncdError:
     if isinstance(error, PermissionError):
         return PermissionDenied(f"{what}: permission denied", "run as the account that owns the node's directory")
     return SyncdError(f"{what}: {error.strerror or error}", "check the path and the disk")
+
+
+def notify_supervisor(state: str) -> None:
+    """Tell systemd (Type=notify) how we are: READY=1, WATCHDOG=1, STOPPING=1. Without a supervisor nothing happens."""
+    if sys.platform == "win32":
+        return
+    path = os.environ.get("NOTIFY_SOCKET", "")
+    if not path:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as messenger:
+        try:
+            messenger.sendto(state.encode("ascii"), "\0" + path[1:] if path.startswith("@") else path)
+        except OSError:
+            return  # a supervisor that does not listen is no reason to stop carrying data
+
+
+def watchdog_s(environment: Mapping[str, str]) -> float | None:
+    """How often the supervisor wants a sign of life: half of what it allows. None when it asks for none."""
+    allowed_us = environment.get("WATCHDOG_USEC", "")
+    return int(allowed_us) / 2_000_000 if allowed_us.isdigit() and int(allowed_us) else None
 
 
 def _read_holder(descriptor: int) -> str:

@@ -172,10 +172,11 @@ def exchange(link: Link, desk: Desk, at: TreeNode) -> bool:
     now = at.node.clock()
     link.take_hello(desk.hello(at.node.node_id, link.hello()), now, now)
     while sending := link.next_push():
-        link.take_push(desk.push(at.node.node_id, FrameReader().feed(sending.body)))
+        kept = desk.unfinished(at.node.node_id) if sending.skipped_bytes else b""
+        link.take_push(desk.push(at.node.node_id, FrameReader(kept).feed(sending.body)))
         moved = True
     reply, down = desk.pull(at.node.node_id, link.pull(0))
-    received = link.take_pull(reply, FrameReader().feed(down.body))
+    received = link.take_pull(reply, FrameReader(link.unfinished(reply)).feed(down.body))
     return moved or bool(reply.receipts) or bool(received and received.taken)
 
 

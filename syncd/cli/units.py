@@ -61,7 +61,11 @@ def import_command(
 
 
 def load_demo(store: Any) -> dict[str, int]:
-    """The units and code lists that ship with the package; returns how many were new."""
+    """The units and code lists that ship with the package; returns how many were new.
+
+    The units are those before the reform of 2025; here they stay valid, so that nodes can be enrolled for them.
+    """
+    from dataclasses import replace
     from random import Random
 
     from syncd.inputs.codes import load_codes, package_codes
@@ -69,7 +73,7 @@ def load_demo(store: Any) -> dict[str, int]:
 
     with store.write("import") as tx:
         before = int(tx.value("SELECT count(*) FROM unit"))
-        load_units(tx, demo_unit_rows(), time_ms=time.time_ns() // 1_000_000, random=Random(os.urandom(16)))
+        load_units(tx, [replace(row, valid_to=None) for row in demo_unit_rows()], time_ms=time.time_ns() // 1_000_000, random=Random(os.urandom(16)))
         codes = load_codes(tx, package_codes())
         return {"units": int(tx.value("SELECT count(*) FROM unit")) - before, "codes": codes.added}
 

@@ -54,7 +54,9 @@ class Waiting:
         return self._closed
 
     def close(self) -> None:
-        """Let everybody go (call on the loop)."""
+        """Let everybody go (call on the loop); a second call does nothing."""
+        if self._closed:
+            return
         self._closed = True
         self._unsubscribe()
         for waiter in self._waiters:

@@ -1,0 +1,52 @@
+"""`syncd sync --once`: one whole exchange with the parent, without a daemon.
+
+Enters: a node's directory. Leaves: what moved; exit 75 when the parent cannot be reached now.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from syncd.cli.output import emit, emit_json
+from syncd.cli.verb import directory_option, json_option, option, verb
+from syncd.language import Both, number, say
+
+
+@verb(
+    Both(
+        "Trao đổi một lần với cấp trên, không cần daemon (máy ít bật, lịch hằng ngày).",
+        "One whole exchange with the parent, without a daemon (for machines that are rarely on).",
+    ),
+    "syncd sync --once",
+)
+@option("--once", is_flag=True, vi="Một lần rồi thôi (bắt buộc; chạy mãi là `syncd run`).", en="Once (required; `syncd run` is for ever).")
+@directory_option
+@json_option
+def command(once: bool, directory: Path | None, as_json: bool) -> None:
+    if not once:
+        raise click.UsageError(say("thiếu --once; để chạy mãi: syncd run", "--once is missing; to run for ever: syncd run"))
+    from syncd.cli.place import node_directory
+    from syncd.node_files import LOCK_FILE, open_node
+    from syncd.once import sync_once
+    from syncd.system import lock_file
+
+    where = node_directory(directory)
+    opened = open_node(where)
+    try:
+        with lock_file(where / LOCK_FILE):
+            done = sync_once(opened)
+    finally:
+        opened.close()
+    if as_json:
+        emit_json(done)
+        return
+    emit(say(
+        "Ghi nhật ký {rows} bản ghi; gửi {sent} lô, nhận {received} lô, {receipts} xác nhận; còn chờ tỉnh xác nhận {waiting} bản ghi.",
+        "Logged {rows} rows; sent {sent} envelopes, received {received}, {receipts} receipts; {waiting} rows await the province.",
+        rows=number(done.rows_written), sent=number(done.envelopes_sent), received=number(done.envelopes_received),
+        receipts=number(done.receipts), waiting=number(done.waiting_rows),
+    ))  # fmt: skip
+    if done.refused:
+        emit(say("Cấp trên từ chối {n} luồng; xem: syncd status", "The parent refused {n} streams; see: syncd status", n=done.refused))

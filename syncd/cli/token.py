@@ -1,0 +1,57 @@
+"""`syncd token`: a one-time token for a node that shall join below this one.
+
+Enters: the unit's code. Leaves: the token's text; only the hash of its secret stays here.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from syncd.cli.output import emit, emit_json
+from syncd.cli.verb import directory_option, json_option, option, verb
+from syncd.language import Both
+
+HOUR_S = 3600
+HOURS_DEFAULT = 72
+
+
+@verb(
+    Both(
+        "Cấp mã một lần cho nút sẽ gia nhập dưới nút này.\n\nMã mang dấu vân tay của CA: máy mới kiểm tra máy chủ trước khi lộ bí mật. Mỗi mã "
+        "dùng một lần, hết hạn sau --hours.",
+        "Print a one-time token for a node that shall join below this one.\n\nIt carries the authority's fingerprint, so that the new station "
+        "proves the server before it shows its secret. One node, once, until --hours have passed.",
+    ),
+    "syncd token --unit 18133 --dir huyen > ma.txt",
+    "syncd token --unit 439 --hub --dir tinh > ma.txt",
+)
+@option("--unit", "unit_code", required=True, metavar="CODE", vi="Mã (hoặc id) đơn vị của nút mới.", en="The code (or id) of the new node's unit.")
+@option("--hub", is_flag=True, vi="Nút mới sẽ có nút trực thuộc (huyện).", en="The new node will have children itself.")
+@option("--hours", type=float, default=HOURS_DEFAULT, metavar="N", vi="Hạn dùng (mặc định 72 giờ).", en="Valid for (default 72 hours).")
+@directory_option
+@json_option
+def command(unit_code: str, hub: bool, hours: float, directory: Path | None, as_json: bool) -> None:
+    from syncd.admission import TokenKind
+    from syncd.cli.place import node_directory
+
+    kind = TokenKind.HUB if hub else TokenKind.LEAF
+    text = issue(node_directory(directory), unit_code, kind, int(hours * HOUR_S))
+    emit_json({"token": text, "unit": unit_code, "hub": hub, "valid_s": int(hours * HOUR_S)}) if as_json else emit(text)
+
+
+def issue(directory: Path, unit_code: str, kind: object, valid_s: int) -> str:
+    """A token of the node in `directory`; its daemon may be running."""
+    from syncd.admission import Way, make_token
+    from syncd.node_files import open_node
+    from syncd.security.names import ROOT_CERTIFICATE_FILE
+
+    opened = open_node(directory)
+    try:
+        way = Way(
+            addresses=tuple(opened.config.addresses),
+            ca_pem=(directory / ROOT_CERTIFICATE_FILE).read_text(encoding="ascii"),
+        )
+        return make_token(opened.node, unit_code, kind, way, valid_s, os.urandom)  # type: ignore[arg-type]  # a TokenKind, imported lazily
+    finally:
+        opened.close()

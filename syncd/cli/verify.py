@@ -1,0 +1,125 @@
+"""`syncd verify [--full]`: prove that this node's content is what the keepers stated.
+
+Enters: a node's directory. Leaves: a checkpoint of what this node itself keeps, and what is equal, different, or open.
+Exit: 0 equal, 1 something differs, 75 something cannot be proven at this position yet.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from syncd.cli.output import BOLD, GREEN, RED, YELLOW, emit, emit_json, paint, plain, shorten, table
+from syncd.cli.verb import directory_option, json_option, option, verb
+from syncd.language import Both, number, say
+
+if TYPE_CHECKING:
+    from syncd.prove import StreamProof
+
+ABOUT_CELLS_MAX = 34
+REASON_CELLS_MAX = 60
+
+
+@verb(
+    Both(
+        "Đối soát: nội dung ở nút này có khớp với nút giữ sổ không.\n\nLập mốc đối soát cho sổ của chính nút này, rồi so các mốc đã nhận. "
+        "--full đọc lại mọi bản ghi thay vì tin kết quả cũ. Mã thoát: 0 khớp, 1 lệch, 75 chưa đủ mốc để kết luận.",
+        "Prove that the content here is what the keepers stated.\n\nWrites a checkpoint of what this node keeps and compares those received. "
+        "--full reads every row again instead of trusting earlier results. Exit: 0 equal, 1 different, 75 not provable yet.",
+    ),
+    "syncd verify",
+    "syncd verify --full --json",
+)
+@option("--full", is_flag=True, vi="Đọc lại mọi bản ghi.", en="Read every row again.")
+@directory_option
+@json_option
+def command(full: bool, directory: Path | None, as_json: bool) -> int:
+    from syncd.cli.place import node_directory
+    from syncd.node_files import open_node
+
+    opened = open_node(node_directory(directory))
+    try:
+        asked = ask_checkpoint(opened.node)
+        return _full(opened, asked, as_json) if full else _recorded(opened, asked, as_json)
+    finally:
+        opened.close()
+
+
+def ask_checkpoint(node: Any) -> int:
+    """A checkpoint behind every own stream, now; returns how many were written. A running daemon may be quicker."""
+    from syncd.errors import ForkError
+    from syncd.limits import CHECKPOINT_ATTEMPTS_MAX
+
+    for _ in range(CHECKPOINT_ATTEMPTS_MAX):
+        try:
+            node.write()
+            return int(node.checkpoint())
+        except ForkError:
+            continue  # the daemon has just written to the same stream: what it wrote is read anew
+    return 0
+
+
+def _full(opened: Any, asked: int, as_json: bool) -> int:
+    from syncd.prove import exit_code, prove
+
+    with opened.store.read() as tx:
+        proofs = prove(tx, opened.store.registry, opened.node.ring)
+    code = exit_code(proofs)
+    if as_json:
+        emit_json({"equal": code == 0, "exit_code": code, "checkpoints_written": asked, "streams": plain(proofs)})
+    else:
+        emit(proofs_text(proofs))
+    return code
+
+
+def _recorded(opened: Any, asked: int, as_json: bool) -> int:
+    from syncd.status import status
+
+    with opened.store.read() as tx:
+        checks = status(tx).checks
+    code = 1 if checks.different else 0
+    if as_json:
+        emit_json({"equal": code == 0, "exit_code": code, "checkpoints_written": asked, "checks": plain(checks)})
+        return code
+    emit(say("Mốc đối soát vừa lập: {n}", "Checkpoints written now: {n}", n=number(asked)))
+    emit(say("Mốc đã nhận: khớp {equal}, lệch {different}", "Checkpoints received: match {equal}, differ {different}",
+             equal=number(checks.equal), different=number(checks.different)))  # fmt: skip
+    for each in checks.differences:
+        emit(paint(f"  {say('lệch', 'differs')}: {each}", RED))
+    return code
+
+
+def proofs_text(proofs: list[StreamProof]) -> str:
+    """Every stream on one line, what differs below it."""
+    from syncd.prove import DIFFERS, EQUAL
+
+    words = {EQUAL: paint(say("khớp", "equal"), GREEN), DIFFERS: paint(say("LỆCH", "DIFFERS"), BOLD, RED)}
+    kinds = {"register": say("sổ", "register"), "oversight": say("giám sát", "oversight"), "control": say("điều khiển", "control")}
+    headers = [say("luồng", "stream"), say("loại", "kind"), say("vị trí", "position"), say("bản ghi", "rows"), say("kết quả", "result"), ""]
+    rows = [
+        [shorten(proof.about, ABOUT_CELLS_MAX), kinds.get(proof.kind, proof.kind), number(proof.seq),
+         number(sum(line.rows_found for line in proof.tables if line.audience != "custodian")),
+         words.get(proof.state, paint(say("chưa rõ", "open"), YELLOW)),
+         "; ".join(difference_words(line) for line in proof.differing) or shorten(proof.reason, REASON_CELLS_MAX)]
+        for proof in proofs
+    ]  # fmt: skip
+    return f"{table(headers, rows, (2, 3))}\n{summary(proofs)}"
+
+
+def difference_words(line: Any) -> str:
+    """One differing table in words."""
+    if line.rows_stated != line.rows_found:
+        return say("bảng {table}: nút giữ có {stated} bản ghi, ở đây có {found}", "table {table}: the keeper has {stated} rows, here are {found}",
+                   table=line.table, stated=number(line.rows_stated), found=number(line.rows_found))  # fmt: skip
+    return say("bảng {table}: cùng {found} bản ghi, giá trị khác", "table {table}: {found} rows on both sides, values differ",
+               table=line.table, found=number(line.rows_found))  # fmt: skip
+
+
+def summary(proofs: list[StreamProof]) -> str:
+    """The last line."""
+    from syncd.prove import DIFFERS, EQUAL
+
+    equal = sum(proof.state == EQUAL for proof in proofs)
+    different = sum(proof.state == DIFFERS for proof in proofs)
+    return say("{equal} luồng khớp, {different} lệch, {open} chưa kết luận được", "{equal} streams equal, {different} different, {open} not provable yet",
+               equal=equal, different=different, open=len(proofs) - equal - different)  # fmt: skip

@@ -1,0 +1,227 @@
+"""The daemon: life, signals, wiring.
+
+Enters: a node's directory. Leaves: an exit code. Must hold: one daemon per database; TERM finishes what is in hand and ends
+with 0 within bounds; HUP takes new settings and certificates over or keeps the old ones; a bug in any thread ends the
+process with 1; idle, nothing is written.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from syncd import __version__, failpoint, limits
+from syncd.clock import Clock, system_clock
+from syncd.config import Config, load_config
+from syncd.control import Control
+from syncd.errors import SyncdError
+from syncd.events import event, set_up
+from syncd.exchange import Link
+from syncd.net.client import ParentClient
+from syncd.node_files import LOCK_FILE, OpenNode, open_node
+from syncd.security import tls
+from syncd.security.names import ROOT_CERTIFICATE_FILE
+from syncd.security.tls import TlsFiles
+from syncd.startup import check_start
+from syncd.system import lock_file, notify_supervisor, watchdog_s
+from syncd.vitals import Vitals
+from syncd.workers import Applier, Life, Puller, Sender, Worker, Writer
+
+if TYPE_CHECKING:
+    from syncd.net.server import Server
+
+
+def run(directory: Path, environment: Mapping[str, str] = os.environ, flags: Mapping[str, Any] | None = None) -> int:
+    """Run the node in `directory` until TERM or INT; returns the exit code. Raises SyncdError when it cannot start."""
+    config = load_config(directory, environment, flags)
+    set_up(config.log_level, config.log_format)
+    with lock_file(directory / LOCK_FILE):
+        opened = open_node(directory, config, failpoint=failpoint.from_environment(environment))
+        try:
+            check_start(opened)
+            return Daemon(opened, lambda: load_config(directory, environment, flags)).run()
+        finally:
+            opened.close()
+
+
+class Daemon:
+    """A running node. `run` belongs on the main thread: only there are signals heard."""
+
+    def __init__(self, opened: OpenNode, reread: Callable[[], Config], clock: Clock = system_clock) -> None:
+        self._opened = opened
+        self._config = opened.config
+        self._reread = reread
+        self._life = Life()
+        self._bell = self._life.bell()  # the main thread's: something moved, settings changed, or the end
+        self._reload = False
+        self.vitals = Vitals(clock, self._bell.set)
+        self._files = TlsFiles.in_directory(opened.directory)
+        self._contexts: list[Any] = []
+        self._client: ParentClient | None = None
+        self._server: Server | None = None
+        self._server_thread: threading.Thread | None = None
+        self._listening = ""
+
+    def run(self) -> int:
+        """Start everything, wait for the end, stop everything."""
+        workers = self._workers()
+        self._start_server()
+        control = Control(self._opened.directory, self._picture, os.urandom, {"pid": os.getpid(), "listen": self._listening})
+        previous = {number: signal.signal(number, self._on_signal) for number in _signals()}
+        try:
+            for worker in workers:
+                worker.start()
+            event("started", version=__version__, node=self._opened.node.node_id, listen=self._listening or None, pid=os.getpid())
+            notify_supervisor("READY=1")
+            self._supervise()
+        finally:
+            self._life.end()
+            notify_supervisor("STOPPING=1")
+            self._stop(workers)
+            control.close()
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+        event("stopped", node=self._opened.node.node_id, reason=str(self._life.fatal) if self._life.fatal else None)
+        return 1 if self._life.fatal else 0
+
+    def end(self) -> None:
+        """Stop; callable from any thread."""
+        self._life.end()
+
+    # --- wiring --------------------------------------------------------------------------------------------------
+
+    def _workers(self) -> list[Worker]:
+        opened = self._opened
+        workers: list[Worker] = [
+            Writer(self._life, self.vitals, opened, lambda: (self._config.poll_ms / 1000, self._config.checkpoint_after_s)),
+            Applier(self._life, self.vitals, opened),
+        ]
+        if opened.parent_id is not None:
+            context = tls.client_context(self._files)
+            self._contexts.append(context)
+            self._client = ParentClient(self._config.parent_urls, context, opened.parent_id)
+            link = Link(opened.node, opened.parent_id)
+            workers.append(Sender(self._life, self.vitals, opened, link, self._client))
+            workers.append(Puller(self._life, self.vitals, opened, link, self._client))
+        return workers
+
+    def _start_server(self) -> None:
+        if not self._config.listen:
+            return
+        from syncd.net.server import Server, listen
+        from syncd.security.authority import load_issuer
+
+        context = tls.server_context(self._files)
+        self._contexts.append(context)
+        listener = listen(*self._config.listen_place)
+        host, port = listener.getsockname()[:2]
+        self._listening = f"{host}:{port}"
+        ca_pem = (self._opened.directory / ROOT_CERTIFICATE_FILE).read_text(encoding="ascii")
+        issuer = load_issuer(self._opened.directory)
+        server = self._server = Server(self._opened.node, issuer, ca_pem, context, listener, _Observer(self.vitals))
+        self._server_thread = threading.Thread(target=self._serve, args=(server,), name="server", daemon=True)
+        self._server_thread.start()
+
+    def _serve(self, server: Server) -> None:
+        try:
+            server.run()
+        except Exception as error:  # whatever it is: without a server this process is of no use to its children
+            event("bug", logging.ERROR, error=error, worker="server")
+            self._life.fail(error)
+
+    # --- life ------------------------------------------------------------------------------------------------------
+
+    def _supervise(self) -> None:
+        """The main thread: watchdog, times of exchanges to the disk, reloads; asleep while nothing happens."""
+        watchdog = watchdog_s(os.environ)
+        flushed_at = time.monotonic()
+        while not self._life.ending:
+            waits = [watchdog] if watchdog else []
+            if self.vitals.is_dirty:
+                waits.append(max(flushed_at + limits.FLUSH_S - time.monotonic(), 0.0))
+            self._bell.wait(min(waits) if waits else None)
+            self._bell.clear()
+            if self._reload:
+                self._reload = False
+                self._take_over()
+            if watchdog and self.vitals.is_alive():
+                notify_supervisor("WATCHDOG=1")
+            if self.vitals.is_dirty and time.monotonic() - flushed_at >= limits.FLUSH_S:
+                self._flush(self.vitals.flush)
+                flushed_at = time.monotonic()
+
+    def _flush(self, write: Callable[[Any], None]) -> None:
+        """Times of exchanges are worth a warning, not the process."""
+        try:
+            write(self._opened.store)
+        except SyncdError as error:
+            event("flush-failed", logging.WARNING, reason=str(error))
+
+    def _take_over(self) -> None:
+        """New settings and certificates: all of them or none."""
+        try:
+            config = self._reread()
+            for context in self._contexts:
+                tls.reload(context, self._files)
+        except SyncdError as error:
+            event("reload-failed", logging.ERROR, reason=str(error))
+            return
+        self._config = config
+        set_up(config.log_level, config.log_format)
+        event("reloaded")
+
+    def _stop(self, workers: list[Worker]) -> None:
+        """Wait for what is in hand; a thread that only waits for the parent's answer is left behind."""
+        if self._server is not None and self._server_thread is not None:
+            self._server.stop()
+            self._server_thread.join(2 * limits.SHUTDOWN_S_MAX)
+        deadline = time.monotonic() + limits.SHUTDOWN_S_MAX
+        for worker in workers:
+            while worker.is_alive() and not worker.in_network and time.monotonic() < deadline:
+                worker.join(0.02)
+        self._flush(self.vitals.flush_last)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if number in (signal.SIGTERM, signal.SIGINT):
+            self._life.end()
+        else:
+            self._reload = True
+            self._bell.set()
+
+    def _picture(self) -> dict[str, Any]:
+        return {
+            **self.vitals.picture(), "pid": os.getpid(), "version": __version__, "node_id": self._opened.node.node_id,
+            "parent_id": self._opened.parent_id, "listen": self._listening,
+        }  # fmt: skip
+
+
+class _Observer:
+    """What the server tells of children, into log and vitals."""
+
+    def __init__(self, vitals: Vitals) -> None:
+        self._vitals = vitals
+
+    def child_seen(self, child: str, waiting_rows: int | None, open_cases: int | None, offset_ms: int | None) -> None:
+        self._vitals.peer_seen(child, waiting_rows=waiting_rows, open_cases=open_cases, offset_ms=offset_ms)
+
+    def exchanged(self, name: str, peer: str, envelopes: int, size_bytes: int, duration_s: float) -> None:
+        if peer:
+            self._vitals.peer_seen(peer, carried=True)
+        event(f"served-{name}", peer=peer or None, envelopes=envelopes, bytes=size_bytes, duration_s=duration_s)
+
+    def failed(self, name: str, peer: str, error: Exception) -> None:
+        if peer:
+            self._vitals.peer_failed(peer, error)
+        event(f"refused-{name}", logging.WARNING, peer=peer or None, reason=str(error) or type(error).__name__)
+
+
+def _signals() -> list[int]:
+    """Those this system has."""
+    return [int(getattr(signal, name)) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]

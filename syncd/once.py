@@ -1,0 +1,100 @@
+"""One exchange with the parent without a daemon: `syncd sync --once`.
+
+Enters: an open node that no daemon serves. Leaves: everything written here is at the parent and everything for here is
+applied, or an error (75: the parent is down, try later). Must hold: the same stages as the daemon's, so nothing differs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from syncd import limits
+from syncd.errors import ConfigError
+from syncd.exchange import Link
+from syncd.net.client import ParentClient
+from syncd.node_files import OpenNode
+from syncd.security import tls
+from syncd.security.tls import TlsFiles
+
+
+@dataclass(slots=True, kw_only=True)
+class Summary:
+    """What moved. `waiting_rows`: own rows the custodian has not acknowledged yet."""
+
+    rows_written: int = 0
+    envelopes_sent: int = 0
+    envelopes_received: int = 0
+    receipts: int = 0
+    refused: int = 0
+    checkpoints: int = 0
+    waiting_rows: int = 0
+
+
+def sync_once(opened: OpenNode) -> Summary:
+    """Write, send, receive, apply, until nothing moves. Raises ParentUnreachable, WrongPeer and the like."""
+    summary = Summary()
+    if opened.parent_id is None:
+        _settle(opened, summary)
+        return summary
+    if not opened.config.parent_urls:
+        raise ConfigError("no address of the parent", "set parent_urls in syncd.toml as the token had it")
+    context = tls.client_context(TlsFiles.in_directory(opened.directory))
+    client = ParentClient(opened.config.parent_urls, context, opened.parent_id)
+    try:
+        link = Link(opened.node, opened.parent_id)
+        for _ in range(limits.SYNC_ROUNDS_MAX):
+            _settle(opened, summary)
+            moved = _send(opened, link, client, summary)
+            if not _receive(link, client, summary, 0) and not moved and not opened.store.backlog():
+                break
+        summary.waiting_rows = _await_receipts(opened, link, client, summary)
+    finally:
+        client.close()
+    return summary
+
+
+def _settle(opened: OpenNode, summary: Summary) -> None:
+    """Everything this node does by itself; what it writes on the way is sequenced too."""
+    for _ in range(limits.SYNC_ROUNDS_MAX):
+        summary.rows_written += opened.node.write()
+        applied = opened.node.apply_all().applied
+        if not (opened.node.settle().wrote or applied or opened.store.backlog()):
+            break
+    summary.checkpoints += opened.node.checkpoint()
+
+
+def _send(opened: OpenNode, link: Link, client: ParentClient, summary: Summary) -> bool:
+    """Hello, and all that the parent lacks; whether it took any."""
+    sent_ms = opened.node.clock()
+    reply = client.hello(link.hello())
+    link.take_hello(reply, sent_ms, opened.node.clock())
+    before = summary.envelopes_sent
+    while (sending := link.next_push()) is not None:
+        answer = client.push(sending)
+        link.take_push(answer)
+        summary.refused += len(answer.refused)
+        summary.envelopes_sent += len(sending.batch.entries) if answer.positions else 0
+    return summary.envelopes_sent > before
+
+
+def _receive(link: Link, client: ParentClient, summary: Summary, wait_ms: int) -> bool:
+    """All that flows down; whether there was any."""
+    moved = False
+    for _ in range(limits.SYNC_ROUNDS_MAX * limits.SYNC_ROUNDS_MAX):
+        pulled = client.pull(link.pull(wait_ms), link)
+        link.take_pull(pulled.reply, pulled.envelopes, pulled.unfinished)
+        if pulled.error is not None:
+            raise pulled.error
+        summary.envelopes_received += len(pulled.envelopes)
+        summary.receipts += len(pulled.reply.receipts)
+        if not pulled.envelopes:
+            break
+        moved = True
+    return moved
+
+
+def _await_receipts(opened: OpenNode, link: Link, client: ParentClient, summary: Summary) -> int:
+    """Give the custodian a moment: right below it, its receipt comes while we look. Returns the rows still unacknowledged."""
+    if link.hello().waiting_rows:
+        _receive(link, client, summary, limits.RECEIPT_WAIT_MS)
+    return link.hello().waiting_rows

@@ -1,0 +1,73 @@
+"""What is examined before a daemon works: is the database the one this node wrote, and does it still capture?
+
+Enters: an open node. Leaves: nothing, or triggers put back and a case that says so. Must hold: a write that was not
+captured while triggers were missing is a person's business; the daemon says that there was such a time.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from conflict.case import CaseKind
+from schema import triggers
+from syncd import setup
+from syncd.cases import open_case
+from syncd.clock import instant_of
+from syncd.errors import ConfigError
+from syncd.events import event
+from syncd.node_files import OpenNode, connector, identity_of, raw_transaction
+
+LOCK_NAME = "syncd daemon"
+
+
+def check_start(opened: OpenNode) -> None:
+    """Examine and mend. Raises ConfigError when this node cannot work as it is configured."""
+    if opened.parent_id is not None and not opened.config.parent_urls:
+        raise ConfigError("no address of the parent", "set parent_urls in syncd.toml as the token had it")
+    _check_facts(opened)
+    _check_triggers(opened)
+    if opened.store.dialect != "sqlite":
+        _warn_of_others(opened)
+
+
+def _check_facts(opened: OpenNode) -> None:
+    """`foreign_writes` is compiled into triggers, so a change of it is found below; the name is recorded."""
+    if opened.config.name and opened.config.name != opened.facts.get("name"):
+        with opened.store.apply("facts") as tx:
+            setup.set_facts(tx, [("name", opened.config.name)])
+
+
+def _check_triggers(opened: OpenNode) -> None:
+    """Missing, altered or disabled triggers are put back."""
+    from syncd.config import load_registry
+
+    registry, identity, config = load_registry(opened.config), identity_of(opened.facts), opened.config
+    connection = connector(opened.directory, config)()
+    try:
+        found = triggers.problems(connection, config.schema_dialect, registry, identity, foreign_writes=config.foreign_writes)
+        if not found:
+            return
+        raw_transaction(connection, lambda: triggers.install(
+            connection, config.schema_dialect, registry, identity, foreign_writes=config.foreign_writes
+        ))  # fmt: skip
+    finally:
+        connection.close()
+    event("triggers-reinstalled", logging.WARNING, problems=len(found), first=found[0])
+    now_ms = opened.node.clock()
+    with opened.store.apply("triggers") as tx:
+        open_case(
+            tx, CaseKind.RULE_VIOLATED, ("triggers", opened.node.node_id, instant_of(now_ms)), opened_at=instant_of(now_ms),
+            detail={"what": "triggers", "problems": len(found), "first": found[0][:200]},
+        )  # fmt: skip
+
+
+def _warn_of_others(opened: OpenNode) -> None:
+    """Several hub processes may serve one PostgreSQL; that nobody meant to is worth a line in the log."""
+    with opened.store.read() as tx:
+        others = tx.value(
+            "SELECT count(DISTINCT client_port) FROM pg_stat_activity"
+            " WHERE application_name = 'syncd' AND datname = current_database() AND pid <> pg_backend_pid()"
+            " AND backend_start < now() - interval '5 seconds'"
+        )
+    if others:
+        event("shared-database", logging.WARNING, connections=int(others))

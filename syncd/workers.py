@@ -1,0 +1,297 @@
+"""The daemon's threads: writer, sender, puller, applier. Each does one thing for ever and waits for its bell in between.
+
+Enters: an open node, the link to the parent. Leaves: streams written, sent, received, applied.
+Must hold: every turn ends at a commit, so a stop between two turns loses nothing; an error is shown and the turn tried
+again after a delay, but a bug ends the process, so that whoever supervises it starts it anew.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from syncd import limits
+from syncd.events import event
+from syncd.exchange import Link
+from syncd.net.client import ParentClient
+from syncd.node_files import OpenNode
+from syncd.retry import Retries
+from syncd.signals import APPLIED, LOG
+from syncd.vitals import Vitals
+
+SUPERVISOR = "supervisor"
+
+
+class Life:
+    """Whether the process goes on; rings every bell when it does not."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._guard = threading.Lock()
+        self._bells: list[threading.Event] = []
+        self.fatal: BaseException | None = None
+
+    def bell(self) -> threading.Event:
+        """An event that is also set by the end."""
+        bell = threading.Event()
+        with self._guard:
+            self._bells.append(bell)
+        return bell
+
+    @property
+    def ending(self) -> bool:
+        return self._stop.is_set()
+
+    def pause(self, seconds: float) -> bool:
+        """Wait; returns whether the end came meanwhile."""
+        return self._stop.wait(seconds)
+
+    def end(self) -> None:
+        """Everybody finishes what is in hand."""
+        self._stop.set()
+        with self._guard:
+            bells = list(self._bells)
+        for bell in bells:
+            bell.set()
+
+    def fail(self, error: BaseException) -> None:
+        """Something nobody foresaw: end, and say so with the exit code."""
+        self.fatal = self.fatal or error
+        self.end()
+
+
+class Worker(ABC, threading.Thread):
+    """A thread that takes turns until the end. `in_network`: it waits for the parent and may be left behind at the end."""
+
+    def __init__(self, name: str, life: Life, vitals: Vitals) -> None:
+        super().__init__(name=name, daemon=True)
+        self.life = life
+        self.vitals = vitals
+        self.in_network = False
+
+    @abstractmethod
+    def turn(self) -> None:
+        """One turn: work if there is any, else wait."""
+
+    def failed(self, error: Exception) -> None:
+        """Forget what an error has made doubtful."""
+
+    def run(self) -> None:
+        retries = Retries()
+        while not self.life.ending:
+            try:
+                self.turn()
+                retries.succeeded()
+            except Exception as error:  # judged by the policy: ours are retried, bugs end the process
+                decision = retries.decide(error)
+                self.failed(error)
+                self.vitals.fails(self.name, error)
+                if not decision.again:
+                    event("bug", logging.ERROR, error=error, worker=self.name)
+                    self.life.fail(error)
+                    return
+                event("retry", logging.WARNING, worker=self.name, reason=str(error), after_s=decision.delay_s)
+                self.life.pause(decision.delay_s)
+
+
+class Writer(Worker):
+    """Sequences and seals what any program has committed; writes checkpoints when it is quiet."""
+
+    def __init__(self, life: Life, vitals: Vitals, opened: OpenNode, settings: Callable[[], tuple[float, float]]) -> None:
+        super().__init__("writer", life, vitals)
+        self._node = opened.node
+        self._store = opened.store
+        self._settings = settings  # poll_s, checkpoint_after_s: as last configured
+        self._mark: int | None = None
+        self._written_at = self._checked_at = time.monotonic()
+        self._unchecked = True  # content may have no checkpoint yet from an earlier run
+
+    def turn(self) -> None:
+        poll_s, checkpoint_after_s = self._settings()
+        mark = self._store.change_mark()
+        if mark != self._mark or self._store.dialect != "sqlite":
+            if self._store.backlog():
+                self._write()
+            self._mark = mark
+        if self._unchecked:
+            self._check(checkpoint_after_s)
+        self.life.pause(poll_s if self._store.dialect == "sqlite" else max(poll_s, limits.POLL_POSTGRES_S))
+
+    def failed(self, error: Exception) -> None:
+        self._mark = None  # look again, although nothing more was committed
+
+    def _write(self) -> None:
+        self.vitals.works(self.name, "sequencing")
+        began = time.monotonic()
+        overdue = began - self._checked_at > limits.CHECKPOINT_S_MAX
+        rows = self._node.write(checkpoints=overdue)
+        self._written_at = time.monotonic()
+        self._unchecked = not overdue
+        if overdue:
+            self._checked_at = self._written_at
+        event("sequenced", rows=rows, duration_s=self._written_at - began)
+        self.vitals.waits(self.name)
+
+    def _check(self, checkpoint_after_s: float) -> None:
+        """After a burst: digests of what the streams now say, for every replica to compare."""
+        if time.monotonic() - self._written_at < checkpoint_after_s:
+            return
+        self.vitals.works(self.name, "checkpoint")
+        written = self._node.checkpoint()
+        self._unchecked = False
+        self._checked_at = time.monotonic()
+        if written:
+            event("checkpoint", streams=written)
+        self.vitals.waits(self.name)
+
+
+class Sender(Worker):
+    """Hello, then whatever the parent lacks, as soon as there is any."""
+
+    def __init__(self, life: Life, vitals: Vitals, opened: OpenNode, link: Link, client: ParentClient) -> None:
+        super().__init__("sender", life, vitals)
+        self._node = opened.node
+        self._failpoint = opened.store.failpoint
+        self._link = link
+        self._client = client
+        self._bell = life.bell()
+        self._greeted = False
+        self._blocked_wait_s = 1.0
+        opened.node.signals.subscribe(self._on_signal)
+
+    def turn(self) -> None:
+        if not self._greeted:
+            self._greet()
+        self._bell.clear()
+        if self.life.ending:
+            return
+        self.vitals.works(self.name, "sending")
+        sending = self._link.next_push()
+        if sending is None:
+            self.vitals.waits(self.name)
+            self._wait()
+            return
+        began = time.monotonic()
+        self._failpoint("push:before-send")
+        self.in_network = True
+        reply = self._client.push(sending)
+        self.in_network = False
+        self._failpoint("push:after-reply")
+        self._link.take_push(reply)
+        self.vitals.peer_seen(self._link.parent, carried=True)
+        event(
+            "push", peer=self._link.parent, envelopes=len(sending.batch.entries), bytes=len(sending.body),
+            refused=len(reply.refused) or None, duration_s=time.monotonic() - began,
+        )  # fmt: skip
+
+    def failed(self, error: Exception) -> None:
+        self.in_network = False
+        self._greeted = False
+        self.vitals.peer_failed(self._link.parent, error)
+
+    def _greet(self) -> None:
+        """Learn where the parent stands: after a start, an error, a refusal."""
+        self.vitals.works(self.name, "hello")
+        hello = self._link.hello()
+        sent_ms = self._node.clock()
+        self.in_network = True
+        reply = self._client.hello(hello)
+        self.in_network = False
+        self._link.take_hello(reply, sent_ms, self._node.clock())
+        self._greeted = True
+        self.vitals.peer_seen(self._link.parent, offset_ms=self._node.clock_offset_ms)
+
+    def _wait(self) -> None:
+        """Until something was written; for refused streams until it is time to offer them again."""
+        if not self._link.has_blocked:
+            self._blocked_wait_s = 1.0
+            self._bell.wait()
+        elif not self._bell.wait(self._blocked_wait_s):
+            self._greeted = False
+            self._blocked_wait_s = min(2 * self._blocked_wait_s, limits.BLOCKED_WAIT_S_MAX)
+
+    def _on_signal(self, topic: str, _stream_ids: frozenset[str]) -> None:
+        if topic == LOG:
+            self._bell.set()
+
+
+class Puller(Worker):
+    """Asks for what flows down; the parent answers as soon as there is any."""
+
+    def __init__(self, life: Life, vitals: Vitals, opened: OpenNode, link: Link, client: ParentClient) -> None:
+        super().__init__("puller", life, vitals)
+        self._failpoint = opened.store.failpoint
+        self._link = link
+        self._client = client
+        self._wait_ms = 0  # the first question after a start or an error is answered at once
+
+    def turn(self) -> None:
+        self.vitals.waits(self.name)
+        pull = self._link.pull(self._wait_ms)
+        self._failpoint("pull:before-send")
+        self.in_network = True
+        pulled = self._client.pull(pull, self._link)
+        self.in_network = False
+        if self.life.ending:
+            return  # not taken, so asked for again
+        self._failpoint("pull:after-reply")
+        self.vitals.works(self.name, "receiving")
+        self._link.take_pull(pulled.reply, pulled.envelopes, pulled.unfinished)
+        if pulled.error is not None:
+            raise pulled.error
+        self._wait_ms = int(limits.HINT_WAIT_S_MAX * 1000)
+        receipts = len(pulled.reply.receipts)
+        self.vitals.peer_seen(self._link.parent, carried=bool(pulled.envelopes or receipts))
+        if pulled.envelopes or receipts:
+            event("pull", peer=self._link.parent, envelopes=len(pulled.envelopes), receipts=receipts, bytes=pulled.size_bytes)
+
+    def failed(self, error: Exception) -> None:
+        self.in_network = False
+        self._wait_ms = 0
+        self.vitals.peer_failed(self._link.parent, error)
+
+
+class Applier(Worker):
+    """Applies what has been received, decides what waits for a decision, grants keys to children."""
+
+    def __init__(self, life: Life, vitals: Vitals, opened: OpenNode) -> None:
+        super().__init__("applier", life, vitals)
+        self._node = opened.node
+        self._bell = life.bell()
+        self._news = threading.Condition()
+        self._arrived: set[str] = set()
+        opened.node.signals.subscribe(self._on_signal)
+
+    def turn(self) -> None:
+        self._bell.clear()
+        with self._news:
+            self._arrived.clear()
+        if self.life.ending:
+            return
+        self.vitals.works(self.name, "applying")
+        began = time.monotonic()
+        outcome = self._node.apply_all(self._more)
+        self._node.settle()
+        if outcome.applied:
+            event("applied", duration_s=time.monotonic() - began)
+        self.vitals.waits(self.name)
+        self._bell.wait()
+
+    def _more(self, stream_id: str) -> bool:
+        """Wait, inside a transaction, for the rest of an open group of this stream."""
+        with self._news:
+            self._news.wait_for(lambda: stream_id in self._arrived or self.life.ending, limits.OPEN_GROUP_WAIT_S_MAX)
+            came = stream_id in self._arrived
+            self._arrived.discard(stream_id)
+        return came and not self.life.ending
+
+    def _on_signal(self, topic: str, stream_ids: frozenset[str]) -> None:
+        if topic == LOG:
+            with self._news:
+                self._arrived |= stream_ids
+                self._news.notify_all()
+        if topic in (LOG, APPLIED):  # applied: what another stream has waited for may have come with it
+            self._bell.set()

@@ -1,0 +1,206 @@
+"""Random clerks: what people type at a keeper, and a model that remembers every acknowledged word of it.
+
+Enters: a node, seeded randomness. Leaves: transactions at the node; a model of what its register must hold.
+Must hold: the model learns nothing from the database but the verdicts the keeper recorded.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from schema.spec import Kind, Table
+from schema.tables import registry
+from syncd.store.base import Tx
+from tests.trees import TreeNode
+
+REGISTER = {table.name: table for table in registry().of_kind(Kind.REGISTER) if table.name != "verdict"}
+STAMPED = 5  # rows that every stamping transaction gives one value
+
+Row = dict[str, Any]
+
+
+class Undone(Exception):  # noqa: N818 - the clerk's own second thoughts
+    """The clerk rolls the transaction back."""
+
+
+class Clerk:
+    """Writes one unit's register. `tables`: table → id → row, as acknowledged."""
+
+    def __init__(self, at: TreeNode, source: random.Random, counts: Counter[str]) -> None:
+        self.at = at
+        self.tables: dict[str, dict[str, Row]] = {name: {} for name in REGISTER}
+        self.stamps = 0
+        self._random = source
+        self._counts = counts
+        self._minted = 0
+        self._verdicts: set[str] = set()
+        self._draft = self.tables
+
+    def begin(self) -> None:
+        """The rows that carry stamps."""
+        self._transaction(lambda tx: [self._insert(tx, "household", self._household(f"{n}", "s0")) for n in range(1, STAMPED + 1)])
+
+    def write(self) -> None:
+        """One transaction of some kind."""
+        kinds: list[Callable[[Tx], Any]] = [
+            self._new_household, self._new_household, self._edit_person, self._edit_person, self._edit_many, self._delete_person,
+            self._replace_person, self._reborn, self._event, self._stamp, self._stamp, self._busy, self._savepoint, self._give_up,
+        ]  # fmt: skip
+        self._transaction(self._random.choice(kinds))
+
+    def learn_verdicts(self) -> None:
+        """What the keeper decided counts as its own word."""
+        rows = self.at.rows("SELECT v.id, v.proposal_id, v.row_id, v.detail FROM verdict AS v ORDER BY v.decided_at, v.id")
+        for verdict_id, proposal_id, row_id, detail in rows:
+            if verdict_id not in self._verdicts:
+                self._verdicts.add(verdict_id)
+                self._carry_out(proposal_id, row_id, json.loads(detail))
+
+    def _carry_out(self, proposal_id: str, row_id: str | None, detail: Row) -> None:
+        accepted = {column["column"]: column["wished"] for column in detail["columns"] if column["result"] == "accepted"}
+        table = self.at.value("SELECT table_name FROM proposal WHERE id = ?", (proposal_id,))
+        if detail.get("insert") and row_id:
+            self.tables[table][row_id] = {**_empty(REGISTER[table]), **accepted}
+        elif accepted and row_id:
+            self.tables[table][row_id].update(accepted)
+
+    def _transaction(self, work: Callable[[Tx], Any]) -> None:
+        self._draft = copy.deepcopy(self.tables)
+        try:
+            with self.at.store.write("clerk") as tx:
+                work(tx)
+        except Undone:
+            self._counts["rolled back"] += 1
+        else:
+            self.tables = self._draft
+            self._counts["writes"] += 1
+
+    # --- kinds of transactions ------------------------------------------------------------------------------------
+
+    def _new_household(self, tx: Tx) -> None:
+        household = self._insert(tx, "household", self._household(str(self._random.randrange(100, 999)), None))
+        rows = [self._person(household) for _ in range(self._random.randint(1, 4))]
+        names = list(rows[0])
+        marks = ", ".join(f"({', '.join('?' * (len(names) + 1))})" for _ in rows)
+        ids = [self._mint() for _ in rows]
+        values = [value for row_id, row in zip(ids, rows, strict=True) for value in (row_id, *row.values())]
+        tx.run(f"INSERT INTO person (id, {', '.join(names)}) VALUES {marks}", values)
+        for row_id, row in zip(ids, rows, strict=True):
+            self._draft["person"][row_id] = {**_empty(REGISTER["person"]), **row}
+
+    def _edit_person(self, tx: Tx) -> None:
+        if row_id := self._some("person"):
+            self._update(tx, "person", row_id, self._random.choice([
+                {"phone": self._digits(9)}, {"education": self._digits(2)}, {"marital": self._digits(1)}, {"sex": 2},
+                {"residence": "absent"}, {"ethnic": "02", "phone": None}, {"full_name": f"Nguyễn Thị {self._digits(3)}"},
+                {"citizen_id": self._digits(12)}, {"birth_date": f"19{self._digits(1)}1-0{self._random.randint(1, 9)}-11"},
+            ]))  # fmt: skip
+
+    def _edit_many(self, tx: Tx) -> None:
+        value = self._digits(3)
+        tx.run("UPDATE person SET phone = ? WHERE sex = 1", (value,))
+        for row in self._draft["person"].values():
+            if row["sex"] == 1:
+                row["phone"] = value
+
+    def _delete_person(self, tx: Tx) -> None:
+        if row_id := self._some("person"):
+            tx.run("DELETE FROM person WHERE id = ?", (row_id,))
+            del self._draft["person"][row_id]
+
+    def _replace_person(self, tx: Tx) -> None:
+        """REPLACE, as DELETE and INSERT in one word."""
+        if row_id := self._some("person"):
+            row = self._person(self._draft["person"][row_id]["household_id"])
+            marks = ", ".join("?" * (len(row) + 1))
+            tx.run(f"REPLACE INTO person (id, {', '.join(row)}) VALUES ({marks})", (row_id, *row.values()))
+            self._draft["person"][row_id] = {**_empty(REGISTER["person"]), **row}
+
+    def _reborn(self, tx: Tx) -> None:
+        """Deleted and inserted again under the same id."""
+        if row_id := self._some("person"):
+            self._delete_one(tx, row_id)
+            row = self._person(None)
+            marks = ", ".join("?" * (len(row) + 1))
+            tx.run(f"INSERT INTO person (id, {', '.join(row)}) VALUES ({marks})", (row_id, *row.values()))
+            self._draft["person"][row_id] = {**_empty(REGISTER["person"]), **row}
+
+    def _event(self, tx: Tx) -> None:
+        if row_id := self._some("person"):
+            month = f"2026-0{self._random.randint(1, 9)}-05"
+            self._insert(tx, "death", {"person_id": row_id, "died_on": month, "sex": self._random.choice([1, 2, None]), "cause": self._digits(4)})
+            self._insert(tx, "birth", {"born_on": month, "sex": self._random.choice([1, 2])})
+            self._insert(tx, "migration", {"person_id": row_id, "direction": self._random.choice(["arrival", "departure"]), "moved_on": month})
+            if self._random.random() < 0.5 and (death := self._some("death")):
+                self._update(tx, "death", death, {"cause": self._digits(5)})
+
+    def _stamp(self, tx: Tx) -> None:
+        self.stamps += 1
+        stamp = f"s{self.stamps}"
+        tx.run("UPDATE household SET collaborator = ? WHERE collaborator IS NOT NULL", (stamp,))
+        for row in self._draft["household"].values():
+            if row["collaborator"] is not None:
+                row["collaborator"] = stamp
+
+    def _busy(self, tx: Tx) -> None:
+        for _ in range(self._random.randint(2, 5)):
+            self._random.choice([self._new_household, self._edit_person, self._edit_many, self._stamp, self._delete_person])(tx)
+
+    def _savepoint(self, tx: Tx) -> None:
+        self._new_household(tx)
+        kept = copy.deepcopy(self._draft)
+        tx.run("SAVEPOINT clerk")
+        self._new_household(tx)
+        self._edit_many(tx)
+        tx.run("ROLLBACK TO SAVEPOINT clerk")
+        self._draft = kept
+
+    def _give_up(self, tx: Tx) -> None:
+        self._busy(tx)
+        raise Undone
+
+    # --- rows -----------------------------------------------------------------------------------------------------
+
+    def _insert(self, tx: Tx, table: str, row: Row) -> str:
+        row_id = self._mint()
+        tx.run(f"INSERT INTO {table} (id, {', '.join(row)}) VALUES ({', '.join('?' * (len(row) + 1))})", (row_id, *row.values()))
+        self._draft[table][row_id] = {**_empty(REGISTER[table]), **row}
+        return row_id
+
+    def _update(self, tx: Tx, table: str, row_id: str, values: Row) -> None:
+        tx.run(f"UPDATE {table} SET {', '.join(f'{name} = ?' for name in values)} WHERE id = ?", (*values.values(), row_id))
+        self._draft[table][row_id].update(values)
+
+    def _delete_one(self, tx: Tx, row_id: str) -> None:
+        tx.run("DELETE FROM person WHERE id = ?", (row_id,))
+
+    def _some(self, table: str) -> str | None:
+        ids = list(self._draft[table])
+        return self._random.choice(ids) if ids else None
+
+    def _mint(self) -> str:
+        """Ids in the order of the seed, with this node's tag: a replayed seed writes the same rows."""
+        self._minted += 1
+        return f"019a0000-{self._minted:04x}-7000-8000-0000{self.at.keys.tag}"
+
+    def _household(self, number: str, stamp: str | None) -> Row:
+        return {"number": number, "kind": "family", "hamlet": f"Ấp {self._digits(1)}", "collaborator": stamp}
+
+    def _person(self, household: str | None) -> Row:
+        return {
+            "household_id": household, "full_name": f"Trần Văn {self._digits(4)}", "sex": self._random.choice([1, 2]),
+            "birth_date": f"19{self._random.randint(40, 99)}-0{self._random.randint(1, 9)}-1{self._random.randint(0, 9)}",
+            "birth_precision": "d", "ethnic": self._random.choice(["01", "02", "05"]), "residence": "usual", "phone": self._digits(9),
+        }  # fmt: skip
+
+    def _digits(self, count: int) -> str:
+        return "".join(self._random.choices("0123456789", k=count))
+
+
+def _empty(table: Table) -> Row:
+    return {column.name: None for column in table.columns}

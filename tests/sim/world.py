@@ -1,0 +1,232 @@
+"""One seed's world: a tree, its clerks and upper tiers, a bad network, crashes at commits, and what must hold in the end.
+
+Enters: a seed. Leaves: counts, or an AssertionError that says what was lost, doubled, torn or unequal.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from syncd import limits
+from syncd.aggregate import recount
+from syncd.errors import UsageError
+from syncd.proposing import Wish, propose
+from syncd.store.base import Failpoint
+from tests.sim.clerk import Clerk
+from tests.sim.network import Faults, Gone, Network
+from tests.sim.template import SHAPES, template
+from tests.sim.verdicts import check_content, check_decided, check_logs, check_state
+from tests.trees import TestClock, TreeNode, step
+
+T = TypeVar("T")
+ACTIONS = 90
+ROUNDS_MAX = 60
+GROUP_ROWS = (2, 3, 7, 5_000, 5_000)  # small ones make open pieces, and with a crash discarded ones
+
+
+class Crash(BaseException):
+    """The process of a node dies here."""
+
+
+class World:
+    """Runs a seed. `failpoint` of every store is this world's: it counts, checks groups and lets nodes die."""
+
+    def __init__(self, seed: int, folder: Path) -> None:
+        self.random = random.Random(seed)
+        self.counts: Counter[str] = Counter(seeds=1)
+        self.faults = self._choose_faults(seed)
+        self.shape = list(SHAPES)[seed % len(SHAPES)]
+        self.clock = TestClock()
+        self.network = Network(random=self.random, faults=self.faults, counts=self.counts, alive=self.alive)
+        self._mortal = False
+        self.nodes = template(self.shape).copy(folder, self.clock, self.random, self._failpoint_of)
+        self.root = self.nodes[0]
+        self.clerks = [Clerk(node, self.random, self.counts) for node in self.nodes if not node.children]
+
+    def run(self) -> Counter[str]:
+        """The whole seed: trouble, then peace, then the checks."""
+        with _group_rows(self.random.choice(GROUP_ROWS)):
+            for clerk in self.clerks:
+                clerk.begin()
+            self._mortal = True
+            for _ in range(ACTIONS):
+                self._act()
+            self._mortal = False
+            self._settle()
+        self._check()
+        for node in self.nodes:
+            node.store.close()
+        return self.counts
+
+    def alive(self, node: TreeNode, work: Callable[[], T]) -> T:
+        """Run a node's work; when it dies of it, a new process takes its place and nobody gets an answer."""
+        try:
+            return work()
+        except Crash as crash:
+            self.counts["crashes"] += 1
+            node.reopen()
+            raise Gone from crash
+        finally:
+            for clerk in self.clerks:
+                if clerk.at is node:
+                    clerk.learn_verdicts()
+
+    # --- trouble --------------------------------------------------------------------------------------------------
+
+    def _choose_faults(self, seed: int) -> Faults:
+        if seed % 10 == 0:
+            return Faults()
+        worst = self.random.choice([0.02, 0.1, 0.25])
+        lost, duplicated, late, cut = (self.random.random() * worst for _ in range(4))
+        return Faults(lost=lost, duplicated=duplicated, late=late, cut=cut * 2, crash=self.random.choice([0.0, 0.01, 0.06]))
+
+    def _act(self) -> None:
+        self.clock.now_ms += self.random.randrange(2_000)
+        node = self.random.choice(self.nodes)
+        action = self.random.choice([
+            self._write, self._write, self._write, self._oversee, self._exchange, self._exchange, self._exchange, self._exchange,
+            self._apply, self._settle_one, self._sequence, self._sequence, self._late, self._restart,
+        ])  # fmt: skip
+        try:
+            action(node)
+        except Gone:
+            self.counts["broken off"] += 1
+
+    def _write(self, _node: TreeNode) -> None:
+        self.random.choice(self.clerks).write()
+
+    def _sequence(self, node: TreeNode) -> None:
+        checkpoints = self.random.random() < 0.3
+        self.alive(node, lambda: node.node.write(checkpoints))
+        if self.random.random() < 0.1:
+            self.alive(node, node.node.checkpoint)
+
+    def _apply(self, node: TreeNode) -> None:
+        self.alive(node, node.node.apply_all)
+
+    def _settle_one(self, node: TreeNode) -> None:
+        self.alive(node, node.node.settle)
+
+    def _late(self, _node: TreeNode) -> None:
+        self.network.deliver_late()
+
+    def _restart(self, node: TreeNode) -> None:
+        if self.faults.crash:
+            node.reopen()
+
+    def _exchange(self, node: TreeNode) -> None:
+        """A session, or the part of it that the network lets through; other things happen in between."""
+        if node.parent is None:
+            return
+        self.alive(node, lambda: self.network.hello(node))
+        while self.alive(node, lambda: self.network.push(node)) and self.random.random() < 0.8:
+            pass
+        self.alive(node, lambda: self.network.pull(node))
+
+    def _oversee(self, _node: TreeNode) -> None:
+        """An upper tier wishes, verifies, or adds a unit; all of it captured as any write."""
+        upper = self.random.choice([node for node in self.nodes if node.children])
+        people = upper.rows("SELECT id, unit_id FROM person ORDER BY id")
+        kind = self.random.randrange(6)
+        if kind == 0:
+            self.root.sql("INSERT INTO unit (parent_id, level, code, name) VALUES (?, 'commune', ?, 'Xã mới')",
+                          (self.root.unit_id, str(self.random.randrange(10_000, 99_999))))  # fmt: skip
+        elif kind == 1 and people and upper is self.root:
+            person, unit = self.random.choice(people)
+            self.root.sql("INSERT INTO person_check (unit_id, person_id, citizen_id, checked_at, checked_by) VALUES (?, ?, ?, ?, 'A')",
+                          (unit, person, "079" + "0" * 9, "2026-11-01T00:00:00Z"))  # fmt: skip
+        elif people:
+            self._propose(upper, self.random.choice(people)[0])
+
+    def _propose(self, upper: TreeNode, person: str) -> None:
+        unit_code = next(clerk.at.unit_code for clerk in self.clerks)
+        wish = self.random.choice([
+            ("update", person, None, {"phone": f"09{self.random.randrange(10**7)}"}),
+            ("update", person, None, {"ethnic": "05", "relation": "03"}),
+            ("update", person, None, {"full_name": f"Lê {self.random.randrange(99)}"}),
+            ("insert", None, unit_code, {"full_name": f"Phạm {self.random.randrange(99)}", "sex": 2, "birth_date": "1990-01-02",
+                                         "birth_precision": "y", "ethnic": "01", "residence": "usual"}),
+            ("delete", person, None, {}),
+        ])  # fmt: skip
+        operation, row_id, code, wished = wish
+        try:
+            propose(upper.store, Wish(operation=operation, table="person", row_id=row_id, unit_code=code, wished=wished,
+                                      author="cán bộ", reason="thử"), self.clock())  # fmt: skip
+        except UsageError:
+            return  # a row or unit whose keeper is not known there (yet)
+        self.counts["proposals"] += 1
+
+    def _failpoint_of(self, name: str) -> Failpoint:
+        def failpoint(point: str) -> None:
+            if point.startswith(("sequence-piece:after", "discard:after")):
+                self.counts[point.partition(":")[0]] += 1
+            if point == "apply:after-commit":
+                self._check_whole(name)
+            if not self._mortal or point.startswith(("clerk", "propose")):
+                return
+            if self.random.random() < self.faults.crash:
+                raise Crash(f"{name}: {point}")
+
+        return failpoint
+
+    # --- peace ----------------------------------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        """The faults are over: late requests arrive, then everything must come to rest in a bounded number of rounds."""
+        self.network.faults = Faults()
+        while self.network.held_back:
+            try:
+                self.network.deliver_late()
+            except Gone:
+                self.counts["broken off"] += 1
+        for _ in range(2):
+            self._rest()
+            for node in self.nodes:
+                node.node.checkpoint()
+        self._rest()
+
+    def _rest(self) -> None:
+        for _ in range(ROUNDS_MAX):
+            moved = [step(node) for node in self.nodes]
+            for clerk in self.clerks:
+                clerk.learn_verdicts()
+            if not any(moved):
+                return
+        raise AssertionError(f"still moving after {ROUNDS_MAX} rounds")
+
+    def _check_whole(self, name: str) -> None:
+        """A reader sees every stamping transaction whole or not at all, at every moment."""
+        node = next((node for node in getattr(self, "nodes", []) if node.name == name), None)
+        if node is None:
+            return
+        self.counts["groups read"] += 1
+        torn = node.rows(
+            "SELECT unit_id, count(DISTINCT collaborator), count(*) FROM household WHERE collaborator IS NOT NULL GROUP BY unit_id"
+            " HAVING count(DISTINCT collaborator) <> 1 OR count(*) <> 5"
+        )
+        assert not torn, f"{name}: a group is visible in part: {torn}"
+
+    def _check(self) -> None:
+        for node in self.nodes:
+            check_state(node)
+            with node.store.read() as tx:
+                assert recount(tx, node.store.registry) == [], f"{node.name}: aggregates differ from a recount"
+        check_logs(self.nodes)
+        check_decided(self.nodes)
+        for clerk in self.clerks:
+            check_content(clerk, self.nodes)
+
+
+@contextmanager
+def _group_rows(rows_max: int) -> Iterator[None]:
+    before = limits.GROUP_ROWS_MAX
+    limits.GROUP_ROWS_MAX = rows_max  # type: ignore[misc]  # a constant in production; modules read it when they need it
+    try:
+        yield
+    finally:
+        limits.GROUP_ROWS_MAX = before  # type: ignore[misc]
