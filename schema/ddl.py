@@ -14,8 +14,8 @@ from enum import StrEnum
 
 from schema.spec import Column, Kind, Table, Type
 
-TAG_PATTERN = re.compile(r"^[0-9a-f]{8}$")
-UUID_PATTERN = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
+TAG_PATTERN = re.compile(r"[0-9a-f]{8}")
+UUID_PATTERN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 UUID_CHARS = 36
 UUID_GLOB = "-".join("[0-9a-f]" * digits for digits in (8, 4, 4, 4, 12))
 INSTANT_REGEX = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{3})?Z$"
@@ -47,7 +47,8 @@ class Identity:
 
     def __post_init__(self) -> None:
         # These values become literals in SQL, so nothing but hex digits and hyphens may pass.
-        if not (UUID_PATTERN.match(self.node_id) and UUID_PATTERN.match(self.unit_id) and TAG_PATTERN.match(self.tag)):
+        uuids = UUID_PATTERN.fullmatch(self.node_id) and UUID_PATTERN.fullmatch(self.unit_id)
+        if not (uuids and TAG_PATTERN.fullmatch(self.tag)):
             raise SchemaError("identity: node_id and unit_id must be lower-case UUIDs, tag 8 lower-case hex digits")
         if self.node_id[-8:] != self.tag:
             raise SchemaError(f"identity: tag {self.tag} is not the end of node_id {self.node_id}")

@@ -127,4 +127,4 @@ def _local_column(dialect: Dialect, local: LocalTable, column: LocalColumn) -> s
 
 def _literal(sql: str) -> str:
     """SQL for `sa.text`, which would read `:name` as a parameter (the colons of patterns and casts)."""
-    return sql.replace("\\", "\\\\").replace(":", "\\:")
+    return sql.replace(":", "\\:")

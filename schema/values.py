@@ -89,7 +89,8 @@ def _bindable(value: Value) -> bool:
         return INT_MIN <= value <= INT_MAX
     if isinstance(value, str):
         return not any("\ud800" <= char <= "\udfff" for char in value)
-    return value is None or isinstance(value, float | bytes)
+    # No canonical type holds fractions, NaN or infinity.
+    return value is None or isinstance(value, bytes)
 
 
 def _decided(table: Table, problem: Problem, row: Mapping[str, Value]) -> bool:

@@ -129,3 +129,4 @@ def _recount_queries(registry: Registry) -> list[tuple[str, str, str]]:
 def _together(selects: list[str]) -> str:
     """One SELECT: UNION ALL and EXCEPT bind from left to right, so that cells EXCEPT a UNION ALL b would add b."""
     return f"SELECT * FROM ({' UNION ALL '.join(selects)}) AS counted"
+

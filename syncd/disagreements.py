@@ -74,6 +74,20 @@ def conflict(tx: Tx, prefix: str) -> Conflict:
     return found[0]
 
 
+def code_names(tx: Tx, found: Conflict) -> dict[str, dict[Any, str]]:
+    """Column → code → name, of the columns whose values are codes: nobody knows `02` by heart."""
+    from schema.tables import registry
+
+    table = registry().by_name.get(found.table or "")
+    columns = {side.column for side in found.columns} & set(table.by_name if table else ())
+    lists = {name: table.by_name[name].code_list for name in columns} if table else {}
+    return {
+        name: dict(tx.all("SELECT code, name FROM code WHERE list_name = ? ORDER BY version", (code_list,)))
+        for name, code_list in lists.items()
+        if code_list
+    }
+
+
 def why_words(why: str) -> str:
     """A stored reason as a sentence."""
     words = WHY.get(why)
@@ -81,8 +95,8 @@ def why_words(why: str) -> str:
 
 
 _VERDICTS = """
-    SELECT v.proposal_id, v.outcome, v.detail, v.case_kind, v.decided_at, v.decided_by, v.row_id, v.unit_id, u.code, u.name,
-           p.table_name, p.operation, p.author, p.reason, p.made_at, p.seen, p.wished
+    SELECT v.proposal_id, v.outcome, v.detail, v.case_kind, v.decided_at, v.decided_by, v.row_id, v.unit_id, u.code,
+           u.name, p.table_name, p.operation, p.author, p.reason, p.made_at, p.seen, p.wished
     FROM verdict AS v LEFT JOIN proposal AS p ON p.id = v.proposal_id LEFT JOIN unit AS u ON u.id = v.unit_id
     ORDER BY v.decided_at DESC, v.id LIMIT ?
 """
@@ -117,12 +131,27 @@ def _cases(tx: Tx) -> Iterator[Conflict]:
     from schema.tables import registry
 
     names = {table.number: table.name for table in registry()}
-    for case_id, kind, tab, row_id, unit_id, code, unit, detail, opened_at in tx.all(_CASES, (limits.CONFLICTS_SHOWN_MAX,)):
+    for case_id, kind, tab, row_id, unit_id, code, unit, detail, opened_at in tx.all(
+        _CASES, (limits.CONFLICTS_SHOWN_MAX,)
+    ):
         yield Conflict(
-            id=case_id, state=CASE, title=case_title(kind), table=_case_table(detail) or names.get(tab), row_id=row_id, unit_id=unit_id,
-            unit=_unit(code, unit), operation=None, author=None, reason=None, made_at=opened_at, outcome=None,
-            decided_at=opened_at, decided_by=None, why=detail, columns=(),
-        )  # fmt: skip
+            id=case_id,
+            state=CASE,
+            title=case_title(kind),
+            table=_case_table(detail) or names.get(tab),
+            row_id=row_id,
+            unit_id=unit_id,
+            unit=_unit(code, unit),
+            operation=None,
+            author=None,
+            reason=None,
+            made_at=opened_at,
+            outcome=None,
+            decided_at=opened_at,
+            decided_by=None,
+            why=detail,
+            columns=(),
+        )
 
 
 def case_title(kind: str) -> str:
@@ -144,10 +173,23 @@ def _case_table(detail: str) -> str | None:
 
 def _conflict(row: Row, state: str, columns: tuple[Side, ...], why: str, title: str) -> Conflict:
     return Conflict(
-        id=row[0], state=state, title=title, table=row[10], row_id=row[6], unit_id=row[7], unit=_unit(row[8], row[9]),
-        operation=row[11], author=row[12], reason=row[13], made_at=row[14], outcome=row[1], decided_at=row[4], decided_by=row[5],
-        why=why, columns=columns,
-    )  # fmt: skip
+        id=row[0],
+        state=state,
+        title=title,
+        table=row[10],
+        row_id=row[6],
+        unit_id=row[7],
+        unit=_unit(row[8], row[9]),
+        operation=row[11],
+        author=row[12],
+        reason=row[13],
+        made_at=row[14],
+        outcome=row[1],
+        decided_at=row[4],
+        decided_by=row[5],
+        why=why,
+        columns=columns,
+    )
 
 
 def _unit(code: str | None, name: str | None) -> str | None:
@@ -174,7 +216,15 @@ def _sides(detail: str, seen: str | None, wished: str | None) -> tuple[tuple[Sid
         why = "unreadable"
     try:
         columns = tuple(
-            Side(column=c.column, seen=c.seen, kept=c.kept, wished=c.wished, result=c.result, policy=c.policy.value, why=c.why)
+            Side(
+                column=c.column,
+                seen=c.seen,
+                kept=c.kept,
+                wished=c.wished,
+                result=c.result,
+                policy=c.policy.value,
+                why=c.why,
+            )
             for c in from_json(detail)
         )
     except ConflictError:  # refused before it was compared: the detail has no columns to compare
@@ -187,7 +237,13 @@ def _plain_sides(seen: str | None, wished: str | None, result: str, why: str) ->
     seen_values, wished_values = _object(seen), _object(wished)
     for column in sorted(wished_values or seen_values):
         yield Side(
-            column=column, seen=seen_values.get(column), kept=None, wished=wished_values.get(column), result=result, policy="", why=why
+            column=column,
+            seen=seen_values.get(column),
+            kept=None,
+            wished=wished_values.get(column),
+            result=result,
+            policy="",
+            why=why,
         )
 
 
@@ -225,9 +281,13 @@ STATE = {
 WHY = {
     "unchanged": Both("giá trị chưa đổi từ khi người đề nghị xem", "unchanged since the proposer saw it"),
     "equal": Both("giá trị đang giữ đã đúng như đề nghị", "the kept value is already the one wished"),
-    "nothing_wished": Both("đề nghị không đổi gì; bản đang giữ đứng", "the wish changes nothing; the kept value stands"),
+    "nothing_wished": Both(
+        "đề nghị không đổi gì; bản đang giữ đứng", "the wish changes nothing; the kept value stands"
+    ),
     "keeper_stands": Both("chính sách: giữ bản của đơn vị giữ sổ", "policy: the keeper's value stands"),
-    "author_upper": Both("chính sách: bản tuyến trên được nhận; bản đang giữ thua", "policy: the upper tier wins; the kept value lost"),
+    "author_upper": Both(
+        "chính sách: bản tuyến trên được nhận; bản đang giữ thua", "policy: the upper tier wins; the kept value lost"
+    ),
     "author_not_upper": Both("người đề nghị không thuộc tuyến trên", "the proposer is not an upper tier"),
     "later": Both("đề nghị muộn hơn; bản đang giữ thua", "the wish is later; the kept value lost"),
     "not_later": Both("bản đang giữ muộn hơn; đề nghị thua", "the kept value is later; the wish lost"),
@@ -242,7 +302,9 @@ WHY = {
     "union": Both("gộp hai danh sách", "both lists are joined"),
     "union_removal": Both("một bên đã bỏ bớt, cần người xem", "one side removed a value: a person must look"),
     "union_too_long": Both("danh sách gộp quá dài", "the joined list is too long"),
-    "policy_review": Both("chính sách: người phải quyết định; bản đang giữ đứng", "policy: a person decides; the kept value stands"),
+    "policy_review": Both(
+        "chính sách: người phải quyết định; bản đang giữ đứng", "policy: a person decides; the kept value stands"
+    ),
     "group": Both("theo cột khác trong cùng nhóm", "decided with another column of its group"),
     "group_incomplete": Both("nhận sẽ trộn hai nửa của một nhóm", "accepting would mix two halves of one group"),
     "unknown_column": Both("đơn vị giữ sổ chưa có cột này", "the keeper has no such column"),

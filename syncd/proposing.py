@@ -24,7 +24,9 @@ ID_CHARS = 36
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What to propose. `row_id`: None for an insert, which names the unit instead. `wished`: column → canonical value."""
+    """What to propose. `row_id`: None for an insert, which names the unit instead. `wished`: column → canonical
+    value.
+    """
 
     operation: str
     table: str
@@ -58,7 +60,12 @@ def propose(store: Store, wish: Wish, now_ms: int) -> Proposed:
         proposal_id = _insert(tx, wish, unit_id, seen, now_ms)
         name = tx.value("SELECT name FROM unit WHERE id = ?", (unit_id,))
     return Proposed(
-        proposal_id=proposal_id, unit_id=unit_id, unit_name=str(name or ""), keeper_name=keeper_name, seen=seen, wished=wish.wished
+        proposal_id=proposal_id,
+        unit_id=unit_id,
+        unit_name=str(name or ""),
+        keeper_name=keeper_name,
+        seen=seen,
+        wished=wish.wished,
     )
 
 
@@ -90,10 +97,14 @@ def _parse(table: Table, setting: str) -> tuple[str, str | int | None]:
     if not equals or column is None or column.number < 2:
         names = ", ".join(each.name for each in table.columns)
         raise UsageError(
-            say("--set {text}: không có cột này trong bảng {table}", "--set {text}: no such column in table {table}",
-                text=name, table=table.name),
+            say(
+                "--set {text}: không có cột này trong bảng {table}",
+                "--set {text}: no such column in table {table}",
+                text=name,
+                table=table.name,
+            ),
             say("viết --set cột=giá_trị; các cột: {names}", "write --set column=value; columns: {names}", names=names),
-        )  # fmt: skip
+        )
     return column.name, _canonical(column, text)
 
 
@@ -124,9 +135,10 @@ def _check_wish(table: Table, wish: Wish) -> None:
         said = "; ".join(f"{problem.column}: {Both(problem.rule_vi, problem.rule_en).here}" for problem in problems)
         raise UsageError(
             say("giá trị đề nghị không hợp lệ ({said})", "the wished values break a rule ({said})", said=said)
-            if problems else say("chưa nêu cột nào", "no column was named"),
+            if problems
+            else say("chưa nêu cột nào", "no column was named"),
             say("sửa --set cột=giá_trị", "correct --set column=value"),
-        )  # fmt: skip
+        )
 
 
 def _unit_of_row(tx: Tx, table: Table, wish: Wish) -> str:
@@ -136,23 +148,38 @@ def _unit_of_row(tx: Tx, table: Table, wish: Wish) -> str:
         found = tx.value(f"SELECT unit_id FROM {table.name} WHERE id = ?", (row_id,))
     if found is None:
         raise UsageError(
-            say("bảng {table} ở nút này không có bản ghi {id}", "table {table} at this node has no row {id}",
-                table=table.name, id=row_id[:ID_CHARS]),
-            say("tìm mã bằng: syncd sql \"SELECT id FROM {table} WHERE …\"",
-                "find the id with: syncd sql \"SELECT id FROM {table} WHERE …\"", table=table.name),
-        )  # fmt: skip
+            say(
+                "bảng {table} ở nút này không có bản ghi {id}",
+                "table {table} at this node has no row {id}",
+                table=table.name,
+                id=row_id[:ID_CHARS],
+            ),
+            say(
+                'tìm mã bằng: syncd sql "SELECT id FROM {table} WHERE …"',
+                'find the id with: syncd sql "SELECT id FROM {table} WHERE …"',
+                table=table.name,
+            ),
+        )
     return str(found)
 
 
 def _unit_of_code(tx: Tx, code: str | None) -> str:
     rows = tx.all(
-        "SELECT u.id FROM unit AS u JOIN syncd_keeper AS k ON k.unit_id = u.id WHERE u.code = ? AND u.valid_to IS NULL", (code,)
+        "SELECT u.id FROM unit AS u JOIN syncd_keeper AS k ON k.unit_id = u.id WHERE u.code = ? AND u.valid_to IS NULL",
+        (code,),
     ) or tx.all("SELECT u.id FROM unit AS u JOIN syncd_keeper AS k ON k.unit_id = u.id WHERE u.code = ?", (code,))
     if len(rows) != 1:
         raise UsageError(
-            say("mã đơn vị {code}: có {n} đơn vị do nút cấp dưới giữ", "unit code {code}: {n} units kept by nodes below", code=code, n=len(rows)),
-            say("nêu mã đơn vị bằng --unit (xem: syncd status)", "name the unit's code with --unit (see: syncd status)"),
-        )  # fmt: skip
+            say(
+                "mã đơn vị {code}: có {n} đơn vị do nút cấp dưới giữ",
+                "unit code {code}: {n} units kept by nodes below",
+                code=code,
+                n=len(rows),
+            ),
+            say(
+                "nêu mã đơn vị bằng --unit (xem: syncd status)", "name the unit's code with --unit (see: syncd status)"
+            ),
+        )
     return str(rows[0][0])
 
 
@@ -163,14 +190,20 @@ def _require_other_keeper(tx: Tx, unit_id: str, wish: Wish) -> str:
     keeper = tree.keepers.get(unit_id)
     if keeper is None or not tree.is_within(keeper[0], tree.me):
         raise UsageError(
-            say("chưa rõ nút nào giữ đơn vị của bản ghi này", "nobody below this node is known to keep this row's unit"),
+            say(
+                "chưa rõ nút nào giữ đơn vị của bản ghi này", "nobody below this node is known to keep this row's unit"
+            ),
             say("chờ lần trao đổi tiếp theo rồi thử lại", "wait for the next exchange and try again"),
         )
     if keeper[0] == tree.me:
         raise UsageError(
             say("nút này giữ bản ghi: không cần đề nghị", "this node keeps the row itself: nothing to propose"),
-            say("sửa trực tiếp: syncd sql \"UPDATE {table} …\"", "write it: syncd sql \"UPDATE {table} …\"", table=wish.table),
-        )  # fmt: skip
+            say(
+                'sửa trực tiếp: syncd sql "UPDATE {table} …"',
+                'write it: syncd sql "UPDATE {table} …"',
+                table=wish.table,
+            ),
+        )
     return tree.nodes[keeper[0]].name
 
 
@@ -188,15 +221,33 @@ def _seen(tx: Tx, table: Table, unit_id: str, wish: Wish) -> dict[str, Any]:
 
 
 def _insert(tx: Tx, wish: Wish, unit_id: str, seen: Mapping[str, Any], now_ms: int) -> str:
-    facts = dict(tx.all("SELECT key, value FROM syncd_meta WHERE key IN ('name', 'depth', 'parent_id')"))
-    offset = 0 if not facts.get("parent_id") else tx.value(
-        "SELECT clock_offset_ms FROM syncd_peer WHERE node_id = ?", (facts["parent_id"],))  # fmt: skip
-    return str(tx.value(
-        "INSERT INTO proposal (unit_id, table_name, row_id, operation, seen, wished, author, reason, made_at,"
-        " clock_offset_ms, author_depth) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
-        (unit_id, wish.table, wish.row_id, wish.operation, _json(seen), _json(wish.wished), wish.author or facts.get("name", ""),
-         wish.reason, instant_of(now_ms), offset, int(facts.get("depth", "0"))),
-    ))  # fmt: skip
+    facts: dict[str, str] = dict(
+        tx.all("SELECT key, value FROM syncd_meta WHERE key IN ('name', 'depth', 'parent_id')")
+    )
+    offset = (
+        0
+        if not facts.get("parent_id")
+        else tx.value("SELECT clock_offset_ms FROM syncd_peer WHERE node_id = ?", (facts["parent_id"],))
+    )
+    return str(
+        tx.value(
+            "INSERT INTO proposal (unit_id, table_name, row_id, operation, seen, wished, author, reason, made_at,"
+            " clock_offset_ms, author_depth) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            (
+                unit_id,
+                wish.table,
+                wish.row_id,
+                wish.operation,
+                _json(seen),
+                _json(wish.wished),
+                wish.author or facts.get("name", ""),
+                wish.reason,
+                instant_of(now_ms),
+                offset,
+                int(facts.get("depth", "0")),
+            ),
+        )
+    )
 
 
 def _json(values: Mapping[str, Any]) -> str:

@@ -1,8 +1,8 @@
 """Proving content: every stream's rows digested anew and compared with what its keeper stated (design §6).
 
-Enters: one snapshot, the epoch keys held. Leaves: per stream what is equal, what differs, or why nothing can be said yet.
-Must hold: hashes stored earlier are not trusted, the rows are read again; a stream is compared only with a checkpoint that
-speaks of exactly the position its rows stand at; nothing is written.
+Enters: one snapshot, the epoch keys held. Leaves: per stream what is equal, what differs, or why nothing can be said
+yet. Must hold: hashes stored earlier are not trusted, the rows are read again; a stream is compared only with a
+checkpoint that speaks of exactly the position its rows stand at; nothing is written.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class StreamProof:
     hash: str
     state: str
     reason: str
-    digest: str  # of all digests found, so that two nodes can be compared at a glance
+    digest: str  # of what all readers share, so that two nodes can be compared at a glance
     tables: tuple[TableProof, ...]
 
     @property
@@ -88,9 +88,18 @@ def _prove(
     tables, digest = ((), "") if stated is None else _compare(tx, registry, stream, stated)
     state = OPEN if stated is None else EQUAL if all(table.equal for table in tables) else DIFFERS
     return StreamProof(
-        stream_id=stream.stream_id, kind=Kind(stream.kind).name.lower(), about=names[0], keeper=names[1], own=stream.own,
-        seq=stream.applied_seq, hash=stream.applied_hash.hex(), state=state, reason=why, digest=digest, tables=tables,
-    )  # fmt: skip
+        stream_id=stream.stream_id,
+        kind=Kind(stream.kind).name.lower(),
+        about=names[0],
+        keeper=names[1],
+        own=stream.own,
+        seq=stream.applied_seq,
+        hash=stream.applied_hash.hex(),
+        state=state,
+        reason=why,
+        digest=digest,
+        tables=tables,
+    )
 
 
 def _stated(tx: Tx, ring: KeyRing, stream: Stream) -> tuple[dict[int, list[CheckpointLine]] | None, str]:
@@ -98,17 +107,24 @@ def _stated(tx: Tx, ring: KeyRing, stream: Stream) -> tuple[dict[int, list[Check
     if stream.applied_seq < stream.held_seq and stream.state != "ok":
         return None, stream.reason or say("luồng đang dừng", "the stream stands still")
     last_rows, last_check = (
-        int(tx.value(f"SELECT coalesce(max(seq), 0) FROM syncd_log WHERE stream_id = ? AND seq <= ? AND mark {marks}",
-                     (stream.stream_id, stream.applied_seq)))
+        int(
+            tx.value(
+                f"SELECT coalesce(max(seq), 0) FROM syncd_log WHERE stream_id = ? AND seq <= ? AND mark {marks}",
+                (stream.stream_id, stream.applied_seq),
+            )
+        )
         for marks in (f"IN ({int(Mark.CLOSED)}, {int(Mark.OPEN)})", f"= {int(Mark.CHECKPOINT)}")
-    )  # fmt: skip
+    )
     if last_check <= last_rows:
-        return None, say("chưa có mốc đối soát tại vị trí {seq}", "no checkpoint at position {seq} yet", seq=stream.applied_seq)
+        return None, say(
+            "chưa có mốc đối soát tại vị trí {seq}", "no checkpoint at position {seq} yet", seq=stream.applied_seq
+        )
     envelope = parse_envelope(log.entries(tx, stream.stream_id, last_check - 1, 1)[0].envelope)
     keys = {
         (part.audience, part.epoch): key
         for part in envelope.header.parts
-        if part.audience != Audience.PUBLIC and (key := ring.key(tx, stream.stream_id, part.audience, part.epoch)) is not None
+        if part.audience != Audience.PUBLIC
+        and (key := ring.key(tx, stream.stream_id, part.audience, part.epoch)) is not None
     }
     bodies = open_parts(envelope, keys).bodies
     if not bodies:
@@ -126,13 +142,18 @@ def _compare(
         lines = {line.table: line for line in stated[audience]}
         for found in digest_stream(tx, registry, stream, [Audience(audience)], stream.applied_seq):
             line = lines.get(found.table)
-            whole.update(found.table.to_bytes(2, "big") + found.sha256)
+            if audience != Audience.CUSTODIAN:
+                whole.update(found.table.to_bytes(2, "big") + found.sha256)
             if line is not None:
-                proofs.append(TableProof(
-                    table=registry.by_number[found.table].name, audience=Audience(audience).name.lower(),
-                    rows_stated=line.row_count, rows_found=found.row_count,
-                    equal=(line.row_count, line.sha256) == (found.row_count, found.sha256),
-                ))  # fmt: skip
+                proofs.append(
+                    TableProof(
+                        table=registry.by_number[found.table].name,
+                        audience=Audience(audience).name.lower(),
+                        rows_stated=line.row_count,
+                        rows_found=found.row_count,
+                        equal=(line.row_count, line.sha256) == (found.row_count, found.sha256),
+                    )
+                )
     return tuple(proofs), whole.hexdigest()
 
 

@@ -1,7 +1,8 @@
-"""What an operator asks first, read from one snapshot: what waits and where, who is late, what stands still, what differs.
+"""What an operator asks first, read from one snapshot: what waits and where, who is late, what stands still, what
+differs.
 
-Enters: a read transaction. Leaves: `Status`, plain data with counts, names of units and nodes, and times.
-Must hold: queries only, no personal value, no guess: what the tables do not say is None and shown as not known.
+Enters: a read transaction. Leaves: `Status`, plain data with counts, names of units and nodes, and times. Must hold:
+queries only, no personal value, no guess: what the tables do not say is None and shown as not known.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoppedStream:
-    """A stream that does not move. `state`: waiting (its cause may go by itself), refused or stopped (a person looks)."""
+    """A stream that does not move. `state`: waiting (its cause may go by itself), refused or stopped (a person
+    looks).
+    """
 
     stream_id: str
     kind: str
@@ -94,21 +97,31 @@ class Status:
 
 def status(tx: Tx) -> Status:
     """Everything the screen shows, from one snapshot."""
-    facts = dict(tx.all("SELECT key, value FROM syncd_meta"))
+    facts: dict[str, str] = dict(tx.all("SELECT key, value FROM syncd_meta"))
     is_root = facts.get("root_id") == facts.get("node_id")
     neighbours = _neighbours(tx)
     return Status(
-        node_id=facts["node_id"], name=facts.get("name", ""), unit_code=facts.get("unit_code", ""),
-        unit_name=facts.get("unit_name", ""), depth=int(facts.get("depth", "0")), is_root=is_root, dialect=tx.dialect,
-        schema_revision=SCHEMA_REVISION, database_revision=_database_revision(tx), own=_own(tx, is_root),
+        node_id=facts["node_id"],
+        name=facts.get("name", ""),
+        unit_code=facts.get("unit_code", ""),
+        unit_name=facts.get("unit_name", ""),
+        depth=int(facts.get("depth", "0")),
+        is_root=is_root,
+        dialect=tx.dialect,
+        schema_revision=SCHEMA_REVISION,
+        database_revision=_database_revision(tx),
+        own=_own(tx, is_root),
         parent=next((peer for peer in neighbours if peer.role == "parent"), None),
         children=tuple(peer for peer in neighbours if peer.role == "child"),
-        unapplied_envelopes=int(tx.value(
-            "SELECT coalesce(sum(held_seq - applied_seq), 0) FROM syncd_stream WHERE own = 0")),
-        stopped=_stopped(tx), reviews=open_reviews(tx),
-        cases=int(tx.value("SELECT count(*) FROM syncd_case WHERE closed_at IS NULL")), undecided=_undecided(tx),
+        unapplied_envelopes=int(
+            tx.value("SELECT coalesce(sum(held_seq - applied_seq), 0) FROM syncd_stream WHERE own = 0")
+        ),
+        stopped=_stopped(tx),
+        reviews=open_reviews(tx),
+        cases=int(tx.value("SELECT count(*) FROM syncd_case WHERE closed_at IS NULL")),
+        undecided=_undecided(tx),
         checks=_checks(tx),
-    )  # fmt: skip
+    )
 
 
 def waiting_rows(tx: Tx) -> int:
@@ -119,10 +132,12 @@ def waiting_rows(tx: Tx) -> int:
 
 def open_reviews(tx: Tx) -> int:
     """Proposals that wait for a person, at whichever node."""
-    return int(tx.value(
-        "SELECT count(DISTINCT v.proposal_id) FROM verdict AS v WHERE v.outcome = 'review' AND NOT EXISTS"
-        " (SELECT 1 FROM verdict AS w WHERE w.proposal_id = v.proposal_id AND w.outcome <> 'review')"
-    ))  # fmt: skip
+    return int(
+        tx.value(
+            "SELECT count(DISTINCT v.proposal_id) FROM verdict AS v WHERE v.outcome = 'review' AND NOT EXISTS"
+            " (SELECT 1 FROM verdict AS w WHERE w.proposal_id = v.proposal_id AND w.outcome <> 'review')"
+        )
+    )
 
 
 def _own(tx: Tx, is_root: bool) -> OwnChanges:
@@ -130,21 +145,30 @@ def _own(tx: Tx, is_root: bool) -> OwnChanges:
     unsealed = int(tx.value(f"SELECT count(*) FROM syncd_journal WHERE tab NOT IN ({marks})", _CONTROL_TABLES))
     if is_root:  # what the custodian has written is at the custodian
         return OwnChanges(
-            unsealed=unsealed, waiting=unsealed, at_parent=0, at_custodian=_rows_confirmed(tx, "s.held_seq"), confirmed_at=None
+            unsealed=unsealed,
+            waiting=unsealed,
+            at_parent=0,
+            at_custodian=_rows_confirmed(tx, "s.held_seq"),
+            confirmed_at=None,
         )
     waiting = _rows_after(tx, "s.parent_seq")
     beyond = _rows_after(tx, "s.custodian_seq")
     return OwnChanges(
-        unsealed=unsealed, waiting=unsealed + min(waiting, beyond), at_parent=max(0, beyond - waiting),
-        at_custodian=_rows_confirmed(tx, "s.custodian_seq"), confirmed_at=_confirmed_at(tx),
-    )  # fmt: skip
+        unsealed=unsealed,
+        waiting=unsealed + min(waiting, beyond),
+        at_parent=max(0, beyond - waiting),
+        at_custodian=_rows_confirmed(tx, "s.custodian_seq"),
+        confirmed_at=_confirmed_at(tx),
+    )
 
 
 def _rows_after(tx: Tx, position: str) -> int:
-    return int(tx.value(
-        f"SELECT coalesce(sum(l.rows), 0) FROM syncd_stream AS s JOIN syncd_log AS l"
-        f" ON l.stream_id = s.stream_id AND l.seq > {position} WHERE s.own = 1 AND s.kind <> {int(Kind.CONTROL)}"
-    ))  # fmt: skip
+    return int(
+        tx.value(
+            f"SELECT coalesce(sum(l.rows), 0) FROM syncd_stream AS s JOIN syncd_log AS l"
+            f" ON l.stream_id = s.stream_id AND l.seq > {position} WHERE s.own = 1 AND s.kind <> {int(Kind.CONTROL)}"
+        )
+    )
 
 
 def _rows_confirmed(tx: Tx, position: str) -> int | None:
@@ -153,10 +177,12 @@ def _rows_confirmed(tx: Tx, position: str) -> int | None:
     envelopes = int(tx.value(f"SELECT coalesce(sum({position}), 0) FROM syncd_stream AS s WHERE {own}"))
     if envelopes > limits.STATUS_ENVELOPES_MAX:
         return None
-    return int(tx.value(
-        f"SELECT coalesce(sum(l.rows), 0) FROM syncd_stream AS s JOIN syncd_log AS l"
-        f" ON l.stream_id = s.stream_id AND l.seq <= {position} WHERE {own}"
-    ))  # fmt: skip
+    return int(
+        tx.value(
+            f"SELECT coalesce(sum(l.rows), 0) FROM syncd_stream AS s JOIN syncd_log AS l"
+            f" ON l.stream_id = s.stream_id AND l.seq <= {position} WHERE {own}"
+        )
+    )
 
 
 def _confirmed_at(tx: Tx) -> str | None:
@@ -182,12 +208,20 @@ _NEIGHBOURS = """
 def _neighbours(tx: Tx) -> list[Neighbour]:
     return [
         Neighbour(
-            node_id=row[0], role=row[1], name=row[2], unit=None if row[4] is None else row[4], address=row[5],
-            last_success_at=row[6], last_attempt_at=row[7], last_error=row[8], clock_offset_ms=row[9],
-            waiting_rows=row[10], open_cases=row[11],
+            node_id=row[0],
+            role=row[1],
+            name=row[2],
+            unit=None if row[4] is None else f"{row[3]} {row[4]}",
+            address=row[5],
+            last_success_at=row[6],
+            last_attempt_at=row[7],
+            last_error=row[8],
+            clock_offset_ms=row[9],
+            waiting_rows=row[10],
+            open_cases=row[11],
         )
         for row in tx.all(_NEIGHBOURS)
-    ]  # fmt: skip
+    ]
 
 
 def _stopped(tx: Tx) -> tuple[StoppedStream, ...]:
@@ -200,11 +234,15 @@ def _stopped(tx: Tx) -> tuple[StoppedStream, ...]:
     )
     return tuple(
         StoppedStream(
-            stream_id=row[0], kind=Kind(row[1]).name.lower(), about=stream_words(row[2], row[3], row[4]), state=row[5],
-            reason=row[6] or "", waiting_envelopes=max(0, int(row[7])),
+            stream_id=row[0],
+            kind=Kind(row[1]).name.lower(),
+            about=stream_words(row[2], row[3], row[4]),
+            state=row[5],
+            reason=row[6] or "",
+            waiting_envelopes=max(0, int(row[7])),
         )
         for row in rows
-    )  # fmt: skip
+    )
 
 
 def stream_words(unit_code: str | None, unit_name: str | None, keeper_name: str | None) -> str:
@@ -215,16 +253,19 @@ def stream_words(unit_code: str | None, unit_name: str | None, keeper_name: str 
 
 
 def _undecided(tx: Tx) -> int:
-    return int(tx.value(
-        "SELECT count(*) FROM proposal AS p WHERE p.withdrawn_at IS NULL"
-        " AND NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id)"
-    ))  # fmt: skip
+    return int(
+        tx.value(
+            "SELECT count(*) FROM proposal AS p WHERE p.withdrawn_at IS NULL"
+            " AND NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id)"
+        )
+    )
 
 
 def _checks(tx: Tx) -> Checks:
     counts = tx.one("SELECT count(*), coalesce(sum(ok), 0), max(checked_at) FROM syncd_checkpoint") or (0, 0, None)
     rows = tx.all(
-        "SELECT c.tab, u.code, u.name, n.name FROM syncd_checkpoint AS c JOIN syncd_stream AS s ON s.stream_id = c.stream_id"
+        "SELECT c.tab, u.code, u.name, n.name FROM syncd_checkpoint AS c JOIN syncd_stream AS s ON s.stream_id = "
+        "c.stream_id"
         " LEFT JOIN unit AS u ON u.id = s.unit_id"
         " LEFT JOIN (SELECT node_id, max(name) AS name FROM node GROUP BY node_id) AS n ON n.node_id = s.keeper"
         " WHERE c.ok = 0 ORDER BY u.code, c.tab LIMIT ?",
@@ -234,9 +275,11 @@ def _checks(tx: Tx) -> Checks:
 
     names = {table.number: table.name for table in registry()}
     return Checks(
-        equal=int(counts[1]), different=int(counts[0]) - int(counts[1]), last_at=counts[2],
+        equal=int(counts[1]),
+        different=int(counts[0]) - int(counts[1]),
+        last_at=counts[2],
         differences=tuple(f"{stream_words(row[1], row[2], row[3])}: {names.get(row[0], str(row[0]))}" for row in rows),
-    )  # fmt: skip
+    )
 
 
 def _database_revision(tx: Tx) -> str | None:

@@ -10,6 +10,7 @@ not been run.
 
 import errno
 import os
+import select
 import socket
 import sys
 from collections.abc import Mapping
@@ -26,6 +27,8 @@ OTHERS_MASK = 0o077
 LOCK_TEXT_BYTES_MAX = 64
 # Windows forbids reading a locked byte, so the lock lies far behind the text that says who holds it.
 LOCK_OFFSET_BYTES = 1 << 30
+INOTIFY_MODIFY = 2  # inotify(7)
+WATCH_BYTES = 65_536
 
 
 def make_secret_directory(path: Path) -> None:
@@ -170,6 +173,37 @@ def translate_os_error(error: OSError, what: str) -> SyncdError:
     return SyncdError(f"{what}: {error.strerror or error}", "check the path and the disk")
 
 
+def watch_directory(path: Path) -> "DirectoryWatch | None":
+    """What tells that a file in `path` was written; None where the system cannot tell, and the caller polls."""
+    return _watch_directory(path)
+
+
+class DirectoryWatch:
+    """Waits for writes (Linux inotify). It is told of a write when it happens, which may be before its commit is visible."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._wake_read, self._wake_write = os.pipe()
+        self._poll = select.poll()
+        for each in (descriptor, self._wake_read):
+            self._poll.register(each, select.POLLIN)
+
+    def wait(self, seconds: float) -> bool:
+        """Whether something was written (or `wake` called) within `seconds`."""
+        ready = self._poll.poll(seconds * 1000)
+        for descriptor, _event in ready:
+            os.read(descriptor, WATCH_BYTES)
+        return bool(ready)
+
+    def wake(self) -> None:
+        """End a wait from another thread."""
+        os.write(self._wake_write, b"x")
+
+    def close(self) -> None:
+        for descriptor in (self._descriptor, self._wake_read, self._wake_write):
+            os.close(descriptor)
+
+
 def notify_supervisor(state: str) -> None:
     """Tell systemd (Type=notify) how we are: READY=1, WATCHDOG=1, STOPPING=1. Without a supervisor nothing happens."""
     if sys.platform == "win32":
@@ -250,6 +284,9 @@ if sys.platform == "win32":
             raise
         return True
 
+    def _watch_directory(path: Path) -> DirectoryWatch | None:
+        return None
+
     def _system_language() -> str:
         language = ctypes.windll.kernel32.GetUserDefaultUILanguage() & PRIMARY_LANGUAGE_MASK
         return "vi" if language == LANGUAGE_VIETNAMESE else "en"
@@ -270,3 +307,17 @@ else:
 
     def _system_language() -> str:
         return "en"
+
+    def _watch_directory(path: Path) -> DirectoryWatch | None:
+        if not sys.platform.startswith("linux"):
+            return None
+        import ctypes
+
+        library = ctypes.CDLL(None, use_errno=True)
+        descriptor = library.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        if descriptor < 0:
+            return None  # the account's limit of watches is used up: polling does as well
+        if library.inotify_add_watch(descriptor, os.fsencode(path), INOTIFY_MODIFY) < 0:
+            os.close(descriptor)
+            return None
+        return DirectoryWatch(descriptor)

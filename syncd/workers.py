@@ -20,6 +20,7 @@ from syncd.net.client import ParentClient
 from syncd.node_files import OpenNode
 from syncd.retry import Retries
 from syncd.signals import APPLIED, LOG
+from syncd.system import watch_directory
 from syncd.vitals import Vitals
 
 SUPERVISOR = "supervisor"
@@ -32,7 +33,13 @@ class Life:
         self._stop = threading.Event()
         self._guard = threading.Lock()
         self._bells: list[threading.Event] = []
+        self._calls: list[Callable[[], None]] = []
         self.fatal: BaseException | None = None
+
+    def at_end(self, call: Callable[[], None]) -> None:
+        """Have `call` called at the end, to end a wait that is not on a bell."""
+        with self._guard:
+            self._calls.append(call)
 
     def bell(self) -> threading.Event:
         """An event that is also set by the end."""
@@ -53,9 +60,9 @@ class Life:
         """Everybody finishes what is in hand."""
         self._stop.set()
         with self._guard:
-            bells = list(self._bells)
-        for bell in bells:
-            bell.set()
+            calls = [*(bell.set for bell in self._bells), *self._calls]
+        for call in calls:
+            call()
 
     def fail(self, error: BaseException) -> None:
         """Something nobody foresaw: end, and say so with the exit code."""
@@ -105,7 +112,11 @@ class Writer(Worker):
         self._node = opened.node
         self._store = opened.store
         self._settings = settings  # poll_s, checkpoint_after_s: as last configured
+        self._watch = watch_directory(opened.directory) if opened.store.dialect == "sqlite" else None
+        if self._watch is not None:
+            life.at_end(self._watch.wake)
         self._mark: int | None = None
+        self._active_until = 0.0
         self._written_at = self._checked_at = time.monotonic()
         self._unchecked = True  # content may have no checkpoint yet from an earlier run
 
@@ -118,10 +129,30 @@ class Writer(Worker):
             self._mark = mark
         if self._unchecked:
             self._check(checkpoint_after_s)
-        self.life.pause(poll_s if self._store.dialect == "sqlite" else max(poll_s, limits.POLL_POSTGRES_S))
+        self._wait(poll_s, checkpoint_after_s)
 
     def failed(self, error: Exception) -> None:
         self._mark = None  # look again, although nothing more was committed
+
+    def _wait(self, poll_s: float, checkpoint_after_s: float) -> None:
+        """Until there may be something to write.
+
+        A watched file is written before its commit is visible (the disk comes between): from then on it is looked at
+        every `poll_s` for a while. A commit that the watch missed is found by looking once a second.
+        """
+        now = time.monotonic()
+        if self._watch is None:
+            self.life.pause(poll_s if self._store.dialect == "sqlite" else max(poll_s, limits.POLL_POSTGRES_S))
+        elif now < self._active_until:
+            self._wait_active(min(poll_s, now - self._active_until + limits.ACTIVE_S))
+        elif self._watch.wait(min(limits.POLL_FALLBACK_S, checkpoint_after_s) if self._unchecked else limits.POLL_FALLBACK_S):
+            self._active_until = time.monotonic() + limits.ACTIVE_S
+
+    def _wait_active(self, pause_s: float) -> None:
+        """At least `POLL_FIRST_S`, or a bulk load would have this thread look without end; then until more is written."""
+        self.life.pause(limits.POLL_FIRST_S)
+        if self._watch is not None and self._watch.wait(max(pause_s - limits.POLL_FIRST_S, 0.0)):
+            self._active_until = time.monotonic() + limits.ACTIVE_S
 
     def _write(self) -> None:
         self.vitals.works(self.name, "sequencing")

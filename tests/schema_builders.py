@@ -73,14 +73,15 @@ def sqlite_node(
 def postgres_node(dsn: str, *, foreign_writes: ForeignWrites = "refuse") -> psycopg.Connection[Any]:
     """The same on PostgreSQL."""
     connection = psycopg.connect(dsn, autocommit=True)
-    for text in install.statements("postgres", REGISTRY, IDENTITY, foreign_writes=foreign_writes):
-        connection.execute(text)
-    settle(connection, "%s")
+    with connection.transaction():
+        for text in install.statements("postgres", REGISTRY, IDENTITY, foreign_writes=foreign_writes):
+            connection.execute(text)
+        settle(connection, "%s")
     return connection
 
 
 def settle(connection: Any, mark: str) -> None:
-    """Who keeps what: this node UNIT, OTHER_NODE (named 'Xã Bên') OTHER_UNIT; this node stands two tiers below the root."""
+    """This node keeps UNIT and stands two tiers below the root; OTHER_NODE, named 'Xã Bên', keeps OTHER_UNIT."""
     keepers = f"INSERT INTO syncd_keeper (unit_id, node_id, term, mine) VALUES ({mark}, {mark}, 1, {mark})"
     connection.execute(keepers, (UNIT, IDENTITY.node_id, 1))
     connection.execute(keepers, (OTHER_UNIT, OTHER_NODE, 0))

@@ -176,7 +176,7 @@ def _identity() -> Identity:
 
 def _literal(sql: str) -> str:
     """SQL for `sa.text`, which would read `:name` as a parameter."""
-    return sql.replace("\\", "\\\\").replace(":", "\\:")
+    return sql.replace(":", "\\:")
 
 
 DROP_FUNCTIONS = """

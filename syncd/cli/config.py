@@ -1,6 +1,7 @@
 """`syncd config check`: examine the configuration without starting anything.
 
-Enters: a directory, the environment. Leaves: every setting as it would be used, or the error with the key and its place.
+Enters: a directory, the environment. Leaves: every setting as it would be used, or the error with the key and its
+place.
 """
 
 from __future__ import annotations
@@ -11,13 +12,19 @@ from syncd.cli.output import emit, emit_json, table
 from syncd.cli.verb import Group, directory_option, json_option, verb
 from syncd.language import Both, say
 
-command = Group(name="config", words=Both("Cấu hình của nút.", "The node's configuration."), examples=("syncd config check --dir /var/lib/syncd",))
+command = Group(
+    name="config",
+    words=Both("Cấu hình của nút.", "The node's configuration."),
+    examples=("syncd config check --dir /var/lib/syncd",),
+)
 
 
 @verb(
     Both(
-        "Kiểm tra cấu hình: khóa lạ hay giá trị sai là lỗi.\n\nThứ tự: tùy chọn, biến môi trường SYNCD_<KHÓA>, syncd.toml, mặc định.",
-        "Check the configuration: an unknown key or a wrong value is an error.\n\nOrder: option, variable SYNCD_<KEY>, syncd.toml, default.",
+        "Kiểm tra cấu hình: khóa lạ hay giá trị sai là lỗi.\n\nThứ tự: tùy chọn, biến môi trường SYNCD_<KHÓA>, "
+        "syncd.toml, mặc định.",
+        "Check the configuration: an unknown key or a wrong value is an error.\n\nOrder: option, variable "
+        "SYNCD_<KEY>, syncd.toml, default.",
     ),
     "syncd config check --dir /var/lib/syncd",
     name="check",
@@ -38,7 +45,9 @@ def check_command(directory: Path | None, as_json: bool) -> None:
         emit_json({"directory": str(where), "settings": shown})
         return
     default = asdict(Config())
-    rows = [[name, _text(value), "" if value == default[name] else _text(default[name])] for name, value in shown.items()]
+    rows = [
+        [name, _text(value), "" if value == default[name] else _text(default[name])] for name, value in shown.items()
+    ]
     emit(say("Cấu hình đúng: {path}", "The configuration is correct: {path}", path=where / CONFIG_FILE))
     emit(table([say("khóa", "key"), say("giá trị", "value"), say("mặc định", "default")], rows, indent="  "))
 

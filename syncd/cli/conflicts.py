@@ -5,8 +5,9 @@ Enters: the node's tables. Leaves: a list, or one disagreement with its values s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,14 +19,19 @@ from syncd.language import Both, say
 if TYPE_CHECKING:
     from syncd.disagreements import Conflict
 
+Names = Mapping[str, Mapping[Any, str]]
+
 VALUE_CELLS_MAX = 28
 TITLE_CELLS_MAX = 46
 
 command = Group(
     name="conflicts",
-    words=Both("Xung đột: đề nghị chờ xem xét, bên thua và lý do, vụ việc mở.", "Disagreements: reviews, losers with the reason, open cases."),
+    words=Both(
+        "Xung đột: đề nghị chờ xem xét, bên thua và lý do, vụ việc mở.",
+        "Disagreements: reviews, losers with the reason, open cases.",
+    ),
     examples=("syncd conflicts list", "syncd conflicts show 3e9ab"),
-)  # fmt: skip
+)
 
 
 @verb(
@@ -48,17 +54,36 @@ def list_command(accepted_too: bool, directory: Path | None, as_json: bool) -> N
     if not found:
         emit(say("Không có xung đột nào.", "No disagreements."))
         return
-    headers = [say("mã", "id"), say("trạng thái", "state"), say("nội dung", "what"), say("đơn vị", "unit"), say("lúc", "when")]
-    emit(table(headers, [
-        [each.id[-8:], paint(STATE[each.state].here, *([YELLOW] if each.state != "accepted" else [])), shorten(each.title, TITLE_CELLS_MAX),
-         each.unit or "", moment(each.decided_at or each.made_at)]
-        for each in found
-    ]))  # fmt: skip
+    headers = [
+        say("mã", "id"),
+        say("trạng thái", "state"),
+        say("nội dung", "what"),
+        say("đơn vị", "unit"),
+        say("lúc", "when"),
+    ]
+    emit(
+        table(
+            headers,
+            [
+                [
+                    each.id[-8:],
+                    paint(STATE[each.state].here, *([YELLOW] if each.state != "accepted" else [])),
+                    shorten(each.title, TITLE_CELLS_MAX),
+                    each.unit or "",
+                    moment(each.decided_at or each.made_at),
+                ]
+                for each in found
+            ],
+        )
+    )
     emit(say("Xem từng vụ: syncd conflicts show MÃ", "See one: syncd conflicts show ID"))
 
 
 @verb(
-    Both("Hiện một xung đột: đã thấy, đang giữ, mong muốn, kết quả, lý do.", "Show one: seen, kept, wished, result, and why."),
+    Both(
+        "Hiện một xung đột: đã thấy, đang giữ, mong muốn, kết quả, lý do.",
+        "Show one: seen, kept, wished, result, and why.",
+    ),
     "syncd conflicts show 3e9ab",
     name="show",
 )
@@ -67,17 +92,18 @@ def list_command(accepted_too: bool, directory: Path | None, as_json: bool) -> N
 @json_option
 def show_command(conflict_id: str, directory: Path | None, as_json: bool) -> None:
     from syncd.cli.place import opened_store
-    from syncd.disagreements import conflict
+    from syncd.disagreements import code_names, conflict
 
     with opened_store(directory) as store, store.read() as tx:
         found = conflict(tx, conflict_id)
+        names = code_names(tx, found)
     if as_json:
         emit_json(found)
     else:
-        emit(conflict_text(found))
+        emit(conflict_text(found, names))
 
 
-def conflict_text(found: Conflict) -> str:
+def conflict_text(found: Conflict, names: Names) -> str:
     """One disagreement as text."""
     from syncd.disagreements import STATE, why_words
 
@@ -88,28 +114,44 @@ def conflict_text(found: Conflict) -> str:
         (say("đơn vị", "unit"), found.unit or ""),
         (say("đề nghị bởi", "proposed by"), f"{found.author} · {moment(found.made_at)}" if found.author else ""),
         (say("lý do đề nghị", "reason given"), found.reason or ""),
-        (say("quyết định bởi", "decided by"), f"{found.decided_by} · {moment(found.decided_at)}" if found.decided_by else ""),
+        (
+            say("quyết định bởi", "decided by"),
+            f"{found.decided_by} · {moment(found.decided_at)}" if found.decided_by else "",
+        ),
         (say("vì sao", "why"), why_words(found.why) if found.why != "columns" else ""),
     ]
     label = max(len(name) for name, _ in facts)
     lines += [f"  {name:<{label}}  {value}" for name, value in facts if value]
     if found.columns:
-        lines.append(sides_table(found))
+        lines.append(sides_table(found, names))
     return "\n".join(lines)
 
 
-def sides_table(found: Conflict) -> str:
-    """The columns side by side, with the reason in words."""
+def sides_table(found: Conflict, names: Names) -> str:
+    """The columns side by side, codes with their names, the reason in words."""
     from syncd.disagreements import RESULT, why_words
 
-    headers = [say("cột", "column"), say("đã thấy", "seen"), say("đang giữ", "kept"), say("mong muốn", "wished"),
-               say("kết quả", "result"), say("vì sao", "why")]  # fmt: skip
+    headers = [
+        say("cột", "column"),
+        say("đã thấy", "seen"),
+        say("đang giữ", "kept"),
+        say("mong muốn", "wished"),
+        say("kết quả", "result"),
+        say("vì sao", "why"),
+    ]
     rows = []
     for side in found.columns:
         result = RESULT[side.result].here if side.result in RESULT else side.result
-        values = [shorten(cell(value), VALUE_CELLS_MAX) for value in (side.seen, side.kept, side.wished)]
-        rows.append([side.column, *values, paint(result, *([RED] if side.result == "kept" else [])), why_words(side.why)])
+        known = names.get(side.column, {})
+        values = [shorten(_value(value, known), VALUE_CELLS_MAX) for value in (side.seen, side.kept, side.wished)]
+        rows.append(
+            [side.column, *values, paint(result, *([RED] if side.result == "kept" else [])), why_words(side.why)]
+        )
     return table(headers, rows, indent="  ")
+
+
+def _value(value: Any, names: Mapping[Any, str]) -> str:
+    return f"{value} {names[value]}" if value in names else cell(value)
 
 
 command.add_command(list_command)

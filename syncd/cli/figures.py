@@ -18,12 +18,22 @@ if TYPE_CHECKING:
 
 
 @verb(
-    Both("Số liệu tổng hợp: dân số, sinh, chết, chuyển đi đến của một đơn vị và các đơn vị bên dưới.",
-         "Figures: population, births, deaths and moves of a unit and of all units below it."),
+    Both(
+        "Số liệu tổng hợp: dân số, sinh, chết, chuyển đi đến của một đơn vị và các đơn vị bên dưới.",
+        "Figures: population, births, deaths and moves of a unit and of all units below it.",
+    ),
     "syncd figures --unit 439 --period 2026-11",
 )
-@option("--unit", "unit_code", metavar="CODE", vi="Mã đơn vị (mặc định: đơn vị của nút).", en="The unit's code (default: the node's own).")
-@option("--period", metavar="YYYY-MM", default=None, vi="Tháng (mặc định: tháng này).", en="The month (default: this one).")
+@option(
+    "--unit",
+    "unit_code",
+    metavar="CODE",
+    vi="Mã đơn vị (mặc định: đơn vị của nút).",
+    en="The unit's code (default: the node's own).",
+)
+@option(
+    "--period", metavar="YYYY-MM", default=None, vi="Tháng (mặc định: tháng này).", en="The month (default: this one)."
+)
 @directory_option
 @json_option
 def command(unit_code: str | None, period: str | None, directory: Path | None, as_json: bool) -> None:
@@ -47,13 +57,16 @@ def _unit(tx: Tx, code: str | None) -> tuple[str, str]:
     from syncd.errors import UsageError
 
     if code is None:
-        facts = dict(tx.all("SELECT key, value FROM syncd_meta"))
+        facts: dict[str, str] = dict(tx.all("SELECT key, value FROM syncd_meta"))
         return facts["unit_id"], f"{facts['unit_code']} {facts['unit_name']}"
-    rows = tx.all("SELECT id, code, name FROM unit WHERE code = ? OR CAST(id AS text) = ? ORDER BY valid_to IS NULL DESC", (code, code))
+    rows = tx.all(
+        "SELECT id, code, name FROM unit WHERE code = ? OR CAST(id AS text) = ? ORDER BY valid_to IS NULL DESC",
+        (code, code),
+    )
     current = [row for row in rows if len(rows) == 1 or row[0] == rows[0][0]]
     if not current:
         raise UsageError(
             say("không có đơn vị mang mã {code}", "there is no unit of code {code}", code=code),
-            say("xem: syncd sql \"SELECT code, name FROM unit\"", "see: syncd sql \"SELECT code, name FROM unit\""),
+            say('xem: syncd sql "SELECT code, name FROM unit"', 'see: syncd sql "SELECT code, name FROM unit"'),
         )
     return str(current[0][0]), f"{current[0][1]} {current[0][2]}"

@@ -1,7 +1,7 @@
 """`syncd import`: households and persons of one unit from a CSV.
 
-Enters: a file as the README describes it. Leaves: rows written as any clerk's, a report per line.
-Must hold: a household is imported whole or not at all; the same file again changes nothing; no value of a person is printed.
+Enters: a file as the README describes it. Leaves: rows written as any clerk's, a report per line. Must hold: a
+household is imported whole or not at all; the same file again changes nothing; no value of a person is printed.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from syncd.language import Both, number, say
 
 @verb(
     Both(
-        "Nhập hộ và nhân khẩu của một đơn vị từ tệp CSV.\n\nMỗi hộ được nhập trọn vẹn hoặc không; dòng sai được báo theo dòng, cột, quy tắc; "
+        "Nhập hộ và nhân khẩu của một đơn vị từ tệp CSV.\n\nMỗi hộ được nhập trọn vẹn hoặc không; dòng sai được báo "
+        "theo dòng, cột, quy tắc; "
         "nhập lại cùng tệp không đổi gì.",
-        "Import households and persons of one unit from a CSV file.\n\nA household is imported whole or not at all; problems are told by "
+        "Import households and persons of one unit from a CSV file.\n\nA household is imported whole or not at all; "
+        "problems are told by "
         "line, column and rule; the same file again changes nothing.",
     ),
     "syncd import so_ho_khau.csv --dry-run",
@@ -33,7 +35,13 @@ from syncd.language import Both, number, say
     name="import",
 )
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE")
-@option("--unit", "unit_code", metavar="CODE", vi="Mã đơn vị (mặc định: đơn vị của nút).", en="The unit's code (default: the node's own).")
+@option(
+    "--unit",
+    "unit_code",
+    metavar="CODE",
+    vi="Mã đơn vị (mặc định: đơn vị của nút).",
+    en="The unit's code (default: the node's own).",
+)
 @option("--dry-run", is_flag=True, vi="Chỉ kiểm tra, không ghi.", en="Only check, write nothing.")
 @directory_option
 @json_option
@@ -64,7 +72,8 @@ def own_unit(store: Any, code: str | None) -> str:
         if code is None:
             return str(tx.value("SELECT value FROM syncd_meta WHERE key = 'unit_id'"))
         rows = tx.all(
-            "SELECT u.id FROM unit AS u JOIN syncd_keeper AS k ON k.unit_id = u.id AND k.mine = 1 WHERE u.code = ?", (code,)
+            "SELECT u.id FROM unit AS u JOIN syncd_keeper AS k ON k.unit_id = u.id AND k.mine = 1 WHERE u.code = ?",
+            (code,),
         )
     if len(rows) != 1:
         raise UsageError(
@@ -84,9 +93,13 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     with Progress(
-        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), console=Console(stderr=True),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
         transient=True,
-    ) as bar:  # fmt: skip
+    ) as bar:
         task = bar.add_task(say("đang nhập", "importing"), total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
@@ -95,12 +108,24 @@ def _tell(report: Any, dry_run: bool) -> None:
     tell_problems(report.problems)
     if report.columns_unknown:
         emit(say("Cột không dùng: {names}", "Columns passed over: {names}", names=", ".join(report.columns_unknown)))
-    emit(say("Hộ: {added} mới, {changed} sửa, {same} như cũ, {refused} không nhập được.",
-             "Households: {added} new, {changed} changed, {same} as before, {refused} refused.",
-             added=number(report.households_added), changed=number(report.households_changed),
-             same=number(report.households_same), refused=number(report.households_refused)))  # fmt: skip
-    emit(say("Nhân khẩu: {added} mới, {changed} sửa, {same} như cũ.",
-             "Persons: {added} new, {changed} changed, {same} as before.",
-             added=number(report.persons_added), changed=number(report.persons_changed), same=number(report.persons_same)))  # fmt: skip
+    emit(
+        say(
+            "Hộ: {added} mới, {changed} sửa, {same} như cũ, {refused} không nhập được.",
+            "Households: {added} new, {changed} changed, {same} as before, {refused} refused.",
+            added=number(report.households_added),
+            changed=number(report.households_changed),
+            same=number(report.households_same),
+            refused=number(report.households_refused),
+        )
+    )
+    emit(
+        say(
+            "Nhân khẩu: {added} mới, {changed} sửa, {same} như cũ.",
+            "Persons: {added} new, {changed} changed, {same} as before.",
+            added=number(report.persons_added),
+            changed=number(report.persons_changed),
+            same=number(report.persons_same),
+        )
+    )
     if dry_run:
         emit(say("Chỉ kiểm tra: chưa ghi gì.", "Checked only: nothing was written."))

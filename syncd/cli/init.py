@@ -16,20 +16,25 @@ from syncd.language import Both, say
 @verb(
     Both(
         "Tạo nút gốc (tỉnh): khóa, chứng thư, khóa khôi phục, cơ sở dữ liệu, đơn vị của nút.\n\nChạy lại không đổi gì.",
-        "Make the root (a province): keys, certificates, recovery key, database, its own unit.\n\nRunning it again changes nothing.",
+        "Make the root (a province): keys, certificates, recovery key, database, its own unit.\n\nRunning it again "
+        "changes nothing.",
     ),
     "syncd init --dir tinh --unit 42 --unit-name 'Tỉnh Hà Tĩnh' --level province --listen 0.0.0.0:8443 "
     "--address https://dongbo.hatinh.example:8443",
 )
 @option("--unit", "code", required=True, metavar="CODE", vi="Mã đơn vị của nút.", en="The code of the node's unit.")
 @option("--unit-name", required=True, metavar="TEXT", vi="Tên đơn vị.", en="The unit's name.")
-@option("--level", default="province", metavar="WORD", vi="Cấp của đơn vị (mặc định province).", en="The unit's level (default province).")
+@option(
+    "--level",
+    default="province",
+    metavar="WORD",
+    vi="Cấp của đơn vị (mặc định province).",
+    en="The unit's level (default province).",
+)
 @settings_options
 @directory_option
 @json_option
-def command(
-    code: str, unit_name: str, level: str, directory: Path | None, as_json: bool, **settings: object
-) -> None:
+def command(code: str, unit_name: str, level: str, directory: Path | None, as_json: bool, **settings: object) -> None:
     from syncd.cli.place import node_directory
     from syncd.enrolment import Unit, init_root
 
@@ -39,12 +44,34 @@ def command(
         emit_json({"directory": str(where), **{name: getattr(made, name) for name in made.__slots__}})
         return
     if made.already:
-        emit(say("Nút {name} đã có trong {where}; không đổi gì.", "Node {name} is in {where} already; nothing changed.",
-                 name=made.unit_name, where=where))  # fmt: skip
+        emit(
+            say(
+                "Nút {name} đã có trong {where}; không đổi gì.",
+                "Node {name} is in {where} already; nothing changed.",
+                name=made.unit_name,
+                where=where,
+            )
+        )
         return
-    emit(say("Đã tạo nút gốc {code} {name} trong {where}.", "Root {code} {name} is made in {where}.",
-             code=made.unit_code, name=made.unit_name, where=where))  # fmt: skip
-    emit(say("Cất recovery.key và khóa CA (root-ca.key) ra nơi an toàn, ngoài máy này.",
-             "Move recovery.key and the authority's key to a safe place off this machine."))  # fmt: skip
-    emit(say("Tiếp theo: syncd units import …, syncd run --dir {where}, syncd token --unit MÃ --dir {where}",
-             "Next: syncd units import …, syncd run --dir {where}, syncd token --unit CODE --dir {where}", where=where))  # fmt: skip
+    emit(
+        say(
+            "Đã tạo nút gốc {code} {name} trong {where}.",
+            "Root {code} {name} is made in {where}.",
+            code=made.unit_code,
+            name=made.unit_name,
+            where=where,
+        )
+    )
+    emit(
+        say(
+            "Cất recovery.key và khóa CA (root-ca.key) ra nơi an toàn, ngoài máy này.",
+            "Move recovery.key and the authority's key to a safe place off this machine.",
+        )
+    )
+    emit(
+        say(
+            "Tiếp theo: syncd units import …, syncd run --dir {where}, syncd token --unit MÃ --dir {where}",
+            "Next: syncd units import …, syncd run --dir {where}, syncd token --unit CODE --dir {where}",
+            where=where,
+        )
+    )

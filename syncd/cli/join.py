@@ -20,9 +20,11 @@ TOKEN_CHARS_MAX = 4_096
 
 @verb(
     Both(
-        "Gia nhập cây đồng bộ bằng mã một lần của nút cấp trên.\n\nKhóa sinh tại máy này; nút cấp trên phải chứng minh mình trước. Dùng - để "
+        "Gia nhập cây đồng bộ bằng mã một lần của nút cấp trên.\n\nKhóa sinh tại máy này; nút cấp trên phải chứng "
+        "minh mình trước. Dùng - để "
         "đọc mã từ đầu vào chuẩn. Nếu đứt giữa chừng, chạy lại đúng lệnh này.",
-        "Join the tree with a one-time token of the parent.\n\nKeys are born on this machine; the parent proves itself first. Use - to read "
+        "Join the tree with a one-time token of the parent.\n\nKeys are born on this machine; the parent proves "
+        "itself first. Use - to read "
         "the token from standard input. After an interruption run the same command again.",
     ),
     "syncd join --dir xa - < ma.txt",
@@ -42,6 +44,13 @@ def command(token: str, directory: Path | None, as_json: bool, **settings: objec
     if as_json:
         emit_json({"directory": str(where), **{name: getattr(made, name) for name in made.__slots__}})
         return
-    emit(say("Nút {code} {name} đã gia nhập, trong {where}.", "Node {code} {name} has joined, in {where}.",
-             code=made.unit_code, name=made.unit_name, where=where))  # fmt: skip
+    emit(
+        say(
+            "Nút {code} {name} đã gia nhập, trong {where}.",
+            "Node {code} {name} has joined, in {where}.",
+            code=made.unit_code,
+            name=made.unit_name,
+            where=where,
+        )
+    )
     emit(say("Tiếp theo: syncd run --dir {where}", "Next: syncd run --dir {where}", where=where))

@@ -82,7 +82,8 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence
     lines = [list(headers), *[list(row) for row in rows]]
     widths = [max(width(line[place]) for line in lines) for place in range(len(headers))]
     drawn = [
-        indent + "  ".join(pad(cell, widths[place], place in right) for place, cell in enumerate(line)).rstrip() for line in lines
+        indent + "  ".join(pad(cell, widths[place], place in right) for place, cell in enumerate(line)).rstrip()
+        for line in lines
     ]
     return "\n".join([paint(drawn[0], DIM), *drawn[1:]])
 

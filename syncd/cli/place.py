@@ -99,5 +99,8 @@ def no_node(directory: Path) -> ConfigError:
     """What to say where no node is."""
     return ConfigError(
         say("trong {directory} không có nút nào", "there is no node in {directory}", directory=directory),
-        say("tạo bằng `syncd init` hoặc `syncd join`, hoặc nêu đúng --dir", "make one with `syncd init` or `syncd join`, or name its --dir"),
+        say(
+            "tạo bằng `syncd init` hoặc `syncd join`, hoặc nêu đúng --dir",
+            "make one with `syncd init` or `syncd join`, or name its --dir",
+        ),
     )

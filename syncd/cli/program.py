@@ -1,7 +1,7 @@
 """The program `syncd`: finds the verb's file, runs it, turns errors into one line and an exit code.
 
-Enters: arguments. Leaves: an exit code. Must hold: a verb's file is imported only when that verb, or the list of all, is
-asked for; errors of the program's own tree are shown as "what happened — what to do", never as a traceback.
+Enters: arguments. Leaves: an exit code. Must hold: a verb's file is imported only when that verb, or the list of all,
+is asked for; errors of the program's own tree are shown as "what happened — what to do", never as a traceback.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ class Program(Group):
 
 def program() -> Program:
     """The root of all verbs."""
-    return Program(name="syncd", words=WORDS, examples=("syncd demo", "syncd status --dir /var/lib/syncd"), params=[_version()])
+    return Program(
+        name="syncd", words=WORDS, examples=("syncd demo", "syncd status --dir /var/lib/syncd"), params=[_version()]
+    )
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -111,5 +113,10 @@ def _version() -> click.Option:
             ctx.exit()
 
     return Option(
-        ["--version"], is_flag=True, expose_value=False, is_eager=True, callback=show, words=Both("In phiên bản.", "Print the version.")
+        ["--version"],
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=show,
+        words=Both("In phiên bản.", "Print the version."),
     )

@@ -13,13 +13,20 @@ from syncd.language import Both
 
 @verb(
     Both(
-        "Chạy daemon của nút cho tới khi nhận TERM.\n\nMỗi cơ sở dữ liệu một daemon. HUP đọc lại cấu hình và chứng thư.",
+        "Chạy daemon của nút cho tới khi nhận TERM.\n\nMỗi cơ sở dữ liệu một daemon. HUP đọc lại cấu hình và chứng "
+        "thư.",
         "Run the node's daemon until TERM.\n\nOne daemon per database. HUP reads configuration and certificates again.",
     ),
     "syncd run --dir /var/lib/syncd",
 )
 @directory_option
-@option("--log-level", default=None, metavar="LEVEL", vi="debug, info, warning hoặc error.", en="debug, info, warning or error.")
+@option(
+    "--log-level",
+    default=None,
+    metavar="LEVEL",
+    vi="debug, info, warning hoặc error.",
+    en="debug, info, warning or error.",
+)
 @option("--json", "as_json", is_flag=True, vi="Nhật ký dạng JSON.", en="Log lines as JSON.")
 def command(directory: Path | None, log_level: str | None, as_json: bool) -> int:
     from syncd.cli.place import node_directory

@@ -20,19 +20,52 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 def settings_options(function: _Function) -> _Function:
     """--name, --listen, --address, --database, --plain, --foreign-writes."""
-    for each in reversed((
-        option("--name", default=None, metavar="TEXT", vi="Tên nút (mặc định: tên đơn vị).", en="The node's name (default: its unit's)."),
-        option("--listen", default=None, metavar="HOST:PORT", vi="Nơi nghe các nút trực thuộc.", en="Where to listen for children."),
-        option("--address", "addresses", multiple=True, metavar="URL", vi="Địa chỉ https mà nút trực thuộc gọi tới.",
-               en="The https address children call."),
-        option("--database", default=None, metavar="DSN", vi="postgresql://… (mặc định: SQLite mã hóa trong thư mục).",
-               en="postgresql://… (default: an encrypted SQLite in the directory)."),
-        option("--plain", is_flag=True, vi="SQLite không mã hóa, khi chương trình khác dùng chung tệp.",
-               en="SQLite without encryption, when another program shares the file."),
-        option("--foreign-writes", default=None, metavar="refuse|propose",
-               vi="Ghi vào đơn vị nút khác giữ: từ chối hay thành đề nghị.",
-               en="A write to another node's unit: refuse it, or make it a proposal."),
-    )):  # fmt: skip
+    for each in reversed(
+        (
+            option(
+                "--name",
+                default=None,
+                metavar="TEXT",
+                vi="Tên nút (mặc định: tên đơn vị).",
+                en="The node's name (default: its unit's).",
+            ),
+            option(
+                "--listen",
+                default=None,
+                metavar="HOST:PORT",
+                vi="Nơi nghe các nút trực thuộc.",
+                en="Where to listen for children.",
+            ),
+            option(
+                "--address",
+                "addresses",
+                multiple=True,
+                metavar="URL",
+                vi="Địa chỉ https mà nút trực thuộc gọi tới.",
+                en="The https address children call.",
+            ),
+            option(
+                "--database",
+                default=None,
+                metavar="DSN",
+                vi="postgresql://… (mặc định: SQLite mã hóa trong thư mục).",
+                en="postgresql://… (default: an encrypted SQLite in the directory).",
+            ),
+            option(
+                "--plain",
+                is_flag=True,
+                vi="SQLite không mã hóa, khi chương trình khác dùng chung tệp.",
+                en="SQLite without encryption, when another program shares the file.",
+            ),
+            option(
+                "--foreign-writes",
+                default=None,
+                metavar="refuse|propose",
+                vi="Ghi vào đơn vị nút khác giữ: từ chối hay thành đề nghị.",
+                en="A write to another node's unit: refuse it, or make it a proposal.",
+            ),
+        )
+    ):
         function = each(function)
     return function
 

@@ -1,7 +1,7 @@
 """`syncd sql`: statements on the node's database, as a clerk's program would run them.
 
-Enters: a statement or a file of statements. Leaves: rows as a table, JSON or CSV; or how many rows were changed.
-Must hold: writes are captured and guarded as any client's; all statements of one call are one transaction, kept whole or
+Enters: a statement or a file of statements. Leaves: rows as a table, JSON or CSV; or how many rows were changed. Must
+hold: writes are captured and guarded as any client's; all statements of one call are one transaction, kept whole or
 not at all; what the guard says reaches the person unchanged, in one language.
 """
 
@@ -29,9 +29,11 @@ BYTE_ORDER_MARK = "\ufeff"  # what makes Excel read a CSV as UTF-8
 
 @verb(
     Both(
-        "Chạy câu lệnh SQL trên cơ sở dữ liệu của nút (kể cả khi đã mã hóa).\n\nThay đổi được ghi nhận và kiểm tra như của mọi chương "
+        "Chạy câu lệnh SQL trên cơ sở dữ liệu của nút (kể cả khi đã mã hóa).\n\nThay đổi được ghi nhận và kiểm tra "
+        "như của mọi chương "
         "trình khác; cả lần gọi là một giao dịch.",
-        "Run SQL on the node's database (also an encrypted one).\n\nWrites are captured and guarded like any other program's; one call "
+        "Run SQL on the node's database (also an encrypted one).\n\nWrites are captured and guarded like any other "
+        "program's; one call "
         "is one transaction.",
     ),
     "syncd sql 'SELECT number, hamlet FROM household LIMIT 5'",
@@ -39,8 +41,14 @@ BYTE_ORDER_MARK = "\ufeff"  # what makes Excel read a CSV as UTF-8
     "syncd sql --file thang11.sql",
 )
 @click.argument("statement", required=False)
-@option("--file", "file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path), metavar="F",
-        vi="Đọc các câu lệnh từ tệp (- là đầu vào chuẩn).", en="Read the statements from a file (- is standard input).")
+@option(
+    "--file",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+    metavar="F",
+    vi="Đọc các câu lệnh từ tệp (- là đầu vào chuẩn).",
+    en="Read the statements from a file (- is standard input).",
+)
 @option("--csv", "as_csv", is_flag=True, vi="In CSV.", en="Print CSV.")
 @option("--bom", is_flag=True, vi="CSV cho Excel (có dấu BOM).", en="CSV that Excel reads as UTF-8 (with a BOM).")
 @directory_option
@@ -62,7 +70,9 @@ def command(
 
 def _script(statement: str | None, file: Path | None) -> str:
     if (statement is None) == (file is None):
-        raise click.UsageError(say("nêu một câu lệnh hoặc --file, không cả hai", "give a statement or --file, not both"))
+        raise click.UsageError(
+            say("nêu một câu lệnh hoặc --file, không cả hai", "give a statement or --file, not both")
+        )
     if file is None:
         return statement or ""
     if str(file) == "-":
@@ -87,7 +97,9 @@ def _run_sqlite(directory: Path, config: Config, script: str, form: Any) -> None
     connection = connect(path, database_key(directory, config))
     try:
         statements = list(_statements(script))
-        own_transaction = _begins_itself(statements) or (len(statements) == 1 and _word(statements[0]) in ("pragma", "vacuum"))
+        own_transaction = _begins_itself(statements) or (
+            len(statements) == 1 and _word(statements[0]) in ("pragma", "vacuum")
+        )
         if not own_transaction:
             connection.execute("BEGIN" if all(_word(each) in READS for each in statements) else "BEGIN IMMEDIATE")
         changed = 0
@@ -102,7 +114,7 @@ def _run_sqlite(directory: Path, config: Config, script: str, form: Any) -> None
     except sqlite.DatabaseError as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        raise _refusal(str(error)) or _plain_sql(str(error), translate(error, str(path))) from error
+        raise refusal(str(error)) or _plain_sql(str(error), translate(error, str(path))) from error
     finally:
         connection.close()
     _say_changed(changed, statements, form)
@@ -155,7 +167,7 @@ def _run_postgres(config: Config, script: str, form: Any) -> None:
                     break
     except psycopg.Error as error:
         text = error.diag.message_primary or str(error)
-        raise _refusal(text) or _plain_sql(text, translate(error)) from error
+        raise refusal(text) or _plain_sql(text, translate(error)) from error
     finally:
         connection.close()
     _say_changed(changed, [script], form)
@@ -176,7 +188,13 @@ def _table(names: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
     right = set(range(len(names)))
     for row in rows:
         if len(kept) == SQL_ROWS_MAX:
-            emit(say("… chỉ in {n} dòng đầu; dùng --csv", "… only the first {n} rows are printed; use --csv", n=number(SQL_ROWS_MAX)))
+            emit(
+                say(
+                    "… chỉ in {n} dòng đầu; dùng --csv",
+                    "… only the first {n} rows are printed; use --csv",
+                    n=number(SQL_ROWS_MAX),
+                )
+            )
             break
         right -= {place for place, value in enumerate(row) if not isinstance(value, int | float | None)}
         kept.append([cell(value) for value in row])
@@ -209,7 +227,7 @@ def _say_changed(changed: int, statements: list[str], form: Any) -> None:
         emit(say("{n} dòng đã ghi.", "{n} rows written.", n=number(changed)))
 
 
-def _refusal(text: str) -> Exception | None:
+def refusal(text: str) -> Exception | None:
     """What the guard said, in the reader's language; None when it was not the guard."""
     from syncd.errors import PermissionDenied
 
@@ -228,4 +246,10 @@ def _plain_sql(text: str, translated: Exception) -> Exception:
 
     if not isinstance(translated, StoreError):
         return translated
-    return StoreError(text, say("không có gì được ghi; sửa câu lệnh rồi chạy lại", "nothing was written; correct the statement and run it again"))
+    return StoreError(
+        text,
+        say(
+            "không có gì được ghi; sửa câu lệnh rồi chạy lại",
+            "nothing was written; correct the statement and run it again",
+        ),
+    )

@@ -22,13 +22,17 @@ CHECK_WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 
 @verb(
     Both(
-        "Trạng thái của nút trên một màn hình.\n\n--check in một dòng cho giám sát; mã thoát 0 tốt, 1 cảnh báo, 2 nghiêm trọng, 3 không rõ.",
-        "The node on one screen.\n\n--check prints one line for monitoring; exit 0 fine, 1 warning, 2 critical, 3 unknown.",
+        "Trạng thái của nút trên một màn hình.\n\n--check in một dòng cho giám sát; mã thoát 0 tốt, 1 cảnh báo, 2 "
+        "nghiêm trọng, 3 không rõ.",
+        "The node on one screen.\n\n--check prints one line for monitoring; exit 0 fine, 1 warning, 2 critical, 3 "
+        "unknown.",
     ),
     "syncd status",
     "syncd status --check --dir /var/lib/syncd",
 )
-@option("--check", is_flag=True, vi="Một dòng và mã thoát kiểu Nagios.", en="One line and an exit code, as Nagios has it.")
+@option(
+    "--check", is_flag=True, vi="Một dòng và mã thoát kiểu Nagios.", en="One line and an exit code, as Nagios has it."
+)
 @directory_option
 @json_option
 def command(check: bool, directory: Path | None, as_json: bool) -> int:
@@ -69,7 +73,9 @@ def with_live(found: Any, live: dict[str, Any] | None) -> Any:
         return replace(peer, **facts, last_error=now.get("last_error"))
 
     return replace(
-        found, parent=None if found.parent is None else newer(found.parent), children=tuple(newer(child) for child in found.children)
+        found,
+        parent=None if found.parent is None else newer(found.parent),
+        children=tuple(newer(child) for child in found.children),
     )
 
 
@@ -77,16 +83,19 @@ def _show(found: Any, live: dict[str, Any] | None, as_json: bool) -> None:
     if as_json:
         emit_json({"daemon": live, **plain(found)})
         return
-    from syncd.status_text import screen
+    from syncd.cli.status_text import screen
 
     emit(screen(found, live, time.time_ns() // 1_000_000))
 
 
 def _check(found: Any, live: dict[str, Any] | None) -> int:
-    from syncd.status_text import verdict
+    from syncd.cli.status_text import verdict
 
     code, reasons = verdict(found, live, time.time_ns() // 1_000_000)
     own = found.own
     words = "; ".join(reasons) or say("mọi việc bình thường", "everything is fine")
-    emit(f"SYNCD {CHECK_WORDS[code]} - {words} | waiting={own.waiting} at_parent={own.at_parent} reviews={found.reviews} cases={found.cases}")
+    emit(
+        f"SYNCD {CHECK_WORDS[code]} - {words} | waiting={own.waiting} at_parent={own.at_parent} "
+        f"reviews={found.reviews} cases={found.cases}"
+    )
     return code

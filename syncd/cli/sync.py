@@ -21,12 +21,19 @@ from syncd.language import Both, number, say
     ),
     "syncd sync --once",
 )
-@option("--once", is_flag=True, vi="Một lần rồi thôi (bắt buộc; chạy mãi là `syncd run`).", en="Once (required; `syncd run` is for ever).")
+@option(
+    "--once",
+    is_flag=True,
+    vi="Một lần rồi thôi (bắt buộc; chạy mãi là `syncd run`).",
+    en="Once (required; `syncd run` is for ever).",
+)
 @directory_option
 @json_option
 def command(once: bool, directory: Path | None, as_json: bool) -> None:
     if not once:
-        raise click.UsageError(say("thiếu --once; để chạy mãi: syncd run", "--once is missing; to run for ever: syncd run"))
+        raise click.UsageError(
+            say("thiếu --once; để chạy mãi: syncd run", "--once is missing; to run for ever: syncd run")
+        )
     from syncd.cli.place import node_directory
     from syncd.node_files import LOCK_FILE, open_node
     from syncd.once import sync_once
@@ -42,11 +49,24 @@ def command(once: bool, directory: Path | None, as_json: bool) -> None:
     if as_json:
         emit_json(done)
         return
-    emit(say(
-        "Ghi nhật ký {rows} bản ghi; gửi {sent} lô, nhận {received} lô, {receipts} xác nhận; còn chờ tỉnh xác nhận {waiting} bản ghi.",
-        "Logged {rows} rows; sent {sent} envelopes, received {received}, {receipts} receipts; {waiting} rows await the province.",
-        rows=number(done.rows_written), sent=number(done.envelopes_sent), received=number(done.envelopes_received),
-        receipts=number(done.receipts), waiting=number(done.waiting_rows),
-    ))  # fmt: skip
+    emit(
+        say(
+            "Ghi nhật ký {rows} bản ghi; gửi {sent} lô, nhận {received} lô, {receipts} xác nhận; còn chờ tỉnh xác "
+            "nhận {waiting} bản ghi.",
+            "Logged {rows} rows; sent {sent} envelopes, received {received}, {receipts} receipts; {waiting} rows "
+            "await the province.",
+            rows=number(done.rows_written),
+            sent=number(done.envelopes_sent),
+            received=number(done.envelopes_received),
+            receipts=number(done.receipts),
+            waiting=number(done.waiting_rows),
+        )
+    )
     if done.refused:
-        emit(say("Cấp trên từ chối {n} luồng; xem: syncd status", "The parent refused {n} streams; see: syncd status", n=done.refused))
+        emit(
+            say(
+                "Cấp trên từ chối {n} luồng; xem: syncd status",
+                "The parent refused {n} streams; see: syncd status",
+                n=done.refused,
+            )
+        )

@@ -18,17 +18,33 @@ HOURS_DEFAULT = 72
 
 @verb(
     Both(
-        "Cấp mã một lần cho nút sẽ gia nhập dưới nút này.\n\nMã mang dấu vân tay của CA: máy mới kiểm tra máy chủ trước khi lộ bí mật. Mỗi mã "
+        "Cấp mã một lần cho nút sẽ gia nhập dưới nút này.\n\nMã mang dấu vân tay của CA: máy mới kiểm tra máy chủ "
+        "trước khi lộ bí mật. Mỗi mã "
         "dùng một lần, hết hạn sau --hours.",
-        "Print a one-time token for a node that shall join below this one.\n\nIt carries the authority's fingerprint, so that the new station "
+        "Print a one-time token for a node that shall join below this one.\n\nIt carries the authority's fingerprint, "
+        "so that the new station "
         "proves the server before it shows its secret. One node, once, until --hours have passed.",
     ),
     "syncd token --unit 18133 --dir huyen > ma.txt",
     "syncd token --unit 439 --hub --dir tinh > ma.txt",
 )
-@option("--unit", "unit_code", required=True, metavar="CODE", vi="Mã (hoặc id) đơn vị của nút mới.", en="The code (or id) of the new node's unit.")
+@option(
+    "--unit",
+    "unit_code",
+    required=True,
+    metavar="CODE",
+    vi="Mã (hoặc id) đơn vị của nút mới.",
+    en="The code (or id) of the new node's unit.",
+)
 @option("--hub", is_flag=True, vi="Nút mới sẽ có nút trực thuộc (huyện).", en="The new node will have children itself.")
-@option("--hours", type=float, default=HOURS_DEFAULT, metavar="N", vi="Hạn dùng (mặc định 72 giờ).", en="Valid for (default 72 hours).")
+@option(
+    "--hours",
+    type=float,
+    default=HOURS_DEFAULT,
+    metavar="N",
+    vi="Hạn dùng (mặc định 72 giờ).",
+    en="Valid for (default 72 hours).",
+)
 @directory_option
 @json_option
 def command(unit_code: str, hub: bool, hours: float, directory: Path | None, as_json: bool) -> None:

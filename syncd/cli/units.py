@@ -1,6 +1,7 @@
 """`syncd units import`: administrative units at the root; they come down to every node by themselves.
 
-Enters: the official conversion of 2025 (CSV), a short list, or --demo. Leaves: units and successions, a report per line.
+Enters: the official conversion of 2025 (CSV), a short list, or --demo. Leaves: units and successions, a report per
+line.
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ command = Group(
 
 @verb(
     Both(
-        "Nhập bảng chuyển đổi đơn vị hành chính, hoặc danh sách đơn vị kèm theo (--demo).\n\nDòng sai được báo theo số dòng, phần còn lại "
+        "Nhập bảng chuyển đổi đơn vị hành chính, hoặc danh sách đơn vị kèm theo (--demo).\n\nDòng sai được báo theo "
+        "số dòng, phần còn lại "
         "được nhập; nhập lần hai không đổi gì. Danh mục mã (dân tộc, học vấn …) được nạp cùng lúc.",
-        "Import the official conversion of units, or the short list that ships with syncd (--demo).\n\nWrong lines are reported by "
+        "Import the official conversion of units, or the short list that ships with syncd (--demo).\n\nWrong lines "
+        "are reported by "
         "number and the rest is imported; a second import changes nothing. The code lists are loaded too.",
     ),
     "syncd units import unit_changes_2025.csv --province 42",
@@ -38,8 +41,18 @@ command = Group(
     name="import",
 )
 @click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE")
-@option("--demo", is_flag=True, vi="Dùng trích đoạn Hà Tĩnh kèm theo.", en="Use the extract of Hà Tĩnh that ships with syncd.")
-@option("--province", metavar="CODE", vi="Chỉ tỉnh mới mang mã này.", en="Only what went into the new province of this code.")
+@option(
+    "--demo",
+    is_flag=True,
+    vi="Dùng trích đoạn Hà Tĩnh kèm theo.",
+    en="Use the extract of Hà Tĩnh that ships with syncd.",
+)
+@option(
+    "--province",
+    metavar="CODE",
+    vi="Chỉ tỉnh mới mang mã này.",
+    en="Only what went into the new province of this code.",
+)
 @option("--dry-run", is_flag=True, vi="Chỉ kiểm tra, không ghi.", en="Only check, write nothing.")
 @directory_option
 @json_option
@@ -54,7 +67,8 @@ def import_command(
         if demo:
             done = load_demo(store)
             emit_json(done) if as_json else emit(
-                say("{units} đơn vị, {codes} mã đã nạp.", "{units} units, {codes} codes loaded.", **done))  # fmt: skip
+                say("{units} đơn vị, {codes} mã đã nạp.", "{units} units, {codes} codes loaded.", **done)
+            )
             return
         report = _import(store, file or Path(), province, dry_run)
     emit_json(report) if as_json else _tell(report, dry_run)
@@ -73,7 +87,12 @@ def load_demo(store: Any) -> dict[str, int]:
 
     with store.write("import") as tx:
         before = int(tx.value("SELECT count(*) FROM unit"))
-        load_units(tx, [replace(row, valid_to=None) for row in demo_unit_rows()], time_ms=time.time_ns() // 1_000_000, random=Random(os.urandom(16)))
+        load_units(
+            tx,
+            [replace(row, valid_to=None) for row in demo_unit_rows()],
+            time_ms=time.time_ns() // 1_000_000,
+            random=Random(os.urandom(16)),
+        )
         codes = load_codes(tx, package_codes())
         return {"units": int(tx.value("SELECT count(*) FROM unit")) - before, "codes": codes.added}
 
@@ -96,16 +115,23 @@ def _import(store: Any, file: Path, province: str | None, dry_run: bool) -> Any:
 
 def _tell(report: Any, dry_run: bool) -> None:
     tell_problems(report.problems)
-    emit(say(
-        "{lines} dòng: {new} xã mới từ {old} xã cũ ({districts} huyện cũ), {successions} kế thừa.",
-        "{lines} lines: {new} new communes from {old} old ones ({districts} old districts), {successions} successions.",
-        lines=number(report.lines), new=number(report.new_communes), old=number(report.old_communes),
-        districts=number(report.old_districts), successions=number(report.successions),
-    ))  # fmt: skip
+    emit(
+        say(
+            "{lines} dòng: {new} xã mới từ {old} xã cũ ({districts} huyện cũ), {successions} kế thừa.",
+            "{lines} lines: {new} new communes from {old} old ones ({districts} old districts), {successions} "
+            "successions.",
+            lines=number(report.lines),
+            new=number(report.new_communes),
+            old=number(report.old_communes),
+            districts=number(report.old_districts),
+            successions=number(report.successions),
+        )
+    )
     words = (
-        Both("Sẽ thêm {units} đơn vị, {changes} biến động.", "Would add {units} units, {changes} successions.") if dry_run
+        Both("Sẽ thêm {units} đơn vị, {changes} biến động.", "Would add {units} units, {changes} successions.")
+        if dry_run
         else Both("Đã thêm {units} đơn vị, {changes} biến động.", "Added {units} units, {changes} successions.")
-    )  # fmt: skip
+    )
     emit(say(*words, units=number(report.units_added), changes=number(report.changes_added)))
 
 
@@ -117,7 +143,14 @@ def tell_problems(problems: ProblemList) -> None:
     if hidden > 0:
         emit(say("  … và {n} dòng nữa", "  … and {n} more", n=number(hidden)))
     if problems.errors or problems.notes:
-        emit(say("{errors} lỗi, {notes} lưu ý.", "{errors} errors, {notes} notes.", errors=number(problems.errors), notes=number(problems.notes)))
+        emit(
+            say(
+                "{errors} lỗi, {notes} lưu ý.",
+                "{errors} errors, {notes} notes.",
+                errors=number(problems.errors),
+                notes=number(problems.notes),
+            )
+        )
 
 
 command.add_command(import_command)

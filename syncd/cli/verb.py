@@ -1,7 +1,7 @@
 """What every verb shares: help in the operator's language that ends in an example, the options --dir and --json.
 
-Enters: words in both languages. Leaves: click commands. Must hold: texts are chosen when they are shown, not when a file
-is imported, so that one process can speak both languages (the tests do).
+Enters: words in both languages. Leaves: click commands. Must hold: texts are chosen when they are shown, not when a
+file is imported, so that one process can speak both languages (the tests do).
 """
 
 from __future__ import annotations
@@ -47,7 +47,11 @@ class _Worded(click.Command):
                 formatter.write_text(paragraph)
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        formatter.write_usage(ctx.command_path, " ".join(self.collect_usage_pieces(ctx)).replace("[OPTIONS]", say("[TÙY CHỌN]", "[OPTIONS]")), say("Cách dùng: ", "Usage: "))
+        formatter.write_usage(
+            ctx.command_path,
+            " ".join(self.collect_usage_pieces(ctx)).replace("[OPTIONS]", say("[TÙY CHỌN]", "[OPTIONS]")),
+            say("Cách dùng: ", "Usage: "),
+        )
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
@@ -92,8 +96,12 @@ def verb(words: Both, *examples: str, name: str | None = None) -> Callable[[Call
     """Make a function a command. The last thing its help shows is an example."""
 
     def make(function: Callable[..., Any]) -> Verb:
-        made = click.command(name=name or function.__name__.removeprefix("command").strip("_") or None, cls=Verb,
-                             words=words, examples=examples)(function)  # fmt: skip
+        made = click.command(
+            name=name or function.__name__.removeprefix("command").strip("_") or None,
+            cls=Verb,
+            words=words,
+            examples=examples,
+        )(function)
         return made
 
     return make
@@ -107,14 +115,22 @@ def option(*declarations: str, vi: str, en: str, **settings: Any) -> Callable[[_
 def directory_option(function: _Function) -> _Function:
     """--dir: the node's directory."""
     return option(
-        "--dir", "directory", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", default=None,
+        "--dir",
+        "directory",
+        type=click.Path(path_type=Path, file_okay=False),
+        metavar="DIR",
+        default=None,
         vi="Thư mục của nút (mặc định: SYNCD_DIR, thư mục này, hoặc /var/lib/syncd).",
         en="The node's directory (default: SYNCD_DIR, this folder, or /var/lib/syncd).",
-    )(function)  # fmt: skip
+    )(function)
 
 
 def json_option(function: _Function) -> _Function:
     """--json: one JSON document instead of text."""
     return option(
-        "--json", "as_json", is_flag=True, vi="In một tài liệu JSON thay cho chữ.", en="Print one JSON document instead of text.",
-    )(function)  # fmt: skip
+        "--json",
+        "as_json",
+        is_flag=True,
+        vi="In một tài liệu JSON thay cho chữ.",
+        en="Print one JSON document instead of text.",
+    )(function)

@@ -22,10 +22,13 @@ REASON_CELLS_MAX = 60
 
 @verb(
     Both(
-        "Đối soát: nội dung ở nút này có khớp với nút giữ sổ không.\n\nLập mốc đối soát cho sổ của chính nút này, rồi so các mốc đã nhận. "
+        "Đối soát: nội dung ở nút này có khớp với nút giữ sổ không.\n\nLập mốc đối soát cho sổ của chính nút này, rồi "
+        "so các mốc đã nhận. "
         "--full đọc lại mọi bản ghi thay vì tin kết quả cũ. Mã thoát: 0 khớp, 1 lệch, 75 chưa đủ mốc để kết luận.",
-        "Prove that the content here is what the keepers stated.\n\nWrites a checkpoint of what this node keeps and compares those received. "
-        "--full reads every row again instead of trusting earlier results. Exit: 0 equal, 1 different, 75 not provable yet.",
+        "Prove that the content here is what the keepers stated.\n\nWrites a checkpoint of what this node keeps and "
+        "compares those received. "
+        "--full reads every row again instead of trusting earlier results. Exit: 0 equal, 1 different, 75 not "
+        "provable yet.",
     ),
     "syncd verify",
     "syncd verify --full --json",
@@ -82,8 +85,14 @@ def _recorded(opened: Any, asked: int, as_json: bool) -> int:
         emit_json({"equal": code == 0, "exit_code": code, "checkpoints_written": asked, "checks": plain(checks)})
         return code
     emit(say("Mốc đối soát vừa lập: {n}", "Checkpoints written now: {n}", n=number(asked)))
-    emit(say("Mốc đã nhận: khớp {equal}, lệch {different}", "Checkpoints received: match {equal}, differ {different}",
-             equal=number(checks.equal), different=number(checks.different)))  # fmt: skip
+    emit(
+        say(
+            "Mốc đã nhận: khớp {equal}, lệch {different}",
+            "Checkpoints received: match {equal}, differ {different}",
+            equal=number(checks.equal),
+            different=number(checks.different),
+        )
+    )
     for each in checks.differences:
         emit(paint(f"  {say('lệch', 'differs')}: {each}", RED))
     return code
@@ -94,25 +103,49 @@ def proofs_text(proofs: list[StreamProof]) -> str:
     from syncd.prove import DIFFERS, EQUAL
 
     words = {EQUAL: paint(say("khớp", "equal"), GREEN), DIFFERS: paint(say("LỆCH", "DIFFERS"), BOLD, RED)}
-    kinds = {"register": say("sổ", "register"), "oversight": say("giám sát", "oversight"), "control": say("điều khiển", "control")}
-    headers = [say("luồng", "stream"), say("loại", "kind"), say("vị trí", "position"), say("bản ghi", "rows"), say("kết quả", "result"), ""]
+    kinds = {
+        "register": say("sổ", "register"),
+        "oversight": say("giám sát", "oversight"),
+        "control": say("điều khiển", "control"),
+    }
+    headers = [
+        say("luồng", "stream"),
+        say("loại", "kind"),
+        say("vị trí", "position"),
+        say("bản ghi", "rows"),
+        say("kết quả", "result"),
+        "",
+    ]
     rows = [
-        [shorten(proof.about, ABOUT_CELLS_MAX), kinds.get(proof.kind, proof.kind), number(proof.seq),
-         number(sum(line.rows_found for line in proof.tables if line.audience != "custodian")),
-         words.get(proof.state, paint(say("chưa rõ", "open"), YELLOW)),
-         "; ".join(difference_words(line) for line in proof.differing) or shorten(proof.reason, REASON_CELLS_MAX)]
+        [
+            shorten(proof.about, ABOUT_CELLS_MAX),
+            kinds.get(proof.kind, proof.kind),
+            number(proof.seq),
+            number(sum(line.rows_found for line in proof.tables if line.audience != "custodian")),
+            words.get(proof.state, paint(say("chưa rõ", "open"), YELLOW)),
+            "; ".join(difference_words(line) for line in proof.differing) or shorten(proof.reason, REASON_CELLS_MAX),
+        ]
         for proof in proofs
-    ]  # fmt: skip
+    ]
     return f"{table(headers, rows, (2, 3))}\n{summary(proofs)}"
 
 
 def difference_words(line: Any) -> str:
     """One differing table in words."""
     if line.rows_stated != line.rows_found:
-        return say("bảng {table}: nút giữ có {stated} bản ghi, ở đây có {found}", "table {table}: the keeper has {stated} rows, here are {found}",
-                   table=line.table, stated=number(line.rows_stated), found=number(line.rows_found))  # fmt: skip
-    return say("bảng {table}: cùng {found} bản ghi, giá trị khác", "table {table}: {found} rows on both sides, values differ",
-               table=line.table, found=number(line.rows_found))  # fmt: skip
+        return say(
+            "bảng {table}: nút giữ có {stated} bản ghi, ở đây có {found}",
+            "table {table}: the keeper has {stated} rows, here are {found}",
+            table=line.table,
+            stated=number(line.rows_stated),
+            found=number(line.rows_found),
+        )
+    return say(
+        "bảng {table}: cùng {found} bản ghi, giá trị khác",
+        "table {table}: {found} rows on both sides, values differ",
+        table=line.table,
+        found=number(line.rows_found),
+    )
 
 
 def summary(proofs: list[StreamProof]) -> str:
@@ -121,5 +154,10 @@ def summary(proofs: list[StreamProof]) -> str:
 
     equal = sum(proof.state == EQUAL for proof in proofs)
     different = sum(proof.state == DIFFERS for proof in proofs)
-    return say("{equal} luồng khớp, {different} lệch, {open} chưa kết luận được", "{equal} streams equal, {different} different, {open} not provable yet",
-               equal=equal, different=different, open=len(proofs) - equal - different)  # fmt: skip
+    return say(
+        "{equal} luồng khớp, {different} lệch, {open} chưa kết luận được",
+        "{equal} streams equal, {different} different, {open} not provable yet",
+        equal=equal,
+        different=different,
+        open=len(proofs) - equal - different,
+    )

@@ -69,7 +69,7 @@ def new(connection: Connection, table: str, **values: object) -> str:
 
 def test_default_id_is_a_uuid_7_with_the_nodes_tag_and_the_own_unit(node: Connection) -> None:
     found = new(node, "person", **PERSON)
-    assert UUID_PATTERN.match(found)
+    assert UUID_PATTERN.fullmatch(found)
     assert found[14] == "7"
     assert found[19] in "89ab"
     assert found.endswith("aaaabbbb")

@@ -1,4 +1,4 @@
-"""Capture and guard on real SQLite: encrypted (SQLCipher), plain, and an older SQLite as another program would bring."""
+"""Capture and guard on real SQLite: encrypted (SQLCipher), plain, and the SQLite of another program."""
 
 from __future__ import annotations
 
@@ -250,9 +250,7 @@ FOREIGN = (
 
 @pytest.mark.parametrize("statement", FOREIGN)
 @pytest.mark.parametrize("conflict", ["", "OR IGNORE ", "OR REPLACE ", "OR FAIL "])
-def test_a_foreign_units_row_is_refused_whatever_the_conflict_clause(
-    node: Any, statement: str, conflict: str
-) -> None:
+def test_a_foreign_units_row_is_refused_whatever_the_conflict_clause(node: Any, statement: str, conflict: str) -> None:
     foreign_person(node)
     verb, rest = statement.split(" ", 1)
     if verb == "DELETE" and conflict:
@@ -448,5 +446,3 @@ def test_capture_uses_built_in_sql_only(tmp_path: Path) -> None:
         assert journal(other) == [("person", 1, row, 0, None)]
         with pytest.raises(sqlite3.IntegrityError, match="syncd propose"):
             insert(other, "person", **PERSON, unit_id=OTHER_UNIT)
-
-

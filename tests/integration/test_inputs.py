@@ -266,7 +266,7 @@ class TestPersons:
     def test_a_long_file_is_committed_in_batches(self, commune: Store, tmp_path: Path) -> None:
         lines = [f"{n // 4};;{n % 4 + 1};Nguyễn Văn Mẫu;1;1980;01;;" for n in range(6_000)]
         stages: list[str] = []
-        commune.failpoint = stages.append  # type: ignore[method-assign]  # failpoints are callables held per store
+        commune.failpoint = stages.append
         report = self.import_(commune, write_csv(tmp_path / "p.csv", *lines))
         assert (report.households_added, report.persons_added) == (1_500, 6_000)
         assert stages.count("import:after-commit") == 3

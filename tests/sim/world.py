@@ -24,7 +24,7 @@ from tests.sim.verdicts import check_content, check_decided, check_logs, check_s
 from tests.trees import TestClock, TreeNode, step
 
 T = TypeVar("T")
-ACTIONS = 90
+ACTIONS = 60
 ROUNDS_MAX = 60
 GROUP_ROWS = (2, 3, 7, 5_000, 5_000)  # small ones make open pieces, and with a crash discarded ones
 
@@ -89,8 +89,8 @@ class World:
         self.clock.now_ms += self.random.randrange(2_000)
         node = self.random.choice(self.nodes)
         action = self.random.choice([
-            self._write, self._write, self._write, self._oversee, self._exchange, self._exchange, self._exchange, self._exchange,
-            self._apply, self._settle_one, self._sequence, self._sequence, self._late, self._restart,
+            self._write, self._write, self._write, self._write, self._oversee, self._oversee, self._exchange, self._exchange,
+            self._round, self._round, self._apply, self._settle_one, self._sequence, self._late, self._restart,
         ])  # fmt: skip
         try:
             action(node)
@@ -127,6 +127,15 @@ class World:
         while self.alive(node, lambda: self.network.push(node)) and self.random.random() < 0.8:
             pass
         self.alive(node, lambda: self.network.pull(node))
+
+    def _round(self, _node: TreeNode) -> None:
+        """Everybody does a bit of everything, from the bottom up, so that news gets somewhere."""
+        for node in reversed(self.nodes):
+            for work in (self._sequence, self._exchange, self._apply, self._settle_one):
+                try:
+                    work(node)
+                except Gone:
+                    self.counts["broken off"] += 1
 
     def _oversee(self, _node: TreeNode) -> None:
         """An upper tier wishes, verifies, or adds a unit; all of it captured as any write."""

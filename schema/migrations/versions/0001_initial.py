@@ -28,39 +28,17 @@ HOUSEHOLD_NUMBER = (
 )
 
 
-REGISTERS = ("verdict", "household", "person", "birth", "death", "migration")
+REGISTERS = (
+    "verdict", "household", "person", "birth", "death", "migration",
+)  # fmt: skip
 # Referring tables before the tables they refer to.
 DROPPED = (
-    "syncd_cell_flow",
-    "syncd_cell_stock",
-    "syncd_case",
-    "syncd_token",
-    "syncd_partial",
-    "syncd_receipt",
-    "syncd_peer",
-    "syncd_checkpoint",
-    "syncd_log",
-    "syncd_stream",
-    "syncd_journal",
-    "syncd_keeper",
-    "syncd_replacing",
-    "syncd_applying",
-    "syncd_meta",
-    "person_check",
-    "migration",
-    "death",
-    "birth",
-    "person",
-    "household",
-    "code",
-    "code_list",
-    "unit_change",
-    "unit",
-    "verdict",
-    "proposal",
-    "key_grant",
+    "syncd_cell_flow", "syncd_cell_stock", "syncd_case", "syncd_token", "syncd_partial", "syncd_receipt",
+    "syncd_peer", "syncd_checkpoint", "syncd_log", "syncd_stream", "syncd_journal", "syncd_keeper",
+    "syncd_replacing", "syncd_applying", "syncd_meta", "person_check", "migration", "death", "birth",
+    "person", "household", "code", "code_list", "unit_change", "unit", "verdict", "proposal", "key_grant",
     "node",
-)
+)  # fmt: skip
 
 
 def upgrade() -> None:

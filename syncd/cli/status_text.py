@@ -1,7 +1,7 @@
 """The status screen: one page an operator takes in at a glance, worst news where the eye falls.
 
-Enters: `Status`, what a running daemon says of itself (or None), the time. Leaves: at most `SCREEN_LINES` lines for a dozen
-children. Must hold: what is not known is said so; a success is never claimed for an attempt.
+Enters: `Status`, what a running daemon says of itself (or None), the time. Leaves: at most `SCREEN_LINES` lines for a
+dozen children. Must hold: what is not known is said so; a success is never claimed for an attempt.
 """
 
 from __future__ import annotations
@@ -23,8 +23,16 @@ LOST_S = 3 * LATE_S
 
 def screen(found: Status, live: dict[str, Any] | None, now_ms: int) -> str:
     """The whole screen."""
-    lines = [_head(found, live), _own(found), *_parent(found, live, now_ms), *_children(found, now_ms), *_streams(found),
-             _conflicts(found), _checks(found), _versions(found)]  # fmt: skip
+    lines = [
+        _head(found, live),
+        _own(found),
+        *_parent(found, live, now_ms),
+        *_children(found, now_ms),
+        *_streams(found),
+        _conflicts(found),
+        _checks(found),
+        _versions(found),
+    ]
     return "\n".join(lines)
 
 
@@ -56,13 +64,19 @@ def _head(found: Status, live: dict[str, Any] | None) -> str:
 def _own(found: Status) -> str:
     own = found.own
     if found.is_root:
-        return say("Thay đổi của nút: chờ ghi nhật ký {waiting} · đã ở tỉnh {here}", "Own changes: waiting for the log {waiting} · at the province {here}",
-                   waiting=number(own.waiting), here=_known(own.at_custodian))  # fmt: skip
+        return say(
+            "Thay đổi của nút: chờ ghi nhật ký {waiting} · đã ở tỉnh {here}",
+            "Own changes: waiting for the log {waiting} · at the province {here}",
+            waiting=number(own.waiting),
+            here=_known(own.at_custodian),
+        )
     return say(
         "Thay đổi của nút: chờ gửi {waiting} · ở cấp trên {parent} · đã tới tỉnh {custodian}",
         "Own changes: waiting {waiting} · at the parent {parent} · at the province {custodian}",
-        waiting=_loud(own.waiting), parent=number(own.at_parent), custodian=_known(own.at_custodian),
-    )  # fmt: skip
+        waiting=_loud(own.waiting),
+        parent=number(own.at_parent),
+        custodian=_known(own.at_custodian),
+    )
 
 
 def _known(count: int | None) -> str:
@@ -80,11 +94,25 @@ def _parent(found: Status, live: dict[str, Any] | None, now_ms: int) -> list[str
     label = f"{say('Cấp trên', 'Parent')}: {peer.unit or peer.name}"
     if live is None:
         when = moment(peer.last_success_at) or say("chưa có lần nào", "none yet")
-        lines = [say("{label} · daemon đã dừng; lần trao đổi thành công cuối được ghi: {when}",
-                     "{label} · daemon stopped; last recorded successful exchange: {when}", label=label, when=when)]  # fmt: skip
+        lines = [
+            say(
+                "{label} · daemon đã dừng; lần trao đổi thành công cuối được ghi: {when}",
+                "{label} · daemon stopped; last recorded successful exchange: {when}",
+                label=label,
+                when=when,
+            )
+        ]
     else:
-        lines = [say("{label} · trao đổi thành công {age} trước", "{label} · last successful exchange {age} ago", label=label, age=age(peer.last_success_at, now_ms))
-                 if peer.last_success_at else say("{label} · chưa trao đổi thành công lần nào", "{label} · no successful exchange yet", label=label)]  # fmt: skip
+        lines = [
+            say(
+                "{label} · trao đổi thành công {age} trước",
+                "{label} · last successful exchange {age} ago",
+                label=label,
+                age=age(peer.last_success_at, now_ms),
+            )
+            if peer.last_success_at
+            else say("{label} · chưa trao đổi thành công lần nào", "{label} · no successful exchange yet", label=label)
+        ]
     if peer.last_error and (peer.last_attempt_at or "") >= (peer.last_success_at or ""):
         lines.append(paint(shorten(f"  {say('lần thử cuối', 'last attempt')}: {peer.last_error}", CELLS_MAX), RED))
     return lines
@@ -93,8 +121,13 @@ def _parent(found: Status, live: dict[str, Any] | None, now_ms: int) -> list[str
 def _children(found: Status, now_ms: int) -> list[str]:
     if not found.children:
         return []
-    headers = [say("Đơn vị trực thuộc", "Children"), say("trao đổi thành công", "last success"), say("độ trễ", "lag"),
-               say("chờ gửi", "waiting"), say("vụ việc", "cases")]  # fmt: skip
+    headers = [
+        say("Đơn vị trực thuộc", "Children"),
+        say("trao đổi thành công", "last success"),
+        say("độ trễ", "lag"),
+        say("chờ gửi", "waiting"),
+        say("vụ việc", "cases"),
+    ]
     return table(headers, [_child(peer, now_ms) for peer in found.children], (2, 3, 4)).split("\n")
 
 
@@ -103,7 +136,13 @@ def _child(peer: Neighbour, now_ms: int) -> list[str]:
     late = seconds is None or seconds > LATE_S
     lag = say("chưa từng", "never") if seconds is None else duration(seconds)
     name = shorten(peer.unit or peer.name, NAME_CELLS_MAX)
-    return [name, moment(peer.last_success_at) or "–", paint(lag, *([RED] if late else [])), _count(peer.waiting_rows), _count(peer.open_cases)]
+    return [
+        name,
+        moment(peer.last_success_at) or "–",
+        paint(lag, *([RED] if late else [])),
+        _count(peer.waiting_rows),
+        _count(peer.open_cases),
+    ]
 
 
 def _count(value: int | None) -> str:
@@ -113,13 +152,25 @@ def _count(value: int | None) -> str:
 def _streams(found: Status) -> list[str]:
     lines = []
     if found.unapplied_envelopes:
-        lines.append(say("Đã nhận, chưa vào bảng: {n} lô", "Received, not applied yet: {n} envelopes", n=number(found.unapplied_envelopes)))
+        lines.append(
+            say(
+                "Đã nhận, chưa vào bảng: {n} lô",
+                "Received, not applied yet: {n} envelopes",
+                n=number(found.unapplied_envelopes),
+            )
+        )
     for stream in found.stopped[:STOPPED_SHOWN_MAX]:
         word = say("chờ", "waits") if stream.state == "waiting" else say("dừng", "stopped")
         text = f"{say('Luồng', 'Stream')} {stream.about} {word}: {stream.reason}"
         lines.append(paint(shorten(text, CELLS_MAX), *([YELLOW] if stream.state == "waiting" else [RED])))
     if len(found.stopped) > STOPPED_SHOWN_MAX:
-        lines.append(say("… và {n} luồng nữa (syncd status --json)", "… and {n} more streams (syncd status --json)", n=len(found.stopped) - STOPPED_SHOWN_MAX))
+        lines.append(
+            say(
+                "… và {n} luồng nữa (syncd status --json)",
+                "… and {n} more streams (syncd status --json)",
+                n=len(found.stopped) - STOPPED_SHOWN_MAX,
+            )
+        )
     return lines
 
 
@@ -127,8 +178,10 @@ def _conflicts(found: Status) -> str:
     text = say(
         "Xung đột: chờ xem xét {reviews} · vụ việc mở {cases} · đề nghị chưa quyết {undecided}",
         "Conflicts: for review {reviews} · open cases {cases} · undecided proposals {undecided}",
-        reviews=_loud(found.reviews), cases=_loud(found.cases), undecided=number(found.undecided),
-    )  # fmt: skip
+        reviews=_loud(found.reviews),
+        cases=_loud(found.cases),
+        undecided=number(found.undecided),
+    )
     return text + (paint("   syncd conflicts list", DIM) if found.reviews or found.cases else "")
 
 
@@ -136,9 +189,13 @@ def _checks(found: Status) -> str:
     checks = found.checks
     if checks.last_at is None:
         return say("Đối soát: chưa nhận mốc nào từ nút khác", "Checkpoints: none received from other nodes yet")
-    text = say("Đối soát: khớp {equal} · lệch {different} · lần cuối {when}", "Checkpoints: match {equal} · differ {different} · last {when}",
-               equal=paint(number(checks.equal), GREEN), different=paint(number(checks.different), *([RED] if checks.different else [])),
-               when=moment(checks.last_at))  # fmt: skip
+    text = say(
+        "Đối soát: khớp {equal} · lệch {different} · lần cuối {when}",
+        "Checkpoints: match {equal} · differ {different} · last {when}",
+        equal=paint(number(checks.equal), GREEN),
+        different=paint(number(checks.different), *([RED] if checks.different else [])),
+        when=moment(checks.last_at),
+    )
     if checks.differences:
         text += "\n" + paint(shorten(f"  {say('lệch', 'differ')}: {'; '.join(checks.differences)}", CELLS_MAX), RED)
     return text
@@ -146,5 +203,13 @@ def _checks(found: Status) -> str:
 
 def _versions(found: Status) -> str:
     database = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}.get(found.dialect, found.dialect)
-    return paint(say("{database} · lược đồ {revision} · cơ sở dữ liệu {migration}", "{database} · schema {revision} · database {migration}",
-                     database=database, revision=found.schema_revision, migration=found.database_revision or "–"), DIM)  # fmt: skip
+    return paint(
+        say(
+            "{database} · lược đồ {revision} · cơ sở dữ liệu {migration}",
+            "{database} · schema {revision} · database {migration}",
+            database=database,
+            revision=found.schema_revision,
+            migration=found.database_revision or "–",
+        ),
+        DIM,
+    )

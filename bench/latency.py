@@ -1,0 +1,43 @@
+"""One change, from the commit at a commune until the root shows it, two hops away.
+
+Enters: running daemons. Leaves: milliseconds, one per sample. Must hold: one process looks at both ends with one clock; the
+clock starts when COMMIT has returned; changes come at odd moments, so that no poll of ours keeps step with one of theirs.
+"""
+
+from __future__ import annotations
+
+import time
+from random import Random
+from typing import Any
+
+from bench.tree import WAIT_S_MAX, BenchTree
+
+PAUSE_S_MAX = 0.06
+POLL_S = 0.0005
+
+
+def samples_ms(tree: BenchTree, count: int, random: Random) -> list[float]:
+    """Milliseconds of `count` changes, one after another."""
+    with tree.commune.open() as clerk, tree.province.open() as root:
+        chosen = random.sample(tree.register.persons, count)
+        return [_sample_ms(clerk, root, str(row[0]), number, random) for number, row in enumerate(chosen)]
+
+
+def _sample_ms(clerk: Any, root: Any, row_id: str, number: int, random: Random) -> float:
+    time.sleep(random.uniform(0.005, PAUSE_S_MAX))
+    phone = f"08{number:08d}"
+    clerk.execute("BEGIN IMMEDIATE")
+    clerk.execute("UPDATE person SET phone = ? WHERE id = ?", (phone, row_id))
+    clerk.execute("COMMIT")
+    began = time.perf_counter()
+    while root.execute("SELECT phone FROM person WHERE id = %s", (row_id,)).fetchone()[0] != phone:
+        if time.perf_counter() - began > WAIT_S_MAX:
+            raise RuntimeError(f"a change has not reached the root after {WAIT_S_MAX:.0f} s")
+        time.sleep(POLL_S)
+    return (time.perf_counter() - began) * 1000
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The value below which `share` of the sorted values lie."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]

@@ -1,0 +1,97 @@
+"""Trees for the tests of this folder, over SQLite and PostgreSQL, and what they compare.
+
+Enters: a builder, DSNs of empty databases per node. Leaves: nodes, rows of plain SQL, envelopes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tests.trees import TreeBuilder, TreeNode
+
+PERSON = ("household_id", "full_name", "sex", "birth_date", "birth_precision", "ethnic", "residence", "phone")
+NAMES = ("Nguyễn Thị Bưởi", "Trần Văn Đức\t\\N", "Lê 'Ngọc' \"Ánh\"\nhai", "Phạm Ồn")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreeTiers:
+    """A province, a district, a commune."""
+
+    builder: TreeBuilder
+    province: TreeNode
+    district: TreeNode
+    commune: TreeNode
+
+    @property
+    def nodes(self) -> list[TreeNode]:
+        return [self.province, self.district, self.commune]
+
+    def settle(self) -> None:
+        self.builder.settle()
+
+    def prove(self) -> None:
+        """Let every keeper state its content, and everybody compare."""
+        self.builder.settle()
+        for node in self.nodes:
+            node.node.checkpoint()
+        self.builder.settle()
+
+
+def three_tiers(builder: TreeBuilder, dsns: dict[str, str] | None = None) -> ThreeTiers:
+    """Built and settled. `dsns`: node name → DSN; the others are SQLite files."""
+    found = dsns or {}
+    province = builder.root("province", "42", found.get("province"))
+    district = builder.child(province, "district", "425", found.get("district"))
+    commune = builder.child(district, "commune", "42501", found.get("commune"))
+    builder.settle()
+    return ThreeTiers(builder=builder, province=province, district=district, commune=commune)
+
+
+def add_household(at: TreeNode, number: str = "1") -> str:
+    with at.store.write("clerk") as tx:
+        return str(tx.value("INSERT INTO household (number, kind) VALUES (?, 'family') RETURNING id", (number,)))
+
+
+def add_person(at: TreeNode, household: str | None = None, **values: Any) -> str:
+    """One person typed at a keeper; returns the id that its database minted."""
+    row = {
+        "household_id": household, "full_name": NAMES[0], "sex": 1, "birth_date": "1980-02-29", "birth_precision": "d",
+        "ethnic": "01", "residence": "usual", "phone": "0901", **values,
+    }  # fmt: skip
+    with at.store.write("clerk") as tx:
+        return str(tx.value(
+            f"INSERT INTO person ({', '.join(row)}) VALUES ({', '.join('?' * len(row))}) RETURNING id", tuple(row.values())
+        ))  # fmt: skip
+
+
+def content(at: TreeNode, table: str, *, without: tuple[str, ...] = ()) -> list[tuple[Any, ...]]:
+    """A table by plain SQL, in the order of ids."""
+    names = [column.name for column in at.store.registry.by_name[table].all_columns if column.name not in without]
+    return [tuple(bytes(v) if isinstance(v, memoryview) else v for v in row)
+            for row in at.rows(f"SELECT {', '.join(names)} FROM {table} ORDER BY id")]  # fmt: skip
+
+
+def own_stream(at: TreeNode, kind: int = 1) -> str:
+    """The id of a node's own stream of a kind (the first one)."""
+    return str(at.value("SELECT stream_id FROM syncd_stream WHERE own = 1 AND kind = ? ORDER BY stream_id", (kind,)))
+
+
+def envelopes(at: TreeNode, stream_id: str) -> list[bytes]:
+    """A stream's log, as bytes."""
+    return [bytes(row[0]) for row in at.rows("SELECT envelope FROM syncd_log WHERE stream_id = ? ORDER BY seq", (stream_id,))]
+
+
+def positions(at: TreeNode) -> list[tuple[Any, ...]]:
+    """Everything that receiving or applying could move."""
+    return [
+        *at.rows("SELECT stream_id, held_seq, applied_seq, state FROM syncd_stream ORDER BY stream_id"),
+        *at.rows("SELECT stream_id, count(*) FROM syncd_log GROUP BY stream_id ORDER BY stream_id"),
+        *at.rows("SELECT 'rows', count(*) FROM person"),
+    ]
+
+
+def state(at: TreeNode, stream_id: str) -> tuple[str, str | None]:
+    """A stream's state and its reason."""
+    found = at.rows("SELECT state, reason FROM syncd_stream WHERE stream_id = ?", (stream_id,))[0]
+    return found[0], found[1]

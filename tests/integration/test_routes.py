@@ -1,0 +1,142 @@
+"""Who gets in: every route, with every kind of certificate, over real TLS against a running daemon."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from syncd.admission import TokenKind
+from syncd.net import http as routes
+from syncd.security import authority, tls
+from syncd.security.identity import NodeKeys
+from syncd.security.names import tls_name
+from syncd.security.tls import TlsFiles
+from tests.nodes import Nodes, TestNode
+
+CLOSED = (routes.HELLO, routes.PUSH, routes.PULL)
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
+    made = Nodes(tmp_path_factory.mktemp("routes"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def root(nodes: Nodes) -> TestNode:
+    return nodes.root()
+
+
+@pytest.fixture(scope="module")
+def district(nodes: Nodes, root: TestNode) -> TestNode:
+    return nodes.joined(root, "03", TokenKind.HUB)
+
+
+def ask(root: TestNode, context: ssl.SSLContext, path: str, body: bytes = b"", server_name: str = "") -> tuple[int, list[str]]:
+    """POST with a context of the test's; status and the error's code and text."""
+    host, port = root.address.removeprefix("https://").split(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=10)
+    connection.connect()
+    name = server_name or tls_name(root.opened().node.node_id)
+    connection.sock = context.wrap_socket(connection.sock, server_hostname=name)
+    try:
+        connection.request("POST", path, body)
+        reply = connection.getresponse()
+        data = reply.read()
+        return reply.status, [] if reply.status == 200 else msgspec.msgpack.decode(data)
+    finally:
+        connection.close()
+
+
+def certificate(tmp_path: Path, ca: TestNode, issuer: authority.Authority, node_id: str) -> ssl.SSLContext:
+    """A context with a certificate made for the test."""
+    key = authority.generate_tls_key()
+    chain = authority.issue(issuer, authority.make_request(key, node_id), node_id, ca.opened().node.clock() // 1000)
+    authority.save_tls_key(key, tmp_path / "tls.key")
+    (tmp_path / "tls.crt").write_text(chain)
+    (tmp_path / "ca.crt").write_bytes((ca.directory / "ca.crt").read_bytes())
+    return tls.client_context(TlsFiles.in_directory(tmp_path))
+
+
+@pytest.mark.parametrize("path", CLOSED)
+def test_closed_route_refuses_without_a_certificate(root: TestNode, path: str) -> None:
+    status, error = ask(root, tls.join_context((root.directory / "ca.crt").read_text()), path)
+    assert (status, error[0]) == (403, "WrongPeer")
+    assert "no certificate" in error[1]
+
+
+@pytest.mark.parametrize("path", CLOSED)
+def test_closed_route_refuses_a_node_nobody_enrolled(root: TestNode, tmp_path: Path, path: str) -> None:
+    stranger = NodeKeys.generate(os.urandom).node_id
+    context = certificate(tmp_path, root, authority.load_issuer(root.directory), stranger)
+    status, error = ask(root, context, path)
+    assert (status, error[0]) == (403, "WrongPeer")
+    assert "not enrolled below this node" in error[1]
+
+
+@pytest.mark.parametrize("path", CLOSED)
+def test_closed_route_refuses_what_another_hub_issued(root: TestNode, district: TestNode, tmp_path: Path, path: str) -> None:
+    """TLS accepts it, since it leads to the root; yet a district must not make certificates for a commune of another parent."""
+    child = district.opened().node.node_id
+    context = certificate(tmp_path, root, authority.load_issuer(district.directory), child)
+    status, error = ask(root, context, path)
+    assert (status, error[0]) == (403, "WrongPeer")
+    assert "another node's authority" in error[1]
+
+
+@pytest.mark.parametrize("path", CLOSED)
+def test_closed_route_refuses_an_older_certificate_of_an_enrolled_node(
+    root: TestNode, district: TestNode, tmp_path: Path, path: str
+) -> None:
+    child = district.opened().node.node_id
+    context = certificate(tmp_path, root, authority.load_issuer(root.directory), child)
+    status, error = ask(root, context, path)
+    assert (status, error[0]) == (403, "WrongPeer")
+    assert "another certificate since" in error[1]
+
+
+@pytest.mark.parametrize("path", (*CLOSED, routes.JOIN, routes.CA))
+def test_every_route_refuses_a_foreign_certificate_in_the_handshake(root: TestNode, tmp_path: Path, path: str) -> None:
+    mine = NodeKeys.generate(os.urandom).node_id
+    foreign = authority.create_root(mine, root.opened().node.clock() // 1000)
+    context = certificate(tmp_path, root, foreign, mine)
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        ask(root, context, path)
+
+
+def test_enrolled_certificate_is_let_in(root: TestNode, district: TestNode) -> None:
+    context = tls.client_context(TlsFiles.in_directory(district.directory))
+    status, error = ask(root, context, routes.HELLO, b"\xc0")
+    assert (status, error[0]) == (400, "Altered"), "past the certificate, the message itself is refused"
+
+
+def test_unknown_route_does_not_exist(root: TestNode, district: TestNode) -> None:
+    context = tls.client_context(TlsFiles.in_directory(district.directory))
+    host, port = root.address.removeprefix("https://").split(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=10)
+    connection.connect()
+    connection.sock = context.wrap_socket(connection.sock, server_hostname=tls_name(root.opened().node.node_id))
+    connection.request("GET", "/v1/other")
+    assert connection.getresponse().status == 404
+    connection.close()
+
+
+@pytest.mark.parametrize("path", (*CLOSED, routes.JOIN))
+def test_too_large_body_is_refused_before_it_is_read(root: TestNode, district: TestNode, path: str) -> None:
+    context = tls.client_context(TlsFiles.in_directory(district.directory))
+    host, port = root.address.removeprefix("https://").split(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=10)
+    connection.connect()
+    connection.sock = context.wrap_socket(connection.sock, server_hostname=tls_name(root.opened().node.node_id))
+    connection.putrequest("POST", path)
+    connection.putheader("content-length", str(1 << 40))
+    connection.endheaders()
+    assert connection.getresponse().status == 413
+    connection.close()
