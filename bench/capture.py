@@ -1,8 +1,8 @@
 """What capture costs a clerk: `person` with our triggers beside the same table without them, in percent of time.
 
 Enters: a folder, a server, sizes. Leaves: one percentage per figure and round.
-Must hold: both sides have the same columns, constraints, indexes and durable settings and do the same changes; the sides take
-turns within a round, so that a slow moment of the disk meets both.
+Must hold: both sides have the same columns, constraints, indexes and durable settings and do the same changes; the
+sides take turns within a round, so that a slow moment of the disk meets both.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,10 @@ from typing import Any
 import psycopg
 
 from bench import data
-from bench.data import Register, Statement
+from bench.data import Statement
 from schema.install import Identity, install
 from schema.tables import registry
+from syncd.inputs.generate import HOUSEHOLD_NAMES, PERSON_NAMES
 from syncd.store import postgres, sqlite
 from syncd.store.postgres import PG_TYPE, placed
 from syncd.wire import copy_text
@@ -41,7 +43,7 @@ TRIGGERS = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name I
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """Rows in the table, changes per round in thousands-per-transaction, and changes per round in single transactions."""
+    """Rows in the table; changes per round in large transactions, and in transactions of one."""
 
     rows: int
     bulk_changes: int
@@ -72,7 +74,10 @@ class SqliteCapture:
         install(lambda: sqlite.connect(self._with, self._key), "sqlite", registry(), IDENTITY)
         connection = sqlite.connect(self._with, self._key)
         connection.execute("BEGIN")
-        connection.execute("INSERT INTO syncd_keeper (unit_id, node_id, term, mine) VALUES (?, ?, 1, 1)", (IDENTITY.unit_id, IDENTITY.node_id))
+        connection.execute(
+            "INSERT INTO syncd_keeper (unit_id, node_id, term, mine) VALUES (?, ?, 1, 1)",
+            (IDENTITY.unit_id, IDENTITY.node_id),
+        )
         connection.execute("INSERT INTO syncd_applying (one) VALUES (1)")
         connection.executemany(data.INSERT_HOUSEHOLD, self._register.households)
         connection.executemany(data.INSERT_PERSON, self._register.persons)
@@ -90,7 +95,7 @@ class SqliteCapture:
         sides = [sqlite.connect(path, self._key) for path in paths]
         changes = data.mix(self._register, count, seed=turn)
         transactions = [changes[at : at + per_transaction] for at in range(0, count, per_transaction)]
-        spent_s = take_turns([lambda part, side=side: _write_sqlite(side, part) for side in sides], transactions)
+        spent_s = take_turns([partial(_write_sqlite, side) for side in sides], transactions)
         counts = [side.execute("SELECT count(*) FROM person").fetchone()[0] for side in sides]
         captured = sides[0].execute("SELECT count(*) FROM syncd_journal").fetchone()[0]
         for side in sides:
@@ -114,7 +119,9 @@ class PostgresCapture:
 
     def bulk(self, turn: int) -> float:
         """`capture_pg_bulk`: statements of 5 000 rows, COPY or UPDATE … FROM or DELETE, one per transaction."""
-        changes = sorted(data.mix(self._register, self._sizes.bulk_changes, seed=100 + turn), key=lambda change: change[0])
+        changes = sorted(
+            data.mix(self._register, self._sizes.bulk_changes, seed=100 + turn), key=lambda change: change[0]
+        )
         parts = [
             group[at : at + BULK_ROWS]
             for group in (list(found) for _sql, found in groupby(changes, key=lambda change: change[0]))
@@ -135,19 +142,22 @@ class PostgresCapture:
         install(lambda: postgres.connect(dsn), "postgres", registry(), IDENTITY)
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute(
-                "INSERT INTO syncd_keeper (unit_id, node_id, term, mine) VALUES (%s, %s, 1, 1)", (IDENTITY.unit_id, IDENTITY.node_id)
+                "INSERT INTO syncd_keeper (unit_id, node_id, term, mine) VALUES (%s, %s, 1, 1)",
+                (IDENTITY.unit_id, IDENTITY.node_id),
             )
             connection.execute("SET syncd.applying = 'on'")
-            copy_rows(connection, "household", HOUSEHOLD, data.HOUSEHOLD_NAMES, self._register.households)
-            copy_rows(connection, "person", PERSON, data.PERSON_NAMES, self._register.persons)
+            copy_rows(connection, "household", HOUSEHOLD, HOUSEHOLD_NAMES, self._register.households)
+            copy_rows(connection, "person", PERSON, PERSON_NAMES, self._register.persons)
             connection.execute("VACUUM (ANALYZE) person")
 
-    def _round(self, parts: list[list[Statement]], write: Callable[[psycopg.Connection[Any], list[Statement]], None]) -> float:
+    def _round(
+        self, parts: list[list[Statement]], write: Callable[[psycopg.Connection[Any], list[Statement]], None]
+    ) -> float:
         """Every change is undone afterwards, so that each round finds the same table."""
         sides = [psycopg.connect(dsn, autocommit=True) for dsn in self._dsns]
         for side in sides:
             side.execute("CHECKPOINT")
-        spent_s = take_turns([lambda part, side=side: write(side, part) for side in sides], parts)
+        spent_s = take_turns([partial(write, side) for side in sides], parts)
         counts = [_value(side, "SELECT count(*) FROM person") for side in sides]
         captured, count = _value(sides[0], "SELECT count(*) FROM syncd_journal"), sum(map(len, parts))
         for side in sides:
@@ -162,7 +172,7 @@ class PostgresCapture:
             side.execute("SET LOCAL session_replication_role = replica")
             side.execute("ALTER TABLE person DISABLE TRIGGER USER")
             side.execute("TRUNCATE person, syncd_journal")
-            copy_rows(side, "person", PERSON, data.PERSON_NAMES, self._register.persons)
+            copy_rows(side, "person", PERSON, PERSON_NAMES, self._register.persons)
             side.execute("ALTER TABLE person ENABLE TRIGGER USER")
             for (name,) in side.execute(PERSON_TRIGGERS).fetchall():
                 side.execute(f"ALTER TABLE person ENABLE ALWAYS TRIGGER {name}")
@@ -180,7 +190,9 @@ def drop_triggers(connection: psycopg.Connection[Any]) -> None:
             connection.execute(f"DROP TRIGGER {name} ON {table}")
 
 
-def copy_rows(connection: psycopg.Connection[Any], target: str, table: Any, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def copy_rows(
+    connection: psycopg.Connection[Any], target: str, table: Any, names: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> None:
     """COPY text into a table."""
     types = [str(table.by_name[name].type) for name in names]
     text = copy_text([list(column) for column in zip(*rows, strict=True)], types)
@@ -223,7 +235,7 @@ def _write_bulk(connection: psycopg.Connection[Any], part: list[Statement]) -> N
     sql = part[0][0]
     rows = [values for _sql, values in part]
     if sql == data.INSERT_PERSON:
-        copy_rows(connection, "person", PERSON, data.PERSON_NAMES, rows)
+        copy_rows(connection, "person", PERSON, PERSON_NAMES, rows)
     elif sql == data.DELETE_PERSON:
         connection.execute("DELETE FROM person WHERE id = ANY(%s::uuid[])", ([row[0] for row in rows],))
     else:

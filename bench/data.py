@@ -6,18 +6,19 @@ Must hold: the same arguments give the same data; every change is on a row of it
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from random import Random
 
 from syncd.inputs.generate import HOUSEHOLD_NAMES, PERSON_NAMES, Values, batches
-from syncd.inputs.mint import mint
 
 SEED = 20260101
 TODAY = date(2026, 1, 1)
 UPDATES, INSERTS = 0.7, 0.2  # the rest are deletes
-INSERT_HOUSEHOLD = f"INSERT INTO household ({', '.join(HOUSEHOLD_NAMES)}) VALUES ({', '.join('?' * len(HOUSEHOLD_NAMES))})"
+INSERT_HOUSEHOLD = (
+    f"INSERT INTO household ({', '.join(HOUSEHOLD_NAMES)}) VALUES ({', '.join('?' * len(HOUSEHOLD_NAMES))})"
+)
 INSERT_PERSON = f"INSERT INTO person ({', '.join(PERSON_NAMES)}) VALUES ({', '.join('?' * len(PERSON_NAMES))})"
 DELETE_PERSON = "DELETE FROM person WHERE id = ?"
 EDUCATION = ("02", "03", "04", "05", "06", "07", "08", "09", "10")
@@ -25,8 +26,10 @@ MARITAL = ("1", "2", "3", "4")
 RELATION = ("02", "03", "05", "07", "09", "10")
 RESIDENCE = ("usual", "absent", "temporary")
 PLACE = {name: place for place, name in enumerate(PERSON_NAMES)}
+ID_PLACES = frozenset(PLACE[name] for name in ("id", "household_id", "mother_id", "father_id"))
+FIRST_MS = 1_767_225_600_000  # 2026-01-01
 
-Statement = tuple[str, tuple[object, ...]]
+Statement = tuple[str, Sequence[object]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +42,26 @@ class Register:
 
 
 def register(unit_id: str, tag: str, persons: int, seed: int = SEED) -> Register:
-    """A register of `persons` persons in households of 3.6."""
-    made = Register(tag=tag, households=[], persons=[])
+    """A register of `persons` persons in households of 3.6, with ids as a database mints them for single rows.
+
+    Ids minted in bulk lie closer together and would pack better than those of a grown register.
+    """
+    households: list[Values] = []
+    people: list[Values] = []
     for batch in batches(tag=tag, unit_id=unit_id, persons=persons, seed=seed, today=TODAY):
-        made.households.extend(batch["household"])
-        made.persons.extend(batch["person"])
-    return made
+        households.extend(batch["household"])
+        people.extend(batch["person"])
+    random = Random(seed)
+    known = (row[0] for rows in (households, people) for row in rows)
+    new = {old: _row_id(random, number, tag) for number, old in enumerate(known)}
+    return Register(
+        tag=tag,
+        households=[(new[row[0]], *row[1:]) for row in households],
+        persons=[
+            tuple(new.get(value, value) if place in ID_PLACES else value for place, value in enumerate(row))
+            for row in people
+        ],
+    )
 
 
 def mix(of: Register, count: int, seed: int = SEED) -> list[Statement]:
@@ -54,9 +71,10 @@ def mix(of: Register, count: int, seed: int = SEED) -> list[Statement]:
     chosen = random.sample(of.persons, count - inserts)
     changes = [_update(random, row) for row in chosen[:updates]]
     changes += [(DELETE_PERSON, (row[0],)) for row in chosen[updates:]]
-    ids = mint(inserts, of.tag, int(time.time() * 1000), random)
+    first = len(of.persons) + len(of.households)
     changes += [
-        (INSERT_PERSON, (row_id, *row[1:])) for row_id, row in zip(ids, random.choices(of.persons, k=inserts), strict=True)
+        (INSERT_PERSON, (_row_id(random, first + number, of.tag), *row[1:]))
+        for number, row in enumerate(random.choices(of.persons, k=inserts))
     ]
     random.shuffle(changes)
     return changes
@@ -67,9 +85,13 @@ def phone_update(random: Random, row: Values) -> Statement:
     return _set(row, phone=f"09{random.randrange(10**8):08d}")
 
 
-def columns(rows: list[Values]) -> list[list[object]]:
-    """Rows as columns."""
-    return [list(column) for column in zip(*rows, strict=True)]
+def _row_id(random: Random, number: int, tag: str) -> str:
+    """What the column's default would have minted `number` milliseconds later."""
+    time_ms = FIRST_MS + number
+    return (
+        f"{time_ms >> 16:08x}-{time_ms & 0xFFFF:04x}-7{random.getrandbits(12):03x}-"
+        f"{0x8000 | random.getrandbits(12):04x}-{random.getrandbits(16):04x}{tag}"
+    )
 
 
 def _update(random: Random, row: Values) -> Statement:

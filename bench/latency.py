@@ -1,7 +1,8 @@
 """One change, from the commit at a commune until the root shows it, two hops away.
 
-Enters: running daemons. Leaves: milliseconds, one per sample. Must hold: one process looks at both ends with one clock; the
-clock starts when COMMIT has returned; changes come at odd moments, so that no poll of ours keeps step with one of theirs.
+Enters: running daemons. Leaves: milliseconds, one per sample. Must hold: one process looks at both ends with one clock;
+the clock starts when COMMIT has returned; changes come at odd moments, so that no poll of ours keeps step with one of
+the daemons'.
 """
 
 from __future__ import annotations

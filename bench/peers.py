@@ -1,7 +1,8 @@
 """The peers beside us in the same run: COPY into the same indexed table, PostgreSQL's own logical replication.
 
 Enters: servers with identical settings, the same rows and the same changes as ours. Leaves: seconds.
-Must hold: same columns, checks, indexes and fill factor, without our triggers; the content is compared before a figure counts.
+Must hold: same columns, checks, indexes and fill factor, without our triggers; the content is compared before a figure
+counts.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from bench import data
 from bench.capture import HOUSEHOLD, IDENTITY, PERSON, copy_rows, drop_triggers
 from bench.data import Register, Statement
 from bench.tree import TRANSACTION_ROWS, WAIT_S_MAX, digest
 from schema.install import install
 from schema.tables import registry
+from syncd.inputs.generate import HOUSEHOLD_NAMES, PERSON_NAMES
 from syncd.store import postgres
 from syncd.store.postgres import placed
 from syncd.wire import copy_text
@@ -34,21 +35,23 @@ COPY_TABLE = """
         WITH (fillfactor = 90)
 """
 
+SUBSCRIBE = "CREATE SUBSCRIPTION bench CONNECTION {} PUBLICATION bench WITH (copy_data = false, enabled = false)"
+
 
 class CopyPeer:
     """COPY of the register's persons as text into an empty, indexed table."""
 
     def __init__(self, server: PostgresServer, register: Register) -> None:
         self._connection = psycopg.connect(_create(server, "peer_copy"), autocommit=True)
-        types = [str(PERSON.by_name[name].type) for name in data.PERSON_NAMES]
-        self._text = copy_text(data.columns(register.persons), types)
+        types = [str(PERSON.by_name[name].type) for name in PERSON_NAMES]
+        self._text = copy_text([list(column) for column in zip(*register.persons, strict=True)], types)
         self._rows = len(register.persons)
 
     def seconds(self) -> float:
         """One COPY, its commit included."""
         self._connection.execute(COPY_TABLE)
         self._connection.execute("CHECKPOINT")
-        statement = f"COPY person_copy ({', '.join(data.PERSON_NAMES)}) FROM STDIN"
+        statement = f"COPY person_copy ({', '.join(PERSON_NAMES)}) FROM STDIN"
         began = time.perf_counter()
         with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
             for at in range(0, len(self._text), COPY_CHUNK_BYTES):
@@ -69,8 +72,8 @@ class NativePeer:
         self._dsns = [_create(server, "peer_native_origin") for server in self._servers]
         for dsn in self._dsns:
             with psycopg.connect(dsn, autocommit=True) as connection:
-                copy_rows(connection, "household", HOUSEHOLD, data.HOUSEHOLD_NAMES, register.households)
-                copy_rows(connection, "person", PERSON, data.PERSON_NAMES, register.persons)
+                copy_rows(connection, "household", HOUSEHOLD, HOUSEHOLD_NAMES, register.households)
+                copy_rows(connection, "person", PERSON, PERSON_NAMES, register.persons)
                 connection.execute("VACUUM (ANALYZE) person")
         self._marker = str(register.persons[0][0])
 
@@ -79,11 +82,7 @@ class NativePeer:
         origin, replica = (self._fresh(server, dsn) for server, dsn in zip(self._servers, self._dsns, strict=True))
         with psycopg.connect(origin, autocommit=True) as from_, psycopg.connect(replica, autocommit=True) as to:
             from_.execute("CREATE PUBLICATION bench FOR TABLE person")
-            to.execute(
-                sql.SQL("CREATE SUBSCRIPTION bench CONNECTION {} PUBLICATION bench WITH (copy_data = false, enabled = false)").format(
-                    sql.Literal(origin)
-                )
-            )
+            to.execute(sql.SQL(SUBSCRIBE).format(sql.Literal(origin)))
             try:
                 self._write(from_, changes)
                 return self._drain(from_, to)
@@ -100,7 +99,7 @@ class NativePeer:
             _require(time.perf_counter() - began < WAIT_S_MAX, "the subscription does not end")
             time.sleep(POLL_S)
         took_s = time.perf_counter() - began
-        query = f"SELECT {', '.join(data.PERSON_NAMES)} FROM person ORDER BY id"
+        query = f"SELECT {', '.join(PERSON_NAMES)} FROM person ORDER BY id"
         _require(digest(from_, query) == digest(to, query), "publisher and subscriber differ")
         to.execute("ALTER SUBSCRIPTION bench DISABLE")
         return took_s
@@ -118,7 +117,9 @@ class NativePeer:
         target = source.replace("origin", "round")
         with psycopg.connect(server.admin_dsn, autocommit=True) as admin:
             admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(target)))
-            admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(target), sql.Identifier(source)))
+            admin.execute(
+                sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(target), sql.Identifier(source))
+            )
         return server.dsn(target)
 
 
@@ -132,7 +133,7 @@ def _create(server: PostgresServer, name: str) -> str:
 
 
 def _value(connection: psycopg.Connection[Any], query: str) -> Any:
-    row = connection.execute(query).fetchone()  # type: ignore[arg-type]  # composed here from names of ours
+    row = connection.execute(query).fetchone()
     return None if row is None else row[0]
 
 

@@ -36,10 +36,11 @@ def where_time_goes(folder: Path, rows: int, changes: int) -> str:
         _write(commune, [(data.INSERT_HOUSEHOLD, row) for row in register.households])
         builder.settle()
         lines = []
-        for name, statements in (
-            ("initial load", [(data.INSERT_PERSON, row) for row in register.persons]),
-            ("mix", data.mix(register, changes)),
-        ):
+        workloads: dict[str, list[data.Statement]] = {
+            "initial load": [(data.INSERT_PERSON, row) for row in register.persons],
+            "mix": data.mix(register, changes),
+        }
+        for name, statements in workloads.items():
             _write(commune, statements)
             lines += _workload(name, len(statements), commune, province)
             builder.settle()
@@ -52,13 +53,17 @@ def _workload(name: str, count: int, commune: TreeNode, province: TreeNode) -> l
         "send and receive (both logs)": lambda: _push(commune, province),
         "open and apply (province)": province.node.apply_all,
     }
-    lines = [f"where the time goes, {name}, {count} changes, one process, stages one after the other (daemons overlap them):"]
+    lines = [
+        f"where the time goes, {name}, {count} changes, one process, stages one after the other (daemons overlap them):"
+    ]
     for stage, work in stages.items():
         profile = cProfile.Profile()
         began, began_cpu = time.perf_counter(), time.process_time()
         profile.runcall(work)
         took_s, cpu_s = time.perf_counter() - began, time.process_time() - began_cpu
-        lines.append(f"  {stage}: {took_s:.2f} s, of which Python and SQLite {cpu_s:.2f} s (profiler on: about 1.3 × as long)")
+        lines.append(
+            f"  {stage}: {took_s:.2f} s, of which Python and SQLite {cpu_s:.2f} s (profiler on: about 1.3 × as long)"
+        )
         lines += _costliest(profile)
     return lines
 

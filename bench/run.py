@@ -1,8 +1,8 @@
 """`python -m bench.run`: measures the figures of the README beside their peers, in one run on this machine.
 
-Enters: --rounds, --rows, --changes, --only, --quick. Leaves: progress on stderr; on stdout a table and, as the last line, one
-JSON object. Must hold: medians of rounds that take turns; contents are compared before a figure counts; every process and
-folder made here is gone at the end.
+Enters: --rounds, --rows, --changes, --only, --quick. Leaves: progress on stderr; on stdout a table and, as the last
+line, one JSON object. Must hold: medians of rounds that take turns; contents are compared before a figure counts; every
+process and folder made here is gone at the end.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def main() -> int:
 def _measure(settings: Settings, folder: Path, names: list[str]) -> dict[str, float | None]:
     """Median of the rounds by key."""
     with PostgresServer.start(config=POSTGRES_CONF) as server:
-        say(f"PostgreSQL {server.version}, {server.origin}; {settings.rounds} rounds, {settings.rows} rows, {settings.changes} changes")
+        sizes = f"{settings.rounds} rounds, {settings.rows} rows, {settings.changes} changes"
+        say(f"PostgreSQL {server.version}, {server.origin}; {sizes}")
         bench = Bench(settings, folder, server)
         try:
             for name in names:
@@ -74,7 +75,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"per figure (default {ROUNDS})")
     parser.add_argument("--rows", type=int, help=f"in the table person (default {ROWS})")
     parser.add_argument("--changes", type=int, help=f"in the mix (default {CHANGES})")
-    parser.add_argument("--only", action="append", default=[], choices=names, metavar="NAME", help="a section or figure; may be repeated")
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        choices=names,
+        metavar="NAME",
+        help="a section or figure; may be repeated",
+    )
     parser.add_argument("--quick", action="store_true", help="small sizes: does it work?, not how fast")
     return parser.parse_args()
 

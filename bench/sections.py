@@ -1,7 +1,7 @@
 """The measurements, one function per section of the table; each adds its rounds to the results.
 
-Enters: settings, servers, a folder. Leaves: values per figure and round. Must hold: what is compared is measured in one round
-after the other, in turns; a section leaves no process behind.
+Enters: settings, servers, a folder. Leaves: values per figure and round. Must hold: what is compared takes turns, round
+by round; a section leaves no process behind.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from tests.postgres import PostgresServer
 
 LOADED, INITIAL, MIXED = "loaded", "initial", "mixed"
 CALM_AFTER_CHECKPOINT_S = 35.0  # the times of the last exchange reach the disk within 30 s
-UNCHECKED = "SELECT count(*) FROM syncd_stream WHERE own = 1 AND (held_seq > checkpoint_seq OR held_seq > custodian_seq)"
+UNCHECKED = (
+    "SELECT count(*) FROM syncd_stream WHERE own = 1 AND (held_seq > checkpoint_seq OR held_seq > custodian_seq)"
+)
 # The same for every server and every side; room enough that no checkpoint falls into a measurement.
 POSTGRES_CONF: dict[str, str | int] = {
     "wal_level": "logical",
@@ -174,7 +176,9 @@ def line(bench: Bench) -> None:
             part = thousands[number * 1000 : (number + 1) * 1000]
             bench.add("bytes_per_change_1000", traffic.bytes_per_change(tree.commune, meter, part))
         touched = {change[1][-1] for change in thousands}
-        rest = data.Register(tag="", households=[], persons=[row for row in tree.register.persons if row[0] not in touched])
+        rest = data.Register(
+            tag="", households=[], persons=[row for row in tree.register.persons if row[0] not in touched]
+        )
         for part in traffic.single_changes(rest, 2 * settings.envelopes, Random(1)):
             bench.add("bytes_one_change", traffic.bytes_per_change(tree.commune, meter, part))
     finally:
@@ -189,7 +193,9 @@ def commands(bench: Bench) -> None:
     tree.commune.wait_at_province()
     for _ in range(bench.settings.rounds):
         bench.add("version_ms", vitals.command_ms(["--version"], bench.settings.commands))
-        bench.add("status_ms", vitals.command_ms(["status", "--dir", str(tree.commune.directory)], bench.settings.commands))
+        bench.add(
+            "status_ms", vitals.command_ms(["status", "--dir", str(tree.commune.directory)], bench.settings.commands)
+        )
     tree.stop()
 
 
@@ -209,7 +215,9 @@ def idle(bench: Bench) -> None:
     tree = bench.loaded("direct")
     tree.start()
     with tree.commune.open() as connection:
-        tree.commune.wait("its checkpoint is at the province", lambda: not connection.execute(UNCHECKED).fetchone()[0], 0.5)
+        tree.commune.wait(
+            "its checkpoint is at the province", lambda: not connection.execute(UNCHECKED).fetchone()[0], 0.5
+        )
     time.sleep(CALM_AFTER_CHECKPOINT_S)
     found = vitals.idle(tree.commune, bench.settings.idle_s)
     tree.stop()

@@ -1,8 +1,8 @@
 """What a change costs on the line, without TLS records: a forwarder on loopback that reads the records' lengths.
 
 Enters: a commune and its parent, real daemons, TLS 1.3 between them. Leaves: bytes per change.
-Must hold: all connections of the commune run through the forwarder; of each record of application data, header (5 bytes),
-tag (16) and content type (1) are not counted. So what is counted is exactly what HTTP wrote, both ways.
+Must hold: all connections of the commune run through the forwarder; of each record of application data, header (5
+bytes), tag (16) and content type (1) are not counted. So what is counted is exactly what HTTP wrote, both ways.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Real nodes for the benchmarks: `syncd init`, `join` and `run` as an operator would use them, on loopback.
 
-Enters: a folder, a server for the province's database. Leaves: nodes whose daemons start and stop, and whose state can be
-saved and restored. Must hold: every process started here is ended by its own number; a wait is bounded and says for what.
+Enters: a folder, a server for the province's database. Leaves: nodes whose daemons start and stop, and whose state can
+be saved and restored. Must hold: every process started here is ended by its own number; a wait is bounded and says for
+what.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from syncd.config import Config, load_config, write_config
 from syncd.control import ask
 from syncd.demo.line import HOST, free_port
 from syncd.enrolment import Unit, init_root, join
+from syncd.inputs.generate import PERSON_NAMES
 from syncd.inputs.mint import mint
 from syncd.node_files import DATABASE_FILE, database_key
 from syncd.store import postgres, sqlite
@@ -119,7 +121,9 @@ class BenchNode:
     def wait_at_province(self, poll_s: float = POLL_S) -> None:
         """Until the node sees everything of its own at the province."""
         with self.open() as connection:
-            self.wait("all of its own is at the province", lambda: connection.execute(AT_PROVINCE).fetchone()[0], poll_s)
+            self.wait(
+                "all of its own is at the province", lambda: connection.execute(AT_PROVINCE).fetchone()[0], poll_s
+            )
 
     def write(self, statements: Sequence[Statement], per_transaction: int = TRANSACTION_ROWS) -> None:
         """Commit statements as a clerk's program, `per_transaction` at a time."""
@@ -154,7 +158,9 @@ class BenchTree:
     def load(self, persons: int) -> None:
         """Deliver the households, then commit the persons and leave them unsequenced. Ends with all daemons stopped."""
         commune = self.commune
-        self.register = data.register(commune.unit_id, str(commune.value("SELECT value FROM syncd_meta WHERE key = 'tag'")), persons)
+        self.register = data.register(
+            commune.unit_id, str(commune.value("SELECT value FROM syncd_meta WHERE key = 'tag'")), persons
+        )
         commune.write([(data.INSERT_HOUSEHOLD, row) for row in self.register.households])
         commune.wait_at_province()
         self.stop()
@@ -211,7 +217,9 @@ class BenchTree:
     def _clone(self, source: str, target: str) -> None:
         with psycopg.connect(self._server.admin_dsn, autocommit=True) as admin:
             admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(target)))
-            admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(target), sql.Identifier(source)))
+            admin.execute(
+                sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(target), sql.Identifier(source))
+            )
 
     def _root(self) -> BenchNode:
         directory, dsn = self._folder / PROVINCE, self._server.create_database(f"province_{self._folder.name}")
@@ -220,9 +228,12 @@ class BenchTree:
         tag = made.node_id[28:]
         above = made.unit_id
         with root.open() as connection:
-            for unit_id, code, level in zip(mint(2, tag, 0, Random(1)), (DISTRICT, COMMUNE), ("district", "commune"), strict=True):
+            for unit_id, code, level in zip(
+                mint(2, tag, 0, Random(1)), (DISTRICT, COMMUNE), ("district", "commune"), strict=True
+            ):
                 connection.execute(
-                    "INSERT INTO unit (id, parent_id, level, code, name) VALUES (%s, %s, %s, %s, %s)", (unit_id, above, level, code, code)
+                    "INSERT INTO unit (id, parent_id, level, code, name) VALUES (%s, %s, %s, %s, %s)",
+                    (unit_id, above, level, code, code),
                 )
                 above = unit_id
         return root
@@ -232,7 +243,11 @@ class BenchTree:
         parent = self.nodes[-1]
         parent.wait(f"it knows unit {code}", lambda: parent.value(f"SELECT count(*) FROM unit WHERE code = '{code}'"))
         directory = self._folder / code
-        made = join(directory, issue(parent.directory, code, kind, 3600), _config(free_port() if kind is TokenKind.HUB else None))
+        made = join(
+            directory,
+            issue(parent.directory, code, kind, 3600),
+            _config(free_port() if kind is TokenKind.HUB else None),
+        )
         node = BenchNode(
             code=code, directory=directory, config=load_config(directory, {}), unit_id=made.unit_id, parent=parent
         )
@@ -254,7 +269,7 @@ def parent_port(node: BenchNode) -> int:
 def content(node: BenchNode) -> tuple[int, str]:
     """Number of persons and a digest of all their values, by plain SQL."""
     with node.open() as connection:
-        return digest(connection, f"SELECT {', '.join(data.PERSON_NAMES)} FROM person ORDER BY id")
+        return digest(connection, f"SELECT {', '.join(PERSON_NAMES)} FROM person ORDER BY id")
 
 
 def digest(connection: Any, query: str) -> tuple[int, str]:

@@ -1,8 +1,8 @@
 """The parent's side of enrolment: tokens, and letting a node in.
 
 Enters: a unit's code; a join request. Leaves: a token's text; a node record, a neighbour and certificates.
-Must hold: a secret is stored as its hash and serves one node; checking it, marking it used and recording the node are one
-transaction; a unit that another node keeps is refused; the same request again gets the same place.
+Must hold: a secret is stored as its hash and serves one node; checking it, marking it used and recording the node are
+one transaction; a unit that another node keeps is refused; the same request again gets the same place.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ def make_token(
     Raises UsageError when no unit below this node's own, or more than one valid today, has that code.
     """
     if not way.addresses:
-        raise ConfigError("this node does not know the address its children reach it at", "set `listen` and `addresses` in syncd.toml")
+        raise ConfigError(
+            "this node does not know the address its children reach it at", "set `listen` and `addresses` in syncd.toml"
+        )
     if not 1 <= valid_s <= limits.TOKEN_VALID_S_MAX:
         raise UsageError(f"a token valid for {valid_s} s", f"choose 1 to {limits.TOKEN_VALID_S_MAX} s")
     now_ms = node.clock()
@@ -69,10 +71,17 @@ def make_token(
             "INSERT INTO syncd_token (secret_hash, unit_id, hub, expires_at) VALUES (?, ?, ?, ?)",
             (token.secret_hash(secret), unit.id, int(kind is TokenKind.HUB), instant_of(now_ms + valid_s * 1000)),
         )
-    return token.encode_token(token.Token(
-        parent_urls=way.addresses, parent_id=node.node_id, ca_fingerprint=sha256(PEM_cert_to_DER_cert(way.ca_pem.strip())).digest(),
-        secret=secret, expires_s=now_ms // 1000 + valid_s, unit_code=unit.code, unit_name=unit.name,
-    ))  # fmt: skip
+    return token.encode_token(
+        token.Token(
+            parent_urls=way.addresses,
+            parent_id=node.node_id,
+            ca_fingerprint=sha256(PEM_cert_to_DER_cert(way.ca_pem.strip())).digest(),
+            secret=secret,
+            expires_s=now_ms // 1000 + valid_s,
+            unit_code=unit.code,
+            unit_name=unit.name,
+        )
+    )
 
 
 def admit(node: Node, issuer: Authority, request: JoinRequest) -> JoinReply:
@@ -95,9 +104,17 @@ def admit(node: Node, issuer: Authority, request: JoinRequest) -> JoinReply:
         unit = _unit(tx, unit_id)
     node.refresh()
     return JoinReply(
-        certificate_pem=chain, issuer_pem=hub_chain, parents=tuple(_line(node)), recovery_public=node.recovery_public,
-        unit_id=unit.id, unit_code=unit.code, unit_name=unit.name, term=term, root_id=node.root_id, server_time_ms=now_ms,
-    )  # fmt: skip
+        certificate_pem=chain,
+        issuer_pem=hub_chain,
+        parents=tuple(_line(node)),
+        recovery_public=node.recovery_public,
+        unit_id=unit.id,
+        unit_code=unit.code,
+        unit_name=unit.name,
+        term=term,
+        root_id=node.root_id,
+        server_time_ms=now_ms,
+    )
 
 
 def _take_token(tx: Tx, request: JoinRequest, now_ms: int) -> str:
@@ -192,9 +209,15 @@ def _unit_of_code(tx: Tx, code: str, today: str) -> _Unit:
         row = valid[0] if valid else found[0]
         return _Unit(id=row[0], code=row[1], name=row[2])
     if not found:
-        raise UsageError(f"no unit at or below this node's has the code {code!r}", "see `syncd status` for units, or import them first")
+        raise UsageError(
+            f"no unit at or below this node's has the code {code!r}",
+            "see `syncd status` for units, or import them first",
+        )
     what = "several units have" if len(valid) > 1 else "no unit valid today has"
-    raise UsageError(f"{what} the code {code!r}: {'; '.join(map(_described, found[: limits.SHOWN_UNITS_MAX]))}", "give the unit's id instead")
+    raise UsageError(
+        f"{what} the code {code!r}: {'; '.join(map(_described, found[: limits.SHOWN_UNITS_MAX]))}",
+        "give the unit's id instead",
+    )
 
 
 def _described(row: Row) -> str:

@@ -127,8 +127,8 @@ class Applier:
                 if entry.seq <= run.seq:
                     continue  # of a void group that was stepped over
                 if run.seq == run.whole[0]:
-                    if run.seq == until or self._turn_is_over(began):
-                        return
+                    if run.seq == until or (run.seq > run.at.applied_seq and self._turn_is_over(began)):
+                        return  # a turn applies one group at least, however slowly the log was read
                     if entry.mark is Mark.OPEN and not self._may_begin(tx, run, more):
                         return
                     if entry.seq <= run.seq:

@@ -1,8 +1,8 @@
 """A node's configuration: `syncd.toml` in its directory, the environment, the command line.
 
-Enters: a directory, environment variables `SYNCD_<KEY>`, values given on the command line. Leaves: one checked `Config`.
-Must hold: flag > environment > file > default; an unknown key is an error that names key and file, never a silence;
-no secret is ever a setting.
+Enters: a directory, environment variables `SYNCD_<KEY>`, values given on the command line. Leaves: one checked
+`Config`. Must hold: flag > environment > file > default; an unknown key is an error that names key and file, never a
+silence; no secret is ever a setting.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def schema_dialect(self) -> str:
-        """The name `schema/` knows the database by. A file shared with another program gets triggers any SQLite reads."""
+        """The name `schema/` knows the database by. A file shared with another program gets triggers any SQLite
+        reads.
+        """
         if not self.is_sqlite:
             return "postgres"
         return "sqlite" if self.encrypted else "sqlite-portable"
@@ -154,7 +156,9 @@ def _convert(values: Mapping[str, Any], sources: Mapping[str, str]) -> Config:
         try:
             msgspec.convert({key: value}, Config, strict=not sources[key].startswith("environment"))
         except msgspec.ValidationError as error:
-            raise ConfigError(f"{key} = {_shown(value)} ({sources[key]}): {error}", "see `syncd config --help`") from error
+            raise ConfigError(
+                f"{key} = {_shown(value)} ({sources[key]}): {error}", "see `syncd config --help`"
+            ) from error
     return msgspec.convert(values, Config, strict=False)
 
 

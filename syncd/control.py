@@ -1,8 +1,8 @@
 """How `syncd status` asks a running daemon: a socket on loopback, its place and a password in a file of the node.
 
-Enters: the daemon's picture of itself. Leaves: that picture as JSON to whoever can read `daemon.json`; `ask` returns None
-when no daemon answers. Must hold: nobody without access to the node's directory learns anything; a silent client blocks
-nothing but itself, briefly.
+Enters: the daemon's picture of itself. Leaves: that picture as JSON to whoever can read `daemon.json`; `ask` returns
+None when no daemon answers. Must hold: nobody without access to the node's directory learns anything; a silent client
+blocks nothing but itself, briefly.
 """
 
 from __future__ import annotations
@@ -28,7 +28,13 @@ REQUEST_BYTES_MAX = 256
 class Control:
     """Answers on a thread of its own until closed."""
 
-    def __init__(self, directory: Path, picture: Callable[[], dict[str, Any]], random_bytes: Callable[[int], bytes], facts: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        picture: Callable[[], dict[str, Any]],
+        random_bytes: Callable[[int], bytes],
+        facts: dict[str, Any],
+    ) -> None:
         self._path = directory / CONTROL_FILE
         self._picture = picture
         self._password = random_bytes(PASSWORD_BYTES).hex()

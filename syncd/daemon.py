@@ -1,8 +1,8 @@
 """The daemon: life, signals, wiring.
 
-Enters: a node's directory. Leaves: an exit code. Must hold: one daemon per database; TERM finishes what is in hand and ends
-with 0 within bounds; HUP takes new settings and certificates over or keeps the old ones; a bug in any thread ends the
-process with 1; idle, nothing is written.
+Enters: a node's directory. Leaves: an exit code. Must hold: one daemon per database; TERM finishes what is in hand and
+ends with 0 within bounds; HUP takes new settings and certificates over or keeps the old ones; a bug in any thread ends
+the process with 1; idle, nothing is written.
 """
 
 from __future__ import annotations
@@ -73,12 +73,20 @@ class Daemon:
         """Start everything, wait for the end, stop everything."""
         workers = self._workers()
         self._start_server()
-        control = Control(self._opened.directory, self._picture, os.urandom, {"pid": os.getpid(), "listen": self._listening})
+        control = Control(
+            self._opened.directory, self._picture, os.urandom, {"pid": os.getpid(), "listen": self._listening}
+        )
         previous = {number: signal.signal(number, self._on_signal) for number in _signals()}
         try:
             for worker in workers:
                 worker.start()
-            event("started", version=__version__, node=self._opened.node.node_id, listen=self._listening or None, pid=os.getpid())
+            event(
+                "started",
+                version=__version__,
+                node=self._opened.node.node_id,
+                listen=self._listening or None,
+                pid=os.getpid(),
+            )
             notify_supervisor("READY=1")
             self._supervise()
         finally:
@@ -100,7 +108,9 @@ class Daemon:
     def _workers(self) -> list[Worker]:
         opened = self._opened
         workers: list[Worker] = [
-            Writer(self._life, self.vitals, opened, lambda: (self._config.poll_ms / 1000, self._config.checkpoint_after_s)),
+            Writer(
+                self._life, self.vitals, opened, lambda: (self._config.poll_ms / 1000, self._config.checkpoint_after_s)
+            ),
             Applier(self._life, self.vitals, opened),
         ]
         if opened.parent_id is not None:

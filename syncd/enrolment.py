@@ -1,8 +1,8 @@
 """How a node comes to be: the root by `init`, any other by `join` with a one-time token of its parent.
 
-Enters: a directory, a configuration, a token. Leaves: files and database of a node that `open_node` opens; at the parent
-one node record. Must hold: run again after a power cut at any point, each goes on and ends the same; a token serves one
-node, once; a lost reply is answered again; nobody is enrolled for a unit that another node keeps.
+Enters: a directory, a configuration, a token. Leaves: files and database of a node that `open_node` opens; at the
+parent one node record. Must hold: run again after a power cut at any point, each goes on and ends the same; a token
+serves one node, once; a lost reply is answered again; nobody is enrolled for a unit that another node keeps.
 """
 
 from __future__ import annotations
@@ -76,7 +76,12 @@ def init_root(
 
 
 def join(
-    directory: Path, token_text: str, config: Config, *, clock: Clock = system_clock, random_bytes: RandomBytes = os.urandom
+    directory: Path,
+    token_text: str,
+    config: Config,
+    *,
+    clock: Clock = system_clock,
+    random_bytes: RandomBytes = os.urandom,
 ) -> Made:
     """Enrol the node in `directory` at the parent its token names. With `config.listen` it may have children itself.
 

@@ -1,7 +1,7 @@
 """The daemon's log: standard logging to stderr, one line per event, as text or JSON.
 
-Enters: a stable event name and fields. Leaves: a line. Must hold: fields are ids, counts, sizes and reasons of ours, never
-a citizen's value.
+Enters: a stable event name and fields. Leaves: a line. Must hold: fields are ids, counts, sizes and reasons of ours,
+never a citizen's value.
 """
 
 from __future__ import annotations
@@ -42,7 +42,11 @@ class _TextLines(logging.Formatter):
 
 class _JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {"time": _instant(record.created), "level": record.levelname.lower(), "event": record.getMessage()}
+        line: dict[str, Any] = {
+            "time": _instant(record.created),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+        }
         line.update(getattr(record, "fields", {}))
         if record.exc_info and record.exc_info[0]:
             line["traceback"] = self.formatException(record.exc_info)

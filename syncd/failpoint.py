@@ -1,7 +1,8 @@
 """For tests of crashes: die at a named point, and tell from outside which point was reached last.
 
-Enters: SYNCD_FAILPOINT=<stage>:before-commit[:n] (or :after-commit), SYNCD_STAGE_FILE=<path>. Leaves: SIGKILL at the n-th
-time; a small shared file with one slot per thread. Must hold: without these variables nothing is done at all.
+Enters: SYNCD_FAILPOINT=<stage>:begin[:n] (or :before-commit, :after-commit), SYNCD_STAGE_FILE=<path>. Leaves: SIGKILL
+at the n-th time; a small shared file with one slot per thread. Must hold: without these variables nothing is done at
+all.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ class Points:
 def read_stages(path: Path) -> dict[str, str]:
     """Per thread the point it reached last, as the file of a (killed) process shows it."""
     data = path.read_bytes()
-    slots = [data[at : at + SLOT_BYTES].rstrip(b"\0").decode(errors="replace") for at in range(0, len(data), SLOT_BYTES)]
+    slots = [
+        data[at : at + SLOT_BYTES].rstrip(b"\0").decode(errors="replace") for at in range(0, len(data), SLOT_BYTES)
+    ]
     return dict(slot.rsplit(" ", 1) for slot in slots if " " in slot)
 
 

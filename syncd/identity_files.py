@@ -1,8 +1,8 @@
 """The files a node is born with, made step by step so that a power cut at any point leaves something to go on from.
 
 Enters: a directory, a source of randomness. Leaves: keys, authority and certificate files.
-Must hold: what has been used is never replaced. A file of a pair whose partner was never written has been used by nobody
-and is made again; a key that is missing although its database exists is an error, not a reason for a new key.
+Must hold: what has been used is never replaced. A file of a pair whose partner was never written has been used by
+nobody and is made again; a key that is missing although its database exists is an error, not a reason for a new key.
 """
 
 from __future__ import annotations
@@ -15,7 +15,14 @@ from syncd.node_files import DATABASE_FILE
 from syncd.security import authority, recovery
 from syncd.security.authority import Authority
 from syncd.security.enrol import TlsKeys
-from syncd.security.identity import DATABASE_KEY_FILE, EXCHANGE_KEY_FILE, SIGNING_KEY_FILE, DatabaseKey, NodeKeys, RandomBytes
+from syncd.security.identity import (
+    DATABASE_KEY_FILE,
+    EXCHANGE_KEY_FILE,
+    SIGNING_KEY_FILE,
+    DatabaseKey,
+    NodeKeys,
+    RandomBytes,
+)
 from syncd.security.names import ROOT_CERTIFICATE_FILE, TLS_CHAIN_FILE, TLS_KEY_FILE
 from syncd.system import make_secret_directory, write_public_file
 
@@ -64,9 +71,7 @@ def ensure_recovery(directory: Path, random_bytes: RandomBytes) -> bytes:
 
 def new_tls_keys(config: Config) -> TlsKeys:
     """Keys for one join; they reach the disk together with the certificates made for them."""
-    return TlsKeys(
-        node=authority.generate_tls_key(), issuer=authority.generate_tls_key() if config.listen else None
-    )
+    return TlsKeys(node=authority.generate_tls_key(), issuer=authority.generate_tls_key() if config.listen else None)
 
 
 def save_joined(directory: Path, tls_keys: TlsKeys, chain_pem: str, issuer_pem: str | None, ca_pem: str) -> None:

@@ -43,7 +43,7 @@ GRANTS_MAX: Final = 200_000
 
 # Retries and waits.
 RETRY_ATTEMPTS_MAX: Final = 8
-RETRY_DELAY_S_MAX: Final = 60.0
+RETRY_DELAY_S_MAX: Final = 20.0
 CONNECT_S_MAX: Final = 10.0
 EXCHANGE_S_MAX: Final = 120.0
 HINT_WAIT_S_MAX: Final = 30.0

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from schema.ddl import Identity
+from syncd import failpoint as failpoints
 from syncd.clock import Clock, system_clock
 from syncd.config import Config, load_config, load_registry
 from syncd.errors import ConfigError, StoreError
 from syncd.pipeline import Node
 from syncd.security.identity import DatabaseKey, NodeKeys
 from syncd.setup import Connect
-from syncd.store.base import Failpoint, Store, no_failpoint
+from syncd.store.base import Failpoint, Store
 
 DATABASE_FILE = "syncd.db"
 LOCK_FILE = "daemon.lock"
@@ -51,7 +52,7 @@ def open_node(
     *,
     clock: Clock = system_clock,
     random_bytes: Callable[[int], bytes] = os.urandom,
-    failpoint: Failpoint = no_failpoint,
+    failpoint: Failpoint | None = None,
 ) -> OpenNode:
     """Open the node in `directory`. Raises ConfigError when it is none yet, KeyFileError for wrong or missing keys."""
     settings = config or load_config(directory, os.environ)
@@ -68,9 +69,12 @@ def open_node(
         raise
 
 
-def open_store(directory: Path, config: Config, failpoint: Failpoint = no_failpoint) -> Store:
-    """The node's database alone."""
+def open_store(directory: Path, config: Config, failpoint: Failpoint | None = None) -> Store:
+    """The node's database alone. `failpoint`: the environment's when None, so that tests kill any command at any
+    commit.
+    """
     tables = load_registry(config)
+    failpoint = failpoint or failpoints.from_environment(os.environ)
     if not config.is_sqlite:
         from syncd.store.postgres import PostgresStore
 
@@ -79,7 +83,9 @@ def open_store(directory: Path, config: Config, failpoint: Failpoint = no_failpo
 
     path = directory / DATABASE_FILE
     if not path.exists():
-        raise ConfigError(f"there is no node in {directory}", "make one with `syncd init` or `syncd join`, or name its directory")
+        raise ConfigError(
+            f"there is no node in {directory}", "make one with `syncd init` or `syncd join`, or name its directory"
+        )
     return SqliteStore(path, tables, database_key(directory, config), failpoint)
 
 

@@ -1,7 +1,8 @@
 """One exchange with the parent without a daemon: `syncd sync --once`.
 
 Enters: an open node that no daemon serves. Leaves: everything written here is at the parent and everything for here is
-applied, or an error (75: the parent is down, try later). Must hold: the same stages as the daemon's, so nothing differs.
+applied, or an error (75: the parent is down, try later). Must hold: the same stages as the daemon's, so nothing
+differs.
 """
 
 from __future__ import annotations
@@ -94,7 +95,9 @@ def _receive(link: Link, client: ParentClient, summary: Summary, wait_ms: int) -
 
 
 def _await_receipts(opened: OpenNode, link: Link, client: ParentClient, summary: Summary) -> int:
-    """Give the custodian a moment: right below it, its receipt comes while we look. Returns the rows still unacknowledged."""
+    """Give the custodian a moment: right below it, its receipt comes while we look. Returns the rows still
+    unacknowledged.
+    """
     if link.hello().waiting_rows:
         _receive(link, client, summary, limits.RECEIPT_WAIT_MS)
     return link.hello().waiting_rows

@@ -62,10 +62,27 @@ def prove(tx: Tx, registry: Registry, ring: KeyRing) -> list[StreamProof]:
     """Recompute and compare every stream that has rows here, in this one snapshot."""
     unsealed = _unsealed(tx, registry)
     names = _names(tx)
+    streams = log.streams(tx, "held_seq > 0")
+    begun = {(stream.kind, stream.unit_id) for stream in streams if stream.own}
     return [
-        _prove(tx, registry, ring, stream, names[stream.stream_id], (stream.kind, stream.unit_id) in unsealed)
-        for stream in log.streams(tx, "held_seq > 0")
+        *(
+            _prove(tx, registry, ring, each, names[each.stream_id], (each.kind, each.unit_id) in unsealed)
+            for each in streams
+        ),
+        *(_not_begun(kind, tx.value("SELECT name FROM unit WHERE id = ?", (unit,))) for kind, unit in unsealed - begun),
     ]
+
+
+def _not_begun(kind: int, unit_name: str | None) -> StreamProof:
+    """What was committed into a stream that has no envelope yet."""
+    return StreamProof(
+        stream_id="", kind=Kind(kind).name.lower(), about=unit_name or "", keeper="", own=True, seq=0, hash="",
+        state=OPEN, reason=_unsealed_words(), digest="", tables=(),
+    )  # fmt: skip
+
+
+def _unsealed_words() -> str:
+    return say("có thay đổi vừa ghi chưa vào nhật ký", "committed changes are not in the log yet")
 
 
 def exit_code(proofs: list[StreamProof]) -> int:
@@ -84,7 +101,7 @@ def _prove(
     except EnvelopeError as error:
         stated, why = None, str(error)
     if stream.own and has_unsealed:
-        stated, why = None, say("có thay đổi vừa ghi chưa vào nhật ký", "committed changes are not in the log yet")
+        stated, why = None, _unsealed_words()
     tables, digest = ((), "") if stated is None else _compare(tx, registry, stream, stated)
     state = OPEN if stated is None else EQUAL if all(table.equal for table in tables) else DIFFERS
     return StreamProof(

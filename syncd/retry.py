@@ -1,14 +1,15 @@
 """When to try again: the only file that knows tenacity.
 
-Enters: an error and how often it came in a row. Leaves: a decision; whoever asked does the waiting, so that a stop ends it.
-Must hold: delays grow with jitter up to a bound, so that a thousand stations do not come back to a restarted parent at once.
+Enters: an error and how often it came in a row. Leaves: a decision; whoever asked does the waiting, so that a stop ends
+it. Must hold: delays are random below a growing bound, so that a thousand stations do not come back to a restarted
+parent at once.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tenacity import RetryCallState, Retrying, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, wait_random_exponential
 
 from syncd import limits
 from syncd.errors import SyncdError
@@ -28,8 +29,7 @@ class Retries:
     """Counts failures in a row of one thing that is done for ever."""
 
     def __init__(self, delay_s_max: float = limits.RETRY_DELAY_S_MAX) -> None:
-        self._wait = wait_exponential_jitter(initial=FIRST_DELAY_S, max=delay_s_max, jitter=FIRST_DELAY_S)
-        self._delay_s_max = delay_s_max
+        self._wait = wait_random_exponential(multiplier=FIRST_DELAY_S, max=delay_s_max, min=FIRST_DELAY_S / 2)
         self._attempt = 0
 
     def succeeded(self) -> None:
@@ -37,10 +37,12 @@ class Retries:
         self._attempt = 0
 
     def decide(self, error: Exception) -> Decision:
-        """An error of ours may go away: a parent comes back, a disk is freed, a person mends something. A bug does not."""
+        """An error of ours may go away: a parent comes back, a disk is freed, a person mends something. A bug does
+        not.
+        """
         if not isinstance(error, SyncdError):
             return Decision(again=False)
         self._attempt = min(self._attempt + 1, limits.RETRY_ATTEMPTS_MAX)
         state = RetryCallState(Retrying(), None, (), {})
         state.attempt_number = self._attempt
-        return Decision(again=True, delay_s=min(self._wait(state), self._delay_s_max))
+        return Decision(again=True, delay_s=self._wait(state))

@@ -53,7 +53,7 @@ def record_place(store: Store, node_keys: NodeKeys, place: Place, now_ms: int) -
             "root_id": root, "parent_id": place.ancestors[0].node_id if place.ancestors else "",
             "depth": str(len(place.ancestors)), "recovery_public": place.recovery_public.hex(),
             "signing_public": node_keys.ed25519_public.hex(), "sealing_public": node_keys.x25519_public.hex(),
-            "ancestors": _ancestors_json(place.ancestors), "created_at": instant_of(now_ms),
+            "foreign_writes": place.foreign_writes, "ancestors": _ancestors_json(place.ancestors), "created_at": instant_of(now_ms),
         }.items())  # fmt: skip
         for record in place.ancestors[:1]:
             set_peer(tx, record.node_id, "parent", record.name)

@@ -13,11 +13,10 @@ from schema import triggers
 from syncd import setup
 from syncd.cases import open_case
 from syncd.clock import instant_of
+from syncd.config import load_registry
 from syncd.errors import ConfigError
 from syncd.events import event
 from syncd.node_files import OpenNode, connector, identity_of, raw_transaction
-
-LOCK_NAME = "syncd daemon"
 
 
 def check_start(opened: OpenNode) -> None:
@@ -31,20 +30,22 @@ def check_start(opened: OpenNode) -> None:
 
 
 def _check_facts(opened: OpenNode) -> None:
-    """`foreign_writes` is compiled into triggers, so a change of it is found below; the name is recorded."""
-    if opened.config.name and opened.config.name != opened.facts.get("name"):
+    """Settings that the database or other programs read from it."""
+    wanted = {"name": opened.config.name or opened.facts["name"], "foreign_writes": opened.config.foreign_writes}
+    changed = [(key, value) for key, value in wanted.items() if opened.facts.get(key) != value]
+    if changed:
         with opened.store.apply("facts") as tx:
-            setup.set_facts(tx, [("name", opened.config.name)])
+            setup.set_facts(tx, changed)
 
 
 def _check_triggers(opened: OpenNode) -> None:
     """Missing, altered or disabled triggers are put back."""
-    from syncd.config import load_registry
-
     registry, identity, config = load_registry(opened.config), identity_of(opened.facts), opened.config
     connection = connector(opened.directory, config)()
     try:
-        found = triggers.problems(connection, config.schema_dialect, registry, identity, foreign_writes=config.foreign_writes)
+        found = triggers.problems(
+            connection, config.schema_dialect, registry, identity, foreign_writes=config.foreign_writes
+        )
         if not found:
             return
         raw_transaction(connection, lambda: triggers.install(
@@ -53,12 +54,17 @@ def _check_triggers(opened: OpenNode) -> None:
     finally:
         connection.close()
     event("triggers-reinstalled", logging.WARNING, problems=len(found), first=found[0])
+    if opened.facts.get("foreign_writes", config.foreign_writes) != config.foreign_writes:
+        return  # a setting was changed: the triggers of the old one were intact
     now_ms = opened.node.clock()
     with opened.store.apply("triggers") as tx:
         open_case(
-            tx, CaseKind.RULE_VIOLATED, ("triggers", opened.node.node_id, instant_of(now_ms)), opened_at=instant_of(now_ms),
+            tx,
+            CaseKind.RULE_VIOLATED,
+            ("triggers", opened.node.node_id, instant_of(now_ms)),
+            opened_at=instant_of(now_ms),
             detail={"what": "triggers", "problems": len(found), "first": found[0][:200]},
-        )  # fmt: skip
+        )
 
 
 def _warn_of_others(opened: OpenNode) -> None:

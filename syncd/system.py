@@ -179,19 +179,18 @@ def watch_directory(path: Path) -> "DirectoryWatch | None":
 
 
 class DirectoryWatch:
-    """Waits for writes (Linux inotify). It is told of a write when it happens, which may be before its commit is visible."""
+    """Waits for writes (Linux inotify). It is told of a write when it happens, which may be before its commit is
+    visible.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._wake_read, self._wake_write = os.pipe()
-        self._poll = select.poll()
-        for each in (descriptor, self._wake_read):
-            self._poll.register(each, select.POLLIN)
 
     def wait(self, seconds: float) -> bool:
         """Whether something was written (or `wake` called) within `seconds`."""
-        ready = self._poll.poll(seconds * 1000)
-        for descriptor, _event in ready:
+        ready, _, _ = select.select([self._descriptor, self._wake_read], [], [], seconds)
+        for descriptor in ready:
             os.read(descriptor, WATCH_BYTES)
         return bool(ready)
 
@@ -206,16 +205,9 @@ class DirectoryWatch:
 
 def notify_supervisor(state: str) -> None:
     """Tell systemd (Type=notify) how we are: READY=1, WATCHDOG=1, STOPPING=1. Without a supervisor nothing happens."""
-    if sys.platform == "win32":
-        return
     path = os.environ.get("NOTIFY_SOCKET", "")
-    if not path:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as messenger:
-        try:
-            messenger.sendto(state.encode("ascii"), "\0" + path[1:] if path.startswith("@") else path)
-        except OSError:
-            return  # a supervisor that does not listen is no reason to stop carrying data
+    if path:
+        _send_datagram(path, state)
 
 
 def watchdog_s(environment: Mapping[str, str]) -> float | None:
@@ -287,6 +279,9 @@ if sys.platform == "win32":
     def _watch_directory(path: Path) -> DirectoryWatch | None:
         return None
 
+    def _send_datagram(path: str, text: str) -> None:
+        """No supervisor of this kind exists here."""
+
     def _system_language() -> str:
         language = ctypes.windll.kernel32.GetUserDefaultUILanguage() & PRIMARY_LANGUAGE_MASK
         return "vi" if language == LANGUAGE_VIETNAMESE else "en"
@@ -307,6 +302,13 @@ else:
 
     def _system_language() -> str:
         return "en"
+
+    def _send_datagram(path: str, text: str) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as messenger:
+            try:
+                messenger.sendto(text.encode("ascii"), "\0" + path[1:] if path.startswith("@") else path)
+            except OSError:
+                return  # a supervisor that does not listen is no reason to stop carrying data
 
     def _watch_directory(path: Path) -> DirectoryWatch | None:
         if not sys.platform.startswith("linux"):

@@ -1,8 +1,8 @@
 """What a running daemon knows of itself: times of exchanges, what each thread does, the last error of each.
 
 Enters: notes from all threads. Leaves: a picture for `status`; rows of `syncd_peer` now and then.
-Must hold: idle, nothing is written; what the disk lacks is at most `FLUSH_S` old while something moves, and nothing after
-an orderly end.
+Must hold: idle, nothing is written; what the disk lacks is at most `FLUSH_S` old while something moves, and nothing
+after an orderly end.
 """
 
 from __future__ import annotations
@@ -60,7 +60,10 @@ class Vitals:
         with self._guard:
             peer = self._peers.setdefault(node_id, PeerVitals())
             first = peer.last_success_at is None or peer.last_error is not None
-            changed = (waiting_rows, open_cases) != (None, None) and (waiting_rows, open_cases) != (peer.waiting_rows, peer.open_cases)
+            changed = (waiting_rows, open_cases) != (None, None) and (waiting_rows, open_cases) != (
+                peer.waiting_rows,
+                peer.open_cases,
+            )
             peer.last_success_at = peer.last_attempt_at = now
             peer.last_error = None
             if changed:
@@ -124,7 +127,15 @@ class Vitals:
                 return
             self._dirty = False
             rows = [
-                (p.last_success_at, p.last_attempt_at, p.last_error, p.clock_offset_ms, p.waiting_rows, p.open_cases, node_id)
+                (
+                    p.last_success_at,
+                    p.last_attempt_at,
+                    p.last_error,
+                    p.clock_offset_ms,
+                    p.waiting_rows,
+                    p.open_cases,
+                    node_id,
+                )
                 for node_id, p in self._peers.items()
             ]
         with store.apply("peers") as tx:

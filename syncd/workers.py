@@ -1,4 +1,5 @@
-"""The daemon's threads: writer, sender, puller, applier. Each does one thing for ever and waits for its bell in between.
+"""The daemon's threads: writer, sender, puller, applier. Each does one thing for ever and waits for its bell in
+between.
 
 Enters: an open node, the link to the parent. Leaves: streams written, sent, received, applied.
 Must hold: every turn ends at a commit, so a stop between two turns loses nothing; an error is shown and the turn tried
@@ -71,7 +72,9 @@ class Life:
 
 
 class Worker(ABC, threading.Thread):
-    """A thread that takes turns until the end. `in_network`: it waits for the parent and may be left behind at the end."""
+    """A thread that takes turns until the end. `in_network`: it waits for the parent and may be left behind at the
+    end.
+    """
 
     def __init__(self, name: str, life: Life, vitals: Vitals) -> None:
         super().__init__(name=name, daemon=True)
@@ -107,7 +110,9 @@ class Worker(ABC, threading.Thread):
 class Writer(Worker):
     """Sequences and seals what any program has committed; writes checkpoints when it is quiet."""
 
-    def __init__(self, life: Life, vitals: Vitals, opened: OpenNode, settings: Callable[[], tuple[float, float]]) -> None:
+    def __init__(
+        self, life: Life, vitals: Vitals, opened: OpenNode, settings: Callable[[], tuple[float, float]]
+    ) -> None:
         super().__init__("writer", life, vitals)
         self._node = opened.node
         self._store = opened.store
@@ -145,11 +150,15 @@ class Writer(Worker):
             self.life.pause(poll_s if self._store.dialect == "sqlite" else max(poll_s, limits.POLL_POSTGRES_S))
         elif now < self._active_until:
             self._wait_active(min(poll_s, now - self._active_until + limits.ACTIVE_S))
-        elif self._watch.wait(min(limits.POLL_FALLBACK_S, checkpoint_after_s) if self._unchecked else limits.POLL_FALLBACK_S):
+        elif self._watch.wait(
+            min(limits.POLL_FALLBACK_S, checkpoint_after_s) if self._unchecked else limits.POLL_FALLBACK_S
+        ):
             self._active_until = time.monotonic() + limits.ACTIVE_S
 
     def _wait_active(self, pause_s: float) -> None:
-        """At least `POLL_FIRST_S`, or a bulk load would have this thread look without end; then until more is written."""
+        """At least `POLL_FIRST_S`, or a bulk load would have this thread look without end; then until more is
+        written.
+        """
         self.life.pause(limits.POLL_FIRST_S)
         if self._watch is not None and self._watch.wait(max(pause_s - limits.POLL_FIRST_S, 0.0)):
             self._active_until = time.monotonic() + limits.ACTIVE_S
@@ -212,6 +221,7 @@ class Sender(Worker):
         self.in_network = False
         self._failpoint("push:after-reply")
         self._link.take_push(reply)
+        self._failpoint("push:done")
         self.vitals.peer_seen(self._link.parent, carried=True)
         event(
             "push", peer=self._link.parent, envelopes=len(sending.batch.entries), bytes=len(sending.body),
@@ -277,7 +287,13 @@ class Puller(Worker):
         receipts = len(pulled.reply.receipts)
         self.vitals.peer_seen(self._link.parent, carried=bool(pulled.envelopes or receipts))
         if pulled.envelopes or receipts:
-            event("pull", peer=self._link.parent, envelopes=len(pulled.envelopes), receipts=receipts, bytes=pulled.size_bytes)
+            event(
+                "pull",
+                peer=self._link.parent,
+                envelopes=len(pulled.envelopes),
+                receipts=receipts,
+                bytes=pulled.size_bytes,
+            )
 
     def failed(self, error: Exception) -> None:
         self.in_network = False

@@ -1,7 +1,7 @@
 """A TCP proxy that breaks connections as it is told to: after so many bytes, before they begin, or never answering.
 
-Enters: where to lead, a fault. Leaves: an address to use instead. Must hold: what it lets through is unchanged; it knows
-nothing of TLS or HTTP.
+Enters: where to lead, a fault. Leaves: an address to use instead. Must hold: what it lets through is unchanged; it
+knows nothing of TLS or HTTP.
 """
 
 from __future__ import annotations

@@ -73,7 +73,9 @@ class TestNode:
     def spawn(self, environment: Mapping[str, str]) -> None:
         with self.directory.with_suffix(".log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.daemon_process", str(self.directory)], stderr=log, env={**os.environ, **environment}
+                [sys.executable, "-m", "tests.daemon_process", str(self.directory)],
+                stderr=log,
+                env={**os.environ, **environment},
             )
 
     def _answers(self) -> dict[str, Any] | None:
@@ -119,7 +121,9 @@ class Nodes:
         node.start()
         return node
 
-    def joined(self, parent: TestNode, unit_code: str, kind: TokenKind = TokenKind.LEAF, address: str = "", **settings: Any) -> TestNode:
+    def joined(
+        self, parent: TestNode, unit_code: str, kind: TokenKind = TokenKind.LEAF, address: str = "", **settings: Any
+    ) -> TestNode:
         """A node enrolled below a running parent, its daemon not started."""
         node = self._new(f"node-{unit_code}")
         listen = LISTEN if kind is TokenKind.HUB else ""
@@ -140,7 +144,10 @@ class Nodes:
         top = node.opened().facts["unit_id"]
         with node.opened().store.write("units") as tx:
             for code in ("01", "02"):
-                tx.run("INSERT INTO unit (parent_id, level, code, name) VALUES (?, 'commune', ?, ?)", (top, code, f"Xã {code}"))
+                tx.run(
+                    "INSERT INTO unit (parent_id, level, code, name) VALUES (?, 'commune', ?, ?)",
+                    (top, code, f"Xã {code}"),
+                )
             tx.run("INSERT INTO unit (parent_id, level, code, name) VALUES (?, 'district', '03', 'Huyện 03')", (top,))
             district = tx.value("SELECT id FROM unit WHERE code = '03'")
             tx.run("INSERT INTO unit (parent_id, level, code, name) VALUES (?, 'commune', '04', 'Xã 04')", (district,))

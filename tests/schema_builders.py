@@ -64,9 +64,11 @@ def sqlite_node(
     connection = module.connect(path, isolation_level=None)
     if key:
         connection.execute(f"PRAGMA key = \"x'{key}'\"")
+    connection.execute("BEGIN")
     for text in install.statements(dialect, REGISTRY, IDENTITY, foreign_writes=foreign_writes):
         connection.execute(text)
     settle(connection, "?")
+    connection.execute("COMMIT")
     return connection
 
 
@@ -78,6 +80,18 @@ def postgres_node(dsn: str, *, foreign_writes: ForeignWrites = "refuse") -> psyc
             connection.execute(text)
         settle(connection, "%s")
     return connection
+
+
+def wipe_postgres(connection: psycopg.Connection[Any]) -> None:
+    """Takes the database back to what `postgres_node` made: for tests that share one."""
+    names = [table.name for table in REGISTRY] + ["syncd_journal", "syncd_keeper"]
+    with connection.transaction():
+        connection.execute("SET LOCAL syncd.applying = 'on'")
+        for name in names:
+            connection.execute(f"DELETE FROM {name}")
+        connection.execute("DELETE FROM syncd_meta WHERE key = 'depth'")
+    with connection.transaction():
+        settle(connection, "%s")
 
 
 def settle(connection: Any, mark: str) -> None:

@@ -30,11 +30,12 @@ from syncd.language import Both, number, say
         "problems are told by "
         "line, column and rule; the same file again changes nothing.",
     ),
+    "syncd import --template > so_ho_khau.csv",
     "syncd import so_ho_khau.csv --dry-run",
     "syncd import so_ho_khau.csv",
     name="import",
 )
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE")
+@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE")
 @option(
     "--unit",
     "unit_code",
@@ -42,16 +43,24 @@ from syncd.language import Both, number, say
     vi="Mã đơn vị (mặc định: đơn vị của nút).",
     en="The unit's code (default: the node's own).",
 )
+@option("--template", is_flag=True, vi="In tệp mẫu.", en="Print a file to start from.")
 @option("--dry-run", is_flag=True, vi="Chỉ kiểm tra, không ghi.", en="Only check, write nothing.")
 @directory_option
 @json_option
-def command(file: Path, unit_code: str | None, dry_run: bool, directory: Path | None, as_json: bool) -> int:
+def command(
+    file: Path | None, unit_code: str | None, template: bool, dry_run: bool, directory: Path | None, as_json: bool
+) -> int:
     from random import Random
 
     from syncd.cli.place import opened_store
     from syncd.clock import system_clock
     from syncd.inputs.persons_csv import import_persons, preview_persons
 
+    if template:
+        emit(_template())
+        return 0
+    if file is None:
+        raise click.UsageError(say("nêu một tệp hoặc --template", "give a file or --template"))
     with opened_store(directory) as store, _progress() as progress:
         unit_id = own_unit(store, unit_code)
         if dry_run:
@@ -62,6 +71,12 @@ def command(file: Path, unit_code: str | None, dry_run: bool, directory: Path | 
             )
     emit_json(report) if as_json else _tell(report, dry_run)
     return 1 if report.problems.errors else 0
+
+
+def _template() -> str:
+    from syncd.inputs.person_cells import template
+
+    return template().replace("\r\n", "\n")
 
 
 def own_unit(store: Any, code: str | None) -> str:

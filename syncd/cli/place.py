@@ -58,19 +58,20 @@ def opened_store(given: Path | None) -> Iterator[Store]:
 
 def open_store(directory: Path, config: Config) -> Store:
     """The database as configured. Raises ConfigError when there is none."""
+    from syncd import failpoint
     from syncd.config import load_registry
 
-    tables = load_registry(config)
+    tables, points = load_registry(config), failpoint.from_environment(os.environ)
     if not config.is_sqlite:
         from syncd.store.postgres import PostgresStore
 
-        return PostgresStore(config.database, tables)
+        return PostgresStore(config.database, tables, points)
     from syncd.store.sqlite import SqliteStore
 
     path = directory / DATABASE_FILE
     if not path.exists():
         raise no_node(directory)
-    return SqliteStore(path, tables, database_key(directory, config))
+    return SqliteStore(path, tables, database_key(directory, config), points)
 
 
 def database_key(directory: Path, config: Config) -> bytes | None:

@@ -15,7 +15,7 @@ from syncd.status import Neighbour, Status
 
 SCREEN_LINES = 24
 CELLS_MAX = 100
-STOPPED_SHOWN_MAX = 3
+STOPPED_SHOWN_MAX = 2
 NAME_CELLS_MAX = 30
 LATE_S = 24 * 3600.0  # a day without a successful exchange is worth a warning
 LOST_S = 3 * LATE_S
@@ -151,14 +151,6 @@ def _count(value: int | None) -> str:
 
 def _streams(found: Status) -> list[str]:
     lines = []
-    if found.unapplied_envelopes:
-        lines.append(
-            say(
-                "Đã nhận, chưa vào bảng: {n} lô",
-                "Received, not applied yet: {n} envelopes",
-                n=number(found.unapplied_envelopes),
-            )
-        )
     for stream in found.stopped[:STOPPED_SHOWN_MAX]:
         word = say("chờ", "waits") if stream.state == "waiting" else say("dừng", "stopped")
         text = f"{say('Luồng', 'Stream')} {stream.about} {word}: {stream.reason}"
@@ -203,13 +195,14 @@ def _checks(found: Status) -> str:
 
 def _versions(found: Status) -> str:
     database = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}.get(found.dialect, found.dialect)
-    return paint(
-        say(
-            "{database} · lược đồ {revision} · cơ sở dữ liệu {migration}",
-            "{database} · schema {revision} · database {migration}",
-            database=database,
-            revision=found.schema_revision,
-            migration=found.database_revision or "–",
-        ),
-        DIM,
+    text = say(
+        "{database} · lược đồ {revision} · cơ sở dữ liệu {migration}",
+        "{database} · schema {revision} · database {migration}",
+        database=database,
+        revision=found.schema_revision,
+        migration=found.database_revision or "–",
     )
+    if found.unapplied_envelopes:
+        count = number(found.unapplied_envelopes)
+        text += say(" · đã nhận, chưa vào bảng: {n} lô", " · received, not applied yet: {n} envelopes", n=count)
+    return paint(text, DIM)

@@ -1,8 +1,9 @@
 """The child's HTTPS: the only file that knows httpx.
 
-Enters: messages, bodies of frames, the parent's addresses and id. Leaves: the parent's messages and envelopes, or errors of
-ours with the remedy. Must hold: whoever answers has proven by its certificate to be the enrolled parent; every wait has
-a bound; a broken answer loses nothing that arrived. One kept connection each for what goes up and what comes down.
+Enters: messages, bodies of frames, the parent's addresses and id. Leaves: the parent's messages and envelopes, or
+errors of ours with the remedy. Must hold: whoever answers has proven by its certificate to be the enrolled parent;
+every wait has a bound; a broken answer loses nothing that arrived. One kept connection each for what goes up and what
+comes down.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
 
-# httpx loads its command line with rich, click and pygments where they are installed: 45 ms and 5 MB at every start of a
-# station that never uses it. An empty module in its place makes httpx do without, as where they are not installed.
+# httpx loads its command line with rich, click and pygments where they are installed: 45 ms and 5 MB at every start of
+# a station that never uses it. An empty module in its place makes httpx do without, as where they are not installed.
 sys.modules.setdefault("httpx._main", ModuleType("httpx._main"))
 
 import httpx  # noqa: E402 - the line above must come first
@@ -133,9 +134,14 @@ class _Line:
         self._chosen = 0
         self._parent_id = parent_id
         self._client = httpx.Client(
-            verify=context, trust_env=False, follow_redirects=False, timeout=_timeout(0.0),
-            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=limits.CLIENT_KEEP_ALIVE_S),
-        )  # fmt: skip
+            verify=context,
+            trust_env=False,
+            follow_redirects=False,
+            timeout=_timeout(0.0),
+            limits=httpx.Limits(
+                max_connections=1, max_keepalive_connections=1, keepalive_expiry=limits.CLIENT_KEEP_ALIVE_S
+            ),
+        )
         for name in DEFAULT_HEADERS:
             del self._client.headers[name]
 
@@ -175,7 +181,9 @@ class _Line:
             response = self._client.send(request, stream=True)
             try:
                 if response.status_code != httpx.codes.OK:
-                    raise http.decode_error(response.status_code, _bounded(response, limits.ERROR_BYTES_MAX, self._place), self._place)
+                    raise http.decode_error(
+                        response.status_code, _bounded(response, limits.ERROR_BYTES_MAX, self._place), self._place
+                    )
                 yield response
             finally:
                 response.close()
@@ -191,7 +199,10 @@ class _Line:
 
 def _timeout(wait_s: float) -> httpx.Timeout:
     return httpx.Timeout(
-        connect=limits.CONNECT_S_MAX, read=limits.EXCHANGE_S_MAX + wait_s, write=limits.EXCHANGE_S_MAX, pool=limits.CONNECT_S_MAX
+        connect=limits.CONNECT_S_MAX,
+        read=limits.EXCHANGE_S_MAX + wait_s,
+        write=limits.EXCHANGE_S_MAX,
+        pool=limits.CONNECT_S_MAX,
     )
 
 
@@ -202,7 +213,9 @@ def _bounded(response: httpx.Response, bytes_max: int, place: str) -> bytes:
     for chunk in response.iter_raw():
         body += chunk
         if len(body) > bytes_max or time.monotonic() - began > limits.EXCHANGE_S_MAX:
-            raise ParentUnreachable(f"{place} sends too much or too slowly", hint="check what stands between this node and its parent")
+            raise ParentUnreachable(
+                f"{place} sends too much or too slowly", hint="check what stands between this node and its parent"
+            )
     return bytes(body)
 
 
@@ -215,8 +228,10 @@ def _translate(error: httpx.HTTPError, place: str) -> SyncdError:
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
         return ParentUnreachable(
-            f"{place} does not answer ({error})", hint="tried again by itself; check that the parent runs, its address, and the line"
+            f"{place} does not answer ({error})",
+            hint="tried again by itself; check that the parent runs, its address, and the line",
         )
     return ParentUnreachable(
-        f"the exchange with {place} broke off ({type(error).__name__}: {error})", hint="what arrived is kept; tried again by itself"
+        f"the exchange with {place} broke off ({type(error).__name__}: {error})",
+        hint="what arrived is kept; tried again by itself",
     )

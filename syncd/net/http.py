@@ -28,11 +28,21 @@ _STATUS: tuple[tuple[type[SyncdError], int], ...] = (
 _KNOWN = {
     kind.__name__: kind
     for kind in (
-        errors.DiskFull, errors.DatabaseLocked, errors.DatabaseUnreachable, errors.TooLarge, errors.Unsupported, errors.Gap,
-        errors.Altered, errors.WrongPeer, errors.JoinRefused, errors.TokenMalformed, errors.TokenExpired, errors.TokenUsed,
+        errors.DiskFull,
+        errors.DatabaseLocked,
+        errors.DatabaseUnreachable,
+        errors.TooLarge,
+        errors.Unsupported,
+        errors.Gap,
+        errors.Altered,
+        errors.WrongPeer,
+        errors.JoinRefused,
+        errors.TokenMalformed,
+        errors.TokenExpired,
+        errors.TokenUsed,
         errors.TrustError,
     )
-}  # fmt: skip
+}
 _ERROR = msgspec.msgpack.Decoder(tuple[str, str, str])
 
 
@@ -54,7 +64,8 @@ def decode_error(status: int, body: bytes, place: str) -> SyncdError:
         code, text, hint = _ERROR.decode(body)
     except msgspec.MsgspecError:
         return ParentUnreachable(
-            f"{place} answers with status {status}, not as a node does", hint="check the parent's address, and what stands in between"
+            f"{place} answers with status {status}, not as a node does",
+            hint="check the parent's address, and what stands in between",
         )
     kind = _KNOWN.get(code)
     if kind is None:
@@ -94,5 +105,7 @@ class MessageReader:
     def require(self) -> bytes:
         """The message; Altered when the body ended before it."""
         if self.message is None:
-            raise Altered("a body without its message", hint="the other side runs another version, or the line cut it off")
+            raise Altered(
+                "a body without its message", hint="the other side runs another version, or the line cut it off"
+            )
         return self.message

@@ -1,9 +1,9 @@
 """The parent's HTTPS: the only file that knows Starlette and uvicorn.
 
 Enters: children's requests over mutual TLS. Leaves: what `Desk` and `admission` answer.
-Must hold: every route but the two of join is closed to whoever shows no certificate, a foreign one, or one that is not the
-enrolled child's newest; a body is bounded before it is read; the event loop never waits for the database; a broken upload
-keeps whole envelopes and the beginning of the next.
+Must hold: every route but the two of join is closed to whoever shows no certificate, a foreign one, or one that is not
+the enrolled child's newest; a body is bounded before it is read; the event loop never waits for the database; a broken
+upload keeps whole envelopes and the beginning of the next.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from syncd import admission, limits, messages
-from syncd.errors import Altered, ConfigError, Gap, SyncdError, TooLarge, WrongPeer
+from syncd.errors import ConfigError, SyncdError, TooLarge, WrongPeer
 from syncd.exchange import Desk
-from syncd.framing import FrameReader
-from syncd.messages import Hello, Pull, PullReply, Push, PushReply
+from syncd.messages import Hello, Pull, PullReply
 from syncd.net import http
+from syncd.net.upload import Upload
 from syncd.net.waiting import Waiter, Waiting
 from syncd.pipeline import Node
 from syncd.security import authority, enrol
@@ -46,7 +46,9 @@ JOINS_AT_ONCE_MAX = 2  # a join costs signatures before anything is proven
 class Observer(Protocol):
     """Who is told of successful exchanges, for status and log. Called on any thread; must be quick."""
 
-    def child_seen(self, child: str, waiting_rows: int | None, open_cases: int | None, offset_ms: int | None) -> None: ...
+    def child_seen(
+        self, child: str, waiting_rows: int | None, open_cases: int | None, offset_ms: int | None
+    ) -> None: ...
 
     def exchanged(self, event: str, peer: str, envelopes: int, size_bytes: int, duration_s: float) -> None: ...
 
@@ -57,16 +59,32 @@ class Server:
     """Serves children on a socket until stopped; runs an event loop on the thread that calls `run`."""
 
     def __init__(
-        self, node: Node, issuer: Authority, ca_pem: str, context: ssl.SSLContext, listener: socket.socket, observer: Observer
+        self,
+        node: Node,
+        issuer: Authority,
+        ca_pem: str,
+        context: ssl.SSLContext,
+        listener: socket.socket,
+        observer: Observer,
     ) -> None:
         self._service = _Service(node, issuer, ca_pem, observer)
         self._listener = listener
         config = uvicorn.Config(
-            _application(self._service), http=_Protocol, ws="none", lifespan="off", loop="asyncio", log_config=None, access_log=False,
-            proxy_headers=False, server_header=False, date_header=False, limit_concurrency=limits.CONNECTIONS_MAX,
-            timeout_keep_alive=limits.KEEP_ALIVE_S, timeout_graceful_shutdown=limits.SHUTDOWN_S_MAX,
+            _application(self._service),
+            http=_Protocol,
+            ws="none",
+            lifespan="off",
+            loop="asyncio",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            limit_concurrency=limits.CONNECTIONS_MAX,
+            timeout_keep_alive=limits.KEEP_ALIVE_S,
+            timeout_graceful_shutdown=limits.SHUTDOWN_S_MAX,
             ssl_context_factory=lambda _config, _default: context,
-        )  # fmt: skip
+        )
         self._server = uvicorn.Server(config)
 
     def run(self) -> None:
@@ -96,7 +114,10 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(limits.CONNECTIONS_MAX)
     except OSError as error:
         listener.close()
-        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}", hint="stop the program that holds it, or change `listen`") from error
+        raise ConfigError(
+            f"cannot listen on {host}:{port}: {error.strerror}",
+            hint="stop the program that holds it, or change `listen`",
+        ) from error
     return listener
 
 
@@ -105,9 +126,24 @@ class _Protocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn itself has it
         super().connection_made(transport)
-        tls_object = transport.get_extra_info("ssl_object")
-        certificate = tls_object.getpeercert(binary_form=True) if tls_object is not None else None
+        certificate = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
         self.app_state = {**self.app_state, "certificate": certificate}
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Hand the application what arrived just before the line broke: uvicorn would drop it, and on a bad line that
+        can be all there is of a long upload."""
+        cycle = getattr(self, "cycle", None)  # uvicorn has None there before the first question
+        if cycle is not None:
+            cycle.scope["arrived"] = bytes(cycle.body)
+        super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """Let an idle connection go at once: a child that keeps it for its next question does not answer TLS's goodbye,
+        and every stop would wait for it."""
+        idle = getattr(self.cycle, "response_complete", True)  # uvicorn has None there before the first question
+        super().shutdown()
+        if idle and not self.transport.get_write_buffer_size():
+            self.transport.abort()
 
 
 class _Service:
@@ -170,12 +206,17 @@ class _Service:
             self._issued.add(print_)
         node_id = authority.node_id_of(certificate)
         if all(record.node_id != node_id for record in self.node.tree().children()):
-            raise WrongPeer(f"node {node_id} is not enrolled below this node", hint="ask this node's operator for a token")
+            raise WrongPeer(
+                f"node {node_id} is not enrolled below this node", hint="ask this node's operator for a token"
+            )
         with self.node.store.read() as tx:
-            enrolled = tx.value("SELECT certificate_sha256 FROM syncd_peer WHERE node_id = ? AND role = 'child'", (node_id,))
+            enrolled = tx.value(
+                "SELECT certificate_sha256 FROM syncd_peer WHERE node_id = ? AND role = 'child'", (node_id,)
+            )
         if enrolled is None or bytes(enrolled) != print_:
             raise WrongPeer(
-                f"node {node_id} was given another certificate since", hint="use the newest certificate, or join again with a new token"
+                f"node {node_id} was given another certificate since",
+                hint="use the newest certificate, or join again with a new token",
             )
         return node_id
 
@@ -189,7 +230,7 @@ class _Service:
 
     async def push(self, request: Request, peer: str) -> Response:
         began = time.monotonic()
-        upload = _Upload(self, peer)
+        upload = Upload(self.desk, self.work, peer)
         size_bytes = await _read_upload(request, upload)
         reply = await upload.finish()
         self.observer.child_seen(peer, None, None, None)
@@ -228,68 +269,7 @@ class _Service:
                 return reply, sending.body
 
 
-class _Upload:
-    """One push while it arrives."""
-
-    def __init__(self, service: _Service, peer: str) -> None:
-        self._service = service
-        self._peer = peer
-        self._head = http.MessageReader()
-        self._frames: FrameReader | None = None
-        self._resumed = False
-        self._whole: list[bytes] = []
-        self._whole_bytes = 0
-        self._replies: list[PushReply] = []
-        self.taken = 0
-
-    async def feed(self, data: bytes) -> None:
-        rest = self._head.feed(data)
-        if self._frames is None:
-            if self._head.message is None:
-                return
-            self._frames = await self._begin(messages.decode(self._head.message, Push))
-        for envelope in self._frames.feed(rest):
-            self._whole.append(envelope)
-            self._whole_bytes += len(envelope)
-        if self._whole_bytes >= limits.ACCEPT_BYTES_MAX:
-            await self._accept()
-
-    async def _begin(self, push: Push) -> FrameReader:
-        """The frames after what was kept of an interrupted one."""
-        if not push.skipped_bytes:
-            return FrameReader()
-        kept = await self._service.work(self._service.desk.unfinished, self._peer)
-        if len(kept) != push.skipped_bytes:
-            raise Gap(
-                f"{push.skipped_bytes} bytes of a frame are left out, {len(kept)} are kept here", hint="the next hello says where to go on"
-            )
-        self._resumed = True
-        return FrameReader(kept)
-
-    async def finish(self) -> PushReply:
-        """Take the rest over; the positions are committed when this returns."""
-        self._head.require()
-        if self._frames is not None and self._frames.unfinished:
-            raise Altered("a push ends inside a frame", hint="tried again by itself")
-        await self._accept()
-        if self._resumed:
-            await self._service.work(self._service.desk.keep_unfinished, self._peer, b"")
-        return _merged(self._replies)
-
-    async def broken(self) -> None:
-        """The connection broke: whole envelopes are taken over, the beginning of the next is kept."""
-        await self._accept()
-        if self._frames is not None and self._frames.unfinished:
-            await self._service.work(self._service.desk.keep_unfinished, self._peer, self._frames.unfinished)
-
-    async def _accept(self) -> None:
-        if self._whole:
-            whole, self._whole, self._whole_bytes = self._whole, [], 0
-            self._replies.append(await self._service.work(self._service.desk.push, self._peer, whole))
-            self.taken += len(whole)
-
-
-async def _read_upload(request: Request, upload: _Upload) -> int:
+async def _read_upload(request: Request, upload: Upload) -> int:
     """Feed the body to `upload`; returns its size. What had arrived when it broke off is kept."""
     _require_length(request, PUSH_BODY_BYTES_MAX)
     size_bytes = 0
@@ -298,6 +278,7 @@ async def _read_upload(request: Request, upload: _Upload) -> int:
             size_bytes += len(chunk)
             await upload.feed(chunk)
     except (ClientDisconnect, TimeoutError):
+        await upload.feed(request.scope.get("arrived", b""))
         await upload.broken()
         raise
     return size_bytes
@@ -326,7 +307,9 @@ def _require_length(request: Request, bytes_max: int) -> None:
     """Refuse a body without a stated length (HTTP then holds the sender to it) or with too much."""
     stated = request.headers.get("content-length", "")
     if not stated.isascii() or not stated.isdigit() or int(stated) > bytes_max:
-        raise TooLarge(f"a body of {stated[:20] or 'unknown'} bytes", hint=f"at most {bytes_max} bytes, stated in advance")
+        raise TooLarge(
+            f"a body of {stated[:20] or 'unknown'} bytes", hint=f"at most {bytes_max} bytes, stated in advance"
+        )
 
 
 async def _chunks(head: bytes, body: bytes) -> AsyncIterator[bytes]:
@@ -339,14 +322,6 @@ async def _chunks(head: bytes, body: bytes) -> AsyncIterator[bytes]:
         yield body[start : start + limits.CHUNK_BYTES]
 
 
-def _merged(replies: list[PushReply]) -> PushReply:
-    """Of several transactions of one push: the newest position per stream, everything else of all."""
-    positions = {item.stream: item for reply in replies for item in reply.positions}
-    refused = {item.stream: item for reply in reversed(replies) for item in reply.refused}
-    receipts = dict.fromkeys(data for reply in replies for data in reply.receipts)
-    return PushReply(positions=list(positions.values()), refused=list(refused.values()), receipts=list(receipts))
-
-
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -355,11 +330,16 @@ def _application(service: _Service) -> Starlette:
     closed: list[tuple[str, Callable[[Request, str], Awaitable[Response]]]] = [
         (http.HELLO, service.hello), (http.PUSH, service.push), (http.PULL, service.pull)
     ]  # fmt: skip
-    return Starlette(routes=[
-        Route(http.CA, _answered(service, service.ca), methods=["GET"]),
-        Route(http.JOIN, _answered(service, service.join), methods=["POST"]),
-        *(Route(path, _answered(service, _for_children(service, endpoint)), methods=["POST"]) for path, endpoint in closed),
-    ])  # fmt: skip
+    return Starlette(
+        routes=[
+            Route(http.CA, _answered(service, service.ca), methods=["GET"]),
+            Route(http.JOIN, _answered(service, service.join), methods=["POST"]),
+            *(
+                Route(path, _answered(service, _for_children(service, endpoint)), methods=["POST"])
+                for path, endpoint in closed
+            ),
+        ]
+    )
 
 
 def _for_children(service: _Service, endpoint: Callable[[Request, str], Awaitable[Response]]) -> Endpoint:

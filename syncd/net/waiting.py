@@ -90,4 +90,3 @@ class Waiting:
                     if found is not None:
                         self._streams[stream_id] = found
         return [self._streams[stream_id] for stream_id in stream_ids if stream_id in self._streams]
-

@@ -196,6 +196,7 @@ class SqliteStore(Store):
         try:
             if applying:
                 tx.run("INSERT INTO syncd_applying (one) VALUES (1)")
+            self.failpoint(f"{stage}:begin")
             yield tx
             if applying:
                 tx.run("DELETE FROM syncd_applying")

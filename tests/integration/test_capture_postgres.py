@@ -14,6 +14,7 @@ from psycopg import errors
 
 from schema import triggers
 from schema.ddl import UUID_PATTERN
+from tests.postgres import PostgresServer
 from tests.schema_builders import (
     IDENTITY,
     OTHER_UNIT,
@@ -24,6 +25,7 @@ from tests.schema_builders import (
     journal,
     mask,
     postgres_node,
+    wipe_postgres,
 )
 
 Connection = psycopg.Connection[Any]
@@ -31,19 +33,30 @@ WAS = [1, "2000-01-31", "01", "usual"]
 CLERK = "syncd_test_clerk"
 
 
+@pytest.fixture(scope="module")
+def shared_dsn(postgres_server: PostgresServer) -> Iterator[str]:
+    """One installed database for the tests of this file."""
+    dsn = postgres_server.create_database()
+    postgres_node(dsn).close()
+    yield dsn
+    postgres_server.drop_database(dsn)
+
+
 @pytest.fixture
-def node(postgres_dsn: str) -> Iterator[Connection]:
-    with contextlib.closing(postgres_node(postgres_dsn)) as connection:
+def node(shared_dsn: str) -> Iterator[Connection]:
+    """The node as installed, whatever the test before did to its rows."""
+    with contextlib.closing(psycopg.connect(shared_dsn, autocommit=True)) as connection:
+        wipe_postgres(connection)
         yield connection
 
 
 @pytest.fixture
-def clerk(node: Connection, postgres_dsn: str) -> Iterator[Connection]:
+def clerk(node: Connection, shared_dsn: str) -> Iterator[Connection]:
     """A program with its own role, which may write the records and nothing of syncd's."""
     role = f"{CLERK}_{node.info.backend_pid}"
     node.execute(f"CREATE ROLE {role} LOGIN")
     node.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON person, household, book, page TO {role}")
-    with contextlib.closing(psycopg.connect(postgres_dsn, user=role, autocommit=True)) as connection:
+    with contextlib.closing(psycopg.connect(shared_dsn, user=role, autocommit=True)) as connection:
         yield connection
     node.execute(f"DROP OWNED BY {role}")
     node.execute(f"DROP ROLE {role}")
@@ -430,12 +443,12 @@ def test_problems_names_missing_altered_and_disabled(node: Connection) -> None:
     assert problems() == []
 
 
-def test_writers_of_one_table_do_not_wait_for_each_other(node: Connection, postgres_dsn: str) -> None:
+def test_writers_of_one_table_do_not_wait_for_each_other(node: Connection, shared_dsn: str) -> None:
     """Capture takes no lock that two transactions share: the second commits while the first is still open."""
     done = threading.Event()
 
     def second() -> None:
-        with psycopg.connect(postgres_dsn, autocommit=True) as other:
+        with psycopg.connect(shared_dsn, autocommit=True) as other:
             new(other, "book", title="second")
             done.set()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,12 +39,23 @@ VARIANTS = {
 }
 
 
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One installed database file per variant; each test writes into a copy."""
+    folder = tmp_path_factory.mktemp("installed")
+    paths = {name: folder / f"{number}.db" for number, name in enumerate(VARIANTS)}
+    for name, (module, dialect, key) in VARIANTS.items():
+        sqlite_node(str(paths[name]), module=module, dialect=dialect, key=key).close()
+    return paths
+
+
 @pytest.fixture(params=VARIANTS)
-def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
-    module, dialect, key = VARIANTS[request.param]
-    with contextlib.closing(
-        sqlite_node(str(tmp_path / "node.db"), module=module, dialect=dialect, key=key)
-    ) as connection:
+def node(request: pytest.FixtureRequest, installed: dict[str, Path], tmp_path: Path) -> Iterator[Any]:
+    module, _, key = VARIANTS[request.param]
+    path = shutil.copy(installed[request.param], tmp_path / "node.db")
+    with contextlib.closing(module.connect(path, isolation_level=None)) as connection:
+        if key:
+            connection.execute(f"PRAGMA key = \"x'{key}'\"")
         yield connection
 
 

@@ -206,7 +206,7 @@ def test_refused_stream_stops_no_other(tree: Siblings) -> None:
 
 @pytest.mark.parametrize(
     ("row_tag", "table", "names", "says"),
-    [("two", 25, (4,), "minted by another node"), ("one", 20, (5,), "carries rows of table unit"), ("one", 25, (4,), "part for public")],
+    [("two", 25, (), "minted by another node"), ("one", 20, (5,), "carries rows of table unit"), ("one", 25, (4,), "part for public")],
 )
 def test_rows_that_a_stream_may_not_carry_stop_it_and_nothing_is_applied(
     tree: Siblings, row_tag: str, table: int, names: tuple[int, ...], says: str

@@ -48,7 +48,11 @@ def join(nodes: Nodes, text: str, name: str = "station", **settings: object) -> 
 
 def test_init_done_twice_changes_nothing(tmp_path: Path) -> None:
     first = enrolment.init_root(tmp_path / "root", ROOT_UNIT, Config())
-    files = {path.name: path.read_bytes() for path in (tmp_path / "root").iterdir() if path.suffix in (".key", ".crt", ".pub")}
+    files = {
+        path.name: path.read_bytes()
+        for path in (tmp_path / "root").iterdir()
+        if path.suffix in (".key", ".crt", ".pub")
+    }
     second = enrolment.init_root(tmp_path / "root", ROOT_UNIT, Config())
     assert (second.node_id, second.unit_id, second.already) == (first.node_id, first.unit_id, True)
     assert {path.name: path.read_bytes() for path in (tmp_path / "root").iterdir() if path.name in files} == files
@@ -62,7 +66,9 @@ def test_init_for_another_unit_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("call", ["make_secret_directory", "write_config", "ensure_root", "ensure_recovery", "_create"])
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_init_goes_on_after_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, moment: str) -> None:
+def test_init_goes_on_after_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, moment: str
+) -> None:
     """The process ends before or after each step; the second run completes the node."""
     real = getattr(enrolment, call)
 
@@ -104,7 +110,7 @@ def test_key_file_of_another_node_is_refused(tmp_path: Path) -> None:
         enrolment.init_root(tmp_path / name, ROOT_UNIT, Config())
     for name in ("signing.key", EXCHANGE_KEY_FILE):
         (tmp_path / "a" / name).write_bytes((tmp_path / "b" / name).read_bytes())
-    with pytest.raises(KeyFileError, match="another|those of node"):
+    with pytest.raises(KeyFileError, match="those of node"):
         open_node(tmp_path / "a")
     (tmp_path / "b" / "database.key").write_bytes((tmp_path / "a" / "database.key").read_bytes())
     with pytest.raises(KeyFileError, match="does not open"):
@@ -160,10 +166,10 @@ def test_lost_reply_is_answered_again(nodes: Nodes) -> None:
     proxy = proxied(root, Fault())
     text = root.token("01", address=proxy.url)
     proxy.fault = Fault(cut_after_down=2_800)  # the handshake and the root certificate pass, the reply does not
-    with pytest.raises((ParentUnreachable, JoinRefused)):
-        for _ in range(3):
-            join(nodes, text)
+    with pytest.raises(ParentUnreachable):
+        join(nodes, text)
     assert proxy.cuts
+    assert root.value("SELECT count(*) FROM syncd_token WHERE used_by IS NOT NULL") == 1
     proxy.fault = Fault()
     made = join(nodes, text)
     assert root.value("SELECT count(*) FROM node WHERE node_id = ?", made.node_id) == 1
@@ -183,7 +189,7 @@ def test_expired_token_is_refused_by_the_parents_clock(nodes: Nodes) -> None:
 def test_mistyped_token_is_told_from_a_wrong_one(nodes: Nodes) -> None:
     root = nodes.root()
     text = root.token("01")
-    with pytest.raises(TokenMalformed, match="mistyped|incomplete"):
+    with pytest.raises(TokenMalformed, match=r"mistyped|incomplete"):
         join(nodes, text[:-5])
     forged = token.encode_token(_with(token.decode_token(text), secret=os.urandom(16)))
     with pytest.raises(TokenMalformed, match="never gave out"):
@@ -234,7 +240,9 @@ def test_unit_kept_by_another_node_is_refused(nodes: Nodes) -> None:
     join(nodes, first, "first")
     with pytest.raises(JoinRefused, match="hand-over"):
         join(nodes, second, "second")
-    assert root.value("SELECT count(*) FROM syncd_token WHERE used_by IS NOT NULL") == 1, "the second token is still unused"
+    assert root.value("SELECT count(*) FROM syncd_token WHERE used_by IS NOT NULL") == 1, (
+        "the second token is still unused"
+    )
 
 
 def test_leaf_token_makes_no_hub(nodes: Nodes) -> None:

@@ -72,8 +72,8 @@ UNION ALL SELECT 'constraint', conrelid::regclass::text, conname::text, pg_get_c
 WHERE connamespace = 'public'::regnamespace AND conname <> 'alembic_version_pkc'
 UNION ALL SELECT 'index', tablename::text, indexname::text, indexdef FROM pg_indexes
 WHERE schemaname = 'public' AND tablename <> 'alembic_version'
-UNION ALL SELECT 'trigger', tgrelid::regclass::text, tgname::text, pg_get_triggerdef(oid) || tgenabled::text FROM pg_trigger
-WHERE NOT tgisinternal
+UNION ALL SELECT 'trigger', tgrelid::regclass::text, tgname::text, pg_get_triggerdef(oid) || tgenabled::text
+FROM pg_trigger WHERE NOT tgisinternal
 UNION ALL SELECT 'function', proname::text, '', pg_get_functiondef(oid) FROM pg_proc
 WHERE pronamespace = 'public'::regnamespace
 ORDER BY 1, 2, 3

@@ -39,7 +39,9 @@ def district(nodes: Nodes, root: TestNode) -> TestNode:
     return nodes.joined(root, "03", TokenKind.HUB)
 
 
-def ask(root: TestNode, context: ssl.SSLContext, path: str, body: bytes = b"", server_name: str = "") -> tuple[int, list[str]]:
+def ask(
+    root: TestNode, context: ssl.SSLContext, path: str, body: bytes = b"", server_name: str = ""
+) -> tuple[int, list[str]]:
     """POST with a context of the test's; status and the error's code and text."""
     host, port = root.address.removeprefix("https://").split(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=10)
@@ -82,8 +84,12 @@ def test_closed_route_refuses_a_node_nobody_enrolled(root: TestNode, tmp_path: P
 
 
 @pytest.mark.parametrize("path", CLOSED)
-def test_closed_route_refuses_what_another_hub_issued(root: TestNode, district: TestNode, tmp_path: Path, path: str) -> None:
-    """TLS accepts it, since it leads to the root; yet a district must not make certificates for a commune of another parent."""
+def test_closed_route_refuses_what_another_hub_issued(
+    root: TestNode, district: TestNode, tmp_path: Path, path: str
+) -> None:
+    """TLS accepts it, since it leads to the root; yet a district must not make certificates for a commune of another
+    parent.
+    """
     child = district.opened().node.node_id
     context = certificate(tmp_path, root, authority.load_issuer(district.directory), child)
     status, error = ask(root, context, path)
@@ -102,7 +108,7 @@ def test_closed_route_refuses_an_older_certificate_of_an_enrolled_node(
     assert "another certificate since" in error[1]
 
 
-@pytest.mark.parametrize("path", (*CLOSED, routes.JOIN, routes.CA))
+@pytest.mark.parametrize("path", [*CLOSED, routes.JOIN, routes.CA])
 def test_every_route_refuses_a_foreign_certificate_in_the_handshake(root: TestNode, tmp_path: Path, path: str) -> None:
     mine = NodeKeys.generate(os.urandom).node_id
     foreign = authority.create_root(mine, root.opened().node.clock() // 1000)
@@ -128,7 +134,7 @@ def test_unknown_route_does_not_exist(root: TestNode, district: TestNode) -> Non
     connection.close()
 
 
-@pytest.mark.parametrize("path", (*CLOSED, routes.JOIN))
+@pytest.mark.parametrize("path", [*CLOSED, routes.JOIN])
 def test_too_large_body_is_refused_before_it_is_read(root: TestNode, district: TestNode, path: str) -> None:
     context = tls.client_context(TlsFiles.in_directory(district.directory))
     host, port = root.address.removeprefix("https://").split(":")

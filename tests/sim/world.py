@@ -50,7 +50,7 @@ class World:
 
     def run(self) -> Counter[str]:
         """The whole seed: trouble, then peace, then the checks."""
-        with _group_rows(self.random.choice(GROUP_ROWS)):
+        with _limits(GROUP_ROWS_MAX=self.random.choice(GROUP_ROWS), WRITE_LOCK_MS_MAX=self.random.choice((0, 250))):
             for clerk in self.clerks:
                 clerk.begin()
             self._mortal = True
@@ -176,12 +176,20 @@ class World:
                 self.counts[point.partition(":")[0]] += 1
             if point == "apply:after-commit":
                 self._check_whole(name)
+            if self._mortal and point == "sequence-piece:after-commit":
+                self._write_meanwhile(name)
             if not self._mortal or point.startswith(("clerk", "propose")):
                 return
             if self.random.random() < self.faults.crash:
                 raise Crash(f"{name}: {point}")
 
         return failpoint
+
+    def _write_meanwhile(self, name: str) -> None:
+        """A clerk commits while the sequencer is between two pieces of a group: its snapshot must not see it, nor delete it."""
+        for clerk in self.clerks:
+            if clerk.at.name == name and self.random.random() < 0.3:
+                clerk.write()
 
     # --- peace ----------------------------------------------------------------------------------------------------
 
@@ -232,10 +240,13 @@ class World:
 
 
 @contextmanager
-def _group_rows(rows_max: int) -> Iterator[None]:
-    before = limits.GROUP_ROWS_MAX
-    limits.GROUP_ROWS_MAX = rows_max  # type: ignore[misc]  # a constant in production; modules read it when they need it
+def _limits(**values: int) -> Iterator[None]:
+    """Other bounds for one seed: constants in production, which modules read when they need them."""
+    before = {name: getattr(limits, name) for name in values}
+    for name, value in values.items():
+        setattr(limits, name, value)
     try:
         yield
     finally:
-        limits.GROUP_ROWS_MAX = before  # type: ignore[misc]
+        for name, value in before.items():
+            setattr(limits, name, value)

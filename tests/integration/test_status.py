@@ -1,0 +1,276 @@
+"""What the status screen says, on real trees: counts, silence about what is not known, and the size of the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from syncd import log
+from syncd.cli.output import width
+from syncd.cli.status import with_live
+from syncd.cli.status_text import CELLS_MAX, SCREEN_LINES, screen, verdict
+from syncd.clock import instant_of
+from syncd.disagreements import Conflict, conflicts
+from syncd.errors import UsageError
+from syncd.proposing import Wish, parse_settings, propose, register_table
+from syncd.prove import exit_code, prove
+from syncd.status import Status, StoppedStream, status, waiting_rows
+from tests.trees import TreeBuilder, TreeNode, exchange
+
+PERSON = (
+    "INSERT INTO person (unit_id, full_name, sex, birth_date, birth_precision, ethnic, residence, education)"
+    " VALUES (?, 'A', 1, '1990-01-01', 'd', '01', 'usual', '05')"
+)
+NOW_MS = 1_800_000_000_000
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either_tree(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TreeBuilder]:
+    """province ← district ← commune, settled; the province on either database."""
+    yield from build(tmp_path, None if request.param == "sqlite" else request.getfixturevalue("postgres_dsn"))
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Iterator[TreeBuilder]:
+    """The same, all on SQLite."""
+    yield from build(tmp_path, None)
+
+
+def build(folder: Path, dsn: str | None) -> Iterator[TreeBuilder]:
+    builder = TreeBuilder(folder)
+    root = builder.root(dsn=dsn)
+    district = builder.child(root, "district", "439")
+    builder.settle()
+    builder.child(district, "commune", "18133")
+    builder.settle()
+    yield builder
+    for node in builder.nodes:
+        node.store.close()
+
+
+def of(node: TreeNode) -> Status:
+    with node.store.read() as tx:
+        return status(tx)
+
+
+def commune(tree: TreeBuilder) -> TreeNode:
+    return tree.nodes[2]
+
+
+def test_a_change_is_waiting_then_at_the_parent_then_at_the_province(either_tree: TreeBuilder) -> None:
+    _root, district, node = either_tree.nodes
+    before = of(node).own
+    node.sql(PERSON, (node.unit_id,))
+    assert (of(node).own.unsealed, of(node).own.waiting) == (1, 1)
+    node.node.write()
+    assert (of(node).own.unsealed, of(node).own.waiting, of(node).own.at_parent) == (0, 1, 0)
+    assert node.link is not None
+    exchange(node.link, district.desk, node)
+    assert (of(node).own.waiting, of(node).own.at_parent) == (0, 1)
+    either_tree.settle()
+    own = of(node).own
+    assert (own.waiting, own.at_parent, own.at_custodian) == (0, 0, (before.at_custodian or 0) + 1)
+
+
+def test_waiting_rows_are_those_the_province_has_not_confirmed(tree: TreeBuilder) -> None:
+    node = commune(tree)
+    node.sql(PERSON, (node.unit_id,))
+    with node.store.read() as tx:
+        assert waiting_rows(tx) == 1
+    tree.settle()
+    with node.store.read() as tx:
+        assert waiting_rows(tx) == 0
+
+
+def test_a_very_long_log_is_not_added_up(tree: TreeBuilder, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = commune(tree)
+    node.sql(PERSON, (node.unit_id,))
+    tree.settle()
+    monkeypatch.setattr("syncd.limits.STATUS_ENVELOPES_MAX", 0)
+    monkeypatch.setenv("SYNCD_LANGUAGE", "en")
+    found = of(node)
+    assert found.own.at_custodian is None
+    assert "long log, not counted" in screen(found, None, NOW_MS)
+
+
+def test_a_stopped_stream_is_shown_with_its_reason(either_tree: TreeBuilder) -> None:
+    root, _, node = either_tree.nodes
+    node.sql(PERSON, (node.unit_id,))
+    either_tree.settle()
+    with root.store.read() as tx:
+        stream = log.streams(tx, "kind = 1 AND own = 0")[0]
+    with root.store.apply("test") as tx:
+        log.stop(tx, stream.stream_id, "stopped", "what happened — what to do")
+    found = of(root)
+    assert [(each.about, each.state, each.reason) for each in found.stopped] == [
+        ("18133 commune", "stopped", "what happened — what to do")
+    ]
+    assert "what happened — what to do" in screen(found, None, NOW_MS)
+    assert verdict(found, None, NOW_MS)[0] == 2
+
+
+def test_a_stopped_daemon_is_said_so_and_no_success_is_invented(
+    tree: TreeBuilder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNCD_LANGUAGE", "en")
+    text = screen(of(commune(tree)), None, NOW_MS)
+    assert "daemon stopped; last recorded successful exchange: none yet" in text
+    code, reasons = verdict(of(commune(tree)), None, NOW_MS)
+    assert code == 1
+    assert "the daemon is stopped" in reasons
+
+
+def test_what_only_the_running_daemon_knows_is_shown(tree: TreeBuilder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYNCD_LANGUAGE", "en")
+    found = of(commune(tree))
+    assert found.parent is not None
+    live = {"peers": {found.parent.node_id: {"last_success_at": instant_of(NOW_MS - 5_000), "last_error": None}}}
+    shown = with_live(found, live)
+    assert "last successful exchange 5 s ago" in screen(shown, live, NOW_MS)
+    assert verdict(shown, live, NOW_MS) == (0, [])
+
+
+@pytest.mark.parametrize("language", ["vi", "en"])
+def test_twelve_children_fit_on_one_screen(tree: TreeBuilder, monkeypatch: pytest.MonkeyPatch, language: str) -> None:
+    monkeypatch.setenv("SYNCD_LANGUAGE", language)
+    found = of(tree.nodes[1])
+    child = replace(
+        found.children[0],
+        unit="18133 Thị trấn Phố Châu rất là dài",
+        last_success_at=instant_of(NOW_MS),
+        waiting_rows=123_456,
+    )
+    stopped = StoppedStream(
+        stream_id="s",
+        kind="register",
+        about="18133 commune",
+        state="stopped",
+        reason="because " * 30,
+        waiting_envelopes=1,
+    )
+    assert found.parent is not None
+    parent = replace(found.parent, last_attempt_at=instant_of(NOW_MS), last_error="does not answer " * 20)
+    checks = replace(found.checks, different=1, last_at=instant_of(NOW_MS), differences=("18133 commune: person",))
+    full = replace(
+        found,
+        children=(child,) * 12,
+        stopped=(stopped,) * 3,
+        parent=parent,
+        unapplied_envelopes=7,
+        checks=checks,
+        reviews=3,
+    )
+    lines = screen(full, {"pid": 1}, NOW_MS).splitlines()
+    assert len(lines) <= SCREEN_LINES
+    assert max(map(width, lines)) <= CELLS_MAX
+
+
+def test_a_wish_is_listed_until_decided_and_its_loser_afterwards(either_tree: TreeBuilder) -> None:
+    _, district, node = either_tree.nodes
+    node.sql(PERSON, (node.unit_id,))
+    either_tree.settle()
+    row_id = str(node.value("SELECT id FROM person"))
+    node.sql("UPDATE person SET relation = '02'")
+    done = propose(district.store, wish(district, row_id, "relation=03"), NOW_MS)
+    assert done.seen == {"relation": None}
+    assert [each.state for each in listed(district)] == ["waiting"]
+    assert of(district).undecided == 1
+    either_tree.settle()
+    found = listed(district)
+    assert [(each.state, each.id) for each in found] == [("lost", done.proposal_id)]
+    side = found[0].columns[0]
+    assert (side.column, side.seen, side.kept, side.wished, side.result) == ("relation", None, "02", "03", "kept")
+    assert listed(node)[0].columns == found[0].columns
+
+
+def test_a_wish_states_the_whole_group_it_saw(tree: TreeBuilder) -> None:
+    _, district, node = tree.nodes
+    node.sql(PERSON, (node.unit_id,))
+    tree.settle()
+    done = propose(
+        district.store, wish(district, str(node.value("SELECT id FROM person")), "birth_date=1991-02-03"), NOW_MS
+    )
+    assert done.seen == {"birth_date": "1990-01-01", "birth_precision": "d"}
+
+
+def test_the_keeper_itself_is_told_to_write(tree: TreeBuilder) -> None:
+    node = commune(tree)
+    node.sql(PERSON, (node.unit_id,))
+    with pytest.raises(UsageError, match=r"SQL|sql"):
+        propose(node.store, wish(node, str(node.value("SELECT id FROM person")), "phone=1"), NOW_MS)
+
+
+@pytest.mark.parametrize("setting", ["nonsense=1", "sex=man", "sex=3", "citizen_id=12", "full_name="])
+def test_a_wish_that_breaks_a_rule_is_refused_before_it_is_written(tree: TreeBuilder, setting: str) -> None:
+    _, district, node = tree.nodes
+    node.sql(PERSON, (node.unit_id,))
+    tree.settle()
+    row_id = str(node.value("SELECT id FROM person"))
+    with pytest.raises(UsageError):
+        propose(district.store, wish(district, row_id, setting), NOW_MS)
+    assert district.value("SELECT count(*) FROM proposal") == 0
+
+
+def test_content_is_open_until_a_checkpoint_speaks_of_it_then_equal(tree: TreeBuilder) -> None:
+    _, district, node = tree.nodes
+    node.sql(PERSON, (node.unit_id,))
+    tree.settle()
+    assert proven(district) == 75
+    checkpoint(tree)
+    assert [proven(each) for each in tree.nodes] == [0, 0, 0]
+
+
+def test_a_write_not_yet_in_the_log_is_not_called_equal(tree: TreeBuilder) -> None:
+    node = commune(tree)
+    checkpoint(tree)
+    node.sql(PERSON, (node.unit_id,))
+    assert proven(node) == 75
+
+
+def test_an_altered_value_is_found_by_reading_the_rows_again(either_tree: TreeBuilder) -> None:
+    root, _, node = either_tree.nodes
+    node.sql(PERSON, (node.unit_id,))
+    either_tree.settle()
+    checkpoint(either_tree)
+    with root.store.apply("sabotage") as tx:
+        tx.run("UPDATE person SET phone = '1'")
+    with root.store.read() as tx:
+        proofs = prove(tx, root.store.registry, root.node.ring)
+    assert [(each.about, [table.table for table in each.differing]) for each in proofs if each.differing] == [
+        ("18133 commune", ["person"])
+    ]
+    assert exit_code(proofs) == 1
+
+
+def wish(node: TreeNode, row_id: str, setting: str) -> Wish:
+    table = register_table(node.store, "person")
+    return Wish(
+        operation="update",
+        table="person",
+        row_id=row_id,
+        unit_code=None,
+        wished=parse_settings(table, (setting,)),
+        author=None,
+        reason="r",
+    )
+
+
+def listed(node: TreeNode) -> list[Conflict]:
+    with node.store.read() as tx:
+        return list(conflicts(tx))
+
+
+def checkpoint(tree: TreeBuilder) -> None:
+    tree.settle()
+    for each in tree.nodes:
+        each.node.checkpoint()
+    for _ in range(4):  # a checkpoint moves no rows, so nothing says that the tree still moves
+        tree.settle()
+
+
+def proven(node: TreeNode) -> int:
+    with node.store.read() as tx:
+        return exit_code(prove(tx, node.store.registry, node.node.ring))

@@ -1,0 +1,148 @@
+"""The program around the verbs: help, errors, exit codes, what a start costs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from syncd import __version__
+from syncd.cli import program
+from syncd.cli.verb import Group, Verb
+
+README = Path(__file__).parents[3] / "README.md"
+# What a screen must not load: each costs more than the screen itself.
+HEAVY = ("sqlalchemy", "alembic", "httpx", "starlette", "uvicorn", "cryptography.x509", "psycopg", "rich", "tenacity")
+
+
+def commands() -> list[tuple[str, click.Command]]:
+    """Every command by the words that call it."""
+    found: list[tuple[str, click.Command]] = []
+    root = program.program()
+    context = click.Context(root)
+    for name in root.list_commands(context):
+        command = root.get_command(context, name)
+        assert command is not None
+        found.append((name, command))
+        if isinstance(command, Group):
+            found += [(f"{name} {sub}", each) for sub, each in command.commands.items()]
+    return found
+
+
+def run(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    from os import environ
+
+    return subprocess.run(
+        [sys.executable, "-m", "syncd", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=cwd,
+        env={**environ, "SYNCD_LANGUAGE": "en", **environment},
+    )
+
+
+@pytest.mark.parametrize("language", ["vi", "en"])
+@pytest.mark.parametrize(("words", "command"), commands())
+def test_every_help_ends_in_an_example(
+    monkeypatch: pytest.MonkeyPatch, language: str, words: str, command: click.Command
+) -> None:
+    monkeypatch.setenv("SYNCD_LANGUAGE", language)
+    text = CliRunner().invoke(command, ["--help"], prog_name=f"syncd {words}").output
+    assert ("Cách dùng" if language == "vi" else "Usage") in text
+    assert text.strip().splitlines()[-1].strip().startswith("syncd ")
+
+
+@pytest.mark.parametrize(("words", "command"), [item for item in commands() if isinstance(item[1], Verb)])
+def test_every_command_takes_json(words: str, command: click.Command) -> None:
+    assert "--json" in {option for param in command.params for option in param.opts}
+
+
+@pytest.mark.parametrize(("words", "command"), [item for item in commands() if isinstance(item[1], Verb)])
+def test_every_command_but_the_demo_takes_a_directory(words: str, command: click.Command) -> None:
+    assert words == "demo" or "--dir" in {option for param in command.params for option in param.opts}
+
+
+@pytest.mark.parametrize("words", [words for words, command in commands() if isinstance(command, Verb)])
+def test_every_command_is_documented_in_the_readme(words: str) -> None:
+    assert re.search(rf"syncd {words}\b", README.read_text(encoding="utf-8"))
+
+
+def test_every_configuration_key_is_documented_in_the_readme() -> None:
+    from syncd.config import KEYS
+
+    text = README.read_text(encoding="utf-8")
+    assert [key for key in KEYS if f"`{key}`" not in text] == []
+
+
+def test_version_is_printed() -> None:
+    done = run("--version")
+    assert (done.stdout, done.returncode) == (f"syncd {__version__}\n", 0)
+
+
+def test_an_error_is_one_line_with_what_to_do_and_its_exit_code(tmp_path: Path) -> None:
+    done = run("status", "--dir", str(tmp_path))
+    assert done.returncode == 78
+    assert done.stdout == ""
+    assert re.fullmatch(r"error: there is no node in .+ — make one with .+\n", done.stderr)
+
+
+def test_an_error_speaks_vietnamese_to_a_vietnamese_operator(tmp_path: Path) -> None:
+    done = run("status", "--dir", str(tmp_path), SYNCD_LANGUAGE="vi")
+    assert done.stderr.startswith("lỗi: trong ")
+
+
+def test_an_unknown_command_is_a_usage_error() -> None:
+    done = run("fly")
+    assert done.returncode == 2
+    assert "fly" in done.stderr
+    assert "syncd --help" in done.stderr
+
+
+def test_an_unknown_key_names_the_key_and_the_file(tmp_path: Path) -> None:
+    (tmp_path / "syncd.toml").write_text("liste = '0.0.0.0:1'\n")
+    done = run("config", "check", "--dir", str(tmp_path))
+    assert done.returncode == 78
+    assert "'liste'" in done.stderr
+    assert "listen" in done.stderr
+
+
+def test_check_of_an_unreadable_node_is_unknown(tmp_path: Path) -> None:
+    done = run("status", "--check", "--dir", str(tmp_path))
+    assert done.returncode == 3
+    assert done.stdout.startswith("SYNCD UNKNOWN")
+
+
+def test_the_directory_may_come_from_the_environment(tmp_path: Path) -> None:
+    assert str(tmp_path) in run("status", SYNCD_DIR=str(tmp_path)).stderr
+
+
+def test_version_loads_nothing() -> None:
+    loaded = modules_after("import sys; sys.argv = ['syncd', '--version']; from syncd.cli import main; main()")
+    assert not {"click", "msgspec", *HEAVY} & loaded
+
+
+def test_status_loads_no_stage_and_nothing_heavy() -> None:
+    loaded = modules_after(
+        "import syncd.cli.program, syncd.cli.status, syncd.cli.status_text, syncd.cli.place, syncd.config,"
+        " syncd.status, syncd.control, syncd.store.sqlite"
+    )
+    assert not {*HEAVY, "syncd.pipeline", "syncd.decide"} & loaded
+
+
+def modules_after(code: str) -> set[str]:
+    """The modules a fresh process has loaded after `code`."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print('MODULES', *sys.modules)"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return set(done.stdout.partition("MODULES ")[2].split())
