@@ -63,13 +63,14 @@ def make_token(
     if not 1 <= valid_s <= limits.TOKEN_VALID_S_MAX:
         raise UsageError(f"a token valid for {valid_s} s", f"choose 1 to {limits.TOKEN_VALID_S_MAX} s")
     now_ms = node.clock()
+    expires_s = now_ms // 1000 + valid_s  # the very second that the token's text names
     secret = token.new_secret(random_bytes)
     with node.store.write("token") as tx:
         unit = _unit_of_code(tx, unit_code, instant_of(now_ms)[:10])
         _require_free(tx, node, unit.id, None)
         tx.run(
             "INSERT INTO syncd_token (secret_hash, unit_id, hub, expires_at) VALUES (?, ?, ?, ?)",
-            (token.secret_hash(secret), unit.id, int(kind is TokenKind.HUB), instant_of(now_ms + valid_s * 1000)),
+            (token.secret_hash(secret), unit.id, int(kind is TokenKind.HUB), instant_of(expires_s * 1000)),
         )
     return token.encode_token(
         token.Token(
@@ -77,7 +78,7 @@ def make_token(
             parent_id=node.node_id,
             ca_fingerprint=sha256(PEM_cert_to_DER_cert(way.ca_pem.strip())).digest(),
             secret=secret,
-            expires_s=now_ms // 1000 + valid_s,
+            expires_s=expires_s,
             unit_code=unit.code,
             unit_name=unit.name,
         )

@@ -1,8 +1,8 @@
 """Aggregates: cells per unit, folded in the transaction that changes the rows (design §6).
 
 Enters: the counted columns of rows that appear (+1) or disappear (-1). Leaves: `syncd_cell_stock`, `syncd_cell_flow`.
-Must hold: every cell equals a recount of the records at any committed moment; a cell belongs to one unit, so no two streams
-write it.
+Must hold: every cell equals a recount of the records at any committed moment; a cell belongs to one unit, so no two
+streams write it.
 """
 
 from __future__ import annotations
@@ -116,7 +116,9 @@ def _recount_queries(registry: Registry) -> list[tuple[str, str, str]]:
             month = f"substr(CAST({table.fold.date_column} AS text), 1, 7)"
             kind = table.fold.columns[0] if len(table.fold.columns) > 1 else f"'{table.fold.measure}'"
             by = f"unit_id, {month}, {kind}, coalesce(sex, 0)"
-            group = ", ".join(part for part in (f"unit_id, {month}, coalesce(sex, 0)", kind) if not part.startswith("'"))
+            group = ", ".join(
+                part for part in (f"unit_id, {month}, coalesce(sex, 0)", kind) if not part.startswith("'")
+            )
             flows.append(f"SELECT {by}, count(*) FROM {table.name} GROUP BY {group}")
     queries = []
     if stock:
@@ -129,4 +131,3 @@ def _recount_queries(registry: Registry) -> list[tuple[str, str, str]]:
 def _together(selects: list[str]) -> str:
     """One SELECT: UNION ALL and EXCEPT bind from left to right, so that cells EXCEPT a UNION ALL b would add b."""
     return f"SELECT * FROM ({' UNION ALL '.join(selects)}) AS counted"
-

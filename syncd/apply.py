@@ -13,8 +13,8 @@ from typing import Any, Protocol
 from schema.spec import Audience, Column, Kind, Registry, Table
 from syncd.errors import Altered, Diverged, Foreign, SchemaNewer
 from syncd.log import Stream
-from syncd.wire import DELETE, INSERT, UPDATE, Block
 from syncd.store.base import Tx
+from syncd.wire import INSERT, UPDATE, Block
 
 
 class Counter(Protocol):
@@ -81,7 +81,7 @@ def _check_columns(stream: Stream, table: Table, audience: Audience, block: Bloc
 
 
 def _check_ids(stream: Stream, table: Table, op: int, tag: str, run: Sequence[Block]) -> None:
-    """Inserted ids carry the keeper's tag; in oversight and control streams every id does (the tag says whose row it is)."""
+    """Inserted ids carry the keeper's tag; in oversight and control streams every id does (it says whose row it is)."""
     if op != INSERT and table.kind is Kind.REGISTER:
         return
     foreign = {row_id[28:] for block in run for row_id in block.ids} - {tag}
@@ -104,7 +104,10 @@ def _insert(tx: Tx, stream: Stream, table: Table, block: Block, counter: Counter
     if table.fold is not None:
         by_name = dict(zip(names[2:], block.values, strict=True))
         if not by_name.keys() >= set(table.fold.all_columns):
-            raise Altered(f"stream {stream.stream_id} inserts rows of {table.name} without a counted column", hint="nothing was applied")
+            raise Altered(
+                f"stream {stream.stream_id} inserts rows of {table.name} without a counted column",
+                hint="nothing was applied",
+            )
         counter.add(table, stream.unit_id, +1, [by_name[name] for name in table.fold.all_columns])
 
 

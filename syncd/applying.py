@@ -1,8 +1,9 @@
 """Applying a stream: open, apply, count, compare and advance in one transaction per run of groups (design §4, I8–I10).
 
 Enters: the log beyond a stream's applied position. Leaves: tables, aggregates, checkpoints and position moved together.
-Must hold: a group becomes visible whole or not at all; a group that cannot be applied stops its own stream with a reason, after
-everything before it was committed; what the cause removes (a key, a newer unit tree, an upgrade) is tried again by itself.
+Must hold: a group becomes visible whole or not at all; a group that cannot be applied stops its own stream with a
+reason, after everything before it was committed; what the cause removes (a key, a newer unit tree, an upgrade) is tried
+again by itself.
 """
 
 from __future__ import annotations
@@ -65,7 +66,13 @@ class Applier:
     """Applies the streams of one store."""
 
     def __init__(
-        self, store: Store, ring: KeyRing, wire_schema: Schema, clock: Clock, node_keys: NodeKeys, tables_changed: Callable[[set[str]], None]
+        self,
+        store: Store,
+        ring: KeyRing,
+        wire_schema: Schema,
+        clock: Clock,
+        node_keys: NodeKeys,
+        tables_changed: Callable[[set[str]], None],
     ) -> None:
         self._store = store
         self._ring = ring
@@ -97,6 +104,10 @@ class Applier:
 
     def _transaction(self, stream_id: str, more: More | None, until: int | None) -> bool:
         """One transaction: whole groups up to `until`, or to the end of the log, or until the writer's turn is over."""
+        with self._store.read() as tx:
+            seen = log.stream(tx, stream_id)
+        if seen is None or seen.own or not self._has_work(seen, more, until):
+            return False  # before a write transaction, which would reach the disk even empty
         with self._store.apply("apply") as tx:
             tx.lock(stream_id)
             at = log.stream(tx, stream_id)
@@ -140,7 +151,7 @@ class Applier:
                 raise _Again
 
     def _may_begin(self, tx: Tx, run: _Run, more: More | None) -> bool:
-        """How the group ahead ends: a void one is stepped over, one still open waits unless its rest is awaited here."""
+        """How the group ahead ends: a void one is stepped over, an open one waits unless its rest is awaited here."""
         end = tx.one(
             "SELECT seq, mark, hash FROM syncd_log WHERE stream_id = ? AND seq > ? AND mark <> ? ORDER BY seq LIMIT 1",
             (run.at.stream_id, run.seq, int(Mark.OPEN)),
@@ -189,11 +200,20 @@ class Applier:
         differences = compare(tx, self._store.registry, run.at, lines, now)
         for difference in differences:
             open_case(
-                tx, CaseKind.CHECKPOINT_MISMATCH, (run.at.stream_id, difference.table, self._keys.node_id), opened_at=now,
-                detail={"table": difference.table, "audience": difference.audience.name.lower(), "seq": difference.seq,
-                        "rows_stated": difference.rows_stated, "rows_found": difference.rows_found},
-                stream_id=run.at.stream_id, unit_id=run.at.unit_id,
-            )  # fmt: skip
+                tx,
+                CaseKind.CHECKPOINT_MISMATCH,
+                (run.at.stream_id, difference.table, self._keys.node_id),
+                opened_at=now,
+                detail={
+                    "table": difference.table,
+                    "audience": difference.audience.name.lower(),
+                    "seq": difference.seq,
+                    "rows_stated": difference.rows_stated,
+                    "rows_found": difference.rows_found,
+                },
+                stream_id=run.at.stream_id,
+                unit_id=run.at.unit_id,
+            )
         if not differences:
             close_cases(tx, CaseKind.CHECKPOINT_MISMATCH, run.at.stream_id, now)
 
@@ -201,7 +221,8 @@ class Applier:
         header = envelope.header
         if header.schema_revision > SCHEMA_REVISION:
             raise SchemaNewer(
-                f"envelope {header.seq} of stream {at.stream_id} needs schema revision {header.schema_revision}, this release has {SCHEMA_REVISION}",
+                f"envelope {header.seq} of stream {at.stream_id} needs schema revision {header.schema_revision},"
+                f" this release has {SCHEMA_REVISION}",
                 hint="upgrade syncd on this node; the stream goes on by itself afterwards",
             )
         if header.mark in (Mark.BASELINE, Mark.ADOPTS):
@@ -226,7 +247,8 @@ class Applier:
         locked = {audience for audience, _epoch in opened.locked}
         if Audience.SCOPE in locked or (Audience.CUSTODIAN in locked and self._is_root(tx)):
             raise KeyMissing(
-                f"no key yet for stream {at.stream_id}", hint="the stream goes on by itself when the key grant has arrived"
+                f"no key yet for stream {at.stream_id}",
+                hint="the stream goes on by itself when the key grant has arrived",
             )
         return opened.bodies
 
@@ -240,9 +262,14 @@ class Applier:
     def vouch(self, tx: Tx, stream: Stream) -> None:
         """As custodian: sign that this position is applied here."""
         signed = receipt.sign(self._keys, stream, self._clock())
-        receipt.store(tx, receipt.Receipt(
-            stream_id=stream.stream_id, seq=stream.applied_seq, hash=stream.applied_hash, custodian=self._keys.node_id, signed=signed
-        ))  # fmt: skip
+        vouched = receipt.Receipt(
+            stream_id=stream.stream_id,
+            seq=stream.applied_seq,
+            hash=stream.applied_hash,
+            custodian=self._keys.node_id,
+            signed=signed,
+        )
+        receipt.store(tx, vouched)
 
     def tree_seq(self, tx: Tx, root_id: str | None) -> int:
         """The applied position of the root's stream about all units: the version of the unit tree."""
@@ -263,8 +290,9 @@ class Applier:
             log.stop(tx, stream_id, state, str(error))
 
     def changed_at(self, tx: Tx, stream_id: str, table: Table, row_id: str, column: int) -> int | None:
-        """When a value of an own stream last changed: now if that is not sequenced yet, else the time of the newest of the
-        last `HISTORY_ENVELOPES_MAX` envelopes that changed it."""
+        """When a value of an own stream last changed: now if that is not sequenced yet, else the time of the newest of
+        the last `HISTORY_ENVELOPES_MAX` envelopes that changed it.
+        """
         changed = f"row_id = ? AND tab = ? AND (op <> {UPDATE} OR mask & {1 << column} <> 0)"
         if tx.one(f"SELECT 1 FROM syncd_journal WHERE {changed} LIMIT 1", (row_id, table.number)) is not None:
             return self._clock()
@@ -272,7 +300,9 @@ class Applier:
         for seq in range(held, max(0, held - limits.HISTORY_ENVELOPES_MAX), -1):
             found = log.entries(tx, stream_id, seq - 1, 1)
             envelope = parse_envelope(found[0].envelope)
-            if found[0].mark in (Mark.CLOSED, Mark.OPEN) and self._changes(tx, stream_id, envelope, table, row_id, column):
+            if found[0].mark in (Mark.CLOSED, Mark.OPEN) and self._changes(
+                tx, stream_id, envelope, table, row_id, column
+            ):
                 return envelope.header.time_ms
         return None
 

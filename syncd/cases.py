@@ -28,7 +28,8 @@ def open_case(
     found = case_id(kind, *parts)
     tx.run(
         "INSERT INTO syncd_case (case_id, kind, stream_id, unit_id, tab, row_id, detail, opened_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (case_id) DO UPDATE SET closed_at = NULL WHERE syncd_case.closed_at IS NOT NULL",
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (case_id) DO UPDATE SET closed_at = NULL WHERE syncd_case.closed_at IS NOT NULL",
         (found, kind.value, stream_id, unit_id, tab, row_id, json.dumps(detail, sort_keys=True), opened_at),
     )
     return found

@@ -1,6 +1,7 @@
 """Deciding: proposals for units kept here, once, in the keeper's own stream (design §5, I11, I12).
 
-Enters: rows of `proposal` without a verdict. Leaves: the effect and the verdict, in one transaction, captured like any write.
+Enters: rows of `proposal` without a verdict. Leaves: the effect and the verdict, in one transaction, captured like any
+write.
 Must hold: nothing is decided twice; whatever loses stands in the verdict with what was seen, kept, wished, and why.
 """
 
@@ -60,9 +61,7 @@ class _Decision:
     verdict: Verdict | None
 
 
-def decide_waiting(
-    store: Store, tree: Tree, clock: Clock, clock_offset_ms: int | None, changed_at: ChangedAt
-) -> int:
+def decide_waiting(store: Store, tree: Tree, clock: Clock, clock_offset_ms: int | None, changed_at: ChangedAt) -> int:
     """Decide every undecided proposal for a unit kept here; returns how many."""
     decided = 0
     while True:
@@ -125,7 +124,13 @@ def _register_table(store: Store, waiting: _Waiting) -> Table:
 
 
 def _decide(
-    tx: Tx, registry: Registry, tree: Tree, offset_ms: int | None, changed_at: ChangedAt, waiting: _Waiting, table: Table
+    tx: Tx,
+    registry: Registry,
+    tree: Tree,
+    offset_ms: int | None,
+    changed_at: ChangedAt,
+    waiting: _Waiting,
+    table: Table,
 ) -> _Decision:
     wished = _values(table, waiting.wished)
     problems = check_row(table, wished) if waiting.operation == "insert" else _problems(table, wished)
@@ -145,13 +150,23 @@ def _decide(
 
 def _author_depth(tree: Tree, author_node: str, waiting: _Waiting) -> int:
     """The author's tier as the tree knows it; a node that is not above this one is nobody's upper tier."""
-    return tree.depth(author_node) if author_node in tree.ancestors(tree.me) else max(waiting.author_depth, tree.depth(tree.me))
+    return (
+        tree.depth(author_node)
+        if author_node in tree.ancestors(tree.me)
+        else max(waiting.author_depth, tree.depth(tree.me))
+    )
 
 
 def _kept(
-    tx: Tx, registry: Registry, tree: Tree, offset_ms: int | None, changed_at: ChangedAt, table: Table, waiting: _Waiting,
+    tx: Tx,
+    registry: Registry,
+    tree: Tree,
+    offset_ms: int | None,
+    changed_at: ChangedAt,
+    table: Table,
+    waiting: _Waiting,
     proposal: Proposal,
-) -> Kept:  # fmt: skip
+) -> Kept:
     names = [column.name for column in table.columns]
     rows = tx.select_ids(table, waiting.unit_id, [waiting.row_id], names) if waiting.row_id else []
     values = dict(zip(names, rows[0], strict=True)) if rows else None
@@ -166,10 +181,14 @@ def _kept(
                 if at is not None:
                     changed[name] = at
     return Kept(
-        values=values, changed_at_ms=changed, clock_offset_ms=offset_ms, keeper_node=tree.me, keeper_tier_depth=tree.depth(tree.me),
+        values=values,
+        changed_at_ms=changed,
+        clock_offset_ms=offset_ms,
+        keeper_node=tree.me,
+        keeper_tier_depth=tree.depth(tree.me),
         references=_references(tx, registry, table, waiting.row_id) if proposal.op == "delete" else 0,
         resembles=_resembling(tx, table, waiting.unit_id, proposal) if proposal.op == "insert" else (),
-    )  # fmt: skip
+    )
 
 
 def _references(tx: Tx, registry: Registry, table: Table, row_id: str | None) -> int:
@@ -188,7 +207,8 @@ def _resembling(tx: Tx, table: Table, unit_id: str, proposal: Proposal) -> tuple
         return ()
     names = ("id", "full_name", "birth_date", "birth_precision", "sex")
     rows = tx.all(
-        f"SELECT {', '.join(names)} FROM {table.name} WHERE unit_id = ? AND sex = ?", (unit_id, proposal.wished.get("sex"))
+        f"SELECT {', '.join(names)} FROM {table.name} WHERE unit_id = ? AND sex = ?",
+        (unit_id, proposal.wished.get("sex")),
     )
     return tuple(row[0] for row in rows if resembles(proposal.wished, dict(zip(names, row, strict=True))))
 

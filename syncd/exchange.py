@@ -1,8 +1,9 @@
 """The exchange between a child and its parent, without a network: what each side says and does with what it hears.
 
 Enters: messages and envelopes of the other side, already authenticated. Leaves: messages, envelopes, committed effects.
-Must hold: nothing is taken as delivered but on a position the other side has committed; both sides may forget everything
-in memory at any moment and go on from a new hello. `syncd/net` carries it over HTTPS, the simulator over a bad network.
+Must hold: nothing is taken as delivered but on a position the other side has committed; both sides may forget
+everything in memory at any moment and go on from a new hello. `syncd/net` carries it over HTTPS, the simulator over a
+bad network.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ class Desk:
         """Where this node stands on the child's streams. Raises Unsupported when no protocol version is shared."""
         if not hello.protocol_min <= messages.PROTOCOL <= hello.protocol_max:
             raise Unsupported(
-                f"node {peer} speaks protocol {hello.protocol_min} to {hello.protocol_max}, this node {messages.PROTOCOL}",
+                f"node {peer} speaks protocol {hello.protocol_min} to {hello.protocol_max},"
+                f" this node {messages.PROTOCOL}",
                 hint="upgrade the older of the two nodes (parents first)",
             )
         with self._node.store.read() as tx:
@@ -56,7 +58,8 @@ class Desk:
             partial = tx.one("SELECT stream_id, seq, bytes FROM syncd_partial WHERE node_id = ?", (peer,))
         return HelloReply(
             protocol=messages.PROTOCOL,
-            time_ms=self._node.clock() - (self._node.clock_offset_ms or 0),  # the root's time, as far as it is known here
+            time_ms=self._node.clock()
+            - (self._node.clock_offset_ms or 0),  # the root's time, as far as it is known here
             up=[_position_of(held.get(item.stream_id), item) for item in hello.up],
             partial=None if partial is None else Partial(uuid.UUID(partial[0]).bytes, partial[1], len(partial[2])),
             credit_bytes=limits.PUSH_BYTES_MAX,
@@ -66,7 +69,12 @@ class Desk:
         """Take a child's envelopes; the positions in the reply are committed."""
         received = self._node.accept(peer, envelopes)
         with self._node.store.read() as tx:
-            receipts = [data for stream_id in received.streams for data in _receipt(tx, stream_id, 0)]
+            # Only a receipt for what was just pushed is news (146 bytes): older ones have come down with a pull.
+            receipts = [
+                data
+                for stream_id, stream in received.streams.items()
+                for data in _receipt(tx, stream_id, stream.held_seq - 1)
+            ]
         return PushReply(positions=_positions(received), refused=_refusals(received), receipts=receipts)
 
     def unfinished(self, peer: str) -> bytes:
@@ -82,7 +90,8 @@ class Desk:
             tx.run("DELETE FROM syncd_partial WHERE node_id = ?", (peer,))
             if place is not None:
                 tx.run(
-                    "INSERT INTO syncd_partial (node_id, stream_id, seq, bytes) VALUES (?, ?, ?, ?)", (peer, *place, data)
+                    "INSERT INTO syncd_partial (node_id, stream_id, seq, bytes) VALUES (?, ?, ?, ?)",
+                    (peer, *place, data),
                 )
 
     def pull(self, peer: str, pull: Pull, news: Iterable[str] = ()) -> tuple[PullReply, Sending]:
@@ -97,19 +106,12 @@ class Desk:
             receipts = [data for stream_id, seq in wanted.items() for data in _receipt(tx, stream_id, seq)]
         sending = _sending(batch, pull.partial)
         reply = PullReply(
-            time_ms=self._node.clock(), receipts=receipts, frames=len(batch.entries), skipped_bytes=sending.skipped_bytes
+            time_ms=self._node.clock(),
+            receipts=receipts,
+            frames=len(batch.entries),
+            skipped_bytes=sending.skipped_bytes,
         )
         return reply, sending
-
-    def note_child(self, peer: str, waiting_rows: int, open_cases: int, offset_ms: int | None) -> None:
-        """Record a child's successful exchange and what it said of itself."""
-        now = instant_of(self._node.clock())
-        with self._node.store.apply("note-child") as tx:
-            tx.run(
-                "UPDATE syncd_peer SET last_success_at = ?, waiting = ?, cases = ?, clock_offset_ms = coalesce(?, clock_offset_ms)"
-                " WHERE node_id = ?",
-                (now, waiting_rows, open_cases, offset_ms, peer),
-            )
 
 
 class Link:
@@ -132,7 +134,7 @@ class Link:
         return Hello(messages.PROTOCOL, messages.PROTOCOL, SCHEMA_REVISION, self._node.clock(), up, waiting, cases)
 
     def take_hello(self, reply: HelloReply, sent_ms: int, received_ms: int) -> None:
-        """Learn the parent's positions and clock. The offset is this clock minus the parent's, at the middle of the trip."""
+        """Learn the parent's positions and clock: the offset is this clock minus the parent's, halfway of the trip."""
         self._theirs = {item.stream_id: item for item in reply.up if item.seq}
         self._partial = reply.partial
         self._credit_bytes = min(max(reply.credit_bytes, limits.KIB), limits.PUSH_BYTES_MAX)
@@ -230,7 +232,11 @@ def _sending(batch: Batch, partial: Partial | None) -> Sending:
     if partial is not None and batch.entries:
         stream_id, entry = batch.entries[0]
         held = partial.bytes_held
-        if stream_id == str(uuid.UUID(bytes=partial.stream)) and entry.seq == partial.seq and held < len(entry.envelope) + 4:
+        if (
+            stream_id == str(uuid.UUID(bytes=partial.stream))
+            and entry.seq == partial.seq
+            and held < len(entry.envelope) + 4
+        ):
             return Sending(batch=batch, body=body[held:], skipped_bytes=held)
     return Sending(batch=batch, body=body)
 
@@ -257,13 +263,15 @@ def _positions(received: Received) -> list[Position]:
 
 def _refusals(received: Received) -> list[Refusal]:
     return [
-        Refusal(uuid.UUID(stream_id).bytes, seq, code, text[:500]) for stream_id, (code, seq, text) in received.refused.items()
+        Refusal(uuid.UUID(stream_id).bytes, seq, code, text[:500])
+        for stream_id, (code, seq, text) in received.refused.items()
     ]
 
 
 def _receipt(tx: Tx, stream_id: str, after_seq: int) -> list[bytes]:
     return [
-        bytes(row[0]) for row in tx.all("SELECT receipt FROM syncd_receipt WHERE stream_id = ? AND seq > ?", (stream_id, after_seq))
+        bytes(row[0])
+        for row in tx.all("SELECT receipt FROM syncd_receipt WHERE stream_id = ? AND seq > ?", (stream_id, after_seq))
     ]
 
 

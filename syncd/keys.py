@@ -64,14 +64,20 @@ class KeyRing:
         )
         for (sealed,) in rows:
             try:
-                return open_key(bytes(sealed), self._keys.exchange, grant_info(stream_id, audience, epoch, self._keys.node_id))
+                return open_key(
+                    bytes(sealed), self._keys.exchange, grant_info(stream_id, audience, epoch, self._keys.node_id)
+                )
             except GrantUnreadable:
                 continue  # a faulty granter must not hide another's good grant
         return None
 
 
 def new_epoch(
-    tx: Tx, stream_id: str, audiences: Iterable[Audience], readers_of: Callable[[Audience], list[Reader]], random_bytes: Callable[[int], bytes]
+    tx: Tx,
+    stream_id: str,
+    audiences: Iterable[Audience],
+    readers_of: Callable[[Audience], list[Reader]],
+    random_bytes: Callable[[int], bytes],
 ) -> None:
     """Mint the first epoch's key per audience and grant it to its readers, as rows of this node's control stream."""
     for audience in audiences:

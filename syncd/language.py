@@ -1,7 +1,8 @@
 """The operators' language: every text stands in the code in both languages, Vietnamese first.
 
-Enters: the environment (SYNCD_LANGUAGE, else the locale). Leaves: the text of the language asked for, facts filled in.
-Must hold: no text has one language only, and both name the same facts (`tests/unit/test_language.py` reads the source).
+Enters: the environment (SYNCD_LANGUAGE), the configuration, the locale: the first that says.
+Leaves: the text of that language, facts filled in. Must hold: no text has one language only, and both name the same
+facts (`tests/unit/test_language.py` reads the source).
 """
 
 from __future__ import annotations
@@ -29,11 +30,21 @@ def say(vi: str, en: str, /, **facts: Any) -> str:
     return text.format(**facts) if facts else text
 
 
+def prefer(configured: str) -> None:
+    """What the node's configuration says (`auto` says nothing); the environment stands above it."""
+    _preferred[:] = [configured] if configured in LANGUAGES else []
+
+
+_preferred: list[str] = []
+
+
 def language() -> str:
     """`vi` or `en`. Read at every call: it is cheap, and a process that changes its environment is obeyed."""
     chosen = os.environ.get("SYNCD_LANGUAGE", "").strip().lower()[:2]
     if chosen in LANGUAGES:
         return chosen
+    if _preferred:
+        return _preferred[0]
     from syncd.system import locale_language
 
     return locale_language()

@@ -55,6 +55,7 @@ WRITE_LOCK_MS_MAX: Final = 250
 BUSY_TIMEOUT_MS: Final = 5_000
 SQL_VALUES_MAX: Final = 30_000  # values bound in one SQLite statement
 CONNECTIONS_IDLE_MAX: Final = 8
+DIGEST_ROWS: Final = 1_000  # in memory at once while content is digested
 
 # Applying.
 APPLY_BYTES_MAX: Final = 4 * MIB  # read from the log at once

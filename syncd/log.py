@@ -59,7 +59,10 @@ class Entry:
 def streams(tx: Tx, where: str = "1 = 1", values: Iterable[object] = ()) -> list[Stream]:
     """The streams that match `where`, in a stable order: control first, so that keys and nodes are known early."""
     order = "CASE kind WHEN 3 THEN 0 ELSE kind END, stream_id"
-    return [_stream(row) for row in tx.all(f"SELECT {_COLUMNS} FROM syncd_stream WHERE {where} ORDER BY {order}", tuple(values))]
+    return [
+        _stream(row)
+        for row in tx.all(f"SELECT {_COLUMNS} FROM syncd_stream WHERE {where} ORDER BY {order}", tuple(values))
+    ]
 
 
 def stream(tx: Tx, stream_id: str) -> Stream | None:
@@ -71,14 +74,14 @@ def stream(tx: Tx, stream_id: str) -> Stream | None:
 def create(tx: Tx, new: Stream) -> None:
     """Record a stream at position 0."""
     tx.run(
-        "INSERT INTO syncd_stream (stream_id, kind, unit_id, keeper, term, own, held_seq, held_hash, applied_seq, applied_hash, state)"
-        " VALUES (?, ?, ?, ?, ?, ?, 0, ?, 0, ?, 'ok')",
+        "INSERT INTO syncd_stream (stream_id, kind, unit_id, keeper, term, own, held_seq, held_hash, applied_seq,"
+        " applied_hash, state) VALUES (?, ?, ?, ?, ?, ?, 0, ?, 0, ?, 'ok')",
         (new.stream_id, new.kind, new.unit_id, new.keeper, new.term, int(new.own), NO_HASH, NO_HASH),
     )
 
 
 def append(tx: Tx, head: Stream, header: Header, position_hash: bytes, envelope: bytes) -> Stream:
-    """Append one envelope behind `head`; returns the stream as it now stands (own streams are applied as they are written).
+    """Append one envelope behind `head`; returns the stream as it now stands (own streams stand applied as written).
 
     Raises ForkError when another writer has extended the stream meanwhile.
     """
@@ -87,7 +90,15 @@ def append(tx: Tx, head: Stream, header: Header, position_hash: bytes, envelope:
     touched = tx.run(
         "UPDATE syncd_stream SET held_seq = ?, held_hash = ?, open_from = ?, changed_at = ?"
         " WHERE stream_id = ? AND held_seq = ? AND held_hash = ?",
-        (header.seq, position_hash, open_from, instant_of(header.time_ms), head.stream_id, head.held_seq, head.held_hash),
+        (
+            header.seq,
+            position_hash,
+            open_from,
+            instant_of(header.time_ms),
+            head.stream_id,
+            head.held_seq,
+            head.held_hash,
+        ),
     )
     if touched != 1 or header.previous != head.held_hash or header.seq != head.held_seq + 1:
         raise ForkError(
@@ -119,21 +130,26 @@ def applied_to(tx: Tx, at: Stream, seq: int, position_hash: bytes) -> Stream:
 def stop(tx: Tx, stream_id: str, state: str, reason: str) -> None:
     """Record why a stream does not move: `waiting` (its cause may go by itself) or `stopped` (a person must look)."""
     tx.run(
-        "UPDATE syncd_stream SET state = ?, reason = ? WHERE stream_id = ? AND (state <> ? OR reason IS NULL OR reason <> ?)",
+        "UPDATE syncd_stream SET state = ?, reason = ?"
+        " WHERE stream_id = ? AND (state <> ? OR reason IS NULL OR reason <> ?)",
         (state, reason, stream_id, state, reason),
     )
 
 
 def entries(tx: Tx, stream_id: str, after_seq: int, bytes_max: int) -> list[Entry]:
     """The envelopes after `after_seq`, at least one and then as many as fit in `bytes_max`."""
-    sizes = tx.all("SELECT seq, size FROM syncd_log WHERE stream_id = ? AND seq > ? ORDER BY seq LIMIT 1000", (stream_id, after_seq))
+    sizes = tx.all(
+        "SELECT seq, size FROM syncd_log WHERE stream_id = ? AND seq > ? ORDER BY seq LIMIT 1000",
+        (stream_id, after_seq),
+    )
     last, total = after_seq, 0
     for seq, size in sizes:
         if total and total + size > bytes_max:
             break
         last, total = seq, total + size
     rows = tx.all(
-        "SELECT seq, mark, hash, rows, envelope FROM syncd_log WHERE stream_id = ? AND seq > ? AND seq <= ? ORDER BY seq",
+        "SELECT seq, mark, hash, rows, envelope FROM syncd_log"
+        " WHERE stream_id = ? AND seq > ? AND seq <= ? ORDER BY seq",
         (stream_id, after_seq, last),
     )
     return [Entry(seq=r[0], mark=Mark(r[1]), hash=bytes(r[2]), rows=r[3], envelope=bytes(r[4])) for r in rows]
@@ -145,7 +161,9 @@ def unapplied(tx: Tx, at: Stream) -> Iterator[Entry]:
     while seq < at.held_seq:
         found = entries(tx, at.stream_id, seq, 1)
         if not found:
-            raise StoreError(f"log of stream {at.stream_id} lacks seq {seq + 1}", hint="restore the last backup of this database")
+            raise StoreError(
+                f"log of stream {at.stream_id} lacks seq {seq + 1}", hint="restore the last backup of this database"
+            )
         yield from found
         seq = found[-1].seq
 

@@ -1,7 +1,8 @@
 """The flow of one node, top to bottom: write (sequence, seal), accept (receive, open, apply), decide, vouch.
 
 Enters: a store, this node's keys, a clock and randomness. Leaves: streams that grow, tables that follow them.
-Must hold: every method ends at a commit; called again after a crash at any point, each goes on where the last commit was.
+Must hold: every method ends at a commit; called again after a crash at any point, each goes on where the last commit
+was.
 The network is not here: `syncd/exchange.py` carries what `syncd/send.py` picks.
 """
 
@@ -24,6 +25,7 @@ from syncd.clock import Clock, instant_of
 from syncd.decide import decide_waiting
 from syncd.envelope import Genesis, Header, Mark, stream_id_of
 from syncd.errors import ForkError
+from syncd.granting import grant_down
 from syncd.log import Stream
 from syncd.receive import Received, receive
 from syncd.seal import PlainPart, seal_envelope
@@ -46,7 +48,6 @@ class Outcome:
 
     wrote: bool = False  # own streams grew
     applied: bool = False  # tables changed
-    receipts: bool = False  # receipts for children
 
 
 class Node:
@@ -69,7 +70,7 @@ class Node:
         }
         self.applier = Applier(store, self.ring, self._wire_schema, clock, node_keys, self._tables_changed)
         with store.read() as tx:
-            facts = dict(tx.all("SELECT key, value FROM syncd_meta"))
+            facts: dict[str, str] = dict(tx.all("SELECT key, value FROM syncd_meta"))
         self.node_id = node_keys.node_id
         node_keys.require_node_id(facts.get("node_id", ""), "this process")
         self.root_id = facts.get("root_id", self.node_id)
@@ -105,8 +106,9 @@ class Node:
     # --- write: journal → log -----------------------------------------------------------------------------------
 
     def write(self, checkpoints: bool = False) -> int:
-        """Sequence and seal everything committed so far; returns the number of changed rows. With `checkpoints`, digests of
-        the written streams follow."""
+        """Sequence and seal everything committed so far; returns the number of changed rows. With `checkpoints`,
+        digests of the written streams follow.
+        """
         with self._sequencing:
             while True:
                 self._discard_open()
@@ -119,7 +121,11 @@ class Node:
                     continue  # preparing wrote grants: they belong into this cut too
                 try:
                     cut = sequence.sequence(
-                        self.store, self._own_stream, self._append, Cells(), self._digests if checkpoints else _no_digests
+                        self.store,
+                        self._own_stream,
+                        self._append,
+                        Cells(),
+                        self._digests if checkpoints else _no_digests,
                     )
                 except ForkError:
                     self._own.clear()
@@ -154,7 +160,7 @@ class Node:
                 self._append(tx, stream, Mark.DISCARD, {}, 0)
 
     def _prepare(self, waiting: Sequence[tuple[int, str | None]]) -> bool:
-        """Load the own streams that waiting rows belong to, creating those that are missing; False when one was created."""
+        """Load the own streams that waiting rows belong to, creating those missing; False when one was created."""
         with self.store.read() as tx:
             self._own = {(stream.kind, stream.unit_id): stream for stream in log.streams(tx, "own = 1")}
         wanted = {(int(self.store.registry.by_number[tab].kind), unit) for tab, unit in waiting}
@@ -165,19 +171,32 @@ class Node:
 
     def _create(self, kind: int, unit: str | None) -> None:
         tree = self.tree()
-        term = tree.keepers[unit][1] if kind == Kind.REGISTER and unit in tree.keepers else 1
+        term = tree.keepers.get(unit or "", ("", 1))[1] if kind == Kind.REGISTER else 1
         stream = Stream(
-            stream_id=stream_id_of(kind, unit, self.node_id, term), kind=kind, unit_id=unit, keeper=self.node_id, term=term, own=True
+            stream_id=stream_id_of(kind, unit, self.node_id, term),
+            kind=kind,
+            unit_id=unit,
+            keeper=self.node_id,
+            term=term,
+            own=True,
         )
         audiences = [] if kind == Kind.CONTROL else [Audience.SCOPE, Audience.CUSTODIAN]
         with self.store.write("create-stream") as tx:
             log.create(tx, stream)
-            keys.new_epoch(tx, stream.stream_id, audiences, lambda audience: self._readers(tree, audience), self._random)
+            keys.new_epoch(
+                tx, stream.stream_id, audiences, lambda audience: self._readers(tree, audience), self._random
+            )
 
     def _readers(self, tree: Tree, audience: Audience) -> list[keys.Reader]:
         """Who reads what this node writes: itself, every ancestor (custodian only: the root), and the recovery key."""
-        ids = [self.node_id, *tree.ancestors(self.node_id)] if audience is Audience.SCOPE else {self.node_id, self.root_id}
-        readers = [keys.Reader(node_id=node_id, sealing_public=self._sealing_public(tree, node_id)) for node_id in sorted(ids)]
+        ids = (
+            [self.node_id, *tree.ancestors(self.node_id)]
+            if audience is Audience.SCOPE
+            else {self.node_id, self.root_id}
+        )
+        readers = [
+            keys.Reader(node_id=node_id, sealing_public=self._sealing_public(tree, node_id)) for node_id in sorted(ids)
+        ]
         if self.recovery_public:
             readers.append(keys.Reader(node_id=keys.RECOVERY_READER, sealing_public=self.recovery_public))
         return readers
@@ -202,7 +221,9 @@ class Node:
             time_ms=self.clock(),
             clock_offset_ms=self.clock_offset_ms,
             rows=rows,
-            genesis=Genesis(kind=stream.kind, unit=stream.unit_id, keeper=stream.keeper, term=stream.term) if first else None,
+            genesis=Genesis(kind=stream.kind, unit=stream.unit_id, keeper=stream.keeper, term=stream.term)
+            if first
+            else None,
         )
         envelope = seal_envelope(header, plains, self.keys.sign, self._random)
         moved = log.append(tx, stream, envelope.header, envelope.hash, envelope.to_bytes())
@@ -226,7 +247,7 @@ class Node:
         )
 
     def _tree_seq(self, tx: Tx, stream: Stream) -> int:
-        """The version of the unit tree this was written under: the applied position of the root's stream about all units."""
+        """The version of the unit tree this was written under: how far the root's stream about all units is applied."""
         if stream.kind == Kind.CONTROL or stream.unit_id is None:
             return 0
         return self.applier.tree_seq(tx, self.root_id)
@@ -243,12 +264,16 @@ class Node:
     # --- accept: a neighbour's envelopes → log → tables -----------------------------------------------------------
 
     def accept(self, peer: str, envelopes: Sequence[bytes]) -> Received:
-        """Take envelopes of a neighbour into the log; control streams are applied at once, since the rest leans on them."""
+        """Take envelopes of a neighbour into the log; control streams are applied at once: the rest leans on them."""
         result = self._receive(peer, envelopes)
-        controls = [s.stream_id for s in result.streams.values() if s.kind == Kind.CONTROL and s.applied_seq < s.held_seq]
-        if any([self.applier.apply(stream_id) for stream_id in controls]) and result.refused:
+        controls = [
+            s.stream_id for s in result.streams.values() if s.kind == Kind.CONTROL and s.applied_seq < s.held_seq
+        ]
+        moved = [self.applier.apply(stream_id) for stream_id in controls]  # each of them, whatever the others did
+        if any(moved) and result.refused:
             taken = result.taken
-            result = self._receive(peer, envelopes)  # what waited for a node record of this very batch; the rest is there
+            # What waited for a node record of this very batch; the rest is there.
+            result = self._receive(peer, envelopes)
             result.taken += taken
         if any(s.kind == Kind.OVERSIGHT and s.applied_seq == 0 for s in result.streams.values()):
             self._grants_due = True
@@ -297,36 +322,11 @@ class Node:
         if self._grants_due:
             self._grants_due = False
             try:
-                granted = self._grant_down() if self.tree().children() else 0
+                granted = grant_down(self.store, self.tree(), self.ring)
             except BaseException:
                 self._grants_due = True
                 raise
         return Outcome(wrote=bool(decided or granted))
-
-    def _grant_down(self) -> int:
-        """Grant children the keys of streams that flow down to them and that this node can read."""
-        tree = self.tree()
-        granted = 0
-        with self.store.read() as tx:
-            streams = log.streams(tx, "kind = 2")
-            have = {(r[0], r[1], r[2]) for r in tx.all(
-                "SELECT stream_id, epoch, reader_id FROM key_grant WHERE audience = ?", (int(Audience.SCOPE),))}  # fmt: skip
-        lacking = [
-            (stream, child)
-            for child in tree.children()
-            for stream in streams
-            if tree.goes_down(stream, child.node_id)
-            and any((stream.stream_id, epoch, child.node_id) not in have for epoch in _epochs(have, stream, self.node_id))
-        ]
-        for stream, child in lacking:
-            with self.store.write("grant") as tx:
-                for epoch in _epochs(have, stream, self.node_id):
-                    key = self.ring.key(tx, stream.stream_id, int(Audience.SCOPE), epoch)
-                    if key is not None and (stream.stream_id, epoch, child.node_id) not in have:
-                        reader = keys.Reader(node_id=child.node_id, sealing_public=child.sealing_public)
-                        keys.grant(tx, stream.stream_id, int(Audience.SCOPE), epoch, key, reader)
-                        granted += 1
-        return granted
 
     # --- receipts -----------------------------------------------------------------------------------------------
 
@@ -353,18 +353,18 @@ class Node:
     def note_parent_positions(self, positions: Mapping[str, int]) -> None:
         """Record how far the parent holds our streams; nothing is written when nothing moved."""
         with self.store.read() as tx:
-            known = dict(tx.all("SELECT stream_id, parent_seq FROM syncd_stream"))
+            known: dict[str, int] = dict(tx.all("SELECT stream_id, parent_seq FROM syncd_stream"))
         moved = [(seq, stream_id) for stream_id, seq in positions.items() if known.get(stream_id, seq) < seq]
         if moved:
             with self.store.apply("parent-positions") as tx:
                 tx.many(
-                    "UPDATE syncd_stream SET parent_seq = ?, state = CASE WHEN state = 'refused' THEN 'ok' ELSE state END"
-                    " WHERE stream_id = ?",
+                    "UPDATE syncd_stream SET parent_seq = ?,"
+                    " state = CASE WHEN state = 'refused' THEN 'ok' ELSE state END WHERE stream_id = ?",
                     moved,
                 )
 
     def changed_at(self, tx: Tx, stream_id: str, table: Table, row_id: str, column: int) -> int | None:
-        """When the keeper last changed a value, by its own clock: read back from the log, newest first, a bounded way."""
+        """When the keeper last changed a value, by its own clock: read back from the log, newest first, bounded."""
         return self.applier.changed_at(tx, stream_id, table, row_id, column)
 
     def refresh(self) -> None:
@@ -376,8 +376,3 @@ class Node:
 
 def _no_digests(_snapshot: Tx, _stream: Stream) -> None:
     return None
-
-
-def _epochs(have: set[tuple[str, int, str]], stream: Stream, me: str) -> list[int]:
-    """The epochs of a stream that this node was granted."""
-    return sorted(epoch for stream_id, epoch, reader in have if stream_id == stream.stream_id and reader == me)

@@ -1,7 +1,8 @@
 """Receipts: the custodian's signed word that it holds and shows a stream up to a position (design §4, I9).
 
 Enters: positions the custodian has applied. Leaves: signed bytes that travel down unchanged.
-Must hold: only the custodian's signature moves a `custodian_seq`, and only for a position this node's own log agrees with.
+Must hold: only the custodian's signature moves a `custodian_seq`, and only for a position this node's own log agrees
+with.
 """
 
 from __future__ import annotations
@@ -50,9 +51,15 @@ class Receipt:
 
 def sign(keys: NodeKeys, stream: Stream, time_ms: int) -> bytes:
     """A receipt for the applied position of `stream`."""
-    body = _ENCODER.encode(_Body(
-        uuid.UUID(stream.stream_id).bytes, stream.applied_seq, stream.applied_hash, uuid.UUID(keys.node_id).bytes, time_ms, APPLIED
-    ))  # fmt: skip
+    stated = _Body(
+        uuid.UUID(stream.stream_id).bytes,
+        stream.applied_seq,
+        stream.applied_hash,
+        uuid.UUID(keys.node_id).bytes,
+        time_ms,
+        APPLIED,
+    )
+    body = _ENCODER.encode(stated)
     return keys.sign(CONTEXT + body) + body
 
 
@@ -62,19 +69,24 @@ def read(signed: bytes, custodian: str, signing_public: bytes) -> Receipt:
 
     body = signed[SIGNATURE_BYTES:]
     if not verify_signature(signing_public, signed[:SIGNATURE_BYTES], CONTEXT + body):
-        raise Altered("a receipt does not carry the custodian's signature", hint="it was not recorded; the next exchange brings another")
+        raise Altered(
+            "a receipt does not carry the custodian's signature",
+            hint="it was not recorded; the next exchange brings another",
+        )
     try:
         fields = _DECODER.decode(body)
         stream_id, by = str(uuid.UUID(bytes=fields.stream)), str(uuid.UUID(bytes=fields.custodian))
     except (msgspec.MsgspecError, ValueError) as error:
-        raise Altered("a receipt does not have the form of the protocol", hint="upgrade the older of the two nodes") from error
+        raise Altered(
+            "a receipt does not have the form of the protocol", hint="upgrade the older of the two nodes"
+        ) from error
     if by != custodian:
         raise Altered("a receipt names another custodian", hint="it was not recorded")
     return Receipt(stream_id=stream_id, seq=fields.seq, hash=fields.hash, custodian=by, signed=signed)
 
 
 def store(tx: Tx, receipt: Receipt) -> bool:
-    """Record a receipt that is newer than what is known; returns whether it was. Raises ForkError when our log disagrees."""
+    """Record a receipt newer than what is known; returns whether it was. Raises ForkError when our log disagrees."""
     known = tx.one("SELECT held_seq, custodian_seq FROM syncd_stream WHERE stream_id = ?", (receipt.stream_id,))
     if known is None or receipt.seq > known[0] or receipt.seq <= known[1]:
         return False  # ahead of us it is kept nowhere: the next exchange brings it again

@@ -1,8 +1,9 @@
 """Receiving: envelopes from a neighbour into the log, checked, in one transaction (design §4; I4–I8).
 
-Enters: envelope bytes from an authenticated neighbour. Leaves: the logs extended; per stream the position now held, or why not.
-Must hold: nothing enters a log that its keeper did not sign, that does not follow what is held, or that this neighbour and
-this node have no part in; a stream refused stops no other; what was received before changes nothing.
+Enters: envelope bytes from an authenticated neighbour. Leaves: the logs extended; per stream the position now held, or
+why not.
+Must hold: nothing enters a log that its keeper did not sign, that does not follow what is held, or that this neighbour
+and this node have no part in; a stream refused stops no other; what was received before changes nothing.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Received:
 
 
 def receive(tx: Tx, tree: Tree, peer: str, envelopes: Sequence[bytes], now_ms: int) -> Received:
-    """Take the envelopes that rightly continue what is held. Raises EnvelopeError only for bytes that are no envelope."""
+    """Take the envelopes that rightly continue what is held. Raises EnvelopeError only for bytes that are none."""
     result = Received()
     for data in envelopes:
         envelope = parse_envelope(data)
@@ -74,7 +75,12 @@ def _find(tx: Tx, envelope: Envelope) -> Stream:
         )
     genesis = header.genesis
     return Stream(
-        stream_id=header.stream_id, kind=genesis.kind, unit_id=genesis.unit, keeper=genesis.keeper, term=genesis.term, own=False
+        stream_id=header.stream_id,
+        kind=genesis.kind,
+        unit_id=genesis.unit,
+        keeper=genesis.keeper,
+        term=genesis.term,
+        own=False,
     )
 
 

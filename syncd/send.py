@@ -17,7 +17,10 @@ from syncd.store.base import Tx
 
 @dataclass(slots=True, kw_only=True)
 class Batch:
-    """Envelopes for one request, and the position each stream reaches with them. `forked`: streams the neighbour holds differently."""
+    """Envelopes for one request, and the position each stream reaches with them.
+
+    `forked`: streams the neighbour holds differently.
+    """
 
     entries: list[tuple[str, Entry]] = field(default_factory=list)
     reached: dict[str, tuple[int, bytes]] = field(default_factory=dict)

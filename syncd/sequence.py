@@ -3,16 +3,16 @@
 Enters: the journal and the tables, read in one snapshot; callbacks that seal and count.
 Leaves: the streams' logs extended, the journal without the rows that were seen, aggregates folded.
 Must hold: nothing committed is skipped and nothing is taken twice, whatever commits late or out of order: no watermark,
-no time-out. A group larger than `group_rows_max` is written in open pieces, each in a short transaction of its own; the last
-transaction closes all groups and deletes exactly the journal rows the snapshot saw. What a crash leaves open is discarded
-by name before anything else is written, and the journal still holds it all.
+no time-out. A group larger than `group_rows_max` is written in open pieces, each in a short transaction of its own; the
+last transaction closes all groups and deletes exactly the journal rows the snapshot saw. What a crash leaves open is
+discarded by name before anything else is written, and the journal still holds it all.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Protocol
@@ -78,8 +78,8 @@ def sequence(
 ) -> Cut | None:
     """Turn all committed, unsequenced changes into groups. Returns None when a stream is still missing.
 
-    `stream_of` gives the own stream of a table's rows of one unit; `checkpoint` gives the digests of a stream's content in
-    the snapshot when one is due, and they travel right behind the group.
+    `stream_of` gives the own stream of a table's rows of one unit; `checkpoint` gives the digests of a stream's content
+    in the snapshot when one is due, and they travel right behind the group.
     """
     with store.read() as snapshot:
         cut = _cut_mark(snapshot)
@@ -161,7 +161,11 @@ def _rows_of(parts: Parts, ids: set[str]) -> Parts:
             if places:
                 values = [[column[place] for place in places] for column in block.values]
                 kept = Block(
-                    table=block.table, op=block.op, columns=block.columns, ids=[block.ids[place] for place in places], values=values
+                    table=block.table,
+                    op=block.op,
+                    columns=block.columns,
+                    ids=[block.ids[place] for place in places],
+                    values=values,
                 )
                 chosen.setdefault(audience, []).append(kept)
     return chosen
@@ -182,9 +186,12 @@ def _forget(tx: Tx, cut: Any) -> None:
 
 
 def _changes(snapshot: Tx, table: Table, cut: Any) -> tuple[str, tuple[Any, ...]]:
-    """The query of a table's changed rows; a first load, all of it inserts, needs no grouping and starts to flow at once."""
+    """The query of a table's changed rows; a first load, all of it inserts, needs no grouping and flows at once."""
     bound, values = ("AND n <= ?", (table.number, cut)) if snapshot.dialect == "sqlite" else ("", (table.number,))
-    if snapshot.one(f"SELECT 1 FROM syncd_journal WHERE tab = ? AND op <> {INSERT} {bound} LIMIT 1", values) is not None:
+    if (
+        snapshot.one(f"SELECT 1 FROM syncd_journal WHERE tab = ? AND op <> {INSERT} {bound} LIMIT 1", values)
+        is not None
+    ):
         return _net_changes(table, snapshot.dialect, cut)
     names = ", ".join(f"t.{column.name}" for column in table.all_columns if column.name != "unit_id")
     return (
@@ -201,6 +208,7 @@ def _net_changes(table: Table, dialect: str, cut: Any) -> tuple[str, tuple[Any, 
     """One row per changed row: unit, id, first operation, OR of masks, whether it was ever not an update, the counted
     columns' values before, and the row as the snapshot shows it (all NULL when it is gone)."""
     names = ", ".join(f"t.{column.name}" for column in table.all_columns if column.name != "unit_id")
+    values: tuple[Any, ...]
     if dialect == "sqlite":
         masks = " + ".join(f"max(mask & {1 << column.number})" for column in table.all_columns if column.number > 1)
         order, same, bound, values = "printf('%019d', n)", "IS", "AND n <= ?", (table.number, cut)
@@ -252,7 +260,9 @@ def _collect(table: Table, unit_id: str | None, rows: list[Row], group: _Group, 
     for mask, changed in updates.items():
         _add_updates(table, unit_id, mask, changed, group, counter)
     if deletes:
-        group.deletes.append(Block(table=table.number, op=DELETE, columns=(), ids=[row[1] for row in deletes], values=[]))
+        group.deletes.append(
+            Block(table=table.number, op=DELETE, columns=(), ids=[row[1] for row in deletes], values=[])
+        )
         _count_before(table, unit_id, deletes, counter)
 
 
@@ -262,12 +272,13 @@ def _add_inserts(table: Table, unit_id: str | None, rows: list[Row], group: _Gro
     main = _main_audience(table)
     for audience, block in _split(table, INSERT, table.columns, ids, values):
         # A part for fewer readers adds to rows that the main part inserts.
-        group.add(audience, block if audience is main else Block(
-            table=block.table, op=UPDATE, columns=block.columns, ids=block.ids, values=block.values))  # fmt: skip
+        group.add(audience, block if audience is main else replace(block, op=UPDATE))
     _count_now(table, unit_id, rows, counter)
 
 
-def _add_updates(table: Table, unit_id: str | None, mask: int, rows: list[Row], group: _Group, counter: Counter) -> None:
+def _add_updates(
+    table: Table, unit_id: str | None, mask: int, rows: list[Row], group: _Group, counter: Counter
+) -> None:
     columns = [list(column) for column in zip(*rows, strict=True)]
     chosen = [column for column in table.columns_of(mask) if column.number > 1]
     values = [columns[FIRST_VALUE + column.number - 1] for column in chosen]
@@ -289,12 +300,15 @@ def _split(
         audiences.add(_main_audience(table))
     for audience in sorted(audiences):
         places = [place for place, column in enumerate(columns) if column.audience is audience]
-        yield audience, Block(
-            table=table.number,
-            op=op,
-            columns=tuple(columns[place].number for place in places),
-            ids=ids,
-            values=[values[place] for place in places],
+        yield (
+            audience,
+            Block(
+                table=table.number,
+                op=op,
+                columns=tuple(columns[place].number for place in places),
+                ids=ids,
+                values=[values[place] for place in places],
+            ),
         )
 
 

@@ -53,7 +53,8 @@ def record_place(store: Store, node_keys: NodeKeys, place: Place, now_ms: int) -
             "root_id": root, "parent_id": place.ancestors[0].node_id if place.ancestors else "",
             "depth": str(len(place.ancestors)), "recovery_public": place.recovery_public.hex(),
             "signing_public": node_keys.ed25519_public.hex(), "sealing_public": node_keys.x25519_public.hex(),
-            "foreign_writes": place.foreign_writes, "ancestors": _ancestors_json(place.ancestors), "created_at": instant_of(now_ms),
+            "foreign_writes": place.foreign_writes, "ancestors": _ancestors_json(place.ancestors),
+            "created_at": instant_of(now_ms),
         }.items())  # fmt: skip
         for record in place.ancestors[:1]:
             set_peer(tx, record.node_id, "parent", record.name)
@@ -64,11 +65,14 @@ def record_place(store: Store, node_keys: NodeKeys, place: Place, now_ms: int) -
 def set_facts(tx: Tx, facts: Iterable[tuple[str, str]]) -> None:
     """Write facts about this node, replacing older values."""
     tx.many(
-        "INSERT INTO syncd_meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", list(facts)
+        "INSERT INTO syncd_meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        list(facts),
     )
 
 
-def set_peer(tx: Tx, node_id: str, role: str, name: str, address: str | None = None, certificate_sha256: bytes | None = None) -> None:
+def set_peer(
+    tx: Tx, node_id: str, role: str, name: str, address: str | None = None, certificate_sha256: bytes | None = None
+) -> None:
     """Record a neighbour."""
     tx.run(
         "INSERT INTO syncd_peer (node_id, role, name, address, certificate_sha256) VALUES (?, ?, ?, ?, ?)"
@@ -99,8 +103,8 @@ def _root_rows(store: Store, node_keys: NodeKeys, place: Place, now_ms: int) -> 
 def insert_node(tx: Tx, record: NodeRecord, now_ms: int) -> None:
     """One node record, in this node's control stream."""
     tx.run(
-        "INSERT INTO node (node_id, parent_id, name, signing_public, sealing_public, home_unit_id, term, status, enrolled_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO node (node_id, parent_id, name, signing_public, sealing_public, home_unit_id, term, status,"
+        " enrolled_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (record.node_id, record.parent_id, record.name, record.signing_public, record.sealing_public, record.unit_id,
          record.term, record.status, instant_of(now_ms)),
     )  # fmt: skip

@@ -203,6 +203,11 @@ class DirectoryWatch:
             os.close(descriptor)
 
 
+def return_memory() -> None:
+    """Have the allocator give what was freed back to the system, where it would keep it for the next burst (glibc)."""
+    _return_memory()
+
+
 def notify_supervisor(state: str) -> None:
     """Tell systemd (Type=notify) how we are: READY=1, WATCHDOG=1, STOPPING=1. Without a supervisor nothing happens."""
     path = os.environ.get("NOTIFY_SOCKET", "")
@@ -282,6 +287,9 @@ if sys.platform == "win32":
     def _send_datagram(path: str, text: str) -> None:
         """No supervisor of this kind exists here."""
 
+    def _return_memory() -> None:
+        """Windows gives it back by itself."""
+
     def _system_language() -> str:
         language = ctypes.windll.kernel32.GetUserDefaultUILanguage() & PRIMARY_LANGUAGE_MASK
         return "vi" if language == LANGUAGE_VIETNAMESE else "en"
@@ -309,6 +317,13 @@ else:
                 messenger.sendto(text.encode("ascii"), "\0" + path[1:] if path.startswith("@") else path)
             except OSError:
                 return  # a supervisor that does not listen is no reason to stop carrying data
+
+    def _return_memory() -> None:
+        import ctypes
+
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
 
     def _watch_directory(path: Path) -> DirectoryWatch | None:
         if not sys.platform.startswith("linux"):

@@ -1,4 +1,4 @@
-"""The tree of nodes as this node knows it: who is whose parent, who keeps which unit, who may hold which stream (I4, I7).
+"""The tree of nodes as this node knows it: who is whose parent, who keeps which unit, who may hold a stream (I4, I7).
 
 Enters: node records (control streams) and the line of ancestors learned at joining. Leaves: answers, no side effects.
 Must hold: any depth; no tier has a name here. A stream nobody vouches for is never accepted, it waits.
@@ -101,7 +101,7 @@ class Tree:
         return self.is_within(stream.keeper, self.me)
 
     def goes_down(self, stream: Stream, child: str) -> bool:
-        """Whether a child keeps this stream: what its ancestors say to all, and what anyone says about a unit below it."""
+        """Whether a child keeps this stream: what its ancestors say to all, what anyone says about a unit below it."""
         if self.is_within(stream.keeper, child):
             return False
         if stream.kind == Kind.OVERSIGHT and stream.unit_id is not None:
@@ -176,7 +176,7 @@ def _answers_for(tree: Tree, record: NodeRecord, above: Mapping[str, str | None]
 
 
 def _records(tx: Tx) -> list[NodeRecord]:
-    """Node records minted by the recorded parent (the root, and it alone, vouches for itself); any other is nobody's word.
+    """Node records minted by the recorded parent (the root alone vouches for itself); any other is nobody's word.
 
     A record whose signing key is not the node's own (ids are hashes of keys) is passed over too.
     """
@@ -202,7 +202,7 @@ def _id_of_key(signing_public: bytes) -> str:
 
 def _ancestors_at_joining(tx: Tx) -> list[NodeRecord]:
     """The line above this node as its parent told it at joining, and this node itself."""
-    facts = dict(tx.all("SELECT key, value FROM syncd_meta"))
+    facts: dict[str, Any] = dict(tx.all("SELECT key, value FROM syncd_meta"))
     if "signing_public" not in facts:
         return []
     records = [_record(item) for item in json.loads(facts.get("ancestors", "[]"))]

@@ -28,7 +28,9 @@ class Difference:
     rows_found: int
 
 
-def digest_stream(tx: Tx, registry: Registry, stream: Stream, audiences: Sequence[Audience], at_seq: int) -> list[CheckpointLine]:
+def digest_stream(
+    tx: Tx, registry: Registry, stream: Stream, audiences: Sequence[Audience], at_seq: int
+) -> list[CheckpointLine]:
     """The content of a stream as the tables show it now, in the columns of `audiences`."""
     return [
         _line(tx, stream, table, audience, at_seq)
@@ -79,8 +81,8 @@ def _record(tx: Tx, stream: Stream, line: CheckpointLine, found: CheckpointLine,
     tx.run("DELETE FROM syncd_checkpoint WHERE stream_id = ? AND tab = ? AND audience = ?",
            (stream.stream_id, line.table, line.audience))  # fmt: skip
     tx.run(
-        "INSERT INTO syncd_checkpoint (stream_id, tab, audience, seq, rows_stated, digest_stated, rows_found, digest_found,"
-        " ok, checked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO syncd_checkpoint (stream_id, tab, audience, seq, rows_stated, digest_stated, rows_found,"
+        " digest_found, ok, checked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (stream.stream_id, line.table, line.audience, line.at_seq, line.row_count, line.sha256, found.row_count,
          found.sha256, equal, checked_at),
     )  # fmt: skip

@@ -185,6 +185,7 @@ class Writer(Worker):
         self._checked_at = time.monotonic()
         if written:
             event("checkpoint", streams=written)
+        self._store.relax()
         self.vitals.waits(self.name)
 
 

@@ -102,7 +102,13 @@ class TreeBuilder:
         unit_id = self._unit(parent, code, name, keys)
         ancestors = () if parent is None else (_record(parent), *parent.place.ancestors)
         place = Place(
-            name=name, unit_id=unit_id, unit_code=code, unit_name=name, unit_level=level, ancestors=ancestors, recovery_public=b"",
+            name=name,
+            unit_id=unit_id,
+            unit_code=code,
+            unit_name=name,
+            unit_level=level,
+            ancestors=ancestors,
+            recovery_public=b"",
         )
         opener = self._database(name, keys, place, dsn)
         store = opener()
@@ -152,7 +158,8 @@ class TreeBuilder:
     def settle(self, rounds: int = ROUNDS_MAX) -> None:
         """Exchange until nothing moves any more."""
         for _ in range(rounds):
-            if not any([step(node) for node in self.nodes]):
+            moved = [step(node) for node in self.nodes]  # every node takes its turn, whether or not another moved
+            if not any(moved):
                 return
         raise AssertionError(f"the tree still moves after {rounds} rounds")
 
@@ -182,6 +189,12 @@ def exchange(link: Link, desk: Desk, at: TreeNode) -> bool:
 
 def _record(of: TreeNode) -> NodeRecord:
     return NodeRecord(
-        node_id=of.keys.node_id, parent_id=None if of.parent is None else of.parent.keys.node_id, name=of.name,
-        signing_public=of.keys.ed25519_public, sealing_public=of.keys.x25519_public, unit_id=of.unit_id, term=1, status="enrolled",
-    )  # fmt: skip
+        node_id=of.keys.node_id,
+        parent_id=None if of.parent is None else of.parent.keys.node_id,
+        name=of.name,
+        signing_public=of.keys.ed25519_public,
+        sealing_public=of.keys.x25519_public,
+        unit_id=of.unit_id,
+        term=1,
+        status="enrolled",
+    )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from syncd.errors import ConfigError
-from syncd.language import say
+from syncd.language import prefer, say
 
 if TYPE_CHECKING:
     from syncd.config import Config
@@ -38,10 +38,12 @@ def node_directory(given: Path | None) -> Path:
 
 
 def config_of(directory: Path) -> Config:
-    """The node's configuration."""
+    """The node's configuration; from here on its language is spoken."""
     from syncd.config import load_config
 
-    return load_config(directory, os.environ)
+    config = load_config(directory, os.environ)
+    prefer(config.language)
+    return config
 
 
 @contextmanager

@@ -51,7 +51,12 @@ class Tx(ABC):
 
     @abstractmethod
     def update_columns(
-        self, table: Table, unit_id: str | None, ids: Sequence[str], masks: Sequence[int], values: dict[str, Sequence[Any]]
+        self,
+        table: Table,
+        unit_id: str | None,
+        ids: Sequence[str],
+        masks: Sequence[int],
+        values: dict[str, Sequence[Any]],
     ) -> int:
         """Set, per row of one unit, the columns its mask names; `values` has one list of n per column of any mask.
 
@@ -98,7 +103,7 @@ class Store(ABC):
 
     @abstractmethod
     def apply(self, stage: str) -> AbstractContextManager[Tx]:
-        """One write transaction of the daemon itself: triggers neither guard nor capture, foreign keys are not checked."""
+        """One write transaction of the daemon itself: triggers neither guard nor capture, foreign keys go unchecked."""
 
     @abstractmethod
     def read(self) -> AbstractContextManager[Tx]:
@@ -111,6 +116,10 @@ class Store(ABC):
     @abstractmethod
     def backlog(self) -> bool:
         """Whether committed journal rows wait to be sequenced."""
+
+    @abstractmethod
+    def relax(self) -> None:
+        """Give back memory that only a burst needed; called when the node falls quiet."""
 
     @abstractmethod
     def close(self) -> None:

@@ -1,7 +1,8 @@
 """PostgreSQL 15+: a few connections, COPY into the table or into temporary staging, one statement per operation.
 
 Enters: a DSN of the daemon's own role. Leaves: `Store` over real transactions.
-Must hold: fsync, full_page_writes and synchronous_commit are on, read back at opening; the bypass of the triggers is local to a transaction.
+Must hold: fsync, full_page_writes and synchronous_commit are on, read back at opening; the bypass of the triggers is
+local to a transaction.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from psycopg.types.string import TextLoader
 
 from schema.spec import Registry, Table, Type
 from syncd import limits
-from syncd.errors import ConfigError, DatabaseLocked, DiskFull, DatabaseUnreachable, StoreError
+from syncd.errors import ConfigError, DatabaseLocked, DatabaseUnreachable, DiskFull, StoreError
 from syncd.store.base import Columns, Failpoint, Row, Store, Tx, no_failpoint
+from syncd.system import return_memory
 from syncd.wire import copy_text
 
 PG_TYPE = {
@@ -33,8 +35,9 @@ PG_TYPE = {
     Type.BYTES: "bytea",
 }
 DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
-# Staging is small beside the table and never analysed, and the planner thinks almost no row has the unit asked for: left
-# alone it hashes the whole table per envelope, or joins it without its index (seconds for 4 000 changes instead of 0.1).
+# Staging is small beside the table and never analysed, and the planner thinks almost no row has the unit asked for:
+# left alone it hashes the whole table per envelope, or joins it without its index (seconds for 4 000 changes instead of
+# 0.1).
 PLANNER = (
     "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off;"
     " SET LOCAL enable_material = off; SET LOCAL jit = off"
@@ -60,7 +63,8 @@ def connect(dsn: str) -> psycopg.Connection[Any]:
         if row is None or row[0] not in (wanted, "remote_apply", "remote_write", "local"):
             connection.close()
             raise ConfigError(
-                f"PostgreSQL runs with {setting}={row[0] if row else 'unknown'}: a power cut would lose acknowledged data",
+                f"PostgreSQL runs with {setting}={row[0] if row else 'unknown'}:"
+                " a power cut would lose acknowledged data",
                 hint=f"set {setting} = {wanted} in postgresql.conf and reload",
             )
     return connection
@@ -72,9 +76,13 @@ def translate(error: psycopg.Error) -> Exception:
     if isinstance(error, pg.DiskFull | pg.OutOfMemory):
         return DiskFull(f"PostgreSQL has no space left: {text}", hint="free disk space; nothing acknowledged is lost")
     if isinstance(error, pg.LockNotAvailable | pg.DeadlockDetected | pg.SerializationFailure | pg.QueryCanceled):
-        return DatabaseLocked(f"PostgreSQL: {text}", hint="another transaction holds the rows; syncd tries again by itself")
+        return DatabaseLocked(
+            f"PostgreSQL: {text}", hint="another transaction holds the rows; syncd tries again by itself"
+        )
     if isinstance(error, psycopg.OperationalError):
-        return DatabaseUnreachable(f"PostgreSQL broke off: {text}", hint="syncd reconnects by itself; see the server's log")
+        return DatabaseUnreachable(
+            f"PostgreSQL broke off: {text}", hint="syncd reconnects by itself; see the server's log"
+        )
     return StoreError(f"PostgreSQL: {text}", hint="run `syncd verify`; the server's log has the statement")
 
 
@@ -116,7 +124,12 @@ class PostgresTx(Tx):
         return len(columns[0])
 
     def update_columns(
-        self, table: Table, unit_id: str | None, ids: Sequence[str], masks: Sequence[int], values: dict[str, Sequence[Any]]
+        self,
+        table: Table,
+        unit_id: str | None,
+        ids: Sequence[str],
+        masks: Sequence[int],
+        values: dict[str, Sequence[Any]],
     ) -> int:
         stage = self._stage(table)
         types = [Type.UUID, Type.INT, *(table.by_name[name].type for name in values)]
@@ -199,7 +212,7 @@ class PostgresStore(Store):
 
     def __init__(self, dsn: str, registry: Registry, failpoint: Failpoint = no_failpoint) -> None:
         self.registry = registry
-        self.failpoint = failpoint  # type: ignore[method-assign]  # a plain callable held per store
+        self.failpoint = failpoint
         self._dsn = dsn
         self._idle: list[psycopg.Connection[Any]] = []
         self._guard = threading.Lock()
@@ -284,6 +297,9 @@ class PostgresStore(Store):
     def backlog(self) -> bool:
         with self.read() as tx:
             return tx.one("SELECT 1 FROM syncd_journal LIMIT 1") is not None
+
+    def relax(self) -> None:
+        return_memory()
 
     def close(self) -> None:
         with self._guard:

@@ -20,6 +20,7 @@ from schema.spec import Registry, Table
 from syncd import limits
 from syncd.errors import ConfigError, DatabaseLocked, DiskFull, KeyFileError, StoreError
 from syncd.store.base import Columns, Failpoint, Row, Store, Tx, no_failpoint
+from syncd.system import return_memory
 from syncd.wire import copy_text
 
 WAL_SAFE_VERSION = (3, 51, 3)  # earlier releases can corrupt a WAL when two connections checkpoint together
@@ -68,13 +69,17 @@ def translate(error: Exception, place: str) -> Exception:
             hint="close the other program's open transaction; syncd tries again by itself",
         )
     if "full" in text:
-        return DiskFull(f"no space left for the database {place}: {text}", hint="free disk space; nothing acknowledged is lost")
+        return DiskFull(
+            f"no space left for the database {place}: {text}", hint="free disk space; nothing acknowledged is lost"
+        )
     if "not a database" in text or "hmac" in text or "encrypted" in text:
         return KeyFileError(
             f"the database {place} does not open with this key: {text}",
             hint="put the right database.key beside the database (or restore it from the backup of the keys)",
         )
-    return StoreError(f"database {place}: {text}", hint="run `syncd verify`, and restore the last backup if the file is damaged")
+    return StoreError(
+        f"database {place}: {text}", hint="run `syncd verify`, and restore the last backup if the file is damaged"
+    )
 
 
 class SqliteTx(Tx):
@@ -110,7 +115,12 @@ class SqliteTx(Tx):
         return self.many(f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks})", zip(*columns, strict=True))
 
     def update_columns(
-        self, table: Table, unit_id: str | None, ids: Sequence[str], masks: Sequence[int], values: dict[str, Sequence[Any]]
+        self,
+        table: Table,
+        unit_id: str | None,
+        ids: Sequence[str],
+        masks: Sequence[int],
+        values: dict[str, Sequence[Any]],
     ) -> int:
         by_mask: dict[int, list[int]] = {}
         for place, mask in enumerate(masks):
@@ -127,7 +137,9 @@ class SqliteTx(Tx):
 
     def delete_ids(self, table: Table, unit_id: str | None, ids: Sequence[str], returning: Sequence[str]) -> list[Row]:
         found = self.select_ids(table, unit_id, ids, returning)
-        self.many(f"DELETE FROM {table.name} WHERE id = ? AND unit_id IS ?", zip(ids, repeat(unit_id, len(ids)), strict=True))
+        self.many(
+            f"DELETE FROM {table.name} WHERE id = ? AND unit_id IS ?", zip(ids, repeat(unit_id, len(ids)), strict=True)
+        )
         return found
 
     def select_ids(self, table: Table, unit_id: str | None, ids: Sequence[str], names: Sequence[str]) -> list[Row]:
@@ -142,7 +154,7 @@ class SqliteTx(Tx):
 
     def digest(self, sql: str, values: Sequence[Any], types: Sequence[str]) -> tuple[int, bytes]:
         digest, count = sha256(), 0
-        for rows in self.stream(sql, values):
+        for rows in self.stream(sql, values, limits.DIGEST_ROWS):
             count += len(rows)
             digest.update(copy_text([list(column) for column in zip(*rows, strict=True)], types))
         return count, digest.digest()
@@ -167,7 +179,7 @@ class SqliteStore(Store):
     ) -> None:
         self.path = str(path)
         self.registry = registry
-        self.failpoint = failpoint  # type: ignore[method-assign]  # a plain callable held per store
+        self.failpoint = failpoint
         self._key = key
         self._writer = connect(path, key)
         self._writing = threading.RLock()
@@ -239,6 +251,15 @@ class SqliteStore(Store):
     def backlog(self) -> bool:
         with self.read() as tx:
             return tx.one("SELECT 1 FROM syncd_journal LIMIT 1") is not None
+
+    def relax(self) -> None:
+        with self._writing, self._readers_guard:
+            for reader in self._readers:  # each holds the whole schema, 1.5 MB; the next question opens one
+                reader.close()
+            self._readers.clear()
+            for connection in (self._writer, self._watcher):
+                connection.execute("PRAGMA shrink_memory")
+        return_memory()
 
     def close(self) -> None:
         with self._writing, self._readers_guard:

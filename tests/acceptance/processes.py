@@ -98,7 +98,9 @@ class Tree:
     def root(self, database: str = "sqlite", units: Mapping[str, Sequence[str]] | None = None) -> Station:
         """The province, running, with its units: district code → commune codes ("" for communes right below)."""
         directory, settings = self.folder / PROVINCE, self._settings(hub=True, database=database)
-        made = enrolment.init_root(directory, enrolment.Unit(code=PROVINCE, name="Tỉnh thử", level="province"), settings)
+        made = enrolment.init_root(
+            directory, enrolment.Unit(code=PROVINCE, name="Tỉnh thử", level="province"), settings
+        )
         station = self._add(directory, PROVINCE, made, settings)
         with station.opened().store.write("units") as tx:
             for district, communes in (units or {}).items():

@@ -120,8 +120,10 @@ def _texts(columns: str) -> str:
 def _unit_differences(keeper: Content, above: Content, *, is_root: bool) -> Iterator[str]:
     """A unit's register as its keeper has it, and as a tier above shows it."""
     for table, columns in REGISTER.items():
-        hidden = () if is_root else tuple(
-            place for place, column in enumerate(columns.split()) if (table, column) in CUSTODIAN_ONLY
+        hidden = (
+            ()
+            if is_root
+            else tuple(place for place, column in enumerate(columns.split()) if (table, column) in CUSTODIAN_ONLY)
         )
         wanted = {
             row_id: tuple(None if place in hidden else value for place, value in enumerate(values))

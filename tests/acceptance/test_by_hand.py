@@ -90,17 +90,9 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
         "SYNCD_CHECKPOINT_AFTER_S": "0.5",
         "PYTHONPATH": str(README.parent),
     }
-    yield (
-        folder,
-        subprocess.run(
-            ["bash", str(path)],
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=SHELL_S_MAX,
-            check=False,
-        ),
+    shell = ["bash", str(path)]
+    return folder, subprocess.run(
+        shell, cwd=folder, env=environment, capture_output=True, text=True, timeout=SHELL_S_MAX, check=False
     )
 
 

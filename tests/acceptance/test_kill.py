@@ -50,7 +50,9 @@ def own_server() -> Iterator[PostgresServer]:
         yield server
 
 
-def test_rows_survive_random_kills_on_sqlite(tmp_path: Path, seed: int, record_property: Callable[[str, object], None]) -> None:
+def test_rows_survive_random_kills_on_sqlite(
+    tmp_path: Path, seed: int, record_property: Callable[[str, object], None]
+) -> None:
     record_property("stages", run(tmp_path, seed, "sqlite", kills=20))
 
 
@@ -61,7 +63,9 @@ def test_rows_survive_random_kills_with_postgresql_at_the_province(
 
 
 @pytest.mark.long
-def test_rows_survive_a_hundred_kills_on_sqlite(tmp_path: Path, seed: int, record_property: Callable[[str, object], None]) -> None:
+def test_rows_survive_a_hundred_kills_on_sqlite(
+    tmp_path: Path, seed: int, record_property: Callable[[str, object], None]
+) -> None:
     record_property("stages", run(tmp_path, seed, "sqlite", kills=100))
 
 
@@ -175,9 +179,12 @@ def check(tree: Tree, communes: list[Station], writers: list[Writer]) -> None:
             rows = province.rows(f"SELECT {', '.join(columns)} FROM {table} WHERE unit_id = '{commune.unit_id}'")
             found = Counter(tuple(None if value is None else str(value) for value in row) for row in rows)
             wanted = Counter(
-                tuple(None if row[name] is None else str(row[name]) for name in columns) for row in writer.rows[table].values()
+                tuple(None if row[name] is None else str(row[name]) for name in columns)
+                for row in writer.rows[table].values()
             )
-            assert found == wanted, f"{table} of {commune.code}: lost {list(wanted - found)[:3]}, surplus {list(found - wanted)[:3]}"
+            assert found == wanted, (
+                f"{table} of {commune.code}: lost {list(wanted - found)[:3]}, surplus {list(found - wanted)[:3]}"
+            )
             assert wanted, f"nobody wrote {table}: this proves nothing"
     assert recount.differences(tree.directories()) == []
     for station in tree.stations:
@@ -197,6 +204,10 @@ def replayable(seed: int) -> Iterator[None]:
 
 def test_stage_at_death_is_told_by_the_points_reached_last(tmp_path: Path) -> None:
     path = tmp_path / "stages"
-    path.write_bytes(b"".join(text.ljust(64, b"\0") for text in (b"sender push:before-send", b"AnyIO worker thread receive:begin")))
+    path.write_bytes(
+        b"".join(text.ljust(64, b"\0") for text in (b"sender push:before-send", b"AnyIO worker thread receive:begin"))
+    )
     assert inside(read_stages(path)) == {"push", "accept"}
-    assert inside({"sender": "push:done", "puller": "pull:before-send", "writer": "sequence-close:after-commit"}) == set()
+    assert (
+        inside({"sender": "push:done", "puller": "pull:before-send", "writer": "sequence-close:after-commit"}) == set()
+    )

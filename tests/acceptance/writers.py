@@ -59,7 +59,11 @@ class Writer(threading.Thread):
     def _commit(self, connection: Any) -> None:
         """One transaction of one to several rows, or one that is rolled back."""
         people = list(self.rows["person"])
-        kind = "family" if len(people) < 5 else self._random.choice(["family", "edit", "edit", "edit", "move", "delete", "death", "rollback"])
+        kind = (
+            "family"
+            if len(people) < 5
+            else self._random.choice(["family", "edit", "edit", "edit", "move", "delete", "death", "rollback"])
+        )
         before = {table: dict(rows) for table, rows in self.rows.items()}
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -76,7 +80,9 @@ class Writer(threading.Thread):
 
     def _type_family(self, connection: Any) -> None:
         self._number += 1
-        household = self._insert(connection, "household", number=str(self._number), kind="family", hamlet=f"Thôn {self._number % 9}")
+        household = self._insert(
+            connection, "household", number=str(self._number), kind="family", hamlet=f"Thôn {self._number % 9}"
+        )
         for line in range(1, self._random.randint(2, 5)):
             self._insert(
                 connection, "person", household_id=household, line_no=line, full_name=f"Nguyễn Văn {self._number}.{line}",
@@ -88,12 +94,22 @@ class Writer(threading.Thread):
 
     def _type_edit(self, connection: Any) -> None:
         for person in self._some():
-            self._update(connection, person, phone=f"09{self._random.randrange(10**8):08d}", education=f"0{self._random.randint(1, 9)}")
+            self._update(
+                connection,
+                person,
+                phone=f"09{self._random.randrange(10**8):08d}",
+                education=f"0{self._random.randint(1, 9)}",
+            )
 
     def _type_move(self, connection: Any) -> None:
         """Counted columns change: aggregates must follow."""
         for person in self._some():
-            self._update(connection, person, residence=self._random.choice(["usual", "absent", "temporary"]), ethnic=f"0{self._random.randint(1, 5)}")
+            self._update(
+                connection,
+                person,
+                residence=self._random.choice(["usual", "absent", "temporary"]),
+                ethnic=f"0{self._random.randint(1, 5)}",
+            )
 
     def _type_delete(self, connection: Any) -> None:
         person = self._some()[0]
@@ -103,7 +119,14 @@ class Writer(threading.Thread):
     def _type_death(self, connection: Any) -> None:
         person = self._some()[0]
         self._update(connection, person, residence="deceased")
-        self._insert(connection, "death", person_id=person, died_on="2026-10-01", sex=self.rows["person"][person]["sex"], cause="bệnh")
+        self._insert(
+            connection,
+            "death",
+            person_id=person,
+            died_on="2026-10-01",
+            sex=self.rows["person"][person]["sex"],
+            cause="bệnh",
+        )
 
     def _some(self) -> list[str]:
         people = list(self.rows["person"])

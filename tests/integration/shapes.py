@@ -56,20 +56,32 @@ def add_household(at: TreeNode, number: str = "1") -> str:
 def add_person(at: TreeNode, household: str | None = None, **values: Any) -> str:
     """One person typed at a keeper; returns the id that its database minted."""
     row = {
-        "household_id": household, "full_name": NAMES[0], "sex": 1, "birth_date": "1980-02-29", "birth_precision": "d",
-        "ethnic": "01", "residence": "usual", "phone": "0901", **values,
-    }  # fmt: skip
+        "household_id": household,
+        "full_name": NAMES[0],
+        "sex": 1,
+        "birth_date": "1980-02-29",
+        "birth_precision": "d",
+        "ethnic": "01",
+        "residence": "usual",
+        "phone": "0901",
+        **values,
+    }
     with at.store.write("clerk") as tx:
-        return str(tx.value(
-            f"INSERT INTO person ({', '.join(row)}) VALUES ({', '.join('?' * len(row))}) RETURNING id", tuple(row.values())
-        ))  # fmt: skip
+        return str(
+            tx.value(
+                f"INSERT INTO person ({', '.join(row)}) VALUES ({', '.join('?' * len(row))}) RETURNING id",
+                tuple(row.values()),
+            )
+        )
 
 
 def content(at: TreeNode, table: str, *, without: tuple[str, ...] = ()) -> list[tuple[Any, ...]]:
     """A table by plain SQL, in the order of ids."""
     names = [column.name for column in at.store.registry.by_name[table].all_columns if column.name not in without]
-    return [tuple(bytes(v) if isinstance(v, memoryview) else v for v in row)
-            for row in at.rows(f"SELECT {', '.join(names)} FROM {table} ORDER BY id")]  # fmt: skip
+    return [
+        tuple(bytes(v) if isinstance(v, memoryview) else v for v in row)
+        for row in at.rows(f"SELECT {', '.join(names)} FROM {table} ORDER BY id")
+    ]
 
 
 def own_stream(at: TreeNode, kind: int = 1) -> str:
@@ -79,7 +91,10 @@ def own_stream(at: TreeNode, kind: int = 1) -> str:
 
 def envelopes(at: TreeNode, stream_id: str) -> list[bytes]:
     """A stream's log, as bytes."""
-    return [bytes(row[0]) for row in at.rows("SELECT envelope FROM syncd_log WHERE stream_id = ? ORDER BY seq", (stream_id,))]
+    return [
+        bytes(row[0])
+        for row in at.rows("SELECT envelope FROM syncd_log WHERE stream_id = ? ORDER BY seq", (stream_id,))
+    ]
 
 
 def positions(at: TreeNode) -> list[tuple[Any, ...]]:

@@ -102,15 +102,35 @@ def test_stream_of_another_neighbour_is_refused(tree: Siblings) -> None:
 
 
 def _sealed(
-    by: TreeNode, kind: int, unit: str | None, *, row_id: str, table: int = 25, seq: int = 1, previous: bytes = bytes(32), names: tuple[int, ...] = ()
+    by: TreeNode,
+    kind: int,
+    unit: str | None,
+    *,
+    row_id: str,
+    table: int = 25,
+    seq: int = 1,
+    previous: bytes = bytes(32),
+    names: tuple[int, ...] = (),
 ) -> bytes:
     """An envelope that `by` signs, whatever it claims; its key is one the receiver has not."""
     stream_id = stream_id_of(kind, unit, by.node.node_id, 1)
-    body = encode_body([Block(table=table, op=INSERT, columns=names, ids=[row_id], values=[["x"] for _ in names])],
-                       {table: dict.fromkeys(names, "text")})  # fmt: skip
+    body = encode_body(
+        [Block(table=table, op=INSERT, columns=names, ids=[row_id], values=[["x"] for _ in names])],
+        {table: dict.fromkeys(names, "text")},
+    )
     genesis = Genesis(kind=kind, unit=unit, keeper=by.node.node_id, term=1) if seq == 1 else None
-    header = Header(stream_id=stream_id, seq=seq, previous=previous, mark=Mark.CLOSED, schema_revision=1, tree_seq=0, time_ms=1,
-                    clock_offset_ms=None, rows=1, genesis=genesis)  # fmt: skip
+    header = Header(
+        stream_id=stream_id,
+        seq=seq,
+        previous=previous,
+        mark=Mark.CLOSED,
+        schema_revision=1,
+        tree_seq=0,
+        time_ms=1,
+        clock_offset_ms=None,
+        rows=1,
+        genesis=genesis,
+    )
     part = PlainPart(audience=Audience.PUBLIC, epoch=0, epoch_key=None, body=body)
     return seal_envelope(header, [part], by.keys.sign, random.Random(1).randbytes).to_bytes()
 
@@ -174,7 +194,9 @@ def test_another_signature_is_refused(tree: Siblings) -> None:
 
 
 @pytest.mark.parametrize(("size", "error"), [(2, Truncated), (40, Truncated), (-1, Truncated), (None, Altered)])
-def test_truncated_or_lengthened_bytes_are_no_envelope(tree: Siblings, size: int | None, error: type[EnvelopeError]) -> None:
+def test_truncated_or_lengthened_bytes_are_no_envelope(
+    tree: Siblings, size: int | None, error: type[EnvelopeError]
+) -> None:
     data = tree.log[0][:size] if size else tree.log[0] + b"\0"
     before = positions(tree.root)
     with pytest.raises(error):
@@ -184,7 +206,14 @@ def test_truncated_or_lengthened_bytes_are_no_envelope(tree: Siblings, size: int
 
 def test_other_past_of_a_stream_is_a_fork_and_a_case(tree: Siblings) -> None:
     tree.push(tree.one, tree.log[:1])
-    other = _sealed(tree.one, 1, tree.one.unit_id, row_id=f"019a0000-0000-7000-8000-0000{tree.one.keys.tag}", seq=2, previous=b"\1" * 32)
+    other = _sealed(
+        tree.one,
+        1,
+        tree.one.unit_id,
+        row_id=f"019a0000-0000-7000-8000-0000{tree.one.keys.tag}",
+        seq=2,
+        previous=b"\1" * 32,
+    )
     before = positions(tree.root)
     reply = tree.push(tree.one, [other])
     assert positions(tree.root) == before
@@ -206,7 +235,11 @@ def test_refused_stream_stops_no_other(tree: Siblings) -> None:
 
 @pytest.mark.parametrize(
     ("row_tag", "table", "names", "says"),
-    [("two", 25, (), "minted by another node"), ("one", 20, (5,), "carries rows of table unit"), ("one", 25, (4,), "part for public")],
+    [
+        ("two", 25, (), "minted by another node"),
+        ("one", 20, (5,), "carries rows of table unit"),
+        ("one", 25, (4,), "part for public"),
+    ],
 )
 def test_rows_that_a_stream_may_not_carry_stop_it_and_nothing_is_applied(
     tree: Siblings, row_tag: str, table: int, names: tuple[int, ...], says: str

@@ -14,15 +14,26 @@ from schema.spec import Column, Kind, Table, Type
 from schema.tables import registry
 from syncd.aggregate import recount
 from tests.integration.shapes import (
-    NAMES, ThreeTiers, add_household, add_person, content, envelopes, own_stream, state, three_tiers,
-)  # fmt: skip
+    NAMES,
+    ThreeTiers,
+    add_household,
+    add_person,
+    content,
+    envelopes,
+    own_stream,
+    state,
+    three_tiers,
+)
 from tests.postgres import PostgresServer
 from tests.trees import TreeBuilder, TreeNode
 
 MIXTURES = {
-    "sqlite": (), "postgres province": ("province",), "postgres district": ("district",), "postgres commune": ("commune",),
+    "sqlite": (),
+    "postgres province": ("province",),
+    "postgres district": ("district",),
+    "postgres commune": ("commune",),
     "postgres": ("province", "district", "commune"),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(params=MIXTURES, ids=str)
@@ -49,7 +60,11 @@ def plain(tmp_path: Path) -> Iterator[ThreeTiers]:
 def type_a_register(at: TreeNode) -> None:
     """Inserts of every kind, then changes of all of it."""
     households = [add_household(at, str(number)) for number in range(1, 4)]
-    people = [add_person(at, household, full_name=name, sex=1 + place % 2) for place, name in enumerate(NAMES) for household in households]
+    people = [
+        add_person(at, household, full_name=name, sex=1 + place % 2)
+        for place, name in enumerate(NAMES)
+        for household in households
+    ]
     at.sql("UPDATE person SET phone = NULL, education = '05' WHERE sex = 2")
     at.sql("UPDATE person SET residence = 'absent', ethnic = '02' WHERE id = ?", (people[0],))
     at.sql("DELETE FROM person WHERE id = ?", (people[1],))
@@ -63,7 +78,9 @@ def assert_proven(*nodes: TreeNode) -> None:
     """Checkpoints equal, cells equal a recount, nothing stopped, own changes at the custodian."""
     for node in nodes:
         assert node.rows("SELECT stream_id, tab FROM syncd_checkpoint WHERE ok <> 1") == []
-        assert node.rows("SELECT stream_id, reason FROM syncd_stream WHERE state <> 'ok' OR applied_seq <> held_seq") == []
+        assert (
+            node.rows("SELECT stream_id, reason FROM syncd_stream WHERE state <> 'ok' OR applied_seq <> held_seq") == []
+        )
         assert node.rows("SELECT stream_id FROM syncd_stream WHERE own = 1 AND custodian_seq <> held_seq") == []
         with node.store.read() as tx:
             assert recount(tx, node.store.registry) == []
@@ -99,10 +116,14 @@ def test_what_the_province_decides_arrives_at_the_commune_concerned(tiers: Three
     person = add_person(tiers.commune)
     tiers.settle()
     tiers.province.sql(
-        "INSERT INTO person_check (unit_id, person_id, citizen_id, checked_at, checked_by) VALUES (?, ?, '079080000001', '2026-11-01T00:00:00Z', 'A')",
+        "INSERT INTO person_check (unit_id, person_id, citizen_id, checked_at, checked_by)"
+        " VALUES (?, ?, '079080000001', '2026-11-01T00:00:00Z', 'A')",
         (tiers.commune.unit_id, person),
     )
-    tiers.province.sql("INSERT INTO unit (parent_id, level, code, name) VALUES (?, 'ward', '42999', 'Phường mới')", (tiers.province.unit_id,))
+    tiers.province.sql(
+        "INSERT INTO unit (parent_id, level, code, name) VALUES (?, 'ward', '42999', 'Phường mới')",
+        (tiers.province.unit_id,),
+    )
     tiers.prove()
     for table in ("person_check", "unit"):
         assert content(tiers.commune, table) == content(tiers.district, table) == content(tiers.province, table)
@@ -114,7 +135,11 @@ def test_relay_carries_the_same_bytes(plain: ThreeTiers) -> None:
     type_a_register(plain.commune)
     plain.prove()
     stream_id = own_stream(plain.commune)
-    assert envelopes(plain.commune, stream_id) == envelopes(plain.district, stream_id) == envelopes(plain.province, stream_id)
+    assert (
+        envelopes(plain.commune, stream_id)
+        == envelopes(plain.district, stream_id)
+        == envelopes(plain.province, stream_id)
+    )
 
 
 def test_tree_without_districts_needs_nothing_but_other_parents(tmp_path: Path) -> None:
@@ -126,7 +151,9 @@ def test_tree_without_districts_needs_nothing_but_other_parents(tmp_path: Path) 
         type_a_register(at)
     builder.settle()
     assert root.value("SELECT count(*) FROM person") == 2 * one.value("SELECT count(*) FROM person")
-    assert one.value("SELECT count(*) FROM person WHERE unit_id <> ?", (one.unit_id,)) == 0, "siblings see nothing of each other"
+    assert one.value("SELECT count(*) FROM person WHERE unit_id <> ?", (one.unit_id,)) == 0, (
+        "siblings see nothing of each other"
+    )
     assert_proven(root, one, two)
 
 
@@ -159,20 +186,40 @@ def test_reference_into_another_commune_blocks_nothing(tmp_path: Path) -> None:
 
 
 SHELF = Table(
-    number=1000, name="shelf", kind=Kind.REGISTER,
-    columns=(Column(number=2, name="label", type=Type.TEXT, nullable=False), Column(number=3, name="photo", type=Type.BYTES)),
-)  # fmt: skip
-BOOK = Table(
-    number=1001, name="book", kind=Kind.REGISTER,
+    number=1000,
+    name="shelf",
+    kind=Kind.REGISTER,
     columns=(
-        Column(number=2, name="shelf_id", type=Type.UUID, nullable=False, references="shelf", inside_unit=True, on_delete="cascade"),
+        Column(number=2, name="label", type=Type.TEXT, nullable=False),
+        Column(number=3, name="photo", type=Type.BYTES),
+    ),
+)
+BOOK = Table(
+    number=1001,
+    name="book",
+    kind=Kind.REGISTER,
+    columns=(
+        Column(
+            number=2,
+            name="shelf_id",
+            type=Type.UUID,
+            nullable=False,
+            references="shelf",
+            inside_unit=True,
+            on_delete="cascade",
+        ),
         Column(number=3, name="title", type=Type.TEXT, nullable=False),
         Column(number=4, name="pages", type=Type.INT),
         Column(number=5, name="bought_on", type=Type.DATE),
         Column(number=6, name="read_at", type=Type.INSTANT),
     ),
-)  # fmt: skip
-PRIZE = Table(number=1002, name="prize", kind=Kind.OVERSIGHT, columns=(Column(number=2, name="title", type=Type.TEXT, nullable=False),))
+)
+PRIZE = Table(
+    number=1002,
+    name="prize",
+    kind=Kind.OVERSIGHT,
+    columns=(Column(number=2, name="title", type=Type.TEXT, nullable=False),),
+)
 
 
 @pytest.mark.parametrize("mixture", ["sqlite", "postgres"])
@@ -186,7 +233,8 @@ def test_tables_that_have_nothing_to_do_with_population_travel_alike(
             shelf = tx.value("INSERT INTO shelf (label, photo) VALUES (?, ?) RETURNING id", (label, photo))
             for pages in (-(2**63), 2**63 - 1, None):
                 tx.run(
-                    "INSERT INTO book (shelf_id, title, pages, bought_on, read_at) VALUES (?, ?, ?, '0001-01-01', '2026-11-01T10:00:00.500Z')",
+                    "INSERT INTO book (shelf_id, title, pages, bought_on, read_at)"
+                    " VALUES (?, ?, ?, '0001-01-01', '2026-11-01T10:00:00.500Z')",
                     (shelf, f"Tập {pages}", pages),
                 )
     tree.province.sql("INSERT INTO prize (unit_id, title) VALUES (?, 'Giải nhất')", (tree.commune.unit_id,))
@@ -217,7 +265,9 @@ def test_value_altered_behind_the_daemon_is_found_at_the_next_checkpoint(tiers: 
             tx.run("UPDATE person SET full_name = 'Khác' WHERE id = ?", (person,))
     tiers.prove()
     cases = tiers.district.rows("SELECT kind, stream_id, detail FROM syncd_case WHERE closed_at IS NULL")
-    assert [(kind, stream_id) for kind, stream_id, _detail in cases] == [("checkpoint_mismatch", own_stream(tiers.commune))]
+    assert [(kind, stream_id) for kind, stream_id, _detail in cases] == [
+        ("checkpoint_mismatch", own_stream(tiers.commune))
+    ]
     assert '"table": "person"' in cases[0][2]
     assert tiers.province.rows("SELECT kind FROM syncd_case") == []
 
@@ -272,7 +322,12 @@ def test_crash_in_the_middle_of_a_large_group_discards_its_pieces_by_name(
         plain.commune.node.write()
     plain.commune.reopen()
     plain.builder.settle()
-    marks = [row[0] for row in plain.commune.rows("SELECT mark FROM syncd_log WHERE stream_id = ? ORDER BY seq", (own_stream(plain.commune),))]
+    marks = [
+        row[0]
+        for row in plain.commune.rows(
+            "SELECT mark FROM syncd_log WHERE stream_id = ? ORDER BY seq", (own_stream(plain.commune),)
+        )
+    ]
     assert marks == [1, 1, 1, 2, 1, 1, 1, 0], "three open pieces, discarded; then the group again"
     assert content(plain.province, "household") == content(plain.commune, "household")
     assert_proven(*plain.nodes)
@@ -303,7 +358,11 @@ def test_bulk_delete_travels_in_pieces_that_receivers_accept(
     assert plain.province.value("SELECT count(*) FROM household") == count
     plain.commune.sql("DELETE FROM household")
     plain.prove()
-    assert plain.province.value("SELECT count(*) FROM household") == plain.district.value("SELECT count(*) FROM household") == 0
+    assert (
+        plain.province.value("SELECT count(*) FROM household")
+        == plain.district.value("SELECT count(*) FROM household")
+        == 0
+    )
     assert_proven(*plain.nodes)
 
 

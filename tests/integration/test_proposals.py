@@ -29,11 +29,24 @@ def tree(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: Postgr
         postgres_server.drop_database(dsn)
 
 
-def wish(by: TreeNode, row_id: str | None, wished: dict[str, Any], *, operation: str = "update", table: str = "person") -> str:
+def wish(
+    by: TreeNode, row_id: str | None, wished: dict[str, Any], *, operation: str = "update", table: str = "person"
+) -> str:
     """A proposal as `syncd propose` writes one."""
     code = "42501" if row_id is None else None
-    made = propose(by.store, Wish(operation=operation, table=table, row_id=row_id, unit_code=code, wished=wished, author="cán bộ",
-                                  reason="đối chiếu"), by.node.clock())  # fmt: skip
+    made = propose(
+        by.store,
+        Wish(
+            operation=operation,
+            table=table,
+            row_id=row_id,
+            unit_code=code,
+            wished=wished,
+            author="cán bộ",
+            reason="đối chiếu",
+        ),
+        by.node.clock(),
+    )
     return made.proposal_id
 
 
@@ -52,7 +65,9 @@ def person(at: TreeNode, row_id: str, *names: str) -> tuple[Any, ...]:
 def test_wish_about_an_unchanged_value_is_accepted_by_itself(tree: ThreeTiers) -> None:
     row_id = add_person(tree.commune)
     tree.settle()
-    proposal_id = wish(tree.district, row_id, {"full_name": "Nguyễn Thị Bưởi Hồng", "birth_date": "1980-02-28", "birth_precision": "d"})
+    proposal_id = wish(
+        tree.district, row_id, {"full_name": "Nguyễn Thị Bưởi Hồng", "birth_date": "1980-02-28", "birth_precision": "d"}
+    )
     tree.prove()
     for node in tree.nodes:
         assert person(node, row_id, "full_name", "birth_date") == ("Nguyễn Thị Bưởi Hồng", "1980-02-28")
@@ -86,12 +101,18 @@ def test_same_column_is_settled_by_its_policy_and_the_loser_stands_in_the_verdic
         proposals.append(wish(tree.district, row_id, {column: wished}))
         tree.commune.sql(f"UPDATE person SET {column} = ? WHERE id = ?", (edited, row_id))
     tree.prove()
-    for row_id, proposal_id, (column, seen, wished, edited, outcome, ends, case) in zip(people, proposals, POLICIES, strict=True):
+    for row_id, proposal_id, (column, seen, wished, edited, outcome, ends, case) in zip(
+        people, proposals, POLICIES, strict=True
+    ):
         for node in tree.nodes:
             assert person(node, row_id, column) == (ends,)
             found, columns, kind = verdict(node, proposal_id)
             assert (found, kind) == (outcome, case)
-            assert {key: columns[column][key] for key in ("seen", "kept", "wished")} == {"seen": seen, "kept": edited, "wished": wished}
+            assert {key: columns[column][key] for key in ("seen", "kept", "wished")} == {
+                "seen": seen,
+                "kept": edited,
+                "wished": wished,
+            }
 
 
 def test_latest_is_settled_by_corrected_time(tree: ThreeTiers) -> None:
@@ -161,7 +182,14 @@ def _pull(tree: ThreeTiers) -> tuple[Any, list[bytes]]:
 
 
 def test_wished_insert_is_written_by_the_keeper_under_an_id_of_its_own(tree: ThreeTiers) -> None:
-    new = {"full_name": "Trẻ sơ sinh", "sex": 2, "birth_date": "2026-01-05", "birth_precision": "d", "ethnic": "01", "residence": "usual"}
+    new = {
+        "full_name": "Trẻ sơ sinh",
+        "sex": 2,
+        "birth_date": "2026-01-05",
+        "birth_precision": "d",
+        "ethnic": "01",
+        "residence": "usual",
+    }
     proposal_id = wish(tree.province, None, new, operation="insert")
     tree.prove()
     row_id = tree.province.value("SELECT row_id FROM verdict WHERE proposal_id = ?", (proposal_id,))
@@ -203,8 +231,18 @@ def test_wish_that_breaks_a_key_is_refused_alone(tree: ThreeTiers) -> None:
     assert person(tree.province, second, "phone") == ("0777",)
 
 
-MALFORMED = ("[", "[]", "1", '{"phone": [1]}', '{"phone": 99999999999999999999}', '{"nothing": 1}', '{"sex": null}', "[" * 9000,
-             '{"phone": NaN}', '{"full_name": "\\ud800"}')  # fmt: skip
+MALFORMED = (
+    "[",
+    "[]",
+    "1",
+    '{"phone": [1]}',
+    '{"phone": 99999999999999999999}',
+    '{"nothing": 1}',
+    '{"sex": null}',
+    "[" * 9000,
+    '{"phone": NaN}',
+    '{"full_name": "\\ud800"}',
+)
 
 
 def test_malformed_wishes_are_rejected_and_block_no_other(tree: ThreeTiers) -> None:
@@ -212,14 +250,16 @@ def test_malformed_wishes_are_rejected_and_block_no_other(tree: ThreeTiers) -> N
     tree.settle()
     for wished in MALFORMED:
         tree.district.sql(
-            "INSERT INTO proposal (unit_id, table_name, row_id, operation, seen, wished, author, reason, made_at, author_depth)"
-            " VALUES (?, 'person', ?, 'update', '{}', ?, ?, 'B', '2026-11-01T00:00:00Z', 1)",
+            "INSERT INTO proposal (unit_id, table_name, row_id, operation, seen, wished, author, reason, made_at,"
+            " author_depth) VALUES (?, 'person', ?, 'update', '{}', ?, ?, 'B', '2026-11-01T00:00:00Z', 1)",
             (tree.commune.unit_id, row_id, wished, wished[:9]),
         )
     good = wish(tree.district, row_id, {"phone": "0777"})
     tree.prove()
     assert verdict(tree.province, good)[0] == "accepted"
-    assert tree.province.rows("SELECT outcome FROM verdict WHERE proposal_id <> ?", (good,)) == [("rejected",)] * len(MALFORMED)
+    assert tree.province.rows("SELECT outcome FROM verdict WHERE proposal_id <> ?", (good,)) == [("rejected",)] * len(
+        MALFORMED
+    )
 
 
 def test_newer_wish_of_the_same_author_supersedes_the_older_and_no_other_authors(tree: ThreeTiers) -> None:
@@ -249,7 +289,9 @@ def test_setting_turns_foreign_writes_into_proposals(tree: ThreeTiers, operation
     if operation == "insert":
         tree.district.sql(
             "INSERT INTO person (unit_id, full_name, sex, birth_date, birth_precision, ethnic, residence)"
-            " VALUES (?, 'Mới', 1, '2000-01-01', 'y', '01', 'usual')", (tree.commune.unit_id,))  # fmt: skip
+            " VALUES (?, 'Mới', 1, '2000-01-01', 'y', '01', 'usual')",
+            (tree.commune.unit_id,),
+        )
     elif operation == "update":
         tree.district.sql("UPDATE person SET phone = '0777' WHERE id = ?", (row_id,))
     else:

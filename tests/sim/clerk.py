@@ -43,26 +43,44 @@ class Clerk:
 
     def begin(self) -> None:
         """The rows that carry stamps."""
-        self._transaction(lambda tx: [self._insert(tx, "household", self._household(f"{n}", "s0")) for n in range(1, STAMPED + 1)])
+        self._transaction(
+            lambda tx: [self._insert(tx, "household", self._household(f"{n}", "s0")) for n in range(1, STAMPED + 1)]
+        )
 
     def write(self) -> None:
         """One transaction of some kind."""
         kinds: list[Callable[[Tx], Any]] = [
-            self._new_household, self._new_household, self._edit_person, self._edit_person, self._edit_many, self._delete_person,
-            self._replace_person, self._reborn, self._event, self._stamp, self._stamp, self._busy, self._savepoint, self._give_up,
-        ]  # fmt: skip
+            self._new_household,
+            self._new_household,
+            self._edit_person,
+            self._edit_person,
+            self._edit_many,
+            self._delete_person,
+            self._replace_person,
+            self._reborn,
+            self._event,
+            self._stamp,
+            self._stamp,
+            self._busy,
+            self._savepoint,
+            self._give_up,
+        ]
         self._transaction(self._random.choice(kinds))
 
     def learn_verdicts(self) -> None:
         """What the keeper decided counts as its own word."""
-        rows = self.at.rows("SELECT v.id, v.proposal_id, v.row_id, v.detail FROM verdict AS v ORDER BY v.decided_at, v.id")
+        rows = self.at.rows(
+            "SELECT v.id, v.proposal_id, v.row_id, v.detail FROM verdict AS v ORDER BY v.decided_at, v.id"
+        )
         for verdict_id, proposal_id, row_id, detail in rows:
             if verdict_id not in self._verdicts:
                 self._verdicts.add(verdict_id)
                 self._carry_out(proposal_id, row_id, json.loads(detail))
 
     def _carry_out(self, proposal_id: str, row_id: str | None, detail: Row) -> None:
-        accepted = {column["column"]: column["wished"] for column in detail["columns"] if column["result"] == "accepted"}
+        accepted = {
+            column["column"]: column["wished"] for column in detail["columns"] if column["result"] == "accepted"
+        }
         table = self.at.value("SELECT table_name FROM proposal WHERE id = ?", (proposal_id,))
         if detail.get("insert") and row_id:
             self.tables[table][row_id] = {**_empty(REGISTER[table]), **accepted}
@@ -95,11 +113,24 @@ class Clerk:
 
     def _edit_person(self, tx: Tx) -> None:
         if row_id := self._some("person"):
-            self._update(tx, "person", row_id, self._random.choice([
-                {"phone": self._digits(9)}, {"education": self._digits(2)}, {"marital": self._digits(1)}, {"sex": 2},
-                {"residence": "absent"}, {"ethnic": "02", "phone": None}, {"full_name": f"Nguyễn Thị {self._digits(3)}"},
-                {"citizen_id": self._digits(12)}, {"birth_date": f"19{self._digits(1)}1-0{self._random.randint(1, 9)}-11"},
-            ]))  # fmt: skip
+            self._update(
+                tx,
+                "person",
+                row_id,
+                self._random.choice(
+                    [
+                        {"phone": self._digits(9)},
+                        {"education": self._digits(2)},
+                        {"marital": self._digits(1)},
+                        {"sex": 2},
+                        {"residence": "absent"},
+                        {"ethnic": "02", "phone": None},
+                        {"full_name": f"Nguyễn Thị {self._digits(3)}"},
+                        {"citizen_id": self._digits(12)},
+                        {"birth_date": f"19{self._digits(1)}1-0{self._random.randint(1, 9)}-11"},
+                    ]
+                ),
+            )
 
     def _edit_many(self, tx: Tx) -> None:
         value = self._digits(3)
@@ -133,9 +164,22 @@ class Clerk:
     def _event(self, tx: Tx) -> None:
         if row_id := self._some("person"):
             month = f"2026-0{self._random.randint(1, 9)}-05"
-            self._insert(tx, "death", {"person_id": row_id, "died_on": month, "sex": self._random.choice([1, 2, None]), "cause": self._digits(4)})
+            self._insert(
+                tx,
+                "death",
+                {
+                    "person_id": row_id,
+                    "died_on": month,
+                    "sex": self._random.choice([1, 2, None]),
+                    "cause": self._digits(4),
+                },
+            )
             self._insert(tx, "birth", {"born_on": month, "sex": self._random.choice([1, 2])})
-            self._insert(tx, "migration", {"person_id": row_id, "direction": self._random.choice(["arrival", "departure"]), "moved_on": month})
+            self._insert(
+                tx,
+                "migration",
+                {"person_id": row_id, "direction": self._random.choice(["arrival", "departure"]), "moved_on": month},
+            )
             if self._random.random() < 0.5 and (death := self._some("death")):
                 self._update(tx, "death", death, {"cause": self._digits(5)})
 
@@ -149,7 +193,9 @@ class Clerk:
 
     def _busy(self, tx: Tx) -> None:
         for _ in range(self._random.randint(2, 5)):
-            self._random.choice([self._new_household, self._edit_person, self._edit_many, self._stamp, self._delete_person])(tx)
+            self._random.choice(
+                [self._new_household, self._edit_person, self._edit_many, self._stamp, self._delete_person]
+            )(tx)
 
     def _savepoint(self, tx: Tx) -> None:
         self._new_household(tx)
@@ -168,12 +214,17 @@ class Clerk:
 
     def _insert(self, tx: Tx, table: str, row: Row) -> str:
         row_id = self._mint()
-        tx.run(f"INSERT INTO {table} (id, {', '.join(row)}) VALUES ({', '.join('?' * (len(row) + 1))})", (row_id, *row.values()))
+        tx.run(
+            f"INSERT INTO {table} (id, {', '.join(row)}) VALUES ({', '.join('?' * (len(row) + 1))})",
+            (row_id, *row.values()),
+        )
         self._draft[table][row_id] = {**_empty(REGISTER[table]), **row}
         return row_id
 
     def _update(self, tx: Tx, table: str, row_id: str, values: Row) -> None:
-        tx.run(f"UPDATE {table} SET {', '.join(f'{name} = ?' for name in values)} WHERE id = ?", (*values.values(), row_id))
+        tx.run(
+            f"UPDATE {table} SET {', '.join(f'{name} = ?' for name in values)} WHERE id = ?", (*values.values(), row_id)
+        )
         self._draft[table][row_id].update(values)
 
     def _delete_one(self, tx: Tx, row_id: str) -> None:
@@ -193,10 +244,15 @@ class Clerk:
 
     def _person(self, household: str | None) -> Row:
         return {
-            "household_id": household, "full_name": f"Trần Văn {self._digits(4)}", "sex": self._random.choice([1, 2]),
-            "birth_date": f"19{self._random.randint(40, 99)}-0{self._random.randint(1, 9)}-1{self._random.randint(0, 9)}",
-            "birth_precision": "d", "ethnic": self._random.choice(["01", "02", "05"]), "residence": "usual", "phone": self._digits(9),
-        }  # fmt: skip
+            "household_id": household,
+            "full_name": f"Trần Văn {self._digits(4)}",
+            "sex": self._random.choice([1, 2]),
+            "birth_date": f"{self._random.randint(1940, 1999)}-0{self._random.randint(1, 9)}-15",
+            "birth_precision": "d",
+            "ethnic": self._random.choice(["01", "02", "05"]),
+            "residence": "usual",
+            "phone": self._digits(9),
+        }
 
     def _digits(self, count: int) -> str:
         return "".join(self._random.choices("0123456789", k=count))

@@ -1,7 +1,7 @@
-"""A bad network between the child's `Link` and the parent's `Desk`: what an HTTPS client and server do, without sockets.
+"""A bad network between the child's `Link` and the parent's `Desk`: what client and server do, without sockets.
 
 Enters: requests of a child as bytes. Leaves: answers, or `Gone` (nobody knows then how far the other side came).
-Must hold: everything crosses as bytes; a broken push is treated as the server treats one: whole envelopes are taken over,
+Must hold: everything crosses as bytes; a broken push is treated as the server treats one: whole envelopes are taken,
 the beginning of the next is kept.
 """
 

@@ -36,7 +36,9 @@ class Template:
     folder: Path
     nodes: tuple[TreeNode, ...]
 
-    def copy(self, folder: Path, clock: TestClock, source: random.Random, failpoint: Callable[[str], Failpoint]) -> list[TreeNode]:
+    def copy(
+        self, folder: Path, clock: TestClock, source: random.Random, failpoint: Callable[[str], Failpoint]
+    ) -> list[TreeNode]:
         """The same tree over databases in `folder`; `failpoint` gives each node's."""
         made: dict[str, TreeNode] = {}
         for old in self.nodes:
@@ -55,7 +57,7 @@ class Template:
 
 
 def scratch_folder() -> tempfile.TemporaryDirectory[str]:
-    """A temporary folder, in memory where the machine has such a place: fsync costs nothing there and is still called."""
+    """A temporary folder, in memory where the machine has such a place: fsync is still called and costs nothing."""
     return tempfile.TemporaryDirectory(prefix="syncd-sim-", dir=SHARED_MEMORY if SHARED_MEMORY.is_dir() else None)
 
 

@@ -1,6 +1,6 @@
 """What must hold when a tree has come to rest, by plain SQL.
 
-Enters: the nodes of a tree, the clerks' models. Leaves: nothing, or an AssertionError that names node, table and difference.
+Enters: the nodes of a tree, the clerks' models. Leaves: nothing, or an AssertionError that names node and table.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ def check_state(node: TreeNode) -> None:
         " WHERE applied_seq <> held_seq OR state <> 'ok' OR open_from <> 0"
     )
     assert not behind, f"{name}: streams stand still: {behind}"
-    unheard = node.rows("SELECT stream_id, held_seq, custodian_seq FROM syncd_stream WHERE own = 1 AND custodian_seq <> held_seq")
+    unheard = node.rows(
+        "SELECT stream_id, held_seq, custodian_seq FROM syncd_stream WHERE own = 1 AND custodian_seq <> held_seq"
+    )
     assert not unheard, f"{name}: not at the custodian: {unheard}"
     unequal = node.rows("SELECT stream_id, tab, audience, rows_stated, rows_found FROM syncd_checkpoint WHERE ok <> 1")
     assert not unequal, f"{name}: checkpoints differ: {unequal}"
@@ -38,11 +40,17 @@ def check_logs(nodes: Sequence[TreeNode]) -> None:
     logs: dict[str, list[tuple[object, ...]]] = {}
     for node in nodes:
         for (stream_id,) in node.rows("SELECT stream_id FROM syncd_stream WHERE own = 1"):
-            logs[stream_id] = node.rows("SELECT seq, hash, envelope FROM syncd_log WHERE stream_id = ? ORDER BY seq", (stream_id,))
-            assert [row[0] for row in logs[stream_id]] == list(range(1, len(logs[stream_id]) + 1)), f"{node.name}: a gap in a log"
+            logs[stream_id] = node.rows(
+                "SELECT seq, hash, envelope FROM syncd_log WHERE stream_id = ? ORDER BY seq", (stream_id,)
+            )
+            assert [row[0] for row in logs[stream_id]] == list(range(1, len(logs[stream_id]) + 1)), (
+                f"{node.name}: a gap in a log"
+            )
     for node in nodes:
         for (stream_id,) in node.rows("SELECT stream_id FROM syncd_stream WHERE own = 0"):
-            found = node.rows("SELECT seq, hash, envelope FROM syncd_log WHERE stream_id = ? ORDER BY seq", (stream_id,))
+            found = node.rows(
+                "SELECT seq, hash, envelope FROM syncd_log WHERE stream_id = ? ORDER BY seq", (stream_id,)
+            )
             assert found == logs[stream_id], f"{node.name}: log of {stream_id} differs from its keeper's"
 
 
@@ -50,7 +58,8 @@ def check_decided(nodes: Sequence[TreeNode]) -> None:
     """Every proposal, wherever it was made, has exactly one verdict, and everybody on the way knows it."""
     for node in nodes:
         wrong = node.rows(
-            "SELECT p.id, count(v.id) FROM proposal AS p LEFT JOIN verdict AS v ON v.proposal_id = p.id GROUP BY p.id HAVING count(v.id) <> 1"
+            "SELECT p.id, count(v.id) FROM proposal AS p LEFT JOIN verdict AS v ON v.proposal_id = p.id"
+            " GROUP BY p.id HAVING count(v.id) <> 1"
         )
         assert not wrong, f"{node.name}: proposals decided not exactly once: {wrong}"
 
@@ -64,7 +73,9 @@ def check_content(clerk: Clerk, nodes: Sequence[TreeNode]) -> None:
             names = [column.name for column in table.columns]
             found = {
                 row[0]: dict(zip(names, row[1:], strict=True))
-                for row in at.rows(f"SELECT id, {', '.join(names)} FROM {table.name} WHERE unit_id = ?", (clerk.at.unit_id,))
+                for row in at.rows(
+                    f"SELECT id, {', '.join(names)} FROM {table.name} WHERE unit_id = ?", (clerk.at.unit_id,)
+                )
             }
             closed = set() if at in (root, clerk.at) else _closed(table)
             wanted = {row_id: {**row, **dict.fromkeys(closed)} for row_id, row in clerk.tables[table.name].items()}
@@ -78,15 +89,23 @@ def _check_oversight(clerk: Clerk, at: TreeNode, root: TreeNode) -> None:
     for table in root.store.registry.of_kind(Kind.OVERSIGHT):
         names = ", ".join(column.name for column in table.all_columns)
         query = f"SELECT {names} FROM {table.name} WHERE unit_id = ? OR unit_id IS NULL ORDER BY id"
-        assert at.rows(query, (clerk.at.unit_id,)) == root.rows(query, (clerk.at.unit_id,)), f"{at.name}: {table.name} differs"
+        assert at.rows(query, (clerk.at.unit_id,)) == root.rows(query, (clerk.at.unit_id,)), (
+            f"{at.name}: {table.name} differs"
+        )
 
 
 def _closed(table: Table) -> set[str]:
     return {column.name for column in table.columns if column.audience is Audience.CUSTODIAN}
 
 
-def _difference(node: str, table: str, found: dict[str, dict[str, object]], wanted: dict[str, dict[str, object]]) -> str:
+def _difference(
+    node: str, table: str, found: dict[str, dict[str, object]], wanted: dict[str, dict[str, object]]
+) -> str:
     lost, extra = wanted.keys() - found.keys(), found.keys() - wanted.keys()
-    changed = [(row_id, name, found[row_id][name], wanted[row_id][name])
-               for row_id in found.keys() & wanted.keys() for name in wanted[row_id] if found[row_id][name] != wanted[row_id][name]]  # fmt: skip
-    return f"{node}.{table}: lost {sorted(lost)}, surplus {sorted(extra)}, (row, column, found, acknowledged) {changed[:5]}"
+    changed = [
+        (row_id, name, found[row_id][name], wanted[row_id][name])
+        for row_id in found.keys() & wanted.keys()
+        for name in wanted[row_id]
+        if found[row_id][name] != wanted[row_id][name]
+    ]
+    return f"{node}.{table}: lost {sorted(lost)}, surplus {sorted(extra)}, found and acknowledged {changed[:5]}"

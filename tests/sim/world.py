@@ -1,4 +1,4 @@
-"""One seed's world: a tree, its clerks and upper tiers, a bad network, crashes at commits, and what must hold in the end.
+"""One seed's world: a tree, its clerks and upper tiers, a bad network, crashes at commits, what must hold at last.
 
 Enters: a seed. Leaves: counts, or an AssertionError that says what was lost, doubled, torn or unequal.
 """
@@ -83,15 +83,32 @@ class World:
             return Faults()
         worst = self.random.choice([0.02, 0.1, 0.25])
         lost, duplicated, late, cut = (self.random.random() * worst for _ in range(4))
-        return Faults(lost=lost, duplicated=duplicated, late=late, cut=cut * 2, crash=self.random.choice([0.0, 0.01, 0.06]))
+        return Faults(
+            lost=lost, duplicated=duplicated, late=late, cut=cut * 2, crash=self.random.choice([0.0, 0.01, 0.06])
+        )
 
     def _act(self) -> None:
         self.clock.now_ms += self.random.randrange(2_000)
         node = self.random.choice(self.nodes)
-        action = self.random.choice([
-            self._write, self._write, self._write, self._write, self._oversee, self._oversee, self._exchange, self._exchange,
-            self._round, self._round, self._apply, self._settle_one, self._sequence, self._late, self._restart,
-        ])  # fmt: skip
+        action = self.random.choice(
+            [
+                self._write,
+                self._write,
+                self._write,
+                self._write,
+                self._oversee,
+                self._oversee,
+                self._exchange,
+                self._exchange,
+                self._round,
+                self._round,
+                self._apply,
+                self._settle_one,
+                self._sequence,
+                self._late,
+                self._restart,
+            ]
+        )
         try:
             action(node)
         except Gone:
@@ -143,29 +160,58 @@ class World:
         people = upper.rows("SELECT id, unit_id FROM person ORDER BY id")
         kind = self.random.randrange(6)
         if kind == 0:
-            self.root.sql("INSERT INTO unit (parent_id, level, code, name) VALUES (?, 'commune', ?, 'Xã mới')",
-                          (self.root.unit_id, str(self.random.randrange(10_000, 99_999))))  # fmt: skip
+            self.root.sql(
+                "INSERT INTO unit (parent_id, level, code, name) VALUES (?, 'commune', ?, 'Xã mới')",
+                (self.root.unit_id, str(self.random.randrange(10_000, 99_999))),
+            )
         elif kind == 1 and people and upper is self.root:
             person, unit = self.random.choice(people)
-            self.root.sql("INSERT INTO person_check (unit_id, person_id, citizen_id, checked_at, checked_by) VALUES (?, ?, ?, ?, 'A')",
-                          (unit, person, "079" + "0" * 9, "2026-11-01T00:00:00Z"))  # fmt: skip
+            self.root.sql(
+                "INSERT INTO person_check (unit_id, person_id, citizen_id, checked_at, checked_by)"
+                " VALUES (?, ?, ?, ?, 'A')",
+                (unit, person, "079" + "0" * 9, "2026-11-01T00:00:00Z"),
+            )
         elif people:
             self._propose(upper, self.random.choice(people)[0])
 
     def _propose(self, upper: TreeNode, person: str) -> None:
         unit_code = next(clerk.at.unit_code for clerk in self.clerks)
-        wish = self.random.choice([
-            ("update", person, None, {"phone": f"09{self.random.randrange(10**7)}"}),
-            ("update", person, None, {"ethnic": "05", "relation": "03"}),
-            ("update", person, None, {"full_name": f"Lê {self.random.randrange(99)}"}),
-            ("insert", None, unit_code, {"full_name": f"Phạm {self.random.randrange(99)}", "sex": 2, "birth_date": "1990-01-02",
-                                         "birth_precision": "y", "ethnic": "01", "residence": "usual"}),
-            ("delete", person, None, {}),
-        ])  # fmt: skip
+        wish = self.random.choice(
+            [
+                ("update", person, None, {"phone": f"09{self.random.randrange(10**7)}"}),
+                ("update", person, None, {"ethnic": "05", "relation": "03"}),
+                ("update", person, None, {"full_name": f"Lê {self.random.randrange(99)}"}),
+                (
+                    "insert",
+                    None,
+                    unit_code,
+                    {
+                        "full_name": f"Phạm {self.random.randrange(99)}",
+                        "sex": 2,
+                        "birth_date": "1990-01-02",
+                        "birth_precision": "y",
+                        "ethnic": "01",
+                        "residence": "usual",
+                    },
+                ),
+                ("delete", person, None, {}),
+            ]
+        )
         operation, row_id, code, wished = wish
         try:
-            propose(upper.store, Wish(operation=operation, table="person", row_id=row_id, unit_code=code, wished=wished,
-                                      author="cán bộ", reason="thử"), self.clock())  # fmt: skip
+            propose(
+                upper.store,
+                Wish(
+                    operation=operation,
+                    table="person",
+                    row_id=row_id,
+                    unit_code=code,
+                    wished=wished,
+                    author="cán bộ",
+                    reason="thử",
+                ),
+                self.clock(),
+            )
         except UsageError:
             return  # a row or unit whose keeper is not known there (yet)
         self.counts["proposals"] += 1
@@ -186,7 +232,7 @@ class World:
         return failpoint
 
     def _write_meanwhile(self, name: str) -> None:
-        """A clerk commits while the sequencer is between two pieces of a group: its snapshot must not see it, nor delete it."""
+        """A clerk commits while the sequencer is between two pieces of a group, which must not touch it."""
         for clerk in self.clerks:
             if clerk.at.name == name and self.random.random() < 0.3:
                 clerk.write()
@@ -194,7 +240,7 @@ class World:
     # --- peace ----------------------------------------------------------------------------------------------------
 
     def _settle(self) -> None:
-        """The faults are over: late requests arrive, then everything must come to rest in a bounded number of rounds."""
+        """The faults are over: late requests arrive, then everything must come to rest in so many rounds."""
         self.network.faults = Faults()
         while self.network.held_back:
             try:
@@ -223,8 +269,8 @@ class World:
             return
         self.counts["groups read"] += 1
         torn = node.rows(
-            "SELECT unit_id, count(DISTINCT collaborator), count(*) FROM household WHERE collaborator IS NOT NULL GROUP BY unit_id"
-            " HAVING count(DISTINCT collaborator) <> 1 OR count(*) <> 5"
+            "SELECT unit_id, count(DISTINCT collaborator), count(*) FROM household WHERE collaborator IS NOT NULL"
+            " GROUP BY unit_id HAVING count(DISTINCT collaborator) <> 1 OR count(*) <> 5"
         )
         assert not torn, f"{name}: a group is visible in part: {torn}"
 

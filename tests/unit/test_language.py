@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import syncd
-from syncd.language import LANGUAGES, Both, decimal, language, number, say
+from syncd.language import LANGUAGES, Both, decimal, language, number, prefer, say
 
 PACKAGE = Path(syncd.__file__).parent
 NAMES = ("say", "Both")
@@ -70,6 +70,18 @@ def test_language_follows_the_setting_then_the_locale(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(variable, value)
     assert language() == expected
+
+
+def test_the_configured_language_stands_between_the_setting_and_the_locale(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SYNCD_LANGUAGE", raising=False)
+    monkeypatch.setenv("LANGUAGE", "en")
+    try:
+        prefer("vi")
+        assert language() == "vi"
+        monkeypatch.setenv("SYNCD_LANGUAGE", "en")
+        assert language() == "en"
+    finally:
+        prefer("auto")
 
 
 def test_texts_and_numbers_are_written_as_each_language_does(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,52 @@
+"""Granting: children get the keys of streams that flow down to them.
+
+Enters: the streams about units and the grants already made, as committed. Leaves: key grants, as local writes.
+Must hold: only keys this node was itself granted are passed on, each to a child that lacks it, once; one
+transaction per stream and child, so a crash leaves nothing but grants that the next call makes.
+"""
+
+from __future__ import annotations
+
+from schema.spec import Audience, Kind
+from syncd import keys, log
+from syncd.log import Stream
+from syncd.store.base import Store
+from syncd.tree import NodeRecord, Tree
+
+Granted = set[tuple[str, int, str]]  # stream, epoch, reader
+
+
+def grant_down(store: Store, tree: Tree, ring: keys.KeyRing) -> int:
+    """Grant children the keys of streams that flow down to them and that this node can read; returns how many."""
+    children = tree.children()
+    if not children:
+        return 0
+    with store.read() as tx:
+        streams = log.streams(tx, "kind = ?", (int(Kind.OVERSIGHT),))
+        grants = tx.all("SELECT stream_id, epoch, reader_id FROM key_grant WHERE audience = ?", (int(Audience.SCOPE),))
+    have: Granted = {(row[0], row[1], row[2]) for row in grants}
+    lacking = [
+        (stream, child, epochs)
+        for child in children
+        for stream in streams
+        if tree.goes_down(stream, child.node_id) and (epochs := _lacking(have, stream, tree.me, child.node_id))
+    ]
+    return sum(_grant(store, ring, stream, child, epochs) for stream, child, epochs in lacking)
+
+
+def _lacking(have: Granted, stream: Stream, me: str, child_id: str) -> list[int]:
+    """The epochs of a stream that this node was granted and the child was not."""
+    mine = (epoch for stream_id, epoch, reader in have if stream_id == stream.stream_id and reader == me)
+    return sorted(epoch for epoch in mine if (stream.stream_id, epoch, child_id) not in have)
+
+
+def _grant(store: Store, ring: keys.KeyRing, stream: Stream, child: NodeRecord, epochs: list[int]) -> int:
+    reader = keys.Reader(node_id=child.node_id, sealing_public=child.sealing_public)
+    granted = 0
+    with store.write("grant") as tx:
+        for epoch in epochs:
+            key = ring.key(tx, stream.stream_id, int(Audience.SCOPE), epoch)
+            if key is not None:
+                keys.grant(tx, stream.stream_id, int(Audience.SCOPE), epoch, key, reader)
+                granted += 1
+    return granted

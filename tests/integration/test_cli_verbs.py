@@ -1,0 +1,198 @@
+"""Commands on a real node's directory, on both databases: SQL as a clerk's, files, figures, proofs, refusals."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from syncd.cli import program
+from syncd.cli.place import opened_store
+from syncd.config import Config
+from syncd.enrolment import Unit, init_root
+from syncd.language import prefer
+
+FOREIGN_UNIT = "01900000-0000-7000-8000-0000000000aa"
+OTHER_NODE = "01900000-0000-7000-8000-0000000000bb"
+
+
+@dataclass
+class Cli:
+    """Runs commands in this process on one directory."""
+
+    directory: Path
+    capsys: pytest.CaptureFixture[str]
+
+    def __call__(self, *arguments: str) -> tuple[int, str, str]:
+        code = program.run([*arguments, "--dir", str(self.directory)])
+        said = self.capsys.readouterr()
+        return code, said.out, said.err
+
+    def value(self, query: str) -> object:
+        with opened_store(self.directory) as store, store.read() as tx:
+            return tx.value(query)
+
+
+@pytest.fixture(params=["sqlite", "plain", "postgresql"])
+def cli(
+    request: pytest.FixtureRequest, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Cli]:
+    """A root with a foreign unit, on each kind of database."""
+    monkeypatch.setenv("SYNCD_LANGUAGE", "en")
+    database = request.getfixturevalue("postgres_dsn") if request.param == "postgresql" else "sqlite"
+    config = Config(database=database, encrypted=request.param != "plain")
+    init_root(tmp_path, Unit(code="42", name="Tỉnh thử", level="province"), config)
+    with opened_store(tmp_path) as store, store.apply("foreign") as tx:
+        tx.run(
+            "INSERT INTO syncd_keeper (unit_id, node_id, term, mine) VALUES (?, ?, 1, 0)", (FOREIGN_UNIT, OTHER_NODE)
+        )
+    capsys.readouterr()
+    yield Cli(tmp_path, capsys)
+    prefer("auto")
+
+
+HOUSEHOLD = "INSERT INTO household (number, kind) VALUES ('7', 'family')"
+
+
+def test_a_statement_writes_as_a_clerk_and_is_captured(cli: Cli) -> None:
+    before = int(str(cli.value("SELECT count(*) FROM syncd_journal")))
+    code, out, _ = cli("sql", HOUSEHOLD)
+    assert (code, out) == (0, "1 rows written.\n")
+    assert cli.value("SELECT count(*) FROM syncd_journal") == before + 1
+
+
+def test_rows_come_as_table_json_or_csv(cli: Cli) -> None:
+    cli("sql", HOUSEHOLD)
+    query = "SELECT number, kind, hamlet, 3 AS n FROM household"
+    assert cli("sql", query)[1].splitlines() == ["number  kind    hamlet  n", "7       family          3"]
+    assert json.loads(cli("sql", "--json", query)[1]) == [{"number": "7", "kind": "family", "hamlet": None, "n": 3}]
+    rows = list(csv.reader(io.StringIO(cli("sql", "--csv", query)[1])))
+    assert rows == [["number", "kind", "hamlet", "n"], ["7", "family", "", "3"]]
+    assert cli("sql", "--csv", "--bom", query)[1].startswith("\ufeffnumber,")
+
+
+def test_a_file_of_statements_is_kept_whole_or_not_at_all(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "statements.sql"
+    path.write_text(f"{HOUSEHOLD};\nINSERT INTO household (number, kind) VALUES ('x', 'family');\n", encoding="utf-8")
+    code, _, err = cli("sql", "--file", str(path))
+    assert code == 1
+    assert "nothing was written" in err
+    assert cli.value("SELECT count(*) FROM household") == 0
+    path.write_text(f"{HOUSEHOLD};\nUPDATE household SET hamlet = 'a;b' WHERE number = '7';\n", encoding="utf-8")
+    assert cli("sql", "--file", str(path))[0] == 0
+    assert cli.value("SELECT hamlet FROM household") == "a;b"
+
+
+def test_a_write_to_a_unit_kept_elsewhere_is_refused_with_the_way_to_propose(cli: Cli) -> None:
+    code, _, err = cli("sql", f"INSERT INTO household (unit_id, number, kind) VALUES ('{FOREIGN_UNIT}', '7', 'family')")
+    assert code == 77
+    assert err.startswith("error: table household")
+    assert "propose instead: syncd propose insert household" in err
+    assert "bảng" not in err
+
+
+def test_a_statement_the_database_refuses_is_told_once(cli: Cli) -> None:
+    code, out, err = cli("sql", "SELECT number FROM nowhere")
+    assert (code, out) == (1, "")
+    assert len(err.splitlines()) == 1
+    assert "nowhere" in err
+
+
+def test_either_a_statement_or_a_file(cli: Cli) -> None:
+    assert cli("sql")[0] == 2
+
+
+def test_units_and_codes_that_ship_are_loaded_once(cli: Cli) -> None:
+    assert json.loads(cli("units", "import", "--demo", "--json")[1]) == {"units": 18, "codes": 100}
+    assert json.loads(cli("units", "import", "--demo", "--json")[1]) == {"units": 0, "codes": 0}
+
+
+def test_the_template_itself_can_be_imported_and_again_changes_nothing(cli: Cli, tmp_path: Path) -> None:
+    cli("units", "import", "--demo")
+    path = tmp_path / "template.csv"
+    path.write_text(cli("import", "--template")[1], encoding="utf-8")
+    assert "nothing was written" in cli("import", str(path), "--dry-run")[1]
+    assert cli.value("SELECT count(*) FROM person") == 0
+    assert cli("import", str(path))[0] == 0
+    assert cli.value("SELECT count(*) FROM person") == 2
+    report = json.loads(cli("import", str(path), "--json")[1])
+    assert (report["persons_added"], report["persons_changed"], report["persons_same"]) == (0, 0, 2)
+
+
+def test_a_refused_line_is_told_by_line_column_and_rule_and_ends_with_1(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "wrong.csv"
+    path.write_text(
+        "household_number,line_no,full_name,sex,birth_date,ethnic\n5,1,Mật Danh,3,01/02/1990,01\n", encoding="utf-8"
+    )
+    code, out, err = cli("import", str(path))
+    assert code == 1
+    assert "line 2, column sex" in out
+    assert "Mật Danh" not in out + err
+
+
+def test_generated_people_are_counted_by_the_figures(cli: Cli) -> None:
+    cli("units", "import", "--demo")
+    done = json.loads(cli("generate", "--persons", "200", "--seed", "3", "--json")[1])
+    assert done["persons"] == 200
+    cli("sync", "--once")  # cells are folded with the log
+    found = json.loads(cli("figures", "--json")[1])
+    usual = cli.value("SELECT count(*) FROM person WHERE residence IN ('usual', 'absent')")
+    assert found["usual"]["total"] == usual
+    code, text, _ = cli("figures", "--unit", "42", "--period", "2026-01")
+    assert code == 0
+    assert "42 Tỉnh thử" in text
+
+
+def test_status_and_verify_of_a_lone_root(cli: Cli) -> None:
+    cli("generate", "--persons", "50")
+    assert json.loads(cli("status", "--json")[1])["own"]["unsealed"] > 50
+    assert cli("verify")[0] == 0
+    code, out, _ = cli("verify", "--full", "--json")
+    document = json.loads(out)
+    assert (code, document["equal"]) == (0, True)
+    assert {stream["state"] for stream in document["streams"]} == {"equal"}
+    assert json.loads(cli("status", "--json")[1])["own"]["unsealed"] == 0
+
+
+def test_a_token_needs_an_address_that_children_reach(cli: Cli) -> None:
+    cli("units", "import", "--demo")
+    code, _, err = cli("token", "--unit", "439")
+    assert code == 78
+    assert "addresses" in err
+
+
+def test_sync_at_the_root_writes_what_waits(cli: Cli) -> None:
+    cli("sql", HOUSEHOLD)
+    code, out, _ = cli("sync", "--once", "--json")
+    assert code == 0
+    assert json.loads(out)["rows_written"] > 0
+    assert cli("sync")[0] == 2
+
+
+def test_proposing_about_a_row_kept_here_is_a_usage_error(cli: Cli) -> None:
+    cli("sql", HOUSEHOLD)
+    row_id = str(cli.value("SELECT id FROM household"))
+    code, _, err = cli("propose", "household", row_id, "--set", "hamlet=x")
+    assert code == 2
+    assert "nothing to propose" in err
+
+
+def test_no_conflicts_are_said_so(cli: Cli) -> None:
+    assert cli("conflicts", "list")[1] == "No disagreements.\n"
+    assert json.loads(cli("conflicts", "list", "--json")[1]) == []
+    assert cli("conflicts", "show", "abc")[0] == 2
+
+
+def test_the_password_of_a_dsn_is_not_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNCD_DATABASE", "postgresql://clerk:geheim@host/db")
+    assert program.run(["config", "check", "--json", "--dir", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert json.loads(out)["settings"]["database"] == "postgresql://clerk@host/db"
+    assert "geheim" not in out
