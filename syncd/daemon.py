@@ -26,6 +26,7 @@ from syncd.events import event, set_up
 from syncd.exchange import Link
 from syncd.net.client import ParentClient
 from syncd.node_files import LOCK_FILE, OpenNode, open_node
+from syncd.reserve import Reserve
 from syncd.security import tls
 from syncd.security.names import ROOT_CERTIFICATE_FILE
 from syncd.security.tls import TlsFiles
@@ -43,10 +44,13 @@ def run(directory: Path, environment: Mapping[str, str] = os.environ, flags: Map
     config = load_config(directory, environment, flags)
     set_up(config.log_level, config.log_format)
     with lock_file(directory / LOCK_FILE):
+        reserve = Reserve(directory, system_clock) if config.is_sqlite else None
+        if reserve is not None:
+            reserve.begin()
         opened = open_node(directory, config, failpoint=failpoint.from_environment(environment))
         try:
             check_start(opened)
-            return Daemon(opened, lambda: load_config(directory, environment, flags)).run()
+            return Daemon(opened, lambda: load_config(directory, environment, flags), reserve=reserve).run()
         finally:
             opened.close()
 
@@ -54,9 +58,16 @@ def run(directory: Path, environment: Mapping[str, str] = os.environ, flags: Map
 class Daemon:
     """A running node. `run` belongs on the main thread: only there are signals heard."""
 
-    def __init__(self, opened: OpenNode, reread: Callable[[], Config], clock: Clock = system_clock) -> None:
+    def __init__(
+        self,
+        opened: OpenNode,
+        reread: Callable[[], Config],
+        clock: Clock = system_clock,
+        reserve: Reserve | None = None,
+    ) -> None:
         self._opened = opened
         self._config = opened.config
+        self._reserve = reserve
         self._reread = reread
         self._life = Life()
         self._bell = self._life.bell()  # the main thread's: something moved, settings changed, or the end
@@ -68,6 +79,9 @@ class Daemon:
         self._server: Server | None = None
         self._server_thread: threading.Thread | None = None
         self._listening = ""
+        if reserve is not None:
+            opened.store.when_full = reserve.give_back  # type: ignore[method-assign]  # a plain callable held per store
+            reserve.changed = self._bell.set
 
     def run(self) -> int:
         """Start everything, wait for the end, stop everything."""
@@ -156,8 +170,12 @@ class Daemon:
             waits = [watchdog] if watchdog else []
             if self.vitals.is_dirty:
                 waits.append(max(flushed_at + limits.FLUSH_S - time.monotonic(), 0.0))
+            if self._full_since():
+                waits.append(limits.RESERVE_LOOK_S)
             self._bell.wait(min(waits) if waits else None)
             self._bell.clear()
+            if self._reserve is not None and self._reserve.given_back_at:
+                self._reserve.make()
             if self._reload:
                 self._reload = False
                 self._take_over()
@@ -208,8 +226,12 @@ class Daemon:
     def _picture(self) -> dict[str, Any]:
         return {
             **self.vitals.picture(), "pid": os.getpid(), "version": __version__, "node_id": self._opened.node.node_id,
-            "parent_id": self._opened.parent_id, "listen": self._listening,
+            "parent_id": self._opened.parent_id, "listen": self._listening, "disk_full_since": self._full_since(),
         }  # fmt: skip
+
+    def _full_since(self) -> str | None:
+        """Since when the disk has been full."""
+        return None if self._reserve is None else self._reserve.given_back_at
 
 
 class _Observer:

@@ -102,3 +102,8 @@ BUSY_S_MAX: Final = 600.0  # a thread busy with one thing for longer gets no mor
 CONTROL_BYTES_MAX: Final = MIB
 SYNC_ROUNDS_MAX: Final = 50
 RECEIPT_WAIT_MS: Final = 1_500  # of `sync --once`, for the custodian's receipt
+
+# A full disk (SQLite).
+RESERVE_BYTES: Final = 4 * MIB  # enough to put some 50 000 waiting changes into the log, whose journal rows then free pages
+START_BYTES: Final = 1 * MIB  # with less the reserve is given back before the database is opened
+RESERVE_LOOK_S: Final = 5.0  # how often space is looked for while the reserve is given back

@@ -45,7 +45,10 @@ def create_schema(connect: Connect, dialect: str, registry: Registry, node_keys:
 
 
 def record_place(store: Store, node_keys: NodeKeys, place: Place, now_ms: int) -> None:
-    """Write what the node knows of itself; at the root also its own unit and node record. Idempotent."""
+    """Write what the node knows of itself; at the root also its own unit and node record. Idempotent.
+
+    `created_at` is written by the last transaction: after a power cut before it the same call goes on.
+    """
     root = place.ancestors[-1].node_id if place.ancestors else node_keys.node_id
     with store.apply("setup") as tx:
         set_facts(tx, {
@@ -54,10 +57,10 @@ def record_place(store: Store, node_keys: NodeKeys, place: Place, now_ms: int) -
             "depth": str(len(place.ancestors)), "recovery_public": place.recovery_public.hex(),
             "signing_public": node_keys.ed25519_public.hex(), "sealing_public": node_keys.x25519_public.hex(),
             "foreign_writes": place.foreign_writes, "ancestors": _ancestors_json(place.ancestors),
-            "created_at": instant_of(now_ms),
         }.items())  # fmt: skip
         for record in place.ancestors[:1]:
             set_peer(tx, record.node_id, "parent", record.name)
+            set_facts(tx, [("created_at", instant_of(now_ms))])
     if not place.ancestors:
         _root_rows(store, node_keys, place, now_ms)
 
@@ -98,6 +101,7 @@ def _root_rows(store: Store, node_keys: NodeKeys, place: Place, now_ms: int) -> 
             ), now_ms)  # fmt: skip
     with store.apply("setup-keepers") as tx:
         refresh_keepers(tx)
+        set_facts(tx, [("created_at", instant_of(now_ms))])
 
 
 def insert_node(tx: Tx, record: NodeRecord, now_ms: int) -> None:

@@ -9,8 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
+from tests import trees
 from tests.postgres import PostgresServer, describe_source, open_server
+
+# No deadline per example: other programs share the machine, and a slow example is not a wrong one. `print_blob` replays.
+settings.register_profile("syncd", deadline=None, print_blob=True)
+settings.load_profile("syncd")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -45,3 +51,18 @@ def postgres_dsn(postgres_server: PostgresServer) -> Iterator[str]:
     dsn = postgres_server.create_database()
     yield dsn
     postgres_server.drop_database(dsn)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """After every test that built a tree: each node's cells equal a recount of its records, and its databases are closed.
+
+    Inside the call, since the fixtures' databases are gone by the time other fixtures are torn down.
+    """
+    trees.built.clear()
+    try:
+        yield
+        differing = {node.name: lines for node in trees.built if (lines := trees.recounted(node))}
+        assert not differing
+    finally:
+        trees.close_all()

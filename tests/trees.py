@@ -14,6 +14,7 @@ from typing import Any
 from schema.install import Identity, install, statements
 from schema.spec import Registry
 from schema.tables import registry as base_registry
+from syncd.aggregate import recount
 from syncd.exchange import Desk, Link
 from syncd.framing import FrameReader
 from syncd.pipeline import Node
@@ -24,6 +25,7 @@ from syncd.store.base import Store
 from syncd.tree import NodeRecord, refresh_keepers
 
 ROUNDS_MAX = 40
+built: list[TreeNode] = []  # by the test under way
 
 
 class TestClock:
@@ -54,6 +56,7 @@ class TreeNode:
     place: Place
     opener: Callable[[], Store]
     children: list[TreeNode] = field(default_factory=list)
+    broken: bool = False  # the test itself wrote behind the daemon's back: records and cells differ on purpose
 
     @property
     def store(self) -> Store:
@@ -125,6 +128,7 @@ class TreeBuilder:
                 set_peer(tx, keys.node_id, "child", name)
             parent.node._forget_tree()
         self.nodes.append(found)
+        built.append(found)
         return found
 
     def _unit(self, parent: TreeNode | None, code: str, name: str, keys: NodeKeys) -> str:
@@ -162,6 +166,26 @@ class TreeBuilder:
             if not any(moved):
                 return
         raise AssertionError(f"the tree still moves after {rounds} rounds")
+
+
+def recounted(at: TreeNode) -> list[str]:
+    """How a node's aggregates differ from its records, once what it wrote is sequenced."""
+    if at.broken:
+        return []
+    at.node.write()
+    with at.store.read() as tx:
+        return recount(tx, at.store.registry)
+
+
+def finish() -> None:
+    """Compare every node's aggregates with a recount and close its databases; before a fixture drops one of them."""
+    try:
+        differing = {at.name: lines for at in built if (lines := recounted(at))}
+        assert not differing
+    finally:
+        for at in built:
+            at.store.close()
+        built.clear()
 
 
 def step(at: TreeNode) -> bool:

@@ -15,6 +15,7 @@ from syncd.cli.verb import option
 if TYPE_CHECKING:
     from syncd.config import Config
 
+OF_ONE_RUN = ("language", "log_level", "log_format", "poll_ms", "checkpoint_after_s")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -71,8 +72,11 @@ def settings_options(function: _Function) -> _Function:
 
 
 def chosen_config(directory: Path, settings: Mapping[str, Any]) -> Config:
-    """The configuration with the options typed. Raises ConfigError for a value that makes no sense."""
-    from syncd.config import load_config
+    """The configuration with the options typed. Raises ConfigError for a value that makes no sense.
+
+    It will be written to the node's file, so what the environment says of this one run stays out of it.
+    """
+    from syncd.config import ENVIRONMENT_PREFIX, load_config
 
     flags: dict[str, Any] = {
         "name": settings["name"],
@@ -82,4 +86,6 @@ def chosen_config(directory: Path, settings: Mapping[str, Any]) -> Config:
         "encrypted": False if settings["plain"] else None,
         "foreign_writes": settings["foreign_writes"],
     }
-    return load_config(directory, os.environ, flags)
+    passing = {ENVIRONMENT_PREFIX + key.upper() for key in OF_ONE_RUN}
+    environment = {name: value for name, value in os.environ.items() if name not in passing}
+    return load_config(directory, environment, flags)

@@ -17,6 +17,8 @@ SCREEN_LINES = 24
 CELLS_MAX = 100
 STOPPED_SHOWN_MAX = 2
 NAME_CELLS_MAX = 30
+OWN_WORK = ("writer", "applier")
+TROUBLE_CELLS_MAX = 240  # two lines: the remedy stands at the end
 LATE_S = 24 * 3600.0  # a day without a successful exchange is worth a warning
 LOST_S = 3 * LATE_S
 
@@ -26,6 +28,7 @@ def screen(found: Status, live: dict[str, Any] | None, now_ms: int) -> str:
     lines = [
         _head(found, live),
         _own(found),
+        *_troubles(live),
         *_parent(found, live, now_ms),
         *_children(found, now_ms),
         *_streams(found),
@@ -39,6 +42,7 @@ def screen(found: Status, live: dict[str, Any] | None, now_ms: int) -> str:
 def verdict(found: Status, live: dict[str, Any] | None, now_ms: int) -> tuple[int, list[str]]:
     """For monitoring: 0 fine, 1 warning, 2 critical, and why."""
     critical = [f"{say('dừng', 'stopped')}: {stream.about}" for stream in found.stopped if stream.state != "waiting"]
+    critical += troubles(live)
     if found.checks.different:
         critical.append(say("đối soát lệch {n}", "{n} checkpoints differ", n=found.checks.different))
     warning = [f"{say('chờ', 'waiting')}: {stream.about}" for stream in found.stopped if stream.state == "waiting"]
@@ -52,6 +56,28 @@ def verdict(found: Status, live: dict[str, Any] | None, now_ms: int) -> tuple[in
     if found.reviews or found.cases:
         warning.append(say("{n} xung đột chờ", "{n} conflicts wait", n=found.reviews + found.cases))
     return (2, [*critical, *warning]) if critical else (1, warning) if warning else (0, [])
+
+
+def troubles(live: dict[str, Any] | None) -> list[str]:
+    """What keeps the running daemon from its own work: a full disk, a locked database. Its way to the parent is told
+    with the parent."""
+    if live is None:
+        return []
+    found = []
+    if live.get("disk_full_since"):
+        found.append(
+            say(
+                "đĩa đầy từ {when}, đang dùng phần dự trữ: hãy giải phóng đĩa; không mất gì đã ghi nhận",
+                "the disk is full since {when}, the reserve is in use: free disk space; nothing acknowledged is lost",
+                when=moment(live["disk_full_since"]),
+            )
+        )
+    workers = live.get("workers", {})
+    return found + [error for name in OWN_WORK if (error := workers.get(name, {}).get("error"))]
+
+
+def _troubles(live: dict[str, Any] | None) -> list[str]:
+    return [paint(shorten(f"{say('Trục trặc', 'Trouble')}: {text}", TROUBLE_CELLS_MAX), RED) for text in troubles(live)]
 
 
 def _head(found: Status, live: dict[str, Any] | None) -> str:

@@ -24,6 +24,10 @@ def no_failpoint(_name: str) -> None:
     """Nothing fails here (production)."""
 
 
+def nothing() -> None:
+    """Nobody wants to know."""
+
+
 class Tx(ABC):
     """An open transaction. Statements run in order; results are fetched before the next statement."""
 
@@ -96,6 +100,7 @@ class Store(ABC):
     dialect: str
     registry: Registry
     failpoint: Failpoint = staticmethod(no_failpoint)
+    when_full: Callable[[], None] = staticmethod(nothing)  # called when a transaction found no space, after its rollback
 
     @abstractmethod
     def write(self, stage: str) -> AbstractContextManager[Tx]:

@@ -105,11 +105,14 @@ class PostgresTx(Tx):
         return list(self._execute(sql, values).fetchall())
 
     def stream(self, sql: str, values: Sequence[Any] = (), rows_max: int = 5000) -> Iterator[list[Row]]:
-        with self._connection.cursor(name="syncd_stream") as cursor:
-            cursor.itersize = rows_max
-            cursor.execute(placed(sql), tuple(values))
-            while rows := cursor.fetchmany(rows_max):
-                yield rows
+        try:
+            with self._connection.cursor(name="syncd_stream") as cursor:
+                cursor.itersize = rows_max
+                cursor.execute(placed(sql), tuple(values))
+                while rows := cursor.fetchmany(rows_max):
+                    yield rows
+        except psycopg.Error as error:
+            raise translate(error) from error
 
     def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
         try:

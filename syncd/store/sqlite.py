@@ -214,9 +214,11 @@ class SqliteStore(Store):
                 tx.run("DELETE FROM syncd_applying")
             self.failpoint(f"{stage}:before-commit")
             tx.run("COMMIT")
-        except BaseException:
+        except BaseException as error:
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
+            if isinstance(error, DiskFull):
+                self.when_full()
             raise
         self.failpoint(f"{stage}:after-commit")
 

@@ -138,6 +138,13 @@ def test_a_direct_write_was_refused_and_the_proposal_accepted(
     until(accepted, "the verdict at the district", 1)
 
 
+def test_the_environment_of_one_run_is_not_written_down(done: Done) -> None:
+    folder, _ = done
+    text = (folder / "xa" / "syncd.toml").read_text(encoding="utf-8")
+    assert "language" not in text
+    assert "checkpoint_after_s" not in text
+
+
 def test_status_as_json_is_one_document(done: Done) -> None:
     folder, _ = done
     document = json.loads((folder / "tinh.json").read_text(encoding="utf-8"))

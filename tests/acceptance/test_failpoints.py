@@ -22,7 +22,7 @@ import pytest
 from msgspec.structs import replace
 from psycopg import sql
 
-from syncd import enrolment
+from syncd import control, enrolment
 from syncd.config import Config, load_config, write_config
 from syncd.errors import ParentUnreachable
 from syncd.failpoint import FAILPOINT
@@ -256,7 +256,8 @@ def _forked(pair: Pair, point: str) -> None:
     """An older copy of the commune's disk is put back and typed into."""
     pair.province.start()
     copy = pair.tree.folder / "copy"
-    pair.tree.forget(pair.commune)
+    pair.type(1)
+    pair.finish()
     shutil.copytree(pair.commune.directory, copy)
     pair.type(1)
     pair.sync()
@@ -265,14 +266,14 @@ def _forked(pair: Pair, point: str) -> None:
     pair.at(pair.commune, "INSERT INTO household (number, kind) VALUES ('99', 'family')")
     pair.commune_dies(point)
     assert pair.commune.rows("SELECT kind FROM syncd_case WHERE closed_at IS NULL") == [("fork",)]
-    assert pair.province.rows("SELECT number FROM household") == [("1",)]
+    assert sorted(pair.province.rows("SELECT number FROM household")) == [("1",), ("2",)], "the first past stands"
 
 
 def _decision(pair: Pair, point: str) -> None:
     pair.type(1)
     pair.province.start()
     pair.finish()
-    row = pair.province.one("SELECT id FROM household")
+    row = str(pair.province.one("SELECT id FROM household"))
     done = pair.province.command("propose", "update", "household", row, "--set", "hamlet=Thôn Tây", "--reason", "thử")
     assert done.returncode == 0, done.stderr
     until(lambda: pair.province.one("SELECT count(*) FROM syncd_journal") == 0, "the proposal is in the log")
@@ -285,7 +286,7 @@ def _proposal(pair: Pair, point: str) -> None:
     pair.type(1)
     pair.province.start()
     pair.finish()
-    row = pair.province.one("SELECT id FROM household")
+    row = str(pair.province.one("SELECT id FROM household"))
     pair.dies(
         pair.province, point, "propose", "update", "household", row, "--set", "hamlet=Thôn Tây", "--reason", "thử"
     )
@@ -344,11 +345,17 @@ def _peers(pair: Pair, point: str) -> None:
     """Times of exchanges are written at an orderly end."""
     pair.province.start()
     pair.commune.start(**{FAILPOINT: point})
-    until(lambda: "pull:before-send" in pair.commune.stages.values(), "the commune has spoken with its parent")
+    until(lambda: spoken(pair.commune), "the commune has spoken with its parent")
     assert pair.commune.stop() == KILLED
     pair.commune.start()
     assert pair.commune.stop() == 0
     assert pair.commune.one("SELECT last_success_at FROM syncd_peer") is not None
+
+
+def spoken(station: Station) -> bool:
+    """Whether the running daemon has had a successful exchange with its parent."""
+    picture = control.ask(station.directory) or {"peers": {}}
+    return any(peer["last_success_at"] for peer in picture["peers"].values())
 
 
 SCENARIOS: dict[str, Sequence[Scenario]] = {

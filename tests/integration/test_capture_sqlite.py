@@ -391,7 +391,7 @@ def test_instants_are_utc_and_real(node: Any, moment: str, accepted: bool) -> No
 
 def proposals(connection: Any) -> list[tuple[Any, ...]]:
     rows = connection.execute(
-        "SELECT operation, table_name, row_id, unit_id, seen, wished, author_depth FROM proposal ORDER BY id"
+        "SELECT operation, table_name, row_id, unit_id, seen, wished, author_depth FROM proposal ORDER BY rowid"
     ).fetchall()
     return [(*row[:4], json.loads(row[4]), json.loads(row[5]), row[6]) for row in rows]
 

@@ -22,6 +22,8 @@ WRITERS = 8
 ROWS = 10  # of one transaction
 CHANGES = 50_000
 ROUNDS_MAX = 5_000
+PAUSES = 6
+WAIT_S_MAX = 60.0
 
 INSERT = (
     "INSERT INTO household (number, kind, collaborator) SELECT i::text, 'family', %s FROM generate_series(1, %s) AS i "
@@ -42,13 +44,33 @@ def pair(tmp_path: Path, postgres_server: PostgresServer) -> Iterator[tuple[Tree
     postgres_server.drop_database(dsn)
 
 
+class Cuts:
+    """How many groups were cut so far; writers wait for one now and then, so that every run mixes both."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._changed = threading.Condition()
+
+    def add(self) -> None:
+        with self._changed:
+            self.count += 1
+            self._changed.notify_all()
+
+    def wait_for_next(self) -> None:
+        with self._changed:
+            now = self.count
+            assert self._changed.wait_for(lambda: self.count > now, WAIT_S_MAX), "the sequencer stands still"
+
+
 class Writer(threading.Thread):
     """Transactions of `ROWS` rows that carry one stamp: inserted, then stamped again and again, some held open."""
 
-    def __init__(self, dsn: str, number: int, changes: int) -> None:
+    def __init__(self, dsn: str, number: int, changes: int, cuts: Cuts) -> None:
         super().__init__(name=f"writer {number}", daemon=True)
         self._dsn, self._number, self._left = dsn, number, changes
         self._random = random.Random(number)
+        self._cuts = cuts
+        self._pauses = [changes * part // PAUSES for part in range(1, PAUSES)]
         self.batches: dict[str, str] = {}  # batch → newest committed stamp
         self.error: Exception | None = None
 
@@ -64,6 +86,9 @@ class Writer(threading.Thread):
         """A long transaction on one connection; others begin after it and commit before it."""
         one.execute("BEGIN")
         first = self._insert(one)
+        if self._pauses and self._left < self._pauses[-1]:
+            self._pauses.pop()
+            self._cuts.wait_for_next()  # with a transaction open
         for _ in range(self._random.randint(0, 3)):
             two.execute("BEGIN")
             stamps = [self._insert(two), *(self._restamp(two) for _ in range(4))]
@@ -99,22 +124,23 @@ def test_concurrent_writers_lose_nothing_and_are_seen_whole(pair: tuple[TreeNode
     province, commune = pair
     dsn = commune.store._dsn  # type: ignore[attr-defined]  # of the test's own database
     torn: list[object] = []
+    cuts = Cuts()
     looks = _look_after_each_apply(province, torn)
     with psycopg.connect(dsn) as idle, psycopg.connect(dsn, autocommit=True) as admin:
         admin.execute("CREATE INDEX ON household (collaborator text_pattern_ops)")  # the writers', not the system's
         idle.execute(
             "INSERT INTO household (number, kind, collaborator) VALUES ('1', 'family', 'never')"
         )  # open throughout
-        writers = [Writer(dsn, number, CHANGES // WRITERS) for number in range(WRITERS)]
+        writers = [Writer(dsn, number, CHANGES // WRITERS, cuts) for number in range(WRITERS)]
         for writer in writers:
             writer.start()
-        cuts = _run_daemon(province, commune, writers)
+        _run_daemon(province, commune, writers, cuts)
         assert [writer.error for writer in writers if writer.error] == []
         assert torn == []
         idle.rollback()
     _assert_all_there(province, commune, writers)
-    assert cuts > 5, "the sequencer ran while the writers wrote"
-    assert looks["count"] >= cuts
+    assert cuts.count >= PAUSES - 1, "the sequencer ran while the writers wrote"
+    assert looks["count"] >= cuts.count
 
 
 def _look_after_each_apply(province: TreeNode, torn: list[object]) -> dict[str, int]:
@@ -135,17 +161,17 @@ def _look_after_each_apply(province: TreeNode, torn: list[object]) -> dict[str, 
     return looks
 
 
-def _run_daemon(province: TreeNode, commune: TreeNode, writers: list[Writer]) -> int:
-    """Rounds of both nodes until the writers are done and nothing moves; returns how many cuts wrote something."""
-    cuts = 0
+def _run_daemon(province: TreeNode, commune: TreeNode, writers: list[Writer], cuts: Cuts) -> None:
+    """Rounds of both nodes until the writers are done and nothing moves any more."""
     for _ in range(ROUNDS_MAX):
         alive = any(writer.is_alive() for writer in writers)
         moved = bool(commune.node.write())
-        cuts += moved
+        if moved:
+            cuts.add()
         moved = step(commune) or moved
         moved = step(province) or moved
         if not alive and not moved:
-            return cuts
+            return
     raise AssertionError(f"still moving after {ROUNDS_MAX} rounds")
 
 

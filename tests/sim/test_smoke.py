@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.sim.conftest import PREFIX
 from tests.sim.template import scratch_folder
 from tests.sim.world import World
 
@@ -18,14 +20,13 @@ CHUNKS = 8  # so that workers share the seeds
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_tree_under_faults_loses_doubles_and_tears_nothing(
-    chunk: int, sim_seeds: range, capsys: pytest.CaptureFixture[str]
+    chunk: int, sim_seeds: range, record_property: Callable[[str, object], None]
 ) -> None:
     total: Counter[str] = Counter()
     for seed in sim_seeds[chunk::CHUNKS]:
         total += _run(seed)
-    with capsys.disabled():
-        if total:
-            print(" sim: " + ", ".join(f"{count} {what}" for what, count in sorted(total.items())))
+    for what, count in total.items():
+        record_property(PREFIX + what, count)
 
 
 def _run(seed: int) -> Counter[str]:
