@@ -18,6 +18,7 @@ from schema.ddl import Dialect, Identity, SchemaError
 from schema.spec import Registry, Table
 from schema.tables import registry as base_registry
 from schema.triggers import ForeignWrites
+from schema.views import install_views, view_statements
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -56,6 +57,7 @@ def install(
             _create_deployment_tables(connection, kind, registry, identity)
             _seed(raw, kind, identity, applying_role)
             reinstall_triggers(raw, dialect, registry, identity, foreign_writes=foreign_writes)
+            install_views(raw, dialect)
     finally:
         engine.dispose()
 
@@ -82,6 +84,7 @@ def statements(
         *created.split("\0"),
         f"INSERT INTO syncd_meta (key, value) VALUES {', '.join(seeds)}, ('applying_role', {role})",
         *triggers.statements(dialect, registry, identity, foreign_writes=foreign_writes),
+        *view_statements(dialect),
     ]
 
 

@@ -13,6 +13,8 @@ v_completeness  unit_id, unit_code, unit_name, keeper (node id), term, state, ap
 
 from __future__ import annotations
 
+from typing import Any
+
 from schema.ddl import Dialect
 
 VIEWS = {
@@ -38,8 +40,23 @@ WHERE NOT EXISTS (SELECT 1 FROM syncd_stream AS s WHERE s.kind = 1 AND s.unit_id
 
 
 def view_statements(dialect: str) -> list[str]:
-    """Statements in order. PostgreSQL replaces a view in place, so that grants on it stay."""
+    """Statements that create every view in a database without them."""
+    return [_create(dialect, name) for name in VIEWS]
+
+
+def install_views(connection: Any, dialect: str) -> None:
+    """Create the views that are missing or differ. PostgreSQL replaces a view in place, so that grants on it stay."""
+    there: dict[str, str] = {}
     if Dialect(dialect).is_sqlite:
-        drops = [f"DROP VIEW IF EXISTS {name}" for name in VIEWS]
-        return [*drops, *(f"CREATE VIEW {name} AS{select}" for name, select in VIEWS.items())]
-    return [f"CREATE OR REPLACE VIEW {name} AS{select}" for name, select in VIEWS.items()]
+        there = dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'view'").fetchall())
+    for name in VIEWS:
+        if there.get(name) == _create(dialect, name):
+            continue
+        if name in there:
+            connection.execute(f"DROP VIEW {name}")
+        connection.execute(_create(dialect, name))
+
+
+def _create(dialect: str, name: str) -> str:
+    replace = "" if Dialect(dialect).is_sqlite else " OR REPLACE"
+    return f"CREATE{replace} VIEW {name} AS{VIEWS[name]}"

@@ -80,7 +80,7 @@ class Daemon:
         self._server_thread: threading.Thread | None = None
         self._listening = ""
         if reserve is not None:
-            opened.store.when_full = reserve.give_back  # type: ignore[method-assign]  # a plain callable held per store
+            opened.store.when_full = reserve.give_back
             reserve.changed = self._bell.set
 
     def run(self) -> int:

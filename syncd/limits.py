@@ -30,7 +30,7 @@ BODY_BLOCKS_MAX: Final = 8_192
 BLOCK_COLUMNS_MAX: Final = 62  # a change mask is one signed 64-bit integer
 COLUMN_NUMBER_MAX: Final = 62
 TABLE_NUMBER_MAX: Final = 65_535
-PLANE_WIDTH_MAX: Final = 32  # equally long text up to this width is sent by character place; longer text packs better whole
+PLANE_WIDTH_MAX: Final = 32  # equally long text up to this width goes by character place; longer text packs better whole
 SHARED_CHARS_MAX: Final = 256  # what is sent once for many rows is short, or a few bytes would unfold to gigabytes
 DICTIONARY_VALUES_MAX: Final = 65_536
 
@@ -104,6 +104,6 @@ SYNC_ROUNDS_MAX: Final = 50
 RECEIPT_WAIT_MS: Final = 1_500  # of `sync --once`, for the custodian's receipt
 
 # A full disk (SQLite).
-RESERVE_BYTES: Final = 4 * MIB  # enough to put some 50 000 waiting changes into the log, whose journal rows then free pages
+RESERVE_BYTES: Final = 4 * MIB  # some 50 000 waiting changes into the log, whose journal rows then free pages
 START_BYTES: Final = 1 * MIB  # with less the reserve is given back before the database is opened
 RESERVE_LOOK_S: Final = 5.0  # how often space is looked for while the reserve is given back

@@ -1,8 +1,8 @@
 """Space kept back for the worst day: a file that is given up when the disk is full, so that the daemon can still write.
 
-Enters: the node's directory; the store's word that a commit found no space. Leaves: `reserve`, `RESERVE_BYTES` long, or
-none while the disk is full. Must hold: what clerks have committed still reaches the parent on a full disk; the file comes
-back by itself once there is room; while it is here and nothing happens, nothing is written.
+Enters: the node's directory; the store's word that a commit found no space. Leaves: `reserve`, `RESERVE_BYTES` long,
+or none while the disk is full. Must hold: what clerks have committed still reaches the parent on a full disk; the file
+comes back by itself once there is room; while it is here and nothing happens, nothing is written.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from schema.spec import Audience, Kind, Table
 from syncd import limits
 from syncd.envelope import Mark
-from syncd.errors import TooLarge
+from syncd.errors import ForkError, TooLarge
 from syncd.log import Stream
 from syncd.store.base import Row, Store, Tx
 from syncd.wire import DELETE, INSERT, UPDATE, Block
@@ -47,6 +47,14 @@ class Cut:
 
     rows: int
     streams: tuple[Stream, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """What names exactly the journal rows a snapshot sees, and how many cuts were made before."""
+
+    mark: int | str
+    cuts: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,10 +90,10 @@ def sequence(
     in the snapshot when one is due, and they travel right behind the group.
     """
     with store.read() as snapshot:
-        cut = _cut_mark(snapshot)
+        seen = _look(snapshot)
         groups: dict[str, _Group] = {}
         for table in store.registry:
-            for rows in snapshot.stream(*_changes(snapshot, table, cut), rows_max=limits.GROUP_ROWS_MAX):
+            for rows in snapshot.stream(*_changes(snapshot, table, seen.mark), rows_max=limits.GROUP_ROWS_MAX):
                 for unit_id, of_unit in groupby(rows, key=itemgetter(0)):
                     stream = stream_of(table, unit_id)
                     if stream is None:
@@ -96,13 +104,13 @@ def sequence(
                         _write_piece(store, group, write)
         for group in groups.values():
             _add_deletes(store, group, write)
-        return _close(store, snapshot, cut, groups, write, counter, checkpoint)
+        return _close(store, snapshot, seen, groups, write, counter, checkpoint)
 
 
 def _close(
     store: Store,
     snapshot: Tx,
-    cut: Any,
+    seen: _Seen,
     groups: dict[str, _Group],
     write: Write,
     counter: Counter,
@@ -120,7 +128,7 @@ def _close(
                     stream = write(tx, stream, Mark.CHECKPOINT, digests[key], 0)
             ended.append(stream)
         counter.store(tx)
-        _forget(tx, cut)
+        _forget(tx, seen)
     return Cut(rows=total, streams=tuple(ended))
 
 
@@ -171,18 +179,24 @@ def _rows_of(parts: Parts, ids: set[str]) -> Parts:
     return chosen
 
 
-def _cut_mark(snapshot: Tx) -> Any:
-    """What names exactly the journal rows this snapshot sees."""
-    if snapshot.dialect == "sqlite":
-        return snapshot.value("SELECT coalesce(max(n), 0) FROM syncd_journal")  # commits are serial: a prefix of n
-    return snapshot.value("SELECT pg_current_snapshot()::text")
+def _look(snapshot: Tx) -> _Seen:
+    cuts = int(snapshot.value("SELECT value FROM syncd_meta WHERE key = 'cuts'") or 0)
+    if snapshot.dialect == "sqlite":  # commits are serial: a prefix of n
+        return _Seen(mark=snapshot.value("SELECT coalesce(max(n), 0) FROM syncd_journal"), cuts=cuts)
+    return _Seen(mark=snapshot.value("SELECT pg_current_snapshot()::text"), cuts=cuts)
 
 
-def _forget(tx: Tx, cut: Any) -> None:
+def _forget(tx: Tx, seen: _Seen) -> None:
+    """Delete the journal rows of this cut, unless another process has cut since: SQLite numbers an emptied journal
+    anew, and rows committed meanwhile would bear the numbers of those that are gone."""
+    tx.run("INSERT INTO syncd_meta (key, value) VALUES ('cuts', '0') ON CONFLICT (key) DO NOTHING")
+    counted = ("UPDATE syncd_meta SET value = ? WHERE key = 'cuts' AND value = ?", (str(seen.cuts + 1), str(seen.cuts)))
+    if tx.run(*counted) != 1:
+        raise ForkError("another process sequenced this journal", hint="syncd tries again by itself")
     if tx.dialect == "sqlite":
-        tx.run("DELETE FROM syncd_journal WHERE n <= ?", (cut,))
+        tx.run("DELETE FROM syncd_journal WHERE n <= ?", (seen.mark,))
     else:
-        tx.run("DELETE FROM syncd_journal WHERE pg_visible_in_snapshot(tx::text::xid8, ?::pg_snapshot)", (cut,))
+        tx.run("DELETE FROM syncd_journal WHERE pg_visible_in_snapshot(tx::text::xid8, ?::pg_snapshot)", (seen.mark,))
 
 
 def _changes(snapshot: Tx, table: Table, cut: Any) -> tuple[str, tuple[Any, ...]]:

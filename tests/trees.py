@@ -183,9 +183,14 @@ def finish() -> None:
         differing = {at.name: lines for at in built if (lines := recounted(at))}
         assert not differing
     finally:
-        for at in built:
-            at.store.close()
-        built.clear()
+        close()
+
+
+def close() -> None:
+    """Close the databases of every node of the test."""
+    for at in built:
+        at.store.close()
+    built.clear()
 
 
 def step(at: TreeNode) -> bool:

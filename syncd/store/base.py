@@ -100,7 +100,7 @@ class Store(ABC):
     dialect: str
     registry: Registry
     failpoint: Failpoint = staticmethod(no_failpoint)
-    when_full: Callable[[], None] = staticmethod(nothing)  # called when a transaction found no space, after its rollback
+    when_full: Callable[[], None] = staticmethod(nothing)  # called after the rollback of what found no space
 
     @abstractmethod
     def write(self, stage: str) -> AbstractContextManager[Tx]:

@@ -121,6 +121,14 @@ class Tree:
         self.forget(parent)
         return self._add(directory, code, enrolment.join(directory, token, settings), settings)
 
+    def adopt(self, directory: Path) -> Station:
+        """A node that was made by other means."""
+        with plain(directory) as query:
+            facts = dict(query("SELECT key, value FROM syncd_meta"))
+        station = Station(directory, code=facts["unit_code"], unit_id=facts["unit_id"], node_id=facts["node_id"])
+        self.stations.append(station)
+        return station
+
     def keeps(self, station: Station) -> None:
         """Until a new station has heard that its unit's register is its own: before that it may not write."""
         until(lambda: station.one("SELECT 1 FROM syncd_keeper WHERE mine = 1"), f"{station.code} keeps its unit")

@@ -8,133 +8,31 @@ agrees. The province's stages run over SQLite and PostgreSQL.
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import pytest
-from msgspec.structs import replace
-from psycopg import sql
 
 from syncd import control, enrolment
-from syncd.config import Config, load_config, write_config
-from syncd.errors import ParentUnreachable
+from syncd.config import Config
 from syncd.failpoint import FAILPOINT
 from syncd.limits import GROUP_ROWS_MAX
 from syncd.messages import Push, encode
 from syncd.net import http as routes
 from syncd.node_files import open_node
-from syncd.once import sync_once
 from syncd.security import tls
 from syncd.security.names import tls_name
 from syncd.security.tls import TlsFiles
 from tests.acceptance import recount
-from tests.acceptance.processes import ROOT, Station, Tree, clean_environment, command
+from tests.acceptance.pairs import KILLED, SECOND, SPARE, Pair
+from tests.acceptance.processes import ROOT, Station, command
 from tests.acceptance.writers import open_plain
-from tests.postgres import PostgresServer
 from tests.waiting import until
 
-COMMUNE, SPARE, SECOND = "42501", "42502", "42503"
-KILLED = -9
 MOMENTS = ("before-commit", "after-commit")
-FORKED = (
-    "forked"  # two pasts of one stream: taking one back is not part of this release, so there is nothing to converge
-)
-
-
-@dataclass
-class Pair:
-    """A province and a commune, enrolled, at rest, nothing running."""
-
-    tree: Tree
-    province: Station
-    commune: Station
-    spare_token: str
-    names: list[str] = field(default_factory=list)  # households the commune has typed
-
-    def type(self, count: int = 1) -> None:
-        """Rows by another program at the commune, one transaction."""
-        connection = open_plain(self.commune.directory)
-        connection.execute("BEGIN IMMEDIATE")
-        first = len(self.names) + 1
-        numbers = [str(number) for number in range(first, first + count)]
-        connection.executemany(
-            "INSERT INTO household (number, kind) VALUES (?, 'family')", [(each,) for each in numbers]
-        )
-        connection.execute("COMMIT")
-        connection.close()
-        self.names += numbers
-
-    def at(self, station: Station, *statements: str) -> None:
-        """Statements of another program, one transaction."""
-        done = station.command("sql", "; ".join(statements))
-        assert done.returncode == 0, done.stderr
-
-    def behind(self, *statements: str) -> None:
-        """Statements at the province behind the daemon's back: neither guarded nor captured."""
-        connection = open_plain(self.province.directory)
-        connection.execute("PRAGMA foreign_keys = OFF")
-        connection.execute("BEGIN IMMEDIATE")
-        for statement in ("INSERT INTO syncd_applying (one) VALUES (1)", *statements, "DELETE FROM syncd_applying"):
-            connection.execute(statement)
-        connection.execute("COMMIT")
-        connection.close()
-
-    def sync(self) -> None:
-        """One exchange of the commune with the running province, in this process."""
-        opened = open_node(self.commune.directory)
-        try:
-            sync_once(opened)
-        finally:
-            opened.close()
-
-    def fails_to_sync(self) -> None:
-        """The parent dies under the exchange."""
-        with pytest.raises(ParentUnreachable):
-            self.sync()
-
-    def dies(self, station: Station, point: str, *arguments: str) -> None:
-        """A command that kills itself at `point`; run again it does what it should."""
-        done = station.command(*arguments, **{FAILPOINT: point})
-        assert done.returncode == KILLED, f"never came to {point}: {done.stderr}"
-        again = station.command(*arguments)
-        assert again.returncode == 0, again.stderr
-
-    def province_dies(self, point: str, provoke: Callable[[], None]) -> None:
-        """The province's daemon kills itself at `point`, wherever `provoke` has got to by then; it is started anew."""
-        self.province.start(**{FAILPOINT: point})
-        with contextlib.suppress(ParentUnreachable):
-            provoke()
-        assert self.province.died() == KILLED
-        self.province.start()
-
-    def commune_dies(self, point: str) -> None:
-        """The commune's own exchange kills itself at `point`; the next one goes on."""
-        if self.province.process is None:
-            self.province.start()
-        self.dies(self.commune, point, "sync", "--once")
-
-    def finish(self) -> None:
-        """Until nothing waits, then the check."""
-        if self.province.process is None:
-            self.province.start()
-
-        def at_rest() -> bool:
-            self.sync()
-            return not [line for line in self.tree.unfinished() if "checkpoint" not in line and "compared" not in line]
-
-        until(at_rest, "province and commune are at rest")
-        found = sorted(self.province.rows(f"SELECT number FROM household WHERE unit_id = '{self.commune.unit_id}'"))
-        assert found == sorted((name,) for name in self.names)
-        assert recount.differences([self.province.directory, self.commune.directory]) == []
-
-
 Scenario = Callable[[Pair, str], None]
 
 
@@ -175,7 +73,7 @@ def _news_for_commune(pair: Pair, point: str) -> None:
 
 def _admission(pair: Pair, point: str) -> None:
     directory = pair.tree.folder / SPARE
-    pair.province_dies(point, lambda: (enrolment.join(directory, pair.spare_token, Config()), None)[1])
+    pair.province_dies(point, lambda: enrolment.join(directory, pair.spare_token, Config()))
     made = enrolment.join(directory, pair.spare_token, Config())
     assert pair.province.one(f"SELECT count(*) FROM node WHERE node_id = '{made.node_id}'") == 1
 
@@ -387,7 +285,9 @@ SCENARIOS: dict[str, Sequence[Scenario]] = {
     "triggers": [_triggers],
     "peers": [_peers],
 }
-AT_THE_PROVINCE = (_push_to_province, _admission, _grant, _half_an_upload, _token, _proposal)
+# Another tree; two pasts of one stream, of which taking one back is not part of this release.
+NOTHING_TO_CARRY = (_init, _forked)
+OF_THE_PROVINCE = ("receive", "apply", "grant", "admit", "partial")  # also shown over PostgreSQL
 
 
 def commit_stages() -> set[str]:
@@ -414,7 +314,7 @@ def test_every_commit_in_the_code_has_a_scenario_here() -> None:
 )
 def test_death_at_a_commit_loses_and_doubles_nothing(pair: Pair, stage: str, scenario: Scenario, moment: str) -> None:
     scenario(pair, f"{stage}:{moment}")
-    if stage != FORKED:
+    if scenario not in NOTHING_TO_CARRY:
         pair.finish()
 
 
@@ -422,84 +322,10 @@ def test_death_at_a_commit_loses_and_doubles_nothing(pair: Pair, stage: str, sce
 @pytest.mark.parametrize(
     ("stage", "scenario"),
     [pytest.param(stage, scenario, id=f"{stage}{scenario.__name__}")
-     for stage, all_ in SCENARIOS.items() for scenario in all_ if scenario in AT_THE_PROVINCE],
+     for stage in OF_THE_PROVINCE for scenario in SCENARIOS[stage][:1]],
 )  # fmt: skip
 def test_death_at_a_commit_of_postgresql_loses_and_doubles_nothing(
     postgres_pair: Pair, stage: str, scenario: Scenario, moment: str
 ) -> None:
     scenario(postgres_pair, f"{stage}:{moment}")
     postgres_pair.finish()
-
-
-# --- a tree made once per worker, copied for each test ---------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    with made(tmp_path_factory.mktemp("template"), "sqlite") as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def postgres_template(tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresServer) -> Iterator[Pair]:
-    dsn = postgres_server.create_database()
-    with made(tmp_path_factory.mktemp("template"), dsn) as found:
-        yield found
-    postgres_server.drop_database(dsn)
-
-
-@pytest.fixture
-def pair(template: Pair, tmp_path: Path) -> Iterator[Pair]:
-    with copied(template, tmp_path) as found:
-        yield found
-
-
-@pytest.fixture
-def postgres_pair(postgres_template: Pair, tmp_path: Path, postgres_server: PostgresServer) -> Iterator[Pair]:
-    with copied(postgres_template, tmp_path) as found:
-        directory = found.province.directory
-        settings = load_config(directory, {})
-        dsn = clone(postgres_server, settings.database)
-        write_config(directory, replace(settings, database=dsn))
-        yield found
-    postgres_server.drop_database(dsn)
-
-
-@contextlib.contextmanager
-def made(folder: Path, database: str) -> Iterator[Pair]:
-    """A province with units and a joined commune that have exchanged everything, both stopped."""
-    with contextlib.closing(Tree(folder)) as tree:
-        province = tree.root(database, {"": [COMMUNE, SPARE, SECOND]})
-        commune = tree.join(province, COMMUNE)
-        found = Pair(tree=tree, province=province, commune=commune, spare_token=province.token(SPARE))
-        tree.forget(province)
-        commune.start()
-        tree.keeps(commune)
-        tree.rest()
-        commune.stop()
-        province.stop()
-        yield found
-
-
-@contextlib.contextmanager
-def copied(template: Pair, folder: Path) -> Iterator[Pair]:
-    with contextlib.closing(Tree(folder)) as tree:
-        for station in template.tree.stations:
-            shutil.copytree(station.directory, folder / station.code)
-            copy = Station(folder / station.code, code=station.code, unit_id=station.unit_id, node_id=station.node_id)
-            copy.address = station.address
-            tree.stations.append(copy)
-        province, commune = tree.stations
-        yield Pair(tree=tree, province=province, commune=commune, spare_token=template.spare_token)
-
-
-def clone(server: PostgresServer, dsn: str) -> str:
-    """A database with the content of another that nobody is connected to."""
-    from psycopg.conninfo import conninfo_to_dict
-
-    name, source = f"syncd_test_{uuid.uuid4().hex[:16]}", str(conninfo_to_dict(dsn)["dbname"])
-    with server._admin() as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(source))
-        )
-    return server.dsn(name)

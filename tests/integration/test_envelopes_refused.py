@@ -160,7 +160,6 @@ def test_stream_of_a_node_that_nobody_enrolled_waits(tree: Siblings, tmp_path: P
     data = _sealed(stranger, 1, stranger.unit_id, row_id=f"019a0000-0000-7000-8000-0000{stranger.keys.tag}")
     reply = assert_unchanged(tree, lambda: tree.push(tree.two, [data]))
     assert [refusal.code for refusal in reply.refused] == ["later"]
-    stranger.store.close()
 
 
 @pytest.mark.parametrize("place", [-1, -200])

@@ -25,7 +25,7 @@ from tests.integration.shapes import (
     three_tiers,
 )
 from tests.postgres import PostgresServer
-from tests.trees import TreeBuilder, TreeNode
+from tests.trees import TreeBuilder, TreeNode, finish
 
 MIXTURES = {
     "sqlite": (),
@@ -247,8 +247,7 @@ def test_tables_that_have_nothing_to_do_with_population_travel_alike(
         assert len(wanted) == rows
         assert content(tree.district, table) == content(tree.province, table) == wanted
     assert_proven(*tree.nodes)
-    for node in tree.nodes:
-        node.store.close()
+    finish()
     for dsn in dsns.values():
         postgres_server.drop_database(dsn)
 

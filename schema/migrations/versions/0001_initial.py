@@ -54,7 +54,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Removes everything; triggers go with their tables."""
+    """Removes everything; triggers go with their tables, views stand in their way."""
+    for view in ("v_population", "v_flow", "v_unit", "v_completeness"):
+        op.execute(f"DROP VIEW IF EXISTS {view}")
     for name in DROPPED:
         op.drop_table(name)
     drop_functions()
