@@ -21,7 +21,7 @@ from syncd.envelope import decode_header
 from syncd.errors import EnvelopeError, Unsupported
 from syncd.framing import frame
 from syncd.log import Stream
-from syncd.messages import Hello, HelloReply, Partial, Position, Pull, PullReply, PushReply, Refusal
+from syncd.messages import Hello, HelloReply, Owed, Partial, Position, Pull, PullReply, PushReply, Refusal
 from syncd.pipeline import Node
 from syncd.receive import LATER, Received
 from syncd.send import Batch, lacking
@@ -101,7 +101,7 @@ class Desk:
             streams = [s for s in log.streams(tx, "kind <> 1") if tree.goes_down(s, peer)]
             streams = _first(streams, pull.partial)
             batch = lacking(tx, streams, messages.by_stream(pull.down), limits.PULL_BYTES_MAX)
-            stated = {item.stream_id: item.seq for item in pull.receipts}
+            stated = {str(uuid.UUID(bytes=item.stream)): item.seq for item in pull.owed}
             wanted = {**dict.fromkeys(news, 0), **stated}
             receipts = [data for stream_id, seq in wanted.items() for data in _receipt(tx, stream_id, seq)]
         sending = _sending(batch, pull.partial)
@@ -173,8 +173,11 @@ class Link:
             tree = self._node.tree()
             streams = log.streams(tx)
             down = [_held(s) for s in streams if not tree.goes_up(s)]
-            owed = [messages.position(s.stream_id, s.custodian_seq, log.NO_HASH)
-                    for s in streams if tree.goes_up(s) and s.custodian_seq < s.held_seq]  # fmt: skip
+            owed = [
+                Owed(uuid.UUID(s.stream_id).bytes, s.custodian_seq)
+                for s in streams
+                if tree.goes_up(s) and s.custodian_seq < s.held_seq
+            ]
             waiting, cases = _health(tx)
         place = frame_place(self._unfinished)
         partial = None if place is None else Partial(uuid.UUID(place[0]).bytes, place[1], len(self._unfinished))

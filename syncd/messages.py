@@ -90,11 +90,18 @@ class PushReply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     receipts: Annotated[list[Receipt], Meta(max_length=limits.STREAMS_MAX)]
 
 
+class Owed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A stream whose newest receipt the child does not have: `seq` is how far its receipts reach."""
+
+    stream: Id
+    seq: int
+
+
 class Pull(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What the child holds of what flows down, and how far receipts have reached it. Waits up to `wait_ms` for news."""
 
     down: Positions
-    receipts: Positions
+    owed: Annotated[list[Owed], Meta(max_length=limits.STREAMS_MAX)]
     partial: Partial | None
     wait_ms: int
     waiting_rows: int
