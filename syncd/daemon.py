@@ -69,7 +69,7 @@ class Daemon:
         self._config = opened.config
         self._reserve = reserve
         self._reread = reread
-        self._life = Life()
+        self._life = Life(reserve)
         self._bell = self._life.bell()  # the main thread's: something moved, settings changed, or the end
         self._reload = False
         self.vitals = Vitals(clock, self._bell.set)
@@ -174,8 +174,8 @@ class Daemon:
                 waits.append(limits.RESERVE_LOOK_S)
             self._bell.wait(min(waits) if waits else None)
             self._bell.clear()
-            if self._reserve is not None and self._reserve.given_back_at:
-                self._reserve.make()
+            if self._reserve is not None and self._reserve.full_since:
+                self._reserve.regain()
             if self._reload:
                 self._reload = False
                 self._take_over()
@@ -231,7 +231,7 @@ class Daemon:
 
     def _full_since(self) -> str | None:
         """Since when the disk has been full."""
-        return None if self._reserve is None else self._reserve.given_back_at
+        return None if self._reserve is None else self._reserve.full_since
 
 
 class _Observer:

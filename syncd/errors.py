@@ -164,6 +164,7 @@ class SchemaNewer(EnvelopeError):
 class GrantUnreadable(EnvelopeError):
     pass
 
+
 class Diverged(EnvelopeError):
     pass
 

@@ -30,7 +30,9 @@ BODY_BLOCKS_MAX: Final = 8_192
 BLOCK_COLUMNS_MAX: Final = 62  # a change mask is one signed 64-bit integer
 COLUMN_NUMBER_MAX: Final = 62
 TABLE_NUMBER_MAX: Final = 65_535
-PLANE_WIDTH_MAX: Final = 32  # equally long text up to this width goes by character place; longer text packs better whole
+PLANE_WIDTH_MAX: Final = (
+    32  # equally long text up to this width goes by character place; longer text packs better whole
+)
 SHARED_CHARS_MAX: Final = 256  # what is sent once for many rows is short, or a few bytes would unfold to gigabytes
 DICTIONARY_VALUES_MAX: Final = 65_536
 

@@ -126,6 +126,9 @@ class Node:
                         self._append,
                         Cells(),
                         self._digests if checkpoints else _no_digests,
+                        lambda stream: self.signals.emit(
+                            LOG, [stream.stream_id]
+                        ),  # a piece travels while others are read
                     )
                 except ForkError:
                     self._own.clear()

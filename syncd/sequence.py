@@ -83,17 +83,19 @@ def sequence(
     write: Write,
     counter: Counter,
     checkpoint: Callable[[Tx, Stream], Parts | None],
+    grown: Callable[[Stream], None],
 ) -> Cut | None:
     """Turn all committed, unsequenced changes into groups. Returns None when a stream is still missing.
 
     `stream_of` gives the own stream of a table's rows of one unit; `checkpoint` gives the digests of a stream's content
-    in the snapshot when one is due, and they travel right behind the group.
+    in the snapshot when one is due, and they travel right behind the group. `grown` hears of each committed piece.
     """
     with store.read() as snapshot:
         seen = _look(snapshot)
         groups: dict[str, _Group] = {}
-        for table in store.registry:
-            for rows in snapshot.stream(*_changes(snapshot, table, seen.mark), rows_max=limits.GROUP_ROWS_MAX):
+        for table, operations in _tables(snapshot, store, seen):
+            query = _net_changes if operations != {INSERT} else _first_load
+            for rows in snapshot.stream(*query(table, snapshot.dialect, seen.mark), rows_max=limits.GROUP_ROWS_MAX):
                 for unit_id, of_unit in groupby(rows, key=itemgetter(0)):
                     stream = stream_of(table, unit_id)
                     if stream is None:
@@ -101,9 +103,9 @@ def sequence(
                     group = groups.setdefault(stream.stream_id, _Group(stream=stream))
                     _collect(table, unit_id, list(of_unit), group, counter)
                     if group.rows >= limits.GROUP_ROWS_MAX:
-                        _write_piece(store, group, write)
+                        _write_piece(store, group, write, grown)
         for group in groups.values():
-            _add_deletes(store, group, write)
+            _add_deletes(store, group, write, grown)
         return _close(store, snapshot, seen, groups, write, counter, checkpoint)
 
 
@@ -132,19 +134,20 @@ def _close(
     return Cut(rows=total, streams=tuple(ended))
 
 
-def _write_piece(store: Store, group: _Group, write: Write) -> None:
+def _write_piece(store: Store, group: _Group, write: Write, grown: Callable[[Stream], None]) -> None:
     with store.apply("sequence-piece") as tx:
         group.stream = _write(tx, group.stream, Mark.OPEN, group.parts, group.rows, write)
     group.parts, group.rows, group.opened = {}, 0, True
+    grown(group.stream)
 
 
-def _add_deletes(store: Store, group: _Group, write: Write) -> None:
+def _add_deletes(store: Store, group: _Group, write: Write, grown: Callable[[Stream], None]) -> None:
     """Deletes go last, and rows that refer before those referred to."""
     for block in reversed(group.deletes):
         group.add(_main_audience(store.registry.by_number[block.table]), block)
         group.rows += len(block.ids)
         if group.rows >= limits.GROUP_ROWS_MAX:
-            _write_piece(store, group, write)
+            _write_piece(store, group, write, grown)
 
 
 def _write(tx: Tx, stream: Stream, mark: Mark, parts: Parts, rows: int, write: Write) -> Stream:
@@ -194,25 +197,32 @@ def _forget(tx: Tx, seen: _Seen) -> None:
     if tx.run(*counted) != 1:
         raise ForkError("another process sequenced this journal", hint="syncd tries again by itself")
     if tx.dialect == "sqlite":
-        tx.run("DELETE FROM syncd_journal WHERE n <= ?", (seen.mark,))
+        # Without a condition SQLite drops the pages whole instead of writing 200 000 deletions.
+        is_all = tx.value("SELECT max(n) FROM syncd_journal") == seen.mark
+        tx.run("DELETE FROM syncd_journal" if is_all else f"DELETE FROM syncd_journal WHERE n <= {int(seen.mark)}")
     else:
         tx.run("DELETE FROM syncd_journal WHERE pg_visible_in_snapshot(tx::text::xid8, ?::pg_snapshot)", (seen.mark,))
 
 
-def _changes(snapshot: Tx, table: Table, cut: Any) -> tuple[str, tuple[Any, ...]]:
-    """The query of a table's changed rows; a first load, all of it inserts, needs no grouping and flows at once."""
-    bound, values = ("AND n <= ?", (table.number, cut)) if snapshot.dialect == "sqlite" else ("", (table.number,))
-    if (
-        snapshot.one(f"SELECT 1 FROM syncd_journal WHERE tab = ? AND op <> {INSERT} {bound} LIMIT 1", values)
-        is not None
-    ):
-        return _net_changes(table, snapshot.dialect, cut)
+def _tables(snapshot: Tx, store: Store, seen: _Seen) -> list[tuple[Table, set[int]]]:
+    """The tables with changes in this cut, in the order of their numbers, and the operations that occur: one reading of
+    the journal for all of them."""
+    bound, values = ("WHERE n <= ?", (seen.mark,)) if snapshot.dialect == "sqlite" else ("", ())
+    operations: dict[int, set[int]] = {}
+    for number, op in snapshot.all(f"SELECT DISTINCT tab, op FROM syncd_journal {bound}", values):
+        operations.setdefault(number, set()).add(op)
+    return [(table, operations[table.number]) for table in store.registry if table.number in operations]
+
+
+def _first_load(table: Table, dialect: str, cut: Any) -> tuple[str, tuple[Any, ...]]:
+    """The changed rows where all of them are inserts: no grouping is needed, and they start to flow at once."""
+    bound, values = ("AND j.n <= ?", (table.number, cut)) if dialect == "sqlite" else ("", (table.number,))
     names = ", ".join(f"t.{column.name}" for column in table.all_columns if column.name != "unit_id")
     return (
         f"""
         SELECT j.unit_id, j.row_id, {INSERT}, 0, 1, NULL, {names}
         FROM syncd_journal AS j LEFT JOIN {table.name} AS t ON t.id = j.row_id
-        WHERE j.tab = ? {bound.replace("n <=", "j.n <=")} ORDER BY j.n
+        WHERE j.tab = ? {bound} ORDER BY j.n
         """,
         values,
     )

@@ -60,9 +60,11 @@ class CheckpointLine:
 
 
 def encode_body(blocks: Sequence[Block], schema: Schema) -> bytes:
-    """The plain of a part. Raises `NotCanonical` for a value outside its column's type, `TooLarge` for too many rows."""
+    """The plain of a part. Raises `NotCanonical` for a value outside its column's type, `TooLarge` for too many."""
     if len(blocks) > BODY_BLOCKS_MAX or sum(len(block.ids) for block in blocks) > ENVELOPE_ROWS_MAX:
-        raise TooLarge(f"a body above {ENVELOPE_ROWS_MAX} rows or {BODY_BLOCKS_MAX} blocks", "write the group in pieces")
+        raise TooLarge(
+            f"a body above {ENVELOPE_ROWS_MAX} rows or {BODY_BLOCKS_MAX} blocks", "write the group in pieces"
+        )
     return join_blocks([encode_block(block, [schema[block.table][c] for c in block.columns]) for block in blocks])
 
 

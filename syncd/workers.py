@@ -15,10 +15,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from syncd import limits
+from syncd.errors import DiskFull
 from syncd.events import event
 from syncd.exchange import Link
 from syncd.net.client import ParentClient
 from syncd.node_files import OpenNode
+from syncd.reserve import Reserve
 from syncd.retry import Retries
 from syncd.signals import APPLIED, LOG
 from syncd.system import watch_directory
@@ -30,7 +32,8 @@ SUPERVISOR = "supervisor"
 class Life:
     """Whether the process goes on; rings every bell when it does not."""
 
-    def __init__(self) -> None:
+    def __init__(self, reserve: Reserve | None = None) -> None:
+        self.reserve = reserve
         self._stop = threading.Event()
         self._guard = threading.Lock()
         self._bells: list[threading.Event] = []
@@ -95,9 +98,12 @@ class Worker(ABC, threading.Thread):
             try:
                 self.turn()
                 retries.succeeded()
+                self._take_reserve_back()
             except Exception as error:  # judged by the policy: ours are retried, bugs end the process
-                decision = retries.decide(error)
                 self.failed(error)
+                if isinstance(error, DiskFull) and self.life.reserve is not None and self.life.reserve.was_given():
+                    continue  # at once: whoever waits leaves the space to others
+                decision = retries.decide(error)
                 self.vitals.fails(self.name, error)
                 if not decision.again:
                     event("bug", logging.ERROR, error=error, worker=self.name)
@@ -105,6 +111,11 @@ class Worker(ABC, threading.Thread):
                     return
                 event("retry", logging.WARNING, worker=self.name, reason=str(error), after_s=decision.delay_s)
                 self.life.pause(decision.delay_s)
+
+    def _take_reserve_back(self) -> None:
+        """On a full disk: what this turn has not used up is kept from everybody else."""
+        if self.life.reserve is not None and self.life.reserve.full_since:
+            self.life.reserve.regain()
 
 
 class Writer(Worker):

@@ -17,8 +17,10 @@ SCREEN_LINES = 24
 CELLS_MAX = 100
 STOPPED_SHOWN_MAX = 2
 NAME_CELLS_MAX = 30
-OWN_WORK = ("writer", "applier")
-TROUBLE_CELLS_MAX = 240  # two lines: the remedy stands at the end
+WORKERS = ("writer", "applier", "sender")
+STREAM_CELLS_MAX = 70  # of what happened; what to do about it stands behind it
+ATTEMPT_CELLS_MAX = 140  # begins with the parent's address
+TROUBLE_CELLS_MAX = 140
 LATE_S = 24 * 3600.0  # a day without a successful exchange is worth a warning
 LOST_S = 3 * LATE_S
 
@@ -59,25 +61,27 @@ def verdict(found: Status, live: dict[str, Any] | None, now_ms: int) -> tuple[in
 
 
 def troubles(live: dict[str, Any] | None) -> list[str]:
-    """What keeps the running daemon from its own work: a full disk, a locked database. Its way to the parent is told
-    with the parent."""
+    """What keeps the running daemon from its work: a full disk here or at the parent, a locked database. What is told
+    with a neighbour is not told twice."""
     if live is None:
         return []
     found = []
     if live.get("disk_full_since"):
         found.append(
             say(
-                "đĩa đầy từ {when}, đang dùng phần dự trữ: hãy giải phóng đĩa; không mất gì đã ghi nhận",
-                "the disk is full since {when}, the reserve is in use: free disk space; nothing acknowledged is lost",
+                "đĩa đầy từ {when}, đang dùng phần dự trữ — hãy giải phóng đĩa; không mất gì đã ghi nhận",
+                "the disk is full since {when}, the reserve is in use — free disk space; nothing acknowledged is lost",
                 when=moment(live["disk_full_since"]),
             )
         )
+    told = {peer["last_error"] for peer in live.get("peers", {}).values()}
     workers = live.get("workers", {})
-    return found + [error for name in OWN_WORK if (error := workers.get(name, {}).get("error"))]
+    errors = [workers.get(name, {}).get("error") for name in WORKERS]
+    return found + [error for error in errors if error and error not in told]
 
 
 def _troubles(live: dict[str, Any] | None) -> list[str]:
-    return [paint(shorten(f"{say('Trục trặc', 'Trouble')}: {text}", TROUBLE_CELLS_MAX), RED) for text in troubles(live)]
+    return [paint(f"{say('Trục trặc', 'Trouble')}: {_told(text, TROUBLE_CELLS_MAX)}", RED) for text in troubles(live)]
 
 
 def _head(found: Status, live: dict[str, Any] | None) -> str:
@@ -140,7 +144,9 @@ def _parent(found: Status, live: dict[str, Any] | None, now_ms: int) -> list[str
             else say("{label} · chưa trao đổi thành công lần nào", "{label} · no successful exchange yet", label=label)
         ]
     if peer.last_error and (peer.last_attempt_at or "") >= (peer.last_success_at or ""):
-        lines.append(paint(shorten(f"  {say('lần thử cuối', 'last attempt')}: {peer.last_error}", CELLS_MAX), RED))
+        lines.append(
+            paint(f"  {say('lần thử cuối', 'last attempt')}: {_told(peer.last_error, ATTEMPT_CELLS_MAX)}", RED)
+        )
     return lines
 
 
@@ -179,8 +185,8 @@ def _streams(found: Status) -> list[str]:
     lines = []
     for stream in found.stopped[:STOPPED_SHOWN_MAX]:
         word = say("chờ", "waits") if stream.state == "waiting" else say("dừng", "stopped")
-        text = f"{say('Luồng', 'Stream')} {stream.about} {word}: {stream.reason}"
-        lines.append(paint(shorten(text, CELLS_MAX), *([YELLOW] if stream.state == "waiting" else [RED])))
+        text = _told(f"{say('Luồng', 'Stream')} {stream.about} {word}: {stream.reason}", STREAM_CELLS_MAX)
+        lines.append(paint(text, *([YELLOW] if stream.state == "waiting" else [RED])))
     if len(found.stopped) > STOPPED_SHOWN_MAX:
         lines.append(
             say(
@@ -190,6 +196,12 @@ def _streams(found: Status) -> list[str]:
             )
         )
     return lines
+
+
+def _told(error: str, cells: int) -> str:
+    """An error with its message shortened to `cells`: what to do, which stands behind it, is never what is cut off."""
+    message, _, remedy = error.partition(" — ")
+    return f"{shorten(message, cells)} → {remedy}" if remedy else shorten(message, cells)
 
 
 def _conflicts(found: Status) -> str:

@@ -44,15 +44,13 @@ class Pair:
 
     def type(self, count: int = 1) -> None:
         """Rows by another program at the commune, one transaction."""
-        connection = open_plain(self.commune.directory)
-        connection.execute("BEGIN IMMEDIATE")
         first = len(self.names) + 1
         numbers = [str(number) for number in range(first, first + count)]
-        connection.executemany(
-            "INSERT INTO household (number, kind) VALUES (?, 'family')", [(each,) for each in numbers]
-        )
-        connection.execute("COMMIT")
-        connection.close()
+        with contextlib.closing(open_plain(self.commune.directory)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            statement = "INSERT INTO household (number, kind) VALUES (?, 'family')"
+            connection.executemany(statement, [(each,) for each in numbers])
+            connection.execute("COMMIT")
         self.names += numbers
 
     def at(self, station: Station, *statements: str) -> None:

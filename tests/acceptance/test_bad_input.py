@@ -59,7 +59,7 @@ def wrong_database_key(pair: Pair) -> str:
 def key_of_another_node(pair: Pair) -> str:
     for name in ("signing.key", "exchange.key"):
         _replace(pair.commune.directory / name, (pair.province.directory / name).read_bytes())
-    return "own"
+    return "put the key files of this node back"
 
 
 def key_open_to_others(pair: Pair) -> str:
@@ -111,7 +111,7 @@ def test_parent_with_another_certificate_ends_with_77_and_gets_nothing(pair: Pai
         )
         stranger = other.adopt(tmp_path / "another" / "42")
         stranger.start()
-        said(pair.commune.command("sync", "--once"), TRUST, "root certificate")
+        said(pair.commune.command("sync", "--once"), TRUST, "does not lead to our root")
         assert stranger.one("SELECT count(*) FROM household") == 0
     pair.finish()
 
@@ -130,7 +130,7 @@ def test_expired_token_ends_with_77(pair: Pair, tmp_path: Path) -> None:
     pair.tree.forget(pair.province)
     issued_ms = system_clock()
     until(lambda: system_clock() > issued_ms + 2_000, "the token has expired")
-    said(command("join", token, "--dir", str(tmp_path / "late")), TRUST, "ask the parent's operator for a new")
+    said(command("join", token, "--dir", str(tmp_path / "late")), TRUST, "ask the parent for a new token")
 
 
 def test_clock_three_hours_ahead_is_measured_and_carries_on(pair: Pair) -> None:

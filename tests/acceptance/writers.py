@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlcipher3 import dbapi2 as sqlite
 
-PAUSE_S = (0.005, 0.03)
+PAUSE_S = (0.01, 0.06)
 BUSY_MS = 20_000
 PERSON = (
     "id", "household_id", "line_no", "full_name", "sex", "birth_date", "birth_precision", "ethnic", "education", "residence", "phone"

@@ -257,6 +257,7 @@ def test_tables_that_have_nothing_to_do_with_population_travel_alike(
 def test_value_altered_behind_the_daemon_is_found_at_the_next_checkpoint(tiers: ThreeTiers, column: str) -> None:
     person = add_person(tiers.commune)
     tiers.settle()
+    tiers.district.broken = True
     with tiers.district.store.apply("sabotage") as tx:
         if column == "id":
             tx.run("DELETE FROM person WHERE id = ?", (person,))

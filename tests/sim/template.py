@@ -18,7 +18,7 @@ from syncd.exchange import Desk, Link
 from syncd.pipeline import Node
 from syncd.store.base import Failpoint, Store
 from syncd.store.sqlite import SqliteStore
-from tests.trees import TestClock, TreeBuilder, TreeNode
+from tests.trees import TestClock, TreeBuilder, TreeNode, finish
 
 # Name → parent. What has no child keeps a register that clerks write.
 SHAPES: dict[str, dict[str, str | None]] = {
@@ -72,8 +72,7 @@ def template(shape: str) -> Template:
         code = f"4{number}"
         made[name] = builder.root(name, code) if parent is None else builder.child(made[parent], name, code)
     builder.settle()
-    for node in made.values():
-        node.store.close()
+    finish()
     return Template(folder=Path(keeper.name), nodes=tuple(made.values()))
 
 
