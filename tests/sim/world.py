@@ -24,7 +24,7 @@ from tests.sim.verdicts import check_content, check_decided, check_logs, check_s
 from tests.trees import TestClock, TreeNode, step
 
 T = TypeVar("T")
-ACTIONS = 50
+ACTIONS = 40
 ROUNDS_MAX = 60
 GROUP_ROWS = (2, 3, 7, 5_000, 5_000)  # small ones make open pieces, and with a crash discarded ones
 
