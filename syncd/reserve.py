@@ -57,7 +57,7 @@ class Reserve:
             return given
 
     def regain(self) -> None:
-        """Have the file again, as long as the disk allows; full it is no longer once there is room for as much again."""
+        """Have the file again, as long as the disk allows; with room for as much again the disk is full no longer."""
         with self._guard:
             if self.full_since is None and self._is_whole():
                 return

@@ -270,11 +270,14 @@ class PostgresStore(Store):
             raise translate(error) from error
 
     def _drop_or_give(self, connection: psycopg.Connection[Any]) -> None:
-        """A connection that can roll back is used again; a broken one is closed."""
+        """A connection that can roll back is used again; a broken one is closed, and the idle ones with it: the server
+        was restarted, and each of them would cost a failed attempt of its own.
+        """
         try:
             connection.execute("ROLLBACK")
         except psycopg.Error:  # broken: nothing of the transaction is left on the server
             connection.close()
+            self._close_idle()
         else:
             self._give(connection)
 
@@ -305,6 +308,9 @@ class PostgresStore(Store):
         return_memory()
 
     def close(self) -> None:
+        self._close_idle()
+
+    def _close_idle(self) -> None:
         with self._guard:
             for connection in self._idle:
                 connection.close()

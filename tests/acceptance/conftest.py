@@ -19,9 +19,7 @@ def pair_template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
 
 
 @pytest.fixture(scope="session")
-def postgres_pair_template(
-    tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresServer
-) -> Iterator[Pair]:
+def postgres_pair_template(tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresServer) -> Iterator[Pair]:
     """The province over PostgreSQL."""
     dsn = postgres_server.create_database()
     with made(tmp_path_factory.mktemp("template"), dsn) as found:

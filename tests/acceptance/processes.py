@@ -1,4 +1,4 @@
-"""A tree of real processes: `syncd run` per node, on loopback, each node in a folder of its own (over `tests/nodes.py`).
+"""A tree of real processes: `syncd run` per node, on loopback, each in a folder of its own (over `tests/nodes.py`).
 
 Enters: a folder, DSNs where a node shall stand on PostgreSQL. Leaves: nodes that are written to by plain SQL, killed,
 started again and looked into. Must hold: a node keeps its port over restarts; what is started is ended by its pid.
@@ -34,7 +34,7 @@ PROVINCE, DISTRICT = "42", "425"
 
 @dataclass
 class Station(TestNode):
-    """A node whose daemon is `syncd run`. `stages`: the point each of its threads reached last, also after its death."""
+    """A node whose daemon is `syncd run`. `stages`: the point each thread reached last, also after its death."""
 
     __test__ = False
 
@@ -54,9 +54,13 @@ class Station(TestNode):
         self.stage_file.unlink(missing_ok=True)
         with self.directory.with_suffix(".log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "syncd", "run", "--dir", str(self.directory)], stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log, cwd=ROOT, env=clean_environment({STAGE_FILE: str(self.stage_file), **environment}),
-            )  # fmt: skip
+                [sys.executable, "-m", "syncd", "run", "--dir", str(self.directory)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=ROOT,
+                env=clean_environment({STAGE_FILE: str(self.stage_file), **environment}),
+            )
 
     def kill(self) -> dict[str, str]:
         """SIGKILL; the stages it died in."""
@@ -134,7 +138,7 @@ class Tree:
         until(lambda: station.one("SELECT 1 FROM syncd_keeper WHERE mine = 1"), f"{station.code} keeps its unit")
 
     def rest(self, seconds: float = CONVERGED_S_MAX) -> None:
-        """Until nothing waits anywhere: every own row acknowledged by the custodian, everything received is applied, and
+        """Until nothing waits anywhere: every own row acknowledged by the custodian, everything received applied, and
         every stream compared with a checkpoint at or after its last row."""
         until(lambda: not self.unfinished(), "the tree is at rest", seconds)
 
@@ -195,14 +199,14 @@ def _unfinished(station: Station) -> list[str]:
     """What waits at one node. A stream without rows (a lone control stream) has no checkpoint to wait for."""
     with plain(station.directory) as query:
         waiting = [
-            ("journal rows", "SELECT count(*) FROM syncd_journal"),
-            ("own streams not at the custodian", "SELECT count(*) FROM syncd_stream WHERE own = 1 AND custodian_seq < held_seq"),
-            ("streams not applied", "SELECT count(*) FROM syncd_stream WHERE own = 0 AND applied_seq < held_seq"),
-            ("streams not ok", "SELECT count(*) FROM syncd_stream WHERE state <> 'ok'"),
-            ("own streams without a checkpoint", "SELECT count(*) FROM syncd_stream WHERE own = 1 AND checkpoint_seq < held_seq"),
-            ("checkpoints that differ", "SELECT count(*) FROM syncd_checkpoint WHERE ok <> 1"),
-            ("streams never compared", "SELECT count(*) FROM syncd_stream AS s WHERE own = 0 AND NOT EXISTS"
-             " (SELECT 1 FROM syncd_checkpoint AS c WHERE c.stream_id = s.stream_id AND c.seq >= s.applied_seq - 1)"),
+            ("journal rows", "syncd_journal"),
+            ("own streams not at the custodian", "syncd_stream WHERE own = 1 AND custodian_seq < held_seq"),
+            ("streams not applied", "syncd_stream WHERE own = 0 AND applied_seq < held_seq"),
+            ("streams not ok", "syncd_stream WHERE state <> 'ok'"),
+            ("own streams without a checkpoint", "syncd_stream WHERE own = 1 AND checkpoint_seq < held_seq"),
+            ("checkpoints that differ", "syncd_checkpoint WHERE ok <> 1"),
+            ("streams never compared", "syncd_stream AS s WHERE own = 0 AND NOT EXISTS (SELECT 1 FROM"
+             " syncd_checkpoint AS c WHERE c.stream_id = s.stream_id AND c.seq >= s.applied_seq - 1)"),
         ]  # fmt: skip
-        found = [(what, int(query(statement)[0][0])) for what, statement in waiting]
+        found = [(what, int(query(f"SELECT count(*) FROM {where}")[0][0])) for what, where in waiting]
     return [f"{count} {what}" for what, count in found if count]

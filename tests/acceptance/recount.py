@@ -1,9 +1,10 @@
 """A recount of every database of a tree by plain SQL, which trusts nothing of ours: not one line of syncd is imported.
 
-Enters: directories of nodes (`database.key` beside `syncd.db`, or a DSN in `syncd.toml`). Leaves: a line per difference
-between a unit's keeper and the tiers above it, between the root and the tiers below it, between records and aggregates.
-Must hold: tables and columns are written down here by hand, so that a mistake in our own descriptions cannot hide itself.
-Run as `python tests/acceptance/recount.py DIR...`: prints {"differences": [...], "rows": {...}}, exit 1 when any differs.
+Enters: directories of nodes (`database.key` beside `syncd.db`, or a DSN in `syncd.toml`). Leaves: a line for each
+difference between a unit's keeper and the tiers above it, between the root and the tiers below it, between records and
+aggregates. Must hold: tables and columns are written down here by hand, so that a mistake in our own descriptions
+cannot hide itself. `python tests/acceptance/recount.py DIR...` prints {"differences": [...], "rows": {...}}; exit 1
+when any differs.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from typing import Any
 
 REGISTER = {
     "household": "number kind hamlet address enumeration_area collaborator opened_on closed_on",
-    "person": "household_id line_no full_name sex birth_date birth_precision ethnic relation education marital residence"
-    " mother_id father_id citizen_id insurance_no insurance_until phone",
+    "person": "household_id line_no full_name sex birth_date birth_precision ethnic relation education marital"
+    " residence mother_id father_id citizen_id insurance_no insurance_until phone",
     "birth": "child_id mother_id born_on sex parity place weight_g",
     "death": "person_id died_on sex cause",
     "migration": "person_id direction moved_on sex other_place match_id",
@@ -141,11 +142,11 @@ def _unit_differences(keeper: Content, above: Content, *, is_root: bool) -> Iter
 
 def _cell_differences(query: Query) -> list[str]:
     """Aggregates against a recount of the records."""
+    flows = [f"SELECT {_all_texts(by)}, count(*) FROM {table} GROUP BY {_grouped(by)}" for table, by in FLOWS.items()]
     pairs = [
         (f"SELECT {_all_texts(STOCK)}, count(*) FROM person GROUP BY {STOCK}",
          f"SELECT {_texts('unit_id sex month ethnic residence')}, n FROM syncd_cell_stock", "stock"),
-        (" UNION ALL ".join(f"SELECT {_all_texts(by)}, count(*) FROM {table} GROUP BY {_grouped(by)}" for table, by in FLOWS.items()),
-         f"SELECT {_texts('unit_id month kind sex')}, n FROM syncd_cell_flow", "flow"),
+        (" UNION ALL ".join(flows), f"SELECT {_texts('unit_id month kind sex')}, n FROM syncd_cell_flow", "flow"),
     ]  # fmt: skip
     found = []
     for counted, cells, name in pairs:
@@ -176,6 +177,11 @@ def _parts(by: str) -> list[str]:
     return [part.strip() for part in parts]
 
 
+def _counts(content: Content) -> dict[str, int]:
+    """Rows per register table."""
+    return {table: sum(len(unit.get(table, {})) for unit in content.register.values()) for table in REGISTER}
+
+
 def _name(content: Content) -> str:
     return f"node {content.node_id[-8:]}"
 
@@ -184,8 +190,7 @@ def main(arguments: list[str]) -> int:
     """The command line: directories of nodes."""
     directories = [Path(each) for each in arguments]
     found = differences(directories)
-    rows = {each.name: {table: sum(len(unit.get(table, {})) for unit in read(each).register.values()) for table in REGISTER}
-            for each in directories}  # fmt: skip
+    rows = {each.name: _counts(read(each)) for each in directories}
     ours = sorted({name.partition(".")[0] for name in sys.modules} & {"syncd", "schema", "conflict"})
     print(json.dumps({"differences": found, "rows": rows, "imported": ours}))
     return 1 if found or ours else 0

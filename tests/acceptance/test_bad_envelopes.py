@@ -1,6 +1,6 @@
 """Bad envelopes over HTTP, sent with a real certificate of an enrolled commune to the province's daemon: truncated,
-altered, replayed, foreign, with a gap, of a newer schema. Each answer names what is wrong, nothing of it is taken, and the
-next exchange delivers every row once.
+altered, replayed, foreign, with a gap, of a newer schema. Each answer names what is wrong, nothing of it is taken, and
+the next exchange delivers every row once.
 """
 
 from __future__ import annotations
@@ -87,7 +87,9 @@ def test_stream_of_another_commune_is_refused(typed: Pair) -> None:
     assert "has no part in stream" in reply.refused[0].text
     assert typed.province.one("SELECT count(*) FROM household WHERE number = '7'") == 0
     assert spare.command("sync", "--once").returncode == 0
-    until(lambda: typed.province.one("SELECT count(*) FROM household WHERE number = '7'") == 1, "it comes the right way")
+    until(
+        lambda: typed.province.one("SELECT count(*) FROM household WHERE number = '7'") == 1, "it comes the right way"
+    )
     typed.finish()
 
 
@@ -135,8 +137,8 @@ def seal(pair: Pair) -> None:
 
 def envelopes(pair: Pair) -> list[bytes]:
     """The commune's register log: what the parent lacks, or all of it when it lacks nothing."""
-    waiting = [bytes(row[0]) for row in pair.commune.rows(REGISTER_LOG)]
-    return waiting or [bytes(row[0]) for row in pair.commune.rows(REGISTER_LOG.replace(" AND l.seq > s.parent_seq", ""))]
+    found = pair.commune.rows(REGISTER_LOG) or pair.commune.rows(REGISTER_LOG.replace(" AND l.seq > s.parent_seq", ""))
+    return [bytes(row[0]) for row in found]
 
 
 def nothing_came(pair: Pair) -> None:

@@ -51,9 +51,9 @@ def test_writer_without_space_fails_cleanly_and_what_was_acknowledged_arrives(pa
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA max_page_count = {pages + 2}")
     connection.execute("BEGIN IMMEDIATE")
+    numbers = [(str(1000 + number),) for number in range(10_000)]
     with pytest.raises(sqlite.OperationalError, match="full"):
-        for number in range(10_000):
-            connection.execute("INSERT INTO household (number, kind) VALUES (?, 'family')", (str(1000 + number),))
+        connection.executemany("INSERT INTO household (number, kind) VALUES (?, 'family')", numbers)
     if connection.in_transaction:
         connection.execute("ROLLBACK")
     connection.close()
@@ -210,7 +210,7 @@ def fill(disk: Path, left_bytes: int = LEFT_BYTES) -> None:
 
 
 def type_until_full(pair: Pair) -> str:
-    """Transactions of a clerk until one finds no space; what the database said. The acknowledged ones are in `names`."""
+    """Transactions of a clerk until one finds no space; what the database said. Acknowledged ones are in `names`."""
     for _ in range(500):
         try:
             pair.type(20)

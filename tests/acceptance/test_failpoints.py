@@ -1,9 +1,9 @@
 """A process dies at every commit boundary, by name, one by one: before the commit and after it. Then life goes on.
 
 The names are read from the code (`store.write("…")`, `store.apply("…")`): a new one without a scenario here fails the
-first test. Each scenario lets the process in which the stage occurs kill itself there (SYNCD_FAILPOINT), starts it anew,
-and ends in the same check: every row typed at the commune is at the province exactly once, and a recount by plain SQL
-agrees. The province's stages run over SQLite and PostgreSQL.
+first test. Each scenario lets the process in which the stage occurs kill itself there (SYNCD_FAILPOINT), starts it
+anew, and ends in the same check: every row typed at the commune is at the province exactly once, and a recount by plain
+SQL agrees. The province's stages run over SQLite and PostgreSQL.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def _refusal(pair: Pair, point: str) -> None:
 
 
 def _stopped_stream(pair: Pair, point: str) -> None:
-    """A row that the next group changes is missing at the province: the stream stops alone, and goes on once it is back."""
+    """A row that the next group changes is missing at the province: the stream stops, and goes on once it is back."""
     pair.type(1)
     pair.province.start()
     pair.finish()

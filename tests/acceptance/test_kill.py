@@ -1,8 +1,9 @@
-"""SIGKILL at random: commune, district and province die and come back while two programs keep committing at two communes.
+"""SIGKILL at random: commune, district and province die and come back while two programs keep committing at communes.
 
 Afterwards every committed row is at the province exactly once with equal content, and a recount by plain SQL agrees
-everywhere. Counted per stage (what each thread of the victim was in at its death); at least `INSIDE_SHARE` die inside push,
-accept or pull: to get there, a part of the kills waits until the victim is in such a stage, the others strike blindly.
+everywhere. Counted per stage (what each thread of the victim was in at its death); at least `INSIDE_SHARE` die inside
+push, accept or pull: to get there, a part of the kills waits until the victim is in such a stage, the others strike
+blindly.
 """
 
 from __future__ import annotations
@@ -37,10 +38,9 @@ UNITS = {"425": ["42501", "42502"]}
 
 
 @pytest.fixture
-def seed() -> Iterator[int]:
+def seed() -> int:
     """A fresh seed, or the one to replay; named when the test fails."""
-    chosen = int(os.environ.get(SEED_VARIABLE, int.from_bytes(os.urandom(4), "big")))
-    yield chosen
+    return int(os.environ.get(SEED_VARIABLE, int.from_bytes(os.urandom(4), "big")))
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ def revive(station: Station) -> None:
 
 
 def check(tree: Tree, communes: list[Station], writers: list[Writer]) -> None:
-    """Every acknowledged row at the province exactly once, with the values acknowledged; everything else by the recount."""
+    """Every acknowledged row at the province exactly once, with the values acknowledged; the rest by the recount."""
     province = tree.stations[0]
     for commune, writer in zip(communes, writers, strict=True):
         for table, columns in TABLES.items():

@@ -17,7 +17,8 @@ from sqlcipher3 import dbapi2 as sqlite
 PAUSE_S = (0.01, 0.06)
 BUSY_MS = 20_000
 PERSON = (
-    "id", "household_id", "line_no", "full_name", "sex", "birth_date", "birth_precision", "ethnic", "education", "residence", "phone"
+    "id", "household_id", "line_no", "full_name", "sex", "birth_date", "birth_precision", "ethnic", "education",
+    "residence", "phone",
 )  # fmt: skip
 DEATH = ("id", "person_id", "died_on", "sex", "cause")
 HOUSEHOLD = ("id", "number", "kind", "hamlet")
@@ -26,7 +27,7 @@ Row = dict[str, Any]
 
 
 class Writer(threading.Thread):
-    """One clerk's program. `rows`: table → id → values, as acknowledged by the database. `error`: why it ended early."""
+    """One clerk's program. `rows`: table → id → values, as acknowledged. `error`: why it ended early."""
 
     def __init__(self, directory: Path, seed: int) -> None:
         super().__init__(name=f"writer {directory.name}", daemon=True)
@@ -85,10 +86,19 @@ class Writer(threading.Thread):
         )
         for line in range(1, self._random.randint(2, 5)):
             self._insert(
-                connection, "person", household_id=household, line_no=line, full_name=f"Nguyễn Văn {self._number}.{line}",
-                sex=self._random.randint(1, 2), birth_date=f"{self._random.randint(1930, 2020)}-0{self._random.randint(1, 9)}-11",
-                birth_precision="d", ethnic=f"0{self._random.randint(1, 5)}", education=None, residence="usual", phone=None,
-            )  # fmt: skip
+                connection,
+                "person",
+                household_id=household,
+                line_no=line,
+                full_name=f"Nguyễn Văn {self._number}.{line}",
+                sex=self._random.randint(1, 2),
+                birth_date=f"{self._random.randint(1930, 2020)}-0{self._random.randint(1, 9)}-11",
+                birth_precision="d",
+                ethnic=f"0{self._random.randint(1, 5)}",
+                education=None,
+                residence="usual",
+                phone=None,
+            )
 
     _type_rollback = _type_family
 

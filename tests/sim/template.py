@@ -63,7 +63,7 @@ def scratch_folder() -> tempfile.TemporaryDirectory[str]:
 
 @lru_cache(maxsize=len(SHAPES))
 def template(shape: str) -> Template:
-    """The settled tree of a shape. The folder lives as long as the process."""
+    """The settled tree of a shape. The folder stays until `forget`."""
     keeper = scratch_folder()
     _KEPT.append(keeper)
     builder = TreeBuilder(Path(keeper.name))
@@ -79,6 +79,13 @@ def template(shape: str) -> Template:
 def _opener(path: Path, failpoint: Failpoint) -> Callable[[], Store]:
     tables = registry()
     return lambda: SqliteStore(path, tables, failpoint=failpoint)
+
+
+def forget() -> None:
+    """Remove every template's folder, when the run is over."""
+    template.cache_clear()
+    while _KEPT:
+        _KEPT.pop().cleanup()
 
 
 _KEPT: list[tempfile.TemporaryDirectory[str]] = []
