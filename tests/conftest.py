@@ -14,7 +14,7 @@ from hypothesis import settings
 from tests import trees
 from tests.postgres import PostgresServer, describe_source, open_server
 
-# No deadline per example: other programs share the machine, and a slow example is not a wrong one. `print_blob` replays.
+# No deadline per example: other programs share the machine, a slow example is not a wrong one. `print_blob` replays.
 settings.register_profile("syncd", deadline=None, print_blob=True)
 settings.load_profile("syncd")
 
@@ -61,7 +61,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """After every test that built a tree: each node's cells equal a recount of its records, and its databases are closed.
+    """After every test that built a tree: each node's cells equal a recount, and its databases are closed.
 
     Inside the call, since the fixtures' databases are gone by the time other fixtures are torn down.
     """

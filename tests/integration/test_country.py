@@ -1,5 +1,8 @@
-"""The whole country's units flow down a tree (issue: real input). Uses the official conversion where it lies beside the project,
-else the extract that ships with the package; the test's id says which."""
+"""The whole country's units flow down a tree.
+
+Uses the official conversion where it lies beside the project, else the extract that ships with the package; the test's
+id says which.
+"""
 
 from __future__ import annotations
 
