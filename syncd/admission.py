@@ -22,7 +22,7 @@ from syncd.security.authority import Authority
 from syncd.security.enrol import JoinReply, JoinRequest, NodeInfo
 from syncd.setup import insert_node, set_peer
 from syncd.store.base import Row, Tx
-from syncd.tree import NodeRecord, Tree
+from syncd.tree import NodeRecord, Tree, records_about
 
 PEM_END = "-----END CERTIFICATE-----"
 
@@ -144,8 +144,8 @@ def _take_token(tx: Tx, request: JoinRequest, now_ms: int) -> str:
 
 def _require_free(tx: Tx, node: Node, unit_id: str, node_id: str | None) -> None:
     """Refuse a unit that an enrolled node other than `node_id` keeps."""
-    holders = tx.all("SELECT node_id, name FROM node WHERE home_unit_id = ? AND status = 'enrolled'", (unit_id,))
-    for holder, name in holders:
+    # Only records that count: any child can write one about a unit that is not its to give.
+    for holder, name in [(r.node_id, r.name) for r in records_about(tx, unit_id) if r.status == "enrolled"]:
         if holder != node_id and node_id is not None:
             raise JoinRefused(
                 f"unit {unit_id} is kept by node {holder} ({name})",
@@ -157,7 +157,11 @@ def _require_free(tx: Tx, node: Node, unit_id: str, node_id: str | None) -> None
 
 def _record(tx: Tx, node: Node, request: JoinRequest, unit_id: str, now_ms: int) -> int:
     """The node's record, written once; returns its term."""
-    known = tx.one("SELECT parent_id, home_unit_id, term, status FROM node WHERE node_id = ?", (request.node_id,))
+    known = tx.one(
+        "SELECT parent_id, home_unit_id, term, status FROM node WHERE node_id = ?"
+        " ORDER BY CASE WHEN parent_id = ? THEN 0 ELSE 1 END, term, id",
+        (request.node_id, node.node_id),
+    )
     if known is not None:
         parent_id, home_unit_id, term, status = known
         if (parent_id, home_unit_id, status) != (node.node_id, unit_id, "enrolled"):
@@ -166,12 +170,18 @@ def _record(tx: Tx, node: Node, request: JoinRequest, unit_id: str, now_ms: int)
                 "join with keys of its own: use an empty directory",
             )
         return int(term)
-    newest = tx.value("SELECT max(term) FROM node WHERE home_unit_id = ?", (unit_id,)) or 0
+    bearer = next((other for other in node.tree().nodes if other[28:] == request.node_id[28:]), None)
+    if bearer is not None:  # both would mint the same row ids, and each could speak for the other
+        raise JoinRefused(
+            f"the keys of node {request.node_id} give it the tag of node {bearer}",
+            "join with new keys: use an empty directory",
+        )
+    newest = max((record.term for record in records_about(tx, unit_id)), default=0)
     insert_node(tx, NodeRecord(
         node_id=request.node_id, parent_id=node.node_id, name=request.name, signing_public=request.ed25519_public,
-        sealing_public=request.x25519_public, unit_id=unit_id, term=int(newest) + 1, status="enrolled",
+        sealing_public=request.x25519_public, unit_id=unit_id, term=newest + 1, status="enrolled",
     ), now_ms)  # fmt: skip
-    return int(newest) + 1
+    return newest + 1
 
 
 def _line(node: Node) -> list[NodeInfo]:

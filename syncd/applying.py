@@ -22,7 +22,7 @@ from syncd.apply import apply_blocks
 from syncd.cases import close_cases, open_case
 from syncd.clock import Clock, instant_of
 from syncd.envelope import Envelope, Mark, parse_envelope, stream_id_of
-from syncd.errors import EnvelopeError, KeyMissing, SchemaNewer, StoreError, TreeOlder, Unsupported
+from syncd.errors import Altered, EnvelopeError, KeyMissing, SchemaNewer, StoreError, TreeOlder, Unsupported
 from syncd.keys import KeyRing
 from syncd.log import Entry, Stream
 from syncd.open import open_parts
@@ -244,6 +244,12 @@ class Applier:
             and (key := self._ring.key(tx, at.stream_id, part.audience, part.epoch)) is not None
         }
         opened = open_parts(envelope, keys)
+        if opened.absent:
+            raise Altered(
+                f"envelope {envelope.header.seq} of stream {at.stream_id} has lost its part for audience"
+                f" {opened.absent[0]}",
+                hint="nothing was applied; restore the last backup of this database",
+            )
         locked = {audience for audience, _epoch in opened.locked}
         if Audience.SCOPE in locked or (Audience.CUSTODIAN in locked and self._is_root(tx)):
             raise KeyMissing(

@@ -28,7 +28,8 @@ _WAITING = """
     SELECT p.id, p.unit_id, p.table_name, p.row_id, p.operation, p.seen, p.wished, p.author, p.reason, p.made_at,
            p.clock_offset_ms, p.author_depth
     FROM proposal AS p JOIN syncd_keeper AS k ON k.unit_id = p.unit_id AND k.mine = 1
-    WHERE p.withdrawn_at IS NULL AND NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id)
+    WHERE p.withdrawn_at IS NULL AND NOT EXISTS (
+        SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id AND v.unit_id = p.unit_id)
     ORDER BY p.made_at, p.id LIMIT ?
 """
 

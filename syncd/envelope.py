@@ -16,7 +16,14 @@ from msgspec import DecodeError, Meta
 from msgspec.msgpack import Decoder, Encoder
 
 from syncd.errors import Altered, Foreign, Gap, NotCanonical, Replayed, SchemaNewer, TooLarge, Truncated
-from syncd.limits import ENVELOPE_BYTES_MAX, ENVELOPE_ROWS_MAX, HEADER_BYTES_MAX, PARTS_MAX, PLAIN_BYTES_MAX
+from syncd.limits import (
+    ENVELOPE_BYTES_MAX,
+    ENVELOPE_ROWS_MAX,
+    HEADER_BYTES_MAX,
+    PARTS_MAX,
+    PLAIN_BYTES_MAX,
+    TIME_MS_MAX,
+)
 
 VERSION: Final = 1
 SIGNATURE_BYTES: Final = 64
@@ -224,7 +231,7 @@ _WireHeader = tuple[
     Annotated[int, Meta(ge=0, le=5)],
     _Natural,
     _Natural,
-    _Natural,
+    Annotated[int, Meta(ge=0, le=TIME_MS_MAX)],
     Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None,
     Annotated[int, Meta(ge=0, le=ENVELOPE_ROWS_MAX)],
     _WireGenesis | None,

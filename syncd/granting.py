@@ -13,7 +13,7 @@ from syncd.log import Stream
 from syncd.store.base import Store
 from syncd.tree import NodeRecord, Tree
 
-Granted = set[tuple[str, int, str]]  # stream, epoch, reader
+Epochs = dict[str, set[int]]  # of streams
 
 
 def grant_down(store: Store, tree: Tree, ring: keys.KeyRing) -> int:
@@ -23,21 +23,26 @@ def grant_down(store: Store, tree: Tree, ring: keys.KeyRing) -> int:
         return 0
     with store.read() as tx:
         streams = log.streams(tx, "kind = ?", (int(Kind.OVERSIGHT),))
-        grants = tx.all("SELECT stream_id, epoch, reader_id FROM key_grant WHERE audience = ?", (int(Audience.SCOPE),))
-    have: Granted = {(row[0], row[1], row[2]) for row in grants}
+        grants = "SELECT id, stream_id, epoch, reader_id FROM key_grant WHERE audience = ?"
+        rows = tx.all(grants, (int(Audience.SCOPE),))
+    granted: dict[str, Epochs] = {tree.me: {}, **{child.node_id: {} for child in children}}
+    for row_id, stream_id, epoch, reader in rows:
+        # A child's grants count when they are this node's own: another's word must not keep the key from it.
+        if reader in granted and (reader == tree.me or row_id[28:] == tree.me[28:]):
+            granted[reader].setdefault(stream_id, set()).add(epoch)
     lacking = [
-        (stream, child, epochs)
+        (stream, child, sorted(epochs))
         for child in children
         for stream in streams
-        if tree.goes_down(stream, child.node_id) and (epochs := _lacking(have, stream, tree.me, child.node_id))
+        if (epochs := _lacking(granted, stream.stream_id, tree.me, child.node_id))
+        and tree.goes_down(stream, child.node_id)
     ]
     return sum(_grant(store, ring, stream, child, epochs) for stream, child, epochs in lacking)
 
 
-def _lacking(have: Granted, stream: Stream, me: str, child_id: str) -> list[int]:
+def _lacking(granted: dict[str, Epochs], stream_id: str, me: str, child_id: str) -> set[int]:
     """The epochs of a stream that this node was granted and the child was not."""
-    mine = (epoch for stream_id, epoch, reader in have if stream_id == stream.stream_id and reader == me)
-    return sorted(epoch for epoch in mine if (stream.stream_id, epoch, child_id) not in have)
+    return granted[me].get(stream_id, set()) - granted[child_id].get(stream_id, set())
 
 
 def _grant(store: Store, ring: keys.KeyRing, stream: Stream, child: NodeRecord, epochs: list[int]) -> int:

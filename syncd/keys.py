@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from schema.spec import Audience
 from syncd.errors import GrantUnreadable
 from syncd.store.base import Tx
+from syncd.tree import ancestors_at_joining
 
 if TYPE_CHECKING:
     from syncd.security.identity import NodeKeys
@@ -49,20 +50,23 @@ class KeyRing:
 
     def newest_epoch(self, tx: Tx, stream_id: str, audience: int) -> int | None:
         """The newest epoch of a stream's audience that this node can read."""
-        found = tx.value(
-            "SELECT max(epoch) FROM key_grant WHERE stream_id = ? AND audience = ? AND reader_id = ?",
+        granters = self._granters(tx, stream_id)
+        rows = tx.all(
+            "SELECT id, epoch FROM key_grant WHERE stream_id = ? AND audience = ? AND reader_id = ?",
             (stream_id, audience, self._keys.node_id),
         )
-        return None if found is None else int(found)
+        return max((int(epoch) for row_id, epoch in rows if row_id[28:] in granters), default=None)
 
     def _look_up(self, tx: Tx, stream_id: str, audience: int, epoch: int) -> bytes | None:
         from syncd.security.hpke import open_key
 
         rows = tx.all(
-            "SELECT sealed_key FROM key_grant WHERE stream_id = ? AND audience = ? AND epoch = ? AND reader_id = ?",
+            "SELECT id, sealed_key FROM key_grant WHERE stream_id = ? AND audience = ? AND epoch = ? AND reader_id = ?",
             (stream_id, audience, epoch, self._keys.node_id),
         )
-        for (sealed,) in rows:
+        granters = self._granters(tx, stream_id)
+        rows = [row for row in rows if row[0][28:] in granters]
+        for _id, sealed in sorted(rows, key=lambda row: granters.index(row[0][28:])):
             try:
                 return open_key(
                     bytes(sealed), self._keys.exchange, grant_info(stream_id, audience, epoch, self._keys.node_id)
@@ -70,6 +74,15 @@ class KeyRing:
             except GrantUnreadable:
                 continue  # a faulty granter must not hide another's good grant
         return None
+
+    def _granters(self, tx: Tx, stream_id: str) -> list[str]:
+        """Tags of the nodes whose grants count, the keeper's first: of an own stream it is this node alone, or a
+        neighbour could choose the key this node seals with; of others the keeper and the nodes above this one, or any
+        child could have a stream opened with a wrong key."""
+        keeper = tx.value("SELECT keeper FROM syncd_stream WHERE stream_id = ?", (stream_id,))
+        if keeper is None or keeper == self._keys.node_id:
+            return [self._keys.node_id[28:]]
+        return [keeper[28:], *(record.tag for record in ancestors_at_joining(tx))]
 
 
 def new_epoch(

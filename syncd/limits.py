@@ -23,6 +23,7 @@ NESTING_MAX: Final = 16
 NAME_CHARS_MAX: Final = 63  # PostgreSQL cuts longer identifiers off silently
 ENVELOPE_ROWS_MAX: Final = 65_536
 CHECKPOINT_LINES_MAX: Final = 8_192
+TIME_MS_MAX: Final = 253_402_300_799_999  # the last millisecond of the year 9999: later ones have no text
 ZSTD_WINDOW_LOG_MAX: Final = 23  # a reader reserves at most 2^23 bytes of window, whatever a frame asks for
 
 # Body of a part (columnar).

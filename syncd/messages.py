@@ -19,6 +19,8 @@ PROTOCOL = 1
 
 Id = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Hash = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Natural = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # what both databases can hold
+TimeMs = Annotated[int, Meta(ge=0, le=limits.TIME_MS_MAX)]
 Receipt = Annotated[bytes, Meta(max_length=512)]
 
 
@@ -26,7 +28,7 @@ class Position(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     """The end of a stream's log at the sender of the message."""
 
     stream: Id
-    seq: int
+    seq: Natural
     hash: Hash
 
     @property
@@ -38,7 +40,7 @@ class Refusal(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     """Why a stream's envelopes were not taken. code 'later': try again by itself; any other: a person must look."""
 
     stream: Id
-    seq: int
+    seq: Natural
     code: Annotated[str, Meta(max_length=20)]
     text: Annotated[str, Meta(max_length=500)]
 
@@ -50,8 +52,8 @@ class Partial(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     """How many bytes of one unfinished envelope the receiver still has."""
 
     stream: Id
-    seq: int
-    bytes_held: int
+    seq: Natural
+    bytes_held: Natural
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -59,27 +61,27 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
 
     protocol_min: int
     protocol_max: int
-    schema_revision: int
-    time_ms: int
+    schema_revision: Natural
+    time_ms: TimeMs
     up: Positions
-    waiting_rows: int
-    open_cases: int
+    waiting_rows: Natural
+    open_cases: Natural
 
 
 class HelloReply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What the parent holds of the child's streams (seq 0: nothing), the time there, and how much it takes at once."""
 
     protocol: int
-    time_ms: int
+    time_ms: TimeMs
     up: Positions
     partial: Partial | None
-    credit_bytes: int
+    credit_bytes: Natural
 
 
 class Push(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Precedes the frames of a push."""
 
-    skipped_bytes: int  # of the first frame: the parent already has them
+    skipped_bytes: Natural  # of the first frame: the parent already has them
 
 
 class PushReply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -94,7 +96,7 @@ class Owed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     """A stream whose newest receipt the child does not have: `seq` is how far its receipts reach."""
 
     stream: Id
-    seq: int
+    seq: Natural
 
 
 class Pull(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -103,18 +105,18 @@ class Pull(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     down: Positions
     owed: Annotated[list[Owed], Meta(max_length=limits.STREAMS_MAX)]
     partial: Partial | None
-    wait_ms: int
-    waiting_rows: int
-    open_cases: int
+    wait_ms: Natural
+    waiting_rows: Natural
+    open_cases: Natural
 
 
 class PullReply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Precedes the frames of a pull's answer."""
 
-    time_ms: int
+    time_ms: TimeMs
     receipts: Annotated[list[Receipt], Meta(max_length=limits.STREAMS_MAX)]
-    frames: int
-    skipped_bytes: int  # of the first frame: the child already has them
+    frames: Natural
+    skipped_bytes: Natural  # of the first frame: the child already has them
 
 
 Message = TypeVar("Message", bound=msgspec.Struct)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from conflict.case import CaseKind
@@ -19,7 +18,7 @@ from schema.spec import Audience, Kind, Table
 from schema.tables import SCHEMA_REVISION
 from syncd import keys, log, receipt, sequence
 from syncd.aggregate import Cells
-from syncd.applying import Applier
+from syncd.applying import Applier, More
 from syncd.cases import open_case
 from syncd.clock import Clock, instant_of
 from syncd.decide import decide_waiting
@@ -27,7 +26,7 @@ from syncd.envelope import Genesis, Header, Mark, stream_id_of
 from syncd.errors import ForkError
 from syncd.granting import grant_down
 from syncd.log import Stream
-from syncd.receive import Received, receive
+from syncd.receive import LATER, Received, receive
 from syncd.seal import PlainPart, seal_envelope
 from syncd.sequence import Parts
 from syncd.signals import APPLIED, LOG, RECEIPT, Signals
@@ -63,6 +62,8 @@ class Node:
         self._random = random_bytes
         self._sequencing = threading.Lock()
         self._tree: Tree | None = None
+        self._tree_changes = 0
+        self._tree_guard = threading.Lock()
         self._grants_due = self._proposals_due = True  # whatever a process before this one had not come to
         self._own: dict[tuple[int, str | None], Stream] = {}
         self._wire_schema = {
@@ -86,14 +87,28 @@ class Node:
 
     def tree(self) -> Tree:
         """The tree as last committed here."""
-        tree = self._tree
+        with self._tree_guard:
+            tree, changes = self._tree, self._tree_changes
         if tree is None:
             with self.store.read() as tx:
-                tree = self._tree = load_tree(tx)
+                tree = load_tree(tx)
+            with self._tree_guard:
+                if changes == self._tree_changes:  # else a record came while this was read: it is read anew
+                    self._tree = tree
         return tree
 
+    def reread_tree(self) -> Tree:
+        """The tree as it is now, whatever was last read: another process of this hub may have let a node in."""
+        self._drop_tree()
+        return self.tree()
+
+    def _drop_tree(self) -> None:
+        with self._tree_guard:
+            self._tree = None
+            self._tree_changes += 1
+
     def _forget_tree(self) -> None:
-        self._tree = None
+        self._drop_tree()
         self._grants_due = self._proposals_due = True
 
     def _tables_changed(self, names: set[str]) -> None:
@@ -116,7 +131,10 @@ class Node:
                     waiting = sequence.units_waiting(tx)
                 if not waiting:
                     return 0
-                self._tables_changed({self.store.registry.by_number[tab].name for tab, _unit in waiting})
+                names = {self.store.registry.by_number[tab].name for tab, _unit in waiting}
+                if names & {"node", "unit"}:
+                    self.refresh()  # a unit moved by a clerk at the root changes who answers for it
+                self._tables_changed(names)
                 if not self._prepare(waiting):
                     continue  # preparing wrote grants: they belong into this cut too
                 try:
@@ -126,9 +144,8 @@ class Node:
                         self._append,
                         Cells(),
                         self._digests if checkpoints else _no_digests,
-                        lambda stream: self.signals.emit(
-                            LOG, [stream.stream_id]
-                        ),  # a piece travels while others are read
+                        # a piece travels while others are read
+                        lambda stream: self.signals.emit(LOG, [stream.stream_id]),
                     )
                 except ForkError:
                     self._own.clear()
@@ -273,9 +290,11 @@ class Node:
             s.stream_id for s in result.streams.values() if s.kind == Kind.CONTROL and s.applied_seq < s.held_seq
         ]
         moved = [self.applier.apply(stream_id) for stream_id in controls]  # each of them, whatever the others did
-        if any(moved) and result.refused:
+        late = any(code == LATER for code, _seq, _why in result.refused.values())
+        if result.refused and (any(moved) or late):
+            # What waited for a node record of this very batch, or one that another process took; the rest is there.
             taken = result.taken
-            # What waited for a node record of this very batch; the rest is there.
+            self._drop_tree()
             result = self._receive(peer, envelopes)
             result.taken += taken
         if any(s.kind == Kind.OVERSIGHT and s.applied_seq == 0 for s in result.streams.values()):
@@ -288,16 +307,16 @@ class Node:
         with self.store.apply("receive") as tx:
             return receive(tx, tree, peer, envelopes, self.clock())
 
-    def apply_all(self, more: Callable[[str], bool] | None = None) -> Outcome:
+    def apply_all(self, more_of: Callable[[str], More | None] | None = None) -> Outcome:
         """Apply every stream that is behind its log, control streams first; a stream that cannot go on stops alone.
 
-        `more(stream_id)` waits for the rest of a stream's open group and says whether any came.
+        `more_of(stream_id)`: what waits for the rest of its open group and says whether any came, or None.
         """
         with self.store.read() as tx:
             behind = [s.stream_id for s in log.streams(tx, "own = 0 AND applied_seq < held_seq")]
         applied = False
         for stream_id in behind:
-            if self.applier.apply(stream_id, partial(more, stream_id) if more else None):
+            if self.applier.apply(stream_id, more_of(stream_id) if more_of else None):
                 applied = True
                 self.signals.emit(APPLIED, [stream_id])
                 if self.is_root:
@@ -371,7 +390,7 @@ class Node:
         return self.applier.changed_at(tx, stream_id, table, row_id, column)
 
     def refresh(self) -> None:
-        """Derive keepers anew after a local change of node records."""
+        """Derive keepers anew after a local change of node records or units."""
         with self.store.apply("refresh") as tx:
             refresh_keepers(tx)
         self._forget_tree()

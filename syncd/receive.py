@@ -93,9 +93,22 @@ def _take(tx: Tx, tree: Tree, peer: str, at: Stream, envelope: Envelope, data: b
         )
     _authorise(tree, peer, at)
     verify_envelope(envelope, tree.nodes[at.keeper].signing_public)
+    _check_whole(envelope)
     if at.held_seq == 0:
         log.create(tx, at)
     return log.append(tx, at, envelope.header, envelope.hash, data)
+
+
+def _check_whole(envelope: Envelope) -> None:
+    """Chain and signature hold without a part's bytes, so a relay that dropped them would pass unnoticed; a part is
+    absent for good reasons only where erasure says so, which this release does not know."""
+    for part, data in zip(envelope.header.parts, envelope.parts, strict=True):
+        if data is None:
+            raise Altered(
+                f"envelope {envelope.header.seq} of stream {envelope.header.stream_id} came without its part for"
+                f" audience {part.audience}",
+                hint="nothing was taken over; the next exchange fetches the whole one",
+            )
 
 
 def _authorise(tree: Tree, peer: str, at: Stream) -> None:

@@ -17,6 +17,7 @@ from syncd.config import load_registry
 from syncd.errors import ConfigError
 from syncd.events import event
 from syncd.node_files import OpenNode, connector, identity_of, raw_transaction
+from syncd.store.base import Store
 
 
 def check_start(opened: OpenNode) -> None:
@@ -26,6 +27,7 @@ def check_start(opened: OpenNode) -> None:
     _check_triggers(opened)
     _check_facts(opened)  # after the triggers, which are made anew when a setting differs from the recorded one
     if opened.store.dialect != "sqlite":
+        forget_old_numbers(opened.store)
         _warn_of_others(opened)
 
 
@@ -67,6 +69,15 @@ def _open_case(opened: OpenNode, found: list[str]) -> None:
             ("triggers", opened.node.node_id, len(found), found[0]),
             opened_at=instant_of(opened.node.clock()),
             detail={"what": "triggers", "problems": len(found), "first": found[0][:200]},
+        )
+
+
+def forget_old_numbers(store: Store) -> None:
+    """After a dump was loaded into another server, journal rows bear transaction numbers that this one has yet to give
+    out: they would be sequenced, never be recognised as seen, and be sequenced again for ever."""
+    with store.apply("journal-numbers") as tx:
+        tx.run(
+            "UPDATE syncd_journal SET tx = 0 WHERE NOT pg_visible_in_snapshot(tx::text::xid8, pg_current_snapshot())"
         )
 
 

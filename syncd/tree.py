@@ -37,6 +37,11 @@ class NodeRecord:
         """The last 8 hex digits of every row id this node mints."""
         return self.node_id[28:]
 
+    @property
+    def place(self) -> tuple[str | None, bytes, bytes]:
+        """What no later record may change: the parent and both keys."""
+        return self.parent_id, self.signing_public, self.sealing_public
+
 
 @dataclass(frozen=True, slots=True)
 class Tree:
@@ -83,8 +88,8 @@ class Tree:
         keeper = self.nodes.get(stream.keeper)
         if keeper is None:
             return None
-        if keeper.status != "enrolled":
-            return False
+        if keeper.status != "enrolled" or (stream.kind != Kind.REGISTER and stream.term != 1):
+            return False  # terms pass with units; any other stream of a node is one, however many it would begin
         if stream.kind == Kind.REGISTER:
             kept = self.keepers.get(stream.unit_id or "")
             return None if kept is None else kept == (stream.keeper, stream.term)
@@ -122,9 +127,17 @@ class Tree:
 
 
 def load_tree(tx: Tx) -> Tree:
-    """The tree as the tables of this transaction show it. Records of ancestors fall back on what joining taught."""
+    """The tree as the tables of this transaction show it.
+
+    Where a node stands and which keys it has is said once: by what joining taught of the line above, else by the first
+    record. A later one about the same place renews name, unit and term; one that moves a node or changes its keys, so
+    that others would seal to them, is nobody's word.
+    """
     me = str(tx.value("SELECT value FROM syncd_meta WHERE key = 'node_id'"))
-    nodes = {record.node_id: record for record in (*_ancestors_at_joining(tx), *_records(tx))}
+    nodes = {record.node_id: record for record in ancestors_at_joining(tx)}
+    for record in _records(tx):
+        if nodes.setdefault(record.node_id, record).place == record.place:
+            nodes[record.node_id] = record
     keepers = {row[0]: (row[1], row[2]) for row in tx.all("SELECT unit_id, node_id, term FROM syncd_keeper")}
     return Tree(me, nodes, keepers)
 
@@ -135,12 +148,11 @@ def refresh_keepers(tx: Tx) -> None:
     A record counts only when the unit lies in the unit tree at or below the enrolling parent's own unit, so no node can
     hand out what it does not answer for (I7); a unit not yet known here has no keeper yet.
     """
+    tx.lock("syncd keepers")  # or two transactions would each leave out what the other has just learned
     me = str(tx.value("SELECT value FROM syncd_meta WHERE key = 'node_id'"))
-    tree = load_tree(tx)
-    above = {row[0]: row[1] for row in tx.all(_UNITS_ABOVE)}
     keepers: dict[str, NodeRecord] = {}
-    for record in _records(tx):
-        if record.unit_id is None or record.status != "enrolled" or not _answers_for(tree, record, above):
+    for record in _answered_for(tx):
+        if record.unit_id is None or record.status != "enrolled":
             continue
         best = keepers.get(record.unit_id)
         if best is None or record.term > best.term:
@@ -150,6 +162,17 @@ def refresh_keepers(tx: Tx) -> None:
     if wanted != present:
         tx.run("DELETE FROM syncd_keeper")
         tx.many("INSERT INTO syncd_keeper (unit_id, node_id, term, mine) VALUES (?, ?, ?, ?)", sorted(wanted))
+
+
+def records_about(tx: Tx, unit_id: str) -> list[NodeRecord]:
+    """Node records that hand out this unit and count, whatever their status."""
+    return [record for record in _answered_for(tx) if record.unit_id == unit_id]
+
+
+def _answered_for(tx: Tx) -> list[NodeRecord]:
+    tree = load_tree(tx)
+    above = {row[0]: row[1] for row in tx.all(_UNITS_ABOVE)}
+    return [record for record in _records(tx) if _answers_for(tree, record, above)]
 
 
 # Every unit that some node keeps, and the units above it.
@@ -178,10 +201,13 @@ def _answers_for(tree: Tree, record: NodeRecord, above: Mapping[str, str | None]
 def _records(tx: Tx) -> list[NodeRecord]:
     """Node records minted by the recorded parent (the root alone vouches for itself); any other is nobody's word.
 
-    A record whose signing key is not the node's own (ids are hashes of keys) is passed over too.
+    A record whose signing key is not the node's own (ids are hashes of keys) is passed over too, and so is a node whose
+    tag another node bears already: a tag is 32 bits, so keys with a wanted one can be searched for, and who bears the
+    root's could mint records as the root. What this node and those above it minted comes first, then order of terms.
     """
     root_id = tx.value("SELECT value FROM syncd_meta WHERE key = 'root_id'")
-    return [
+    line = {record.node_id: record for record in ancestors_at_joining(tx)}
+    found = [
         NodeRecord(
             node_id=row[1], parent_id=row[2], name=row[3], signing_public=bytes(row[4]), sealing_public=bytes(row[5]),
             unit_id=row[6], term=row[7], status=row[8],
@@ -194,13 +220,16 @@ def _records(tx: Tx) -> list[NodeRecord]:
         and (row[2] is not None or row[1] == root_id)
         and row[1] == _id_of_key(bytes(row[4]))
     ]  # fmt: skip
+    found.sort(key=lambda record: record.parent_id is not None and record.parent_id not in line)
+    bearers = {record.tag: record.node_id for record in line.values()}
+    return [record for record in found if bearers.setdefault(record.tag, record.node_id) == record.node_id]
 
 
 def _id_of_key(signing_public: bytes) -> str:
     return str(uuid.UUID(bytes=sha256(signing_public).digest()[:16]))
 
 
-def _ancestors_at_joining(tx: Tx) -> list[NodeRecord]:
+def ancestors_at_joining(tx: Tx) -> list[NodeRecord]:
     """The line above this node as its parent told it at joining, and this node itself."""
     facts: dict[str, Any] = dict(tx.all("SELECT key, value FROM syncd_meta"))
     if "signing_public" not in facts:

@@ -13,8 +13,10 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 
 from syncd import limits
+from syncd.applying import More
 from syncd.errors import DiskFull
 from syncd.events import event
 from syncd.exchange import Link
@@ -322,6 +324,7 @@ class Applier(Worker):
         self._bell = life.bell()
         self._news = threading.Condition()
         self._arrived: set[str] = set()
+        self._slow: set[str] = set()  # streams whose open group was waited for in vain: until it moves, only whole ones
         opened.node.signals.subscribe(self._on_signal)
 
     def turn(self) -> None:
@@ -332,12 +335,17 @@ class Applier(Worker):
             return
         self.vitals.works(self.name, "applying")
         began = time.monotonic()
-        outcome = self._node.apply_all(self._more)
+        outcome = self._node.apply_all(self._more_of)
         self._node.settle()
         if outcome.applied:
             event("applied", duration_s=time.monotonic() - began)
         self.vitals.waits(self.name)
         self._bell.wait()
+
+    def _more_of(self, stream_id: str) -> More | None:
+        """One wait per group: a child on a bad line must not make every turn wait, nor its pieces be applied again with
+        each that trickles in."""
+        return None if stream_id in self._slow else partial(self._more, stream_id)
 
     def _more(self, stream_id: str) -> bool:
         """Wait, inside a transaction, for the rest of an open group of this stream."""
@@ -345,6 +353,8 @@ class Applier(Worker):
             self._news.wait_for(lambda: stream_id in self._arrived or self.life.ending, limits.OPEN_GROUP_WAIT_S_MAX)
             came = stream_id in self._arrived
             self._arrived.discard(stream_id)
+            if not came:
+                self._slow.add(stream_id)
         return came and not self.life.ending
 
     def _on_signal(self, topic: str, stream_ids: frozenset[str]) -> None:
@@ -352,5 +362,7 @@ class Applier(Worker):
             with self._news:
                 self._arrived |= stream_ids
                 self._news.notify_all()
+        elif topic == APPLIED:
+            self._slow -= stream_ids
         if topic in (LOG, APPLIED):  # applied: what another stream has waited for may have come with it
             self._bell.set()

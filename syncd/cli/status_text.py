@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from syncd.cli.output import BOLD, DIM, GREEN, RED, YELLOW, paint, shorten, table
+from syncd.cli.output import BOLD, DIM, GREEN, RED, YELLOW, paint, shorten, table, width
 from syncd.cli.times import age, age_s, duration, moment
 from syncd.language import number, say
 from syncd.status import Neighbour, Status
@@ -18,9 +18,7 @@ CELLS_MAX = 100
 STOPPED_SHOWN_MAX = 2
 NAME_CELLS_MAX = 30
 WORKERS = ("writer", "applier", "sender")
-STREAM_CELLS_MAX = 70  # of what happened; what to do about it stands behind it
-ATTEMPT_CELLS_MAX = 140  # begins with the parent's address
-TROUBLE_CELLS_MAX = 140
+MESSAGE_CELLS_MIN = 24  # with less left beside a remedy the line is simply cut
 LATE_S = 24 * 3600.0  # a day without a successful exchange is worth a warning
 LOST_S = 3 * LATE_S
 
@@ -81,7 +79,7 @@ def troubles(live: dict[str, Any] | None) -> list[str]:
 
 
 def _troubles(live: dict[str, Any] | None) -> list[str]:
-    return [paint(f"{say('Trục trặc', 'Trouble')}: {_told(text, TROUBLE_CELLS_MAX)}", RED) for text in troubles(live)]
+    return [paint(_told(say("Trục trặc", "Trouble"), text), RED) for text in troubles(live)]
 
 
 def _head(found: Status, live: dict[str, Any] | None) -> str:
@@ -144,9 +142,7 @@ def _parent(found: Status, live: dict[str, Any] | None, now_ms: int) -> list[str
             else say("{label} · chưa trao đổi thành công lần nào", "{label} · no successful exchange yet", label=label)
         ]
     if peer.last_error and (peer.last_attempt_at or "") >= (peer.last_success_at or ""):
-        lines.append(
-            paint(f"  {say('lần thử cuối', 'last attempt')}: {_told(peer.last_error, ATTEMPT_CELLS_MAX)}", RED)
-        )
+        lines.append(paint(_told(f"  {say('lần thử cuối', 'last attempt')}", peer.last_error), RED))
     return lines
 
 
@@ -185,7 +181,7 @@ def _streams(found: Status) -> list[str]:
     lines = []
     for stream in found.stopped[:STOPPED_SHOWN_MAX]:
         word = say("chờ", "waits") if stream.state == "waiting" else say("dừng", "stopped")
-        text = _told(f"{say('Luồng', 'Stream')} {stream.about} {word}: {stream.reason}", STREAM_CELLS_MAX)
+        text = _told(f"{say('Luồng', 'Stream')} {stream.about} {word}", stream.reason)
         lines.append(paint(text, *([YELLOW] if stream.state == "waiting" else [RED])))
     if len(found.stopped) > STOPPED_SHOWN_MAX:
         lines.append(
@@ -198,10 +194,14 @@ def _streams(found: Status) -> list[str]:
     return lines
 
 
-def _told(error: str, cells: int) -> str:
-    """An error with its message shortened to `cells`: what to do, which stands behind it, is never what is cut off."""
-    message, _, remedy = error.partition(" — ")
-    return f"{shorten(message, cells)} → {remedy}" if remedy else shorten(message, cells)
+def _told(label: str, error: str) -> str:
+    """A line about an error. Where it is too long, what to do is kept whole and what happened is shortened."""
+    text = f"{label}: {error}"
+    message, _, remedy = text.partition(" — ")
+    room = CELLS_MAX - width(remedy) - 3
+    if width(text) <= CELLS_MAX or not remedy or room < MESSAGE_CELLS_MIN:
+        return shorten(text, CELLS_MAX)
+    return f"{shorten(message, room)} — {remedy}"
 
 
 def _conflicts(found: Status) -> str:

@@ -37,6 +37,7 @@ from syncd.pipeline import Node
 from syncd.security import authority, enrol
 from syncd.security.authority import Authority
 from syncd.security.limits import JOIN_REQUEST_BYTES_MAX
+from syncd.tree import Tree
 
 T = TypeVar("T")
 PUSH_BODY_BYTES_MAX = limits.PUSH_BYTES_MAX + limits.ENVELOPE_BYTES_MAX + limits.KIB
@@ -205,7 +206,7 @@ class _Service:
             authority.require_issued_by(certificate, [self._issuer.certificate])
             self._issued.add(print_)
         node_id = authority.node_id_of(certificate)
-        if all(record.node_id != node_id for record in self.node.tree().children()):
+        if not _is_child(self.node.tree(), node_id) and not _is_child(self.node.reread_tree(), node_id):
             raise WrongPeer(
                 f"node {node_id} is not enrolled below this node", hint="ask this node's operator for a token"
             )
@@ -267,6 +268,10 @@ class _Service:
                 await asyncio.wait_for(waiter.event.wait(), left_s)
             except TimeoutError:
                 return reply, sending.body
+
+
+def _is_child(tree: Tree, node_id: str) -> bool:
+    return any(record.node_id == node_id for record in tree.children())
 
 
 async def _read_upload(request: Request, upload: Upload) -> int:

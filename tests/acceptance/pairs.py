@@ -85,7 +85,8 @@ class Pair:
 
     def province_dies(self, point: str, provoke: Callable[[], object]) -> None:
         """The province's daemon kills itself at `point`, wherever `provoke` has got to by then; it is started anew."""
-        self.province.start(**{FAILPOINT: point})
+        self.province.spawn({FAILPOINT: point})  # it may die before it is ready
+        until(lambda: self.province.has_ended() or self.province.answers(), "the province is up, or dead already")
         with contextlib.suppress(ParentUnreachable):
             provoke()
         assert self.province.died() == KILLED

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from syncd import enrolment
+from syncd import control, enrolment
 from syncd.admission import TokenKind
 from syncd.config import Config
 from syncd.failpoint import STAGE_FILE, read_stages
@@ -76,6 +76,15 @@ class Station(TestNode):
         code = self.process.wait(END_S_MAX)
         self.process = None
         return code
+
+    def has_ended(self) -> bool:
+        """Whether the daemon has ended by itself."""
+        return self.process is None or self.process.poll() is not None
+
+    def answers(self) -> bool:
+        """Whether the daemon that was started last is ready."""
+        picture = control.ask(self.directory)
+        return picture is not None and self.process is not None and picture["pid"] == self.process.pid
 
     def command(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """One command of the program on this node."""

@@ -160,7 +160,7 @@ def test_database_locked_by_another_program_is_told_and_waited_for(pair: Pair) -
         pair.commune.start()
         until(lambda: "locked by another program" in _writer_error(pair), "the daemon says so")
         shown = pair.commune.command("status")
-        assert "locked by another program" in shown.stdout, shown.stdout
+        assert "close the other program's open transaction" in shown.stdout, shown.stdout
     finally:
         other.execute("ROLLBACK")
         other.close()

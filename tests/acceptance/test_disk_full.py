@@ -171,7 +171,7 @@ def test_province_with_a_full_postgresql_says_so_and_the_child_waits(tmp_path: P
         fill(disk, left_bytes=0)
         while not told_full(commune):
             pair.type(400)
-        until(lambda: "no space left" in commune.command("status").stdout, "status says that the parent is full")
+        until(lambda: "free disk space" in commune.command("status").stdout, "status says that the parent is full")
         (disk / BALLAST).unlink()
         until(lambda: at_province(pair) == len(pair.names), "everything arrives once there is space", 60)
         tree.rest()

@@ -81,7 +81,7 @@ def test_open_group_is_applied_while_its_rest_arrives_and_is_seen_whole(upload: 
     upload.write()
     assert len(upload.pieces) == 4
     upload.arrive()
-    assert upload.root.node.apply_all(upload.arrive).applied
+    assert upload.root.node.apply_all(lambda _stream_id: upload.arrive).applied
     assert upload.seen == {0}
     assert upload.commits == 1
     assert content(upload.root, "household") == content(upload.commune, "household")
@@ -92,7 +92,7 @@ def test_group_whose_rest_does_not_come_in_time_is_taken_back_and_applied_later(
     upload.write()
     late = [upload.pieces.pop(), upload.pieces.pop()][::-1]
     upload.arrive()
-    assert not upload.root.node.apply_all(upload.arrive).applied
+    assert not upload.root.node.apply_all(lambda _stream_id: upload.arrive).applied
     assert upload.root.value("SELECT count(*) FROM household") == 0
     assert state(upload.root, own_stream(upload.commune)) == ("ok", None)
     upload.pieces = late
@@ -113,7 +113,7 @@ def test_group_discarded_while_it_is_being_applied_leaves_nothing(upload: Upload
     upload.write()
     assert len(upload.pieces) == 3 + 1 + 4, "three open pieces, their discard, the group again"
     while upload.arrive():
-        upload.root.node.apply_all(upload.arrive)
+        upload.root.node.apply_all(lambda _stream_id: upload.arrive)
     assert upload.seen == {0, ROWS}
     assert content(upload.root, "household") == content(upload.commune, "household")
 

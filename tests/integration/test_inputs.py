@@ -16,7 +16,6 @@ import pytest
 
 from schema.population import DEATH, MIGRATION, PERSON
 from schema.spec import Table
-from schema.views import view_statements
 from syncd.aggregate import Cells
 from syncd.errors import PermissionDenied, StoreError
 from syncd.inputs.codes import CodeRow, codes_of, load_codes, package_codes
@@ -379,13 +378,9 @@ class TestFigures:
         assert not after.registers_missing
         assert [(state.code, state.position) for state in after.registers] == [("18133", 7)]
 
-    def test_views_read_as_the_cells_do_and_are_created_again_in_place(self, register: Store) -> None:
+    def test_views_read_as_the_cells_do(self, register: Store) -> None:
         with_tree(register)
         fold(register)
-        for _ in range(2):
-            with register.apply("test") as tx:
-                for statement in view_statements("sqlite" if register.dialect == "sqlite" else "postgres"):
-                    tx.run(statement)
         assert count(register, "person") == int(self.total(register, "v_population"))
         assert self.total(register, "v_flow") == count(register, "birth") + count(register, "death") + count(
             register, "migration"

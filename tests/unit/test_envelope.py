@@ -42,7 +42,7 @@ from syncd.errors import (
     Truncated,
 )
 from syncd.framing import FrameReader, frame
-from syncd.limits import ENVELOPE_BYTES_MAX, HEADER_BYTES_MAX
+from syncd.limits import ENVELOPE_BYTES_MAX, HEADER_BYTES_MAX, TIME_MS_MAX
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "envelope.json"
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -218,6 +218,7 @@ PART = [1, 1, 40, 100, bytes(32)]
         {"revision": -1},
         {"tree": None},
         {"time": "now"},
+        {"time": TIME_MS_MAX + 1},
         {"offset": 2**63},
         {"rows": -1},
         {"rows": 70_000},
