@@ -27,6 +27,7 @@ from syncd.receive import LATER, Received
 from syncd.send import Batch, lacking
 from syncd.store.base import Tx
 
+SHORT_HASH_BYTES = 16
 HEADER_OFFSET = 8  # frame length and envelope head
 
 
@@ -73,7 +74,7 @@ class Desk:
             receipts = [
                 data
                 for stream_id, stream in received.streams.items()
-                for data in _receipt(tx, stream_id, stream.held_seq - 1)
+                for data in self._node.receipt_after(tx, stream_id, stream.held_seq - 1)
             ]
         return PushReply(positions=_positions(received), refused=_refusals(received), receipts=receipts)
 
@@ -103,7 +104,9 @@ class Desk:
             batch = lacking(tx, streams, messages.by_stream(pull.down), limits.PULL_BYTES_MAX)
             stated = {str(uuid.UUID(bytes=item.stream)): item.seq for item in pull.owed}
             wanted = {**dict.fromkeys(news, 0), **stated}
-            receipts = [data for stream_id, seq in wanted.items() for data in _receipt(tx, stream_id, seq)]
+            receipts = [
+                data for stream_id, seq in wanted.items() for data in self._node.receipt_after(tx, stream_id, seq)
+            ]
         sending = _sending(batch, pull.partial)
         reply = PullReply(
             time_ms=self._node.clock(),
@@ -124,6 +127,7 @@ class Link:
         self._partial: Partial | None = None
         self._unfinished = b""
         self._credit_bytes = limits.PUSH_BYTES_MAX
+        self.has_unnoted = False  # positions of the parent that `status` does not show yet
         self._blocked: dict[str, int] = {}  # stream → position the parent refused; tried again after the next hello
 
     def hello(self) -> Hello:
@@ -140,7 +144,7 @@ class Link:
         self._credit_bytes = min(max(reply.credit_bytes, limits.KIB), limits.PUSH_BYTES_MAX)
         self._blocked.clear()
         self._node.clock_offset_ms = (sent_ms + received_ms) // 2 - reply.time_ms
-        self._note_positions()
+        self.has_unnoted = True
 
     def next_push(self) -> Sending | None:
         """The next body for the parent, or None when it lacks nothing that it would take."""
@@ -148,7 +152,10 @@ class Link:
             streams = [s for s in self._up(tx) if self._blocked.get(s.stream_id) is None]
             batch = lacking(tx, _first(streams, self._partial), self._theirs, self._credit_bytes)
         self._note_forks(batch)
-        return _sending(batch, self._partial) if batch.entries else None
+        if batch.entries:
+            return _sending(batch, self._partial)
+        self._note_positions()
+        return None
 
     def take_push(self, reply: PushReply) -> None:
         """Believe the parent's committed positions."""
@@ -160,7 +167,8 @@ class Link:
             self._blocked[stream_id] = refusal.seq
             if refusal.code != LATER:
                 self._note_refusal(stream_id, refusal)
-        self._note_positions(reply.receipts)
+        self.has_unnoted = True
+        self._node.take_receipts(reply.receipts)
 
     @property
     def has_blocked(self) -> bool:
@@ -172,7 +180,7 @@ class Link:
         with self._node.store.read() as tx:
             tree = self._node.tree()
             streams = log.streams(tx)
-            down = [_held(s) for s in streams if not tree.goes_up(s)]
+            down = [_held_short(s) for s in streams if not tree.goes_up(s)]
             owed = [
                 Owed(uuid.UUID(s.stream_id).bytes, s.custodian_seq)
                 for s in streams
@@ -197,9 +205,12 @@ class Link:
         tree = self._node.tree()
         return [stream for stream in log.streams(tx, "held_seq > 0") if tree.goes_up(stream)]
 
-    def _note_positions(self, receipts: Sequence[bytes] = ()) -> None:
-        self._node.note_parent_positions({key: item.seq for key, item in self._theirs.items()})
-        self._node.take_receipts(receipts)
+    def _note_positions(self) -> None:
+        """Record what the parent holds, once there is nothing more urgent and nobody else writes: it is for `status`
+        alone, the next hello tells it again."""
+        if self.has_unnoted and not self._node.store.is_busy():
+            self._node.note_parent_positions({key: item.seq for key, item in self._theirs.items()})
+            self.has_unnoted = False
 
     def _note_refusal(self, stream_id: str, refusal: Refusal) -> None:
         with self._node.store.apply("refused") as tx:
@@ -256,6 +267,11 @@ def _held(stream: Stream) -> Position:
     return messages.position(stream.stream_id, stream.held_seq, stream.held_hash)
 
 
+def _held_short(stream: Stream) -> Position:
+    """Enough of the hash to tell another past; a pull is sent for every change."""
+    return messages.position(stream.stream_id, stream.held_seq, stream.held_hash[:SHORT_HASH_BYTES])
+
+
 def _position_of(stream: Stream | None, asked: Position) -> Position:
     return _held(stream) if stream else messages.position(asked.stream_id, 0, log.NO_HASH)
 
@@ -268,13 +284,6 @@ def _refusals(received: Received) -> list[Refusal]:
     return [
         Refusal(uuid.UUID(stream_id).bytes, seq, code, text[:500])
         for stream_id, (code, seq, text) in received.refused.items()
-    ]
-
-
-def _receipt(tx: Tx, stream_id: str, after_seq: int) -> list[bytes]:
-    return [
-        bytes(row[0])
-        for row in tx.all("SELECT receipt FROM syncd_receipt WHERE stream_id = ? AND seq > ?", (stream_id, after_seq))
     ]
 
 

@@ -110,3 +110,7 @@ RECEIPT_WAIT_MS: Final = 1_500  # of `sync --once`, for the custodian's receipt
 RESERVE_BYTES: Final = 4 * MIB  # some 50 000 waiting changes into the log, whose journal rows then free pages
 START_BYTES: Final = 1 * MIB  # with less the reserve is given back before the database is opened
 RESERVE_LOOK_S: Final = 5.0  # how often space is looked for while the reserve is given back
+NOTE_WAIT_S: Final = 1.0  # how soon positions of the parent are noted that another writer kept from being noted
+WRITER_CACHE_KIB: Final = 65_536  # of SQLite pages; taken only as they are touched, given back when it is quiet
+STOPPED_RETRY_S: Final = 1.0  # a stopped stream is tried again after this, then after twice as long, …
+STOPPED_RETRY_S_MAX: Final = 60.0

@@ -18,7 +18,7 @@ from syncd.errors import Altered
 PROTOCOL = 1
 
 Id = Annotated[bytes, Meta(min_length=16, max_length=16)]
-Hash = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Hash = Annotated[bytes, Meta(min_length=16, max_length=32)]  # a pull names positions by the first 16 bytes
 Natural = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # what both databases can hold
 TimeMs = Annotated[int, Meta(ge=0, le=limits.TIME_MS_MAX)]
 Receipt = Annotated[bytes, Meta(max_length=512)]

@@ -59,6 +59,7 @@ class Node:
         self.clock_offset_ms: int | None = None
         self.ring = keys.KeyRing(node_keys)
         self.signals = Signals()
+        self._fresh: dict[str, receipt.Receipt] = {}  # received and checked, on the way into the database
         self._random = random_bytes
         self._sequencing = threading.Lock()
         self._tree: Tree | None = None
@@ -307,15 +308,20 @@ class Node:
         with self.store.apply("receive") as tx:
             return receive(tx, tree, peer, envelopes, self.clock())
 
-    def apply_all(self, more_of: Callable[[str], More | None] | None = None) -> Outcome:
+    def apply_all(
+        self,
+        more_of: Callable[[str], More | None] | None = None,
+        may_retry: Callable[[str], bool] = lambda _stream_id: True,
+    ) -> Outcome:
         """Apply every stream that is behind its log, control streams first; a stream that cannot go on stops alone.
 
         `more_of(stream_id)`: what waits for the rest of its open group and says whether any came, or None.
+        `may_retry(stream_id)`: whether it is time to try a stopped stream again.
         """
         with self.store.read() as tx:
-            behind = [s.stream_id for s in log.streams(tx, "own = 0 AND applied_seq < held_seq")]
+            behind = log.streams(tx, "own = 0 AND applied_seq < held_seq")
         applied = False
-        for stream_id in behind:
+        for stream_id in [s.stream_id for s in behind if s.state != "stopped" or may_retry(s.stream_id)]:
             if self.applier.apply(stream_id, more_of(stream_id) if more_of else None):
                 applied = True
                 self.signals.emit(APPLIED, [stream_id])
@@ -358,19 +364,31 @@ class Node:
         if root is None or not signed:
             return False
         receipts = [receipt.read(data, self.root_id, root.signing_public) for data in signed]
-        news: list[str] = []
+        # Children hear of them at once: on SQLite a large group being applied may hold the write lock for seconds.
+        with self.store.read() as tx:
+            news = [item for item in receipts if receipt.is_news(tx, item)]
+        self._fresh |= {item.stream_id: item for item in news}
+        self.signals.emit(RECEIPT, [item.stream_id for item in news])
         with self.store.apply("receipts") as tx:
             for item in receipts:
                 try:
-                    if receipt.store(tx, item):
-                        news.append(item.stream_id)
+                    receipt.store(tx, item)
                 except ForkError:
                     open_case(
                         tx, CaseKind.FORK, (item.stream_id, item.seq), opened_at=instant_of(self.clock()),
                         detail={"seq": item.seq}, stream_id=item.stream_id,
                     )  # fmt: skip
-        self.signals.emit(RECEIPT, news)
+        for item in news:
+            self._fresh.pop(item.stream_id, None)
         return bool(news)
+
+    def receipt_after(self, tx: Tx, stream_id: str, seq: int) -> list[bytes]:
+        """The newest receipt of a stream, if it reaches beyond `seq`; also one that is not in the database yet."""
+        fresh = self._fresh.get(stream_id)
+        if fresh is not None and fresh.seq > seq:
+            return [fresh.signed]
+        rows = tx.all("SELECT receipt FROM syncd_receipt WHERE stream_id = ? AND seq > ?", (stream_id, seq))
+        return [bytes(row[0]) for row in rows]
 
     def note_parent_positions(self, positions: Mapping[str, int]) -> None:
         """Record how far the parent holds our streams; nothing is written when nothing moved."""

@@ -85,6 +85,14 @@ def read(signed: bytes, custodian: str, signing_public: bytes) -> Receipt:
     return Receipt(stream_id=stream_id, seq=fields.seq, hash=fields.hash, custodian=by, signed=signed)
 
 
+def is_news(tx: Tx, receipt: Receipt) -> bool:
+    """Whether a receipt says more than is known here, about a past that our log shares."""
+    known = tx.one("SELECT held_seq, custodian_seq FROM syncd_stream WHERE stream_id = ?", (receipt.stream_id,))
+    if known is None or receipt.seq > known[0] or receipt.seq <= known[1]:
+        return False
+    return hash_at(tx, receipt.stream_id, receipt.seq) == receipt.hash
+
+
 def store(tx: Tx, receipt: Receipt) -> bool:
     """Record a receipt newer than what is known; returns whether it was. Raises ForkError when our log disagrees."""
     known = tx.one("SELECT held_seq, custodian_seq FROM syncd_stream WHERE stream_id = ?", (receipt.stream_id,))

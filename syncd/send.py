@@ -41,7 +41,7 @@ def lacking(tx: Tx, streams: Iterable[Stream], theirs: Mapping[str, Position], b
         seq = position.seq if position else 0
         if seq >= stream.held_seq and not _differs(stream, position):
             continue
-        if _differs(stream, position) or (position and log.hash_at(tx, stream.stream_id, seq) != position.hash):
+        if _differs(stream, position) or (position and not _is_past(tx, stream, position)):
             batch.forked.append(stream.stream_id)
             continue
         if room <= 0:
@@ -55,7 +55,13 @@ def _differs(stream: Stream, position: Position | None) -> bool:
     """The neighbour stands where we stand, or beyond, and it is not the same past."""
     if position is None or position.seq < stream.held_seq:
         return False
-    return position.seq > stream.held_seq or position.hash != stream.held_hash
+    return position.seq > stream.held_seq or not stream.held_hash.startswith(position.hash)
+
+
+def _is_past(tx: Tx, stream: Stream, position: Position) -> bool:
+    """Whether the neighbour stands where this log once stood."""
+    found = log.hash_at(tx, stream.stream_id, position.seq)
+    return found is not None and found.startswith(position.hash)
 
 
 def _add(tx: Tx, batch: Batch, stream: Stream, seq: int, room: int) -> int:

@@ -72,7 +72,8 @@ def _rows_of(tx: Tx, stream: Stream, table: Table) -> tuple[str, tuple[str, ...]
     """The rows of a stream: of its unit, and in oversight and control tables of its keeper's minting."""
     unit = ("unit_id IS NULL", ()) if stream.unit_id is None else ("unit_id = ?", (stream.unit_id,))
     if table.kind is Kind.REGISTER:
-        return unit[0], unit[1]
+        # A station's own register is nearly the whole table: read it by id rather than find and sort it in memory.
+        return ("+" if tx.dialect == "sqlite" and stream.own else "") + unit[0], unit[1]
     tag = "substr(id, 29) = ?" if tx.dialect == "sqlite" else "right(id::text, 8) = ?"
     return f"{unit[0]} AND {tag}", (*unit[1], stream.keeper[28:])
 

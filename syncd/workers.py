@@ -263,7 +263,7 @@ class Sender(Worker):
         """Until something was written; for refused streams until it is time to offer them again."""
         if not self._link.has_blocked:
             self._blocked_wait_s = 1.0
-            self._bell.wait()
+            self._bell.wait(limits.NOTE_WAIT_S if self._link.has_unnoted else None)
         elif not self._bell.wait(self._blocked_wait_s):
             self._greeted = False
             self._blocked_wait_s = min(2 * self._blocked_wait_s, limits.BLOCKED_WAIT_S_MAX)
@@ -324,6 +324,7 @@ class Applier(Worker):
         self._bell = life.bell()
         self._news = threading.Condition()
         self._arrived: set[str] = set()
+        self._retries: dict[str, tuple[float, float]] = {}  # stopped stream → when to try again, then after how long
         self._slow: set[str] = set()  # streams whose open group was waited for in vain: until it moves, only whole ones
         opened.node.signals.subscribe(self._on_signal)
 
@@ -335,12 +336,27 @@ class Applier(Worker):
             return
         self.vitals.works(self.name, "applying")
         began = time.monotonic()
-        outcome = self._node.apply_all(self._more_of)
+        outcome = self._node.apply_all(self._more_of, self._may_retry)
         self._node.settle()
         if outcome.applied:
             event("applied", duration_s=time.monotonic() - began)
         self.vitals.waits(self.name)
-        self._bell.wait()
+        self._bell.wait(self._until_retry_s())
+
+    def _may_retry(self, stream_id: str) -> bool:
+        """A stopped stream is tried again, ever more rarely: a large group costs as much as if it succeeded."""
+        now = time.monotonic()
+        due_at, delay_s = self._retries.get(stream_id, (now, limits.STOPPED_RETRY_S))
+        if now < due_at:
+            return False
+        self._retries[stream_id] = (now + delay_s, min(2 * delay_s, limits.STOPPED_RETRY_S_MAX))
+        return True
+
+    def _until_retry_s(self) -> float | None:
+        """Until the next stopped stream is due; one that was due and not asked for has gone on meanwhile."""
+        now = time.monotonic()
+        self._retries = {key: when for key, when in list(self._retries.items()) if when[0] > now}
+        return min((due_at - now for due_at, _delay_s in self._retries.values()), default=None)
 
     def _more_of(self, stream_id: str) -> More | None:
         """One wait per group: a child on a bad line must not make every turn wait, nor its pieces be applied again with
@@ -364,5 +380,6 @@ class Applier(Worker):
                 self._news.notify_all()
         elif topic == APPLIED:
             self._slow -= stream_ids
+            self._retries = {key: when for key, when in list(self._retries.items()) if key not in stream_ids}
         if topic in (LOG, APPLIED):  # applied: what another stream has waited for may have come with it
             self._bell.set()

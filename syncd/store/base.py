@@ -126,6 +126,10 @@ class Store(ABC):
     def relax(self) -> None:
         """Give back memory that only a burst needed; called when the node falls quiet."""
 
+    def is_busy(self) -> bool:
+        """Whether a write would have to wait for another thread of this process."""
+        return False
+
     @abstractmethod
     def close(self) -> None:
         """Close every connection."""

@@ -182,6 +182,8 @@ class SqliteStore(Store):
         self.failpoint = failpoint
         self._key = key
         self._writer = connect(path, key)
+        # Applying jumps about in the tables and their indexes; each page not in this cache is read and decrypted again.
+        self._writer.execute(f"PRAGMA cache_size = -{limits.WRITER_CACHE_KIB}")
         self._writing = threading.RLock()
         self._readers: list[Any] = []
         self._readers_guard = threading.Lock()
@@ -243,6 +245,12 @@ class SqliteStore(Store):
         connection = connect(self.path, self._key)
         connection.execute("PRAGMA query_only = ON")
         return connection
+
+    def is_busy(self) -> bool:
+        if not self._writing.acquire(blocking=False):
+            return True
+        self._writing.release()
+        return False
 
     def change_mark(self) -> int:
         try:
