@@ -62,6 +62,7 @@ class Node:
         self._fresh: dict[str, receipt.Receipt] = {}  # received and checked, on the way into the database
         self._random = random_bytes
         self._sequencing = threading.Lock()
+        self._heads: dict[str, int] = {}  # own streams as last told of
         self._tree: Tree | None = None
         self._tree_changes = 0
         self._tree_guard = threading.Lock()
@@ -171,6 +172,15 @@ class Node:
                     self._tell_written([stream.stream_id])
                     written += 1
             return written
+
+    def notice(self) -> bool:
+        """Tell of own streams that another process of this node has extended (`syncd verify` beside the daemon)."""
+        with self.store.read() as tx:
+            heads: dict[str, int] = dict(tx.all("SELECT stream_id, held_seq FROM syncd_stream WHERE own = 1"))
+        grown = [stream_id for stream_id, seq in heads.items() if seq > self._heads.get(stream_id, 0)]
+        self._heads = heads
+        self._tell_written(grown)
+        return bool(grown)
 
     def _discard_open(self) -> None:
         """A crash left an open group: say that it is void; the journal still holds all of it."""

@@ -144,6 +144,8 @@ class Writer(Worker):
         if mark != self._mark or self._store.dialect != "sqlite":
             if self._store.backlog():
                 self._write()
+            elif self._store.dialect == "sqlite":
+                self._node.notice()
             self._mark = mark
         if self._unchecked:
             self._check(checkpoint_after_s)
