@@ -222,7 +222,7 @@ def _unit_of_code(tx: Tx, code: str, today: str) -> _Unit:
     if not found:
         raise UsageError(
             f"no unit at or below this node's has the code {code!r}",
-            "see `syncd status` for units, or import them first",
+            "right after joining, wait for the units to come down; at the root, `syncd units import` brings them",
         )
     what = "several units have" if len(valid) > 1 else "no unit valid today has"
     raise UsageError(

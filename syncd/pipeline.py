@@ -21,7 +21,6 @@ from syncd.aggregate import Cells
 from syncd.applying import Applier, More
 from syncd.cases import open_case
 from syncd.clock import Clock, instant_of
-from syncd.decide import decide_waiting
 from syncd.envelope import Genesis, Header, Mark, stream_id_of
 from syncd.errors import ForkError
 from syncd.granting import grant_down
@@ -347,13 +346,22 @@ class Node:
 
     # --- what a node does on its own after news ---------------------------------------------------------------------
 
+    def _decide(self) -> int:
+        with self.store.read() as tx:
+            if tx.one("SELECT 1 FROM proposal LIMIT 1") is None:
+                return 0
+        # Here, not above: most stations never meet a proposal, and deciding brings a second SQLite for its rules: 1 MB.
+        from syncd.decide import decide_waiting
+
+        return decide_waiting(self.store, self.tree(), self.clock, self.clock_offset_ms, self.changed_at)
+
     def settle(self) -> Outcome:
         """Decide proposals for units kept here and grant keys that children need; both are local writes."""
         decided = granted = 0
         if self._proposals_due:
             self._proposals_due = False
             try:
-                decided = decide_waiting(self.store, self.tree(), self.clock, self.clock_offset_ms, self.changed_at)
+                decided = self._decide()
             except BaseException:
                 self._proposals_due = True  # what failed is due again
                 raise
