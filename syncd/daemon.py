@@ -25,7 +25,7 @@ from syncd.errors import SyncdError
 from syncd.events import event, set_up
 from syncd.exchange import Link
 from syncd.net.client import ParentClient
-from syncd.node_files import LOCK_FILE, OpenNode, open_node
+from syncd.node_files import LOCK_FILE, OpenNode, open_node, require_node
 from syncd.reserve import Reserve
 from syncd.security import tls
 from syncd.security.names import ROOT_CERTIFICATE_FILE
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 def run(directory: Path, environment: Mapping[str, str] = os.environ, flags: Mapping[str, Any] | None = None) -> int:
     """Run the node in `directory` until TERM or INT; returns the exit code. Raises SyncdError when it cannot start."""
     config = load_config(directory, environment, flags)
+    require_node(directory, config)
     set_up(config.log_level, config.log_format)
     with lock_file(directory / LOCK_FILE):
         reserve = Reserve(directory, system_clock) if config.is_sqlite else None

@@ -63,15 +63,25 @@ def conflicts(tx: Tx, accepted_too: bool = False) -> list[Conflict]:
     return wanted[: limits.CONFLICTS_SHOWN_MAX]
 
 
-def conflict(tx: Tx, prefix: str) -> Conflict:
-    """The one whose id begins (or ends) with `prefix`."""
-    found = [each for each in conflicts(tx, True) if each.id.startswith(prefix) or each.id.endswith(prefix)]
-    if len(found) != 1:
+def conflict(tx: Tx, part: str) -> Conflict:
+    """The one whose id contains `part`. Raises UsageError when none or several do."""
+    found = {each.id: each for each in conflicts(tx, True) if part.lower() in each.id}
+    if not found:
         raise UsageError(
-            say("có {n} xung đột mang mã {prefix}", "{n} conflicts have the id {prefix}", n=len(found), prefix=prefix),
-            say("xem mã đầy đủ: syncd conflicts list --all", "see the ids: syncd conflicts list --all"),
+            say("không có xung đột nào mang mã {part}", "no conflict has the id {part}", part=part),
+            say("xem: syncd conflicts list --all", "see: syncd conflicts list --all"),
         )
-    return found[0]
+    if len(found) > 1:
+        raise UsageError(
+            say("{n} xung đột có mã chứa {part}", "{n} conflicts have {part} in their id", n=len(found), part=part),
+            say("nêu một mã đầy đủ: {ids}", "name one in full: {ids}", ids=", ".join(found)),
+        )
+    return next(iter(found.values()))
+
+
+def short_id(conflict_id: str) -> str:
+    """The random part of a UUID: its beginning is the time, its end the node, both alike in a list."""
+    return conflict_id[14:23] or conflict_id
 
 
 def code_names(tx: Tx, found: Conflict) -> dict[str, dict[Any, str]]:

@@ -17,6 +17,7 @@ from syncd import failpoint as failpoints
 from syncd.clock import Clock, system_clock
 from syncd.config import Config, load_config, load_registry
 from syncd.errors import ConfigError, StoreError
+from syncd.language import say
 from syncd.pipeline import Node
 from syncd.security.identity import DatabaseKey, NodeKeys
 from syncd.setup import Connect
@@ -56,6 +57,7 @@ def open_node(
 ) -> OpenNode:
     """Open the node in `directory`. Raises ConfigError when it is none yet, KeyFileError for wrong or missing keys."""
     settings = config or load_config(directory, os.environ)
+    require_node(directory, settings)
     node_keys = NodeKeys.load(directory)
     store = open_store(directory, settings, failpoint)
     try:
@@ -67,6 +69,19 @@ def open_node(
     except BaseException:
         store.close()
         raise
+
+
+def require_node(directory: Path, config: Config) -> None:
+    """Raises ConfigError where no node is; to be asked before anything is made in `directory`."""
+    known = directory / DATABASE_FILE if config.is_sqlite else directory
+    if not known.exists():
+        raise ConfigError(
+            say("trong {directory} không có nút nào", "there is no node in {directory}", directory=directory),
+            say(
+                "tạo bằng `syncd init` hoặc `syncd join`, hoặc nêu đúng --dir",
+                "make one with `syncd init` or `syncd join`, or name its --dir",
+            ),
+        )
 
 
 def open_store(directory: Path, config: Config, failpoint: Failpoint | None = None) -> Store:
@@ -81,12 +96,8 @@ def open_store(directory: Path, config: Config, failpoint: Failpoint | None = No
         return PostgresStore(config.database, tables, failpoint)
     from syncd.store.sqlite import SqliteStore
 
-    path = directory / DATABASE_FILE
-    if not path.exists():
-        raise ConfigError(
-            f"there is no node in {directory}", "make one with `syncd init` or `syncd join`, or name its directory"
-        )
-    return SqliteStore(path, tables, database_key(directory, config), failpoint)
+    require_node(directory, config)
+    return SqliteStore(directory / DATABASE_FILE, tables, database_key(directory, config), failpoint)
 
 
 def connector(directory: Path, config: Config) -> Connect:

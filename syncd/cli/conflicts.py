@@ -30,7 +30,7 @@ command = Group(
         "Xung đột: đề nghị chờ xem xét, bên thua và lý do, vụ việc mở.",
         "Disagreements: reviews, losers with the reason, open cases.",
     ),
-    examples=("syncd conflicts list", "syncd conflicts show 3e9ab"),
+    examples=("syncd conflicts list", "syncd conflicts show 7c1e-9a42"),
 )
 
 
@@ -44,7 +44,7 @@ command = Group(
 @json_option
 def list_command(accepted_too: bool, directory: Path | None, as_json: bool) -> None:
     from syncd.cli.place import opened_store
-    from syncd.disagreements import STATE, conflicts
+    from syncd.disagreements import STATE, conflicts, short_id
 
     with opened_store(directory) as store, store.read() as tx:
         found = conflicts(tx, accepted_too)
@@ -66,7 +66,7 @@ def list_command(accepted_too: bool, directory: Path | None, as_json: bool) -> N
             headers,
             [
                 [
-                    each.id[-8:],
+                    short_id(each.id),
                     paint(STATE[each.state].here, *([YELLOW] if each.state != "accepted" else [])),
                     shorten(each.title, TITLE_CELLS_MAX),
                     each.unit or "",
@@ -84,7 +84,7 @@ def list_command(accepted_too: bool, directory: Path | None, as_json: bool) -> N
         "Hiện một xung đột: đã thấy, đang giữ, mong muốn, kết quả, lý do.",
         "Show one: seen, kept, wished, result, and why.",
     ),
-    "syncd conflicts show 3e9ab",
+    "syncd conflicts show 7c1e-9a42",
     name="show",
 )
 @click.argument("conflict_id", metavar="ID")

@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from syncd.cli.output import emit, emit_json
+from syncd.cli.output import emit, emit_json, plain
 from syncd.cli.units import tell_problems
 from syncd.cli.verb import directory_option, json_option, option, verb
 from syncd.language import Both, number, say
@@ -63,13 +63,19 @@ def command(
         raise click.UsageError(say("nêu một tệp hoặc --template", "give a file or --template"))
     with opened_store(directory) as store, _progress() as progress:
         unit_id = own_unit(store, unit_code)
+        code, name = _target(store, unit_id, unit_code)
+        if not as_json:
+            emit(say("Nhập vào đơn vị {code} {name}", "Importing into unit {code} {name}", code=code, name=name))
         if dry_run:
             report = preview_persons(store, file, unit_id=unit_id, clock=system_clock, progress=progress)
         else:
             report = import_persons(
                 store, file, unit_id=unit_id, clock=system_clock, random=Random(os.urandom(16)), progress=progress
             )
-    emit_json(report) if as_json else _tell(report, dry_run)
+    if as_json:
+        emit_json({"unit": {"code": code, "name": name}, **plain(report)})
+    else:
+        _tell(report, dry_run)
     return 1 if report.problems.errors else 0
 
 
@@ -96,6 +102,32 @@ def own_unit(store: Any, code: str | None) -> str:
             say("chạy tại nút giữ đơn vị đó, hoặc bỏ --unit", "run it at the node that keeps it, or leave --unit out"),
         )
     return str(rows[0][0])
+
+
+def _target(store: Any, unit_id: str, asked: str | None) -> tuple[str, str]:
+    """Code and name of the unit written to. A unit with units below it is meant only when it is asked for."""
+    from syncd.errors import UsageError
+
+    with store.read() as tx:
+        rows = tx.all("SELECT code, name FROM unit WHERE id = ?", (unit_id,))
+        below = tx.value("SELECT count(*) FROM unit WHERE parent_id = ? AND valid_to IS NULL", (unit_id,))
+    code, name = rows[0] if rows else ("", unit_id)
+    if asked is None and below:
+        raise UsageError(
+            say(
+                "đơn vị của nút này, {code} {name}, có {n} đơn vị cấp dưới",
+                "this node's own unit, {code} {name}, has {n} units below it",
+                code=code,
+                name=name,
+                n=number(below),
+            ),
+            say(
+                "nêu đơn vị có sổ này: --unit MÃ (chính đơn vị này: --unit {code})",
+                "name the unit of these people: --unit CODE (this unit itself: --unit {code})",
+                code=code,
+            ),
+        )
+    return str(code), str(name)
 
 
 @contextmanager

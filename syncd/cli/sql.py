@@ -2,7 +2,8 @@
 
 Enters: a statement or a file of statements. Leaves: rows as a table, JSON or CSV; or how many rows were changed. Must
 hold: writes are captured and guarded as any client's; all statements of one call are one transaction, kept whole or
-not at all; what the guard says reaches the person unchanged, in one language.
+not at all; structure and syncd's own tables are not changed; what the guard says reaches the person unchanged, in one
+language.
 """
 
 from __future__ import annotations
@@ -57,10 +58,12 @@ def command(
     statement: str | None, file: Path | None, as_csv: bool, bom: bool, directory: Path | None, as_json: bool
 ) -> None:
     from syncd.cli.place import config_of, node_directory
+    from syncd.cli.sql_refused import refuse_script
 
     script = _script(statement, file)
     where = node_directory(directory)
     config = config_of(where)
+    refuse_script(script)
     form = _json if as_json else _csv_bom if bom else _csv if as_csv else _table
     if config.is_sqlite:
         _run_sqlite(where, config, script, form)
@@ -89,17 +92,18 @@ def _run_sqlite(directory: Path, config: Config, script: str, form: Any) -> None
     from sqlcipher3 import dbapi2 as sqlite
 
     from syncd.cli.place import DATABASE_FILE, database_key, no_node
+    from syncd.cli.sql_refused import Authorizer
     from syncd.store.sqlite import connect, translate
 
     path = directory / DATABASE_FILE
     if not path.exists():
         raise no_node(directory)
     connection = connect(path, database_key(directory, config))
+    authorizer = Authorizer()
+    connection.set_authorizer(authorizer)
     try:
         statements = list(_statements(script))
-        own_transaction = _begins_itself(statements) or (
-            len(statements) == 1 and _word(statements[0]) in ("pragma", "vacuum")
-        )
+        own_transaction = _begins_itself(statements) or (len(statements) == 1 and _word(statements[0]) == "pragma")
         if not own_transaction:
             connection.execute("BEGIN" if all(_word(each) in READS for each in statements) else "BEGIN IMMEDIATE")
         changed = 0
@@ -114,7 +118,8 @@ def _run_sqlite(directory: Path, config: Config, script: str, form: Any) -> None
     except sqlite.DatabaseError as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        raise refusal(str(error)) or _plain_sql(str(error), translate(error, str(path))) from error
+        text = str(error)
+        raise authorizer.refused or refusal(text) or _plain_sql(text, translate(error, str(path))) from error
     finally:
         connection.close()
     _say_changed(changed, statements, form)

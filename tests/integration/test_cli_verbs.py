@@ -96,6 +96,30 @@ def test_a_write_to_a_unit_kept_elsewhere_is_refused_with_the_way_to_propose(cli
     assert "bảng" not in err
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DROP TABLE person",
+        "/* x */ ALTER TABLE person ADD COLUMN extra TEXT",
+        "SELECT 1; CREATE TABLE mine (a TEXT)",
+        "VACUUM",
+        "DELETE FROM syncd_journal",
+        "UPDATE syncd_meta SET value = 'x'",
+        "WITH a AS (SELECT 1) DELETE FROM syncd_keeper",
+    ],
+)
+def test_structure_and_own_tables_are_not_changed(cli: Cli, statement: str) -> None:
+    code, _, err = cli("sql", f"{HOUSEHOLD}; {statement}")
+    assert code == 77
+    assert "nothing was written" in err
+    assert cli.value("SELECT count(*) FROM household") == 0
+
+
+def test_own_tables_are_read_freely_and_triggers_write_them(cli: Cli) -> None:
+    assert cli("sql", "SELECT count(*) FROM syncd_meta WHERE key <> 'DROP; DELETE FROM syncd_meta'")[0] == 0
+    assert cli("sql", f"{HOUSEHOLD}; DELETE FROM household")[0] == 0
+
+
 def test_a_statement_the_database_refuses_is_told_once(cli: Cli) -> None:
     code, out, err = cli("sql", "SELECT number FROM nowhere")
     assert (code, out) == (1, "")
@@ -116,11 +140,17 @@ def test_the_template_itself_can_be_imported_and_again_changes_nothing(cli: Cli,
     cli("units", "import", "--demo")
     path = tmp_path / "template.csv"
     path.write_text(cli("import", "--template")[1], encoding="utf-8")
-    assert "nothing was written" in cli("import", str(path), "--dry-run")[1]
+    code, _, err = cli("import", str(path))
+    assert code == 2
+    assert "42 Tỉnh thử, has" in err
+    previewed = cli("import", str(path), "--unit", "42", "--dry-run")[1]
+    assert previewed.startswith("Importing into unit 42 Tỉnh thử\n")
+    assert "nothing was written" in previewed
     assert cli.value("SELECT count(*) FROM person") == 0
-    assert cli("import", str(path))[0] == 0
+    assert cli("import", str(path), "--unit", "42")[0] == 0
     assert cli.value("SELECT count(*) FROM person") == 2
-    report = json.loads(cli("import", str(path), "--json")[1])
+    report = json.loads(cli("import", str(path), "--unit", "42", "--json")[1])
+    assert report["unit"]["code"] == "42"
     assert (report["persons_added"], report["persons_changed"], report["persons_same"]) == (0, 0, 2)
 
 
@@ -185,7 +215,35 @@ def test_proposing_about_a_row_kept_here_is_a_usage_error(cli: Cli) -> None:
 def test_no_conflicts_are_said_so(cli: Cli) -> None:
     assert cli("conflicts", "list")[1] == "No disagreements.\n"
     assert json.loads(cli("conflicts", "list", "--json")[1]) == []
-    assert cli("conflicts", "show", "abc")[0] == 2
+    code, _, err = cli("conflicts", "show", "abc")
+    assert code == 2
+    assert "no conflict has the id abc — see: syncd conflicts list --all" in err
+
+
+def test_a_conflict_is_found_by_any_part_of_its_id(cli: Cli) -> None:
+    ids = [f"01900000-0000-7{digits}-8def-0000000000bb" for digits in ("abc", "abd")]
+    with opened_store(cli.directory) as store, store.apply("cases") as tx:
+        for each in ids:
+            tx.run(
+                "INSERT INTO syncd_case (case_id, kind, detail, opened_at) VALUES (?, 'odd', '{}', '2026-01-01')",
+                (each,),
+            )
+    assert "7abc-8def" in cli("conflicts", "list")[1]
+    assert json.loads(cli("conflicts", "show", "7abc-8def", "--json")[1])["id"] == ids[0]
+    code, _, err = cli("conflicts", "show", "8def")
+    assert code == 2
+    assert all(each in err for each in ids)
+
+
+@pytest.mark.parametrize("verb", [("status",), ("verify",), ("sync", "--once"), ("run",)], ids=lambda verb: verb[0])
+def test_where_no_node_is_every_verb_says_so(
+    verb: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNCD_LANGUAGE", "en")
+    assert program.run([*verb, "--dir", str(tmp_path)]) == 78
+    assert f"there is no node in {tmp_path}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    prefer("auto")
 
 
 def test_the_password_of_a_dsn_is_not_shown(
