@@ -110,7 +110,8 @@ class Pair:
         until(at_rest, "province and commune are at rest")
         found = sorted(self.province.rows(f"SELECT number FROM household WHERE unit_id = '{self.commune.unit_id}'"))
         assert found == sorted((name,) for name in self.names)
-        assert recount.differences([self.province.directory, self.commune.directory]) == []
+        both = [self.province.directory, self.commune.directory]
+        until(lambda: not recount.differences(both), "province and commune hold the same, down-flow included")
 
 
 @contextlib.contextmanager
