@@ -61,7 +61,15 @@ LOCAL_TABLES = (
                         _c("applied_seq", I), _c("applied_hash", X),
                         _c("state", T), _c("reason", T, null=True), _c("changed_at", D, null=True),
                         _c("parent_seq", I, default="0"), _c("custodian_seq", I, default="0"),
-                        _c("checkpoint_seq", I, default="0"))),
+                        _c("checkpoint_seq", I, default="0"),
+                        # The log begins behind this position: what came before was pruned or came as a baseline.
+                        _c("floor_seq", I, default="0"), _c("floor_hash", X), _c("ended", I, default="0"))),
+    # Who kept each unit's register in each term, and where it ended; derived from node records and hand-overs.
+    # ended_seq NULL: not known to have ended. source: how the term began ('record', 'handover', 'forced').
+    LocalTable(name="syncd_term", key=("unit_id", "term"),
+               columns=(_c("unit_id", U), _c("term", I), _c("node_id", U), _c("began", T),
+                        _c("ended_seq", I, null=True), _c("ended_hash", X, null=True),
+                        _c("next_node_id", U, null=True))),
     LocalTable(name="syncd_log", key=("stream_id", "seq"),
                columns=(_c("stream_id", U), _c("seq", I), _c("mark", I), _c("hash", X), _c("rows", I),
                         _c("size", I), _c("envelope", X))),
@@ -99,4 +107,12 @@ LOCAL_TABLES = (
     # Monthly flows. kind: birth, death, arrival, departure; sex 0 when the record does not say.
     LocalTable(name="syncd_cell_flow", key=("unit_id", "month", "kind", "sex"),
                columns=(_c("unit_id", U), _c("month", T), _c("kind", T), _c("sex", I), _c("n", I))),
+    # Finding rows that are one person (syncd/identity). Which persons are indexed, and under which keys (8 bytes each).
+    LocalTable(name="syncd_identity_person", key=("person_id",), columns=(_c("person_id", U), _c("keys", X))),
+    # Blocking keys: a kind and a hash in one number; persons who share one are compared.
+    LocalTable(name="syncd_identity_key", key=("key", "person_id"), columns=(_c("key", I), _c("person_id", U))),
+    # How many of the indexed persons bear a family, middle or given name: a rare name tells more.
+    LocalTable(name="syncd_identity_part", key=("part",), columns=(_c("part", T), _c("n", I))),
+    # Persons who changed since they were last matched.
+    LocalTable(name="syncd_identity_due", key=("person_id",), columns=(_c("person_id", U),)),
 )  # fmt: skip

@@ -63,6 +63,7 @@ PROPOSAL = Table(
         Column(number=10, name="clock_offset_ms", type=Type.INT),
         Column(number=11, name="author_depth", type=Type.INT, nullable=False),  # 0 is the root
         Column(number=12, name="withdrawn_at", type=Type.INSTANT),
+        Column(number=13, name="expires_at", type=Type.INSTANT),  # by the reference clock; NULL: never
     ),
     indexes=(("row_id",),),
 )  # fmt: skip
@@ -86,4 +87,49 @@ VERDICT = Table(
     indexes=(("proposal_id",),),
 )  # fmt: skip
 
-SYSTEM_TABLES = (NODE, KEY_GRANT, PROPOSAL, VERDICT)
+HANDOVER = Table(
+    number=5,
+    name="handover",
+    kind=Kind.CONTROL,
+    title_vi="Bàn giao",
+    title_en="Hand-over",
+    columns=(
+        # The unit whose register passes from a keeper to the next, whose term is one more.
+        Column(number=2, name="kept_unit_id", type=Type.UUID, nullable=False, audience=Audience.PUBLIC),
+        Column(number=3, name="from_node_id", type=Type.UUID, nullable=False, audience=Audience.PUBLIC),
+        Column(number=4, name="from_term", type=Type.INT, nullable=False, audience=Audience.PUBLIC),
+        Column(number=5, name="to_node_id", type=Type.UUID, nullable=False, audience=Audience.PUBLIC),
+        # Forced, by the custodian alone: where the old stream ends, whatever its keeper has written since.
+        Column(number=6, name="forced_seq", type=Type.INT, audience=Audience.PUBLIC),
+        Column(number=7, name="forced_hash", type=Type.BYTES, audience=Audience.PUBLIC),
+        # 1: the old keeper's machine is lost or stolen; nothing of it is believed any more.
+        Column(number=8, name="is_revoked", type=Type.INT, nullable=False, audience=Audience.PUBLIC,
+               check="is_revoked IN (0, 1)"),
+        Column(number=9, name="reason", type=Type.TEXT, nullable=False, chars_max=2000, audience=Audience.PUBLIC),
+        Column(number=10, name="author", type=Type.TEXT, nullable=False, chars_max=200, audience=Audience.PUBLIC),
+        Column(number=11, name="ordered_at", type=Type.INSTANT, nullable=False, audience=Audience.PUBLIC),
+    ),
+    indexes=(("kept_unit_id",),),
+)  # fmt: skip
+
+# The rows of one unit that shall pass to another unit of the same keeper: whole households, with all that refers to
+# them. The keeper carries it out, as one change of both streams.
+REASSIGNMENT = Table(
+    number=6,
+    name="reassignment",
+    kind=Kind.CONTROL,
+    title_vi="Chuyển hộ sang đơn vị khác",
+    title_en="Households that pass to another unit",
+    columns=(
+        Column(number=2, name="from_unit_id", type=Type.UUID, nullable=False, audience=Audience.PUBLIC),
+        Column(number=3, name="to_unit_id", type=Type.UUID, nullable=False, audience=Audience.PUBLIC),
+        # 16 bytes per row id, sorted; NULL: every row of the unit.
+        Column(number=4, name="row_ids", type=Type.BYTES, audience=Audience.PUBLIC),
+        Column(number=5, name="reason", type=Type.TEXT, nullable=False, chars_max=2000, audience=Audience.PUBLIC),
+        Column(number=6, name="author", type=Type.TEXT, nullable=False, chars_max=200, audience=Audience.PUBLIC),
+        Column(number=7, name="ordered_at", type=Type.INSTANT, nullable=False, audience=Audience.PUBLIC),
+    ),
+    indexes=(("from_unit_id",),),
+)  # fmt: skip
+
+SYSTEM_TABLES = (NODE, KEY_GRANT, PROPOSAL, VERDICT, HANDOVER, REASSIGNMENT)

@@ -22,7 +22,8 @@ class Kind(IntEnum):
 
     REGISTER = 1  # the keeper of the row's unit
     OVERSIGHT = 2  # the node that minted the row; about one unit, or about all (unit_id NULL)
-    CONTROL = 3  # the node that minted the row; enrolments and key grants
+    CONTROL = 3  # the node that minted the row; enrolments, key grants, hand-overs
+    BASELINE = 4  # no table's: the stream of a baseline, the content of another stream at a position
 
 
 class Audience(IntEnum):

@@ -172,9 +172,9 @@ class Applier:
         try:
             envelope = parse_envelope(entry.envelope)
             self._check_reader(tx, run.at, envelope)
-            if entry.mark is Mark.CHECKPOINT:
+            if entry.mark in (Mark.CHECKPOINT, Mark.ENDS):
                 self._checkpoint(tx, run, envelope)
-            elif entry.mark is not Mark.DISCARD:
+            elif entry.mark not in (Mark.DISCARD, Mark.ADOPTS):
                 self._group(tx, run, envelope)
         except (EnvelopeError, StoreError) as error:
             raise _Failed(run.whole[0], run.at.applied_seq, error) from error
@@ -224,11 +224,6 @@ class Applier:
                 f"envelope {header.seq} of stream {at.stream_id} needs schema revision {header.schema_revision},"
                 f" this release has {SCHEMA_REVISION}",
                 hint="upgrade syncd on this node; the stream goes on by itself afterwards",
-            )
-        if header.mark in (Mark.BASELINE, Mark.ADOPTS):
-            raise Unsupported(
-                f"envelope {header.seq} of stream {at.stream_id} is a {Mark(header.mark).name.lower()}",
-                hint="this release does not apply it: upgrade syncd on this node",
             )
         if header.tree_seq > self.tree_seq(tx, None):
             raise TreeOlder(

@@ -28,29 +28,43 @@ from syncd.limits import (
 VERSION: Final = 1
 SIGNATURE_BYTES: Final = 64
 NO_HASH: Final = bytes(32)
+BASELINE_KIND: Final = 4  # schema.spec.Kind.BASELINE; reading envelopes imports no schema
 
 Sign = Callable[[bytes], bytes]
 
 
 class Mark(IntEnum):
-    """What an envelope does to the group it belongs to. Apply refuses the last two for now."""
+    """What an envelope does to the group it belongs to, or to its stream."""
 
     CLOSED = 0
     OPEN = 1
     DISCARD = 2
     CHECKPOINT = 3
-    BASELINE = 4
-    ADOPTS = 5
+    ENDS = 4  # the last of its stream: digests as in a checkpoint, of the content that is handed over
+    ADOPTS = 5  # the first of a stream that takes over a unit: its genesis says from where, there are no parts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopted:
+    """The end of a stream that another one follows, or that a baseline stands for."""
+
+    stream_id: str
+    seq: int
+    hash: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Genesis:
-    """What a stream is: its id is the hash of these four. In the header of seq 1 only."""
+    """What a stream is, in the header of seq 1 only: its id is the hash of the first four, of a baseline of all five.
+
+    `adopts`: a register's stream that took the unit over says from which; a baseline says what it is the content of.
+    """
 
     kind: int
     unit: str | None
     keeper: str
     term: int
+    adopts: Adopted | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,9 +121,11 @@ class Envelope:
         return b"".join((head, self.header_bytes, self.signature, *(data for data in self.parts if data is not None)))
 
 
-def stream_id_of(kind: int, unit: str | None, keeper: str, term: int) -> str:
-    """The id of the stream that `keeper` writes about `unit` (None: about all) in `term`."""
-    named = _PACKER.encode(_genesis_fields(Genesis(kind=kind, unit=unit, keeper=keeper, term=term)))
+def stream_id_of(kind: int, unit: str | None, keeper: str, term: int, adopts: Adopted | None = None) -> str:
+    """The id of the stream that `keeper` writes about `unit` (None: about all) in `term`; `adopts` counts for baselines
+    alone, so that who takes a unit over writes one stream, whatever it names as the end of the one before."""
+    fields = _genesis_fields(Genesis(kind=kind, unit=unit, keeper=keeper, term=term, adopts=adopts))
+    named = _PACKER.encode(fields if kind == BASELINE_KIND else fields[:4])
     return uuid_text(sha256(b"syncd stream v1" + named).digest()[:16])
 
 
@@ -215,7 +231,8 @@ _Natural = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 _Positive = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 _Id = Annotated[bytes, Meta(min_length=16, max_length=16)]
 _Hash = Annotated[bytes, Meta(min_length=32, max_length=32)]
-_WireGenesis = tuple[Annotated[int, Meta(ge=1, le=3)], _Id | None, _Id, _Positive]
+_WireAdopted = tuple[_Id, _Positive, _Hash]
+_WireGenesis = tuple[Annotated[int, Meta(ge=1, le=4)], _Id | None, _Id, _Positive, _WireAdopted | None]
 _WirePart = tuple[
     Annotated[int, Meta(ge=0, le=255)],
     Annotated[int, Meta(ge=0, le=2**32 - 1)],
@@ -294,26 +311,43 @@ def decode_header(data: bytes) -> Header:
 _HINT_NEWER: Final = "upgrade this node; the stream waits and then goes on by itself"
 
 
-def _genesis_fields(genesis: Genesis) -> tuple[int, bytes | None, bytes, int]:
+_Adopted = tuple[bytes, int, bytes]
+
+
+def _genesis_fields(genesis: Genesis) -> tuple[int, bytes | None, bytes, int, _Adopted | None]:
     unit = None if genesis.unit is None else uuid_bytes(genesis.unit)
-    return genesis.kind, unit, uuid_bytes(genesis.keeper), genesis.term
+    return genesis.kind, unit, uuid_bytes(genesis.keeper), genesis.term, _adopted_fields(genesis.adopts)
 
 
-def _genesis(kind: int, unit: bytes | None, keeper: bytes, term: int) -> Genesis:
-    return Genesis(kind=kind, unit=None if unit is None else uuid_text(unit), keeper=uuid_text(keeper), term=term)
+def _adopted_fields(adopts: Adopted | None) -> _Adopted | None:
+    return None if adopts is None else (uuid_bytes(adopts.stream_id), adopts.seq, adopts.hash)
+
+
+def _genesis(kind: int, unit: bytes | None, keeper: bytes, term: int, adopts: _Adopted | None) -> Genesis:
+    return Genesis(
+        kind=kind, unit=None if unit is None else uuid_text(unit), keeper=uuid_text(keeper), term=term,
+        adopts=adopts and Adopted(stream_id=uuid_text(adopts[0]), seq=adopts[1], hash=adopts[2]),
+    )  # fmt: skip
 
 
 def _check_header(header: Header) -> None:
     first, genesis = header.seq == 1, header.genesis
     if first != (header.previous == NO_HASH) or first != (genesis is not None):
         raise Altered(f"{_place(header)}: a stream begins at 1 with its genesis and zeros, and only there", _HINT)
-    if genesis and stream_id_of(genesis.kind, genesis.unit, genesis.keeper, genesis.term) != header.stream_id:
+    if genesis and _stream_of(genesis) != header.stream_id:
         raise Foreign(f"{_place(header)} begins a stream that its genesis does not name", _HINT)
+    adopts = genesis is not None and genesis.adopts is not None
+    if adopts != (header.mark == Mark.ADOPTS or (genesis is not None and genesis.kind == BASELINE_KIND)):
+        raise Altered(f"{_place(header)}: who takes over, or is a baseline, names what of; nobody else does", _HINT)
     audiences = [part.audience for part in header.parts]
     if audiences != sorted(set(audiences)):
         raise Altered(f"{_place(header)}: parts are not in the order of their audiences", _HINT)
     if any((part.audience == 0) != (part.epoch == 0) for part in header.parts):
         raise Altered(f"{_place(header)}: the public part, and no other, has epoch 0", _HINT)
+
+
+def _stream_of(genesis: Genesis) -> str:
+    return stream_id_of(genesis.kind, genesis.unit, genesis.keeper, genesis.term, genesis.adopts)
 
 
 def _place(header: Header) -> str:

@@ -18,13 +18,17 @@ from syncd.store.base import Row, Tx
 NO_HASH = bytes(32)
 _COLUMNS = (
     "stream_id, kind, unit_id, keeper, term, own, held_seq, held_hash, open_from, applied_seq, applied_hash, "
-    "state, reason, changed_at, parent_seq, custodian_seq, checkpoint_seq"
+    "state, reason, changed_at, parent_seq, custodian_seq, checkpoint_seq, floor_seq, floor_hash, ended"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
-    """A stream as this node holds it. `held` is the end of the log here, `applied` the end of what the tables show."""
+    """A stream as this node holds it. `held` is the end of the log here, `applied` the end of what the tables show.
+
+    `floor`: the log begins behind it; what came before was pruned, or replaced by a baseline (0: nothing was).
+    `ended`: its last envelope is held; nothing can follow.
+    """
 
     stream_id: str
     kind: int
@@ -43,6 +47,9 @@ class Stream:
     parent_seq: int = 0
     custodian_seq: int = 0
     checkpoint_seq: int = 0
+    floor_seq: int = 0
+    floor_hash: bytes = NO_HASH
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +82,8 @@ def create(tx: Tx, new: Stream) -> None:
     """Record a stream at position 0."""
     tx.run(
         "INSERT INTO syncd_stream (stream_id, kind, unit_id, keeper, term, own, held_seq, held_hash, applied_seq,"
-        " applied_hash, state) VALUES (?, ?, ?, ?, ?, ?, 0, ?, 0, ?, 'ok')",
-        (new.stream_id, new.kind, new.unit_id, new.keeper, new.term, int(new.own), NO_HASH, NO_HASH),
+        " applied_hash, state, floor_hash) VALUES (?, ?, ?, ?, ?, ?, 0, ?, 0, ?, 'ok', ?)",
+        (new.stream_id, new.kind, new.unit_id, new.keeper, new.term, int(new.own), NO_HASH, NO_HASH, NO_HASH),
     )
 
 
@@ -88,13 +95,14 @@ def append(tx: Tx, head: Stream, header: Header, position_hash: bytes, envelope:
     mark = Mark(header.mark)
     open_from = _open_from(head, mark, header.seq)
     touched = tx.run(
-        "UPDATE syncd_stream SET held_seq = ?, held_hash = ?, open_from = ?, changed_at = ?"
-        " WHERE stream_id = ? AND held_seq = ? AND held_hash = ?",
+        "UPDATE syncd_stream SET held_seq = ?, held_hash = ?, open_from = ?, changed_at = ?, ended = ?"
+        " WHERE stream_id = ? AND held_seq = ? AND held_hash = ? AND ended = 0",
         (
             header.seq,
             position_hash,
             open_from,
             instant_of(header.time_ms),
+            int(mark is Mark.ENDS),
             head.stream_id,
             head.held_seq,
             head.held_hash,
@@ -169,10 +177,13 @@ def unapplied(tx: Tx, at: Stream) -> Iterator[Entry]:
 
 
 def hash_at(tx: Tx, stream_id: str, seq: int) -> bytes | None:
-    """The position hash of an envelope held here; zeros for seq 0, None when it is not held."""
+    """The position hash of an envelope held here, or of the one the log begins behind; zeros for seq 0, None when it is
+    neither."""
     if seq == 0:
         return NO_HASH
     found = tx.value("SELECT hash FROM syncd_log WHERE stream_id = ? AND seq = ?", (stream_id, seq))
+    if found is None:
+        found = tx.value("SELECT floor_hash FROM syncd_stream WHERE stream_id = ? AND floor_seq = ?", (stream_id, seq))
     return None if found is None else bytes(found)
 
 
@@ -183,7 +194,9 @@ def _open_from(head: Stream, mark: Mark, seq: int) -> int:
 
 
 def _moved(head: Stream, header: Header, position_hash: bytes, open_from: int) -> Stream:
-    return replace(head, held_seq=header.seq, held_hash=position_hash, open_from=open_from)
+    return replace(
+        head, held_seq=header.seq, held_hash=position_hash, open_from=open_from, ended=header.mark == Mark.ENDS
+    )
 
 
 def _stream(row: Row) -> Stream:
@@ -191,4 +204,5 @@ def _stream(row: Row) -> Stream:
         stream_id=row[0], kind=row[1], unit_id=row[2], keeper=row[3], term=row[4], own=bool(row[5]), held_seq=row[6],
         held_hash=bytes(row[7]), open_from=row[8], applied_seq=row[9], applied_hash=bytes(row[10]), state=row[11],
         reason=row[12], changed_at=row[13], parent_seq=row[14], custodian_seq=row[15], checkpoint_seq=row[16],
+        floor_seq=row[17], floor_hash=bytes(row[18]), ended=bool(row[19]),
     )  # fmt: skip

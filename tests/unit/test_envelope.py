@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from syncd.envelope import (
     NO_HASH,
+    Adopted,
     Envelope,
     Genesis,
     Header,
@@ -105,9 +106,30 @@ def test_an_envelope_without_parts_comes_back_as_it_was_sent() -> None:
     assert accept(sent.to_bytes()) == sent
 
 
-@pytest.mark.parametrize("mark", list(Mark))
+@pytest.mark.parametrize("mark", [mark for mark in Mark if mark is not Mark.ADOPTS])
 def test_every_mark_is_parsed(mark: Mark) -> None:
     assert parse_envelope(envelope(b"x", mark=mark).to_bytes()).header.mark == mark
+
+
+ADOPTED = Adopted(stream_id=STREAM, seq=7, hash=b"\x02" * 32)
+
+
+def test_who_takes_a_unit_over_says_from_where() -> None:
+    genesis = replace(GENESIS, term=2, adopts=ADOPTED)
+    begins = {"seq": 1, "previous": NO_HASH, "stream_id": stream_id_of(1, UNIT, KEEPER, 2)}
+    sent = envelope(mark=Mark.ADOPTS, rows=0, genesis=genesis, **begins)
+    assert parse_envelope(sent.to_bytes()).header.genesis == genesis
+    for wrong in ({"mark": Mark.ADOPTS, "genesis": replace(genesis, adopts=None)}, {"genesis": genesis}):
+        with pytest.raises(Altered, match="names what of"):
+            envelope(**{"mark": Mark.CLOSED, **begins, **wrong})
+    with pytest.raises(Altered):
+        envelope(mark=Mark.ADOPTS)
+
+
+def test_a_baseline_s_id_says_what_it_is_the_content_of() -> None:
+    ids = {stream_id_of(4, UNIT, KEEPER, 1, replace(ADOPTED, seq=seq)) for seq in (7, 8)}
+    assert len(ids) == 2
+    assert stream_id_of(1, UNIT, KEEPER, 2, ADOPTED) == stream_id_of(1, UNIT, KEEPER, 2)
 
 
 def test_every_flipped_bit_is_noticed() -> None:
@@ -329,7 +351,8 @@ def test_a_frame_too_short_for_an_envelope_is_refused() -> None:
 
 def test_committed_stream_ids_are_recomputed() -> None:
     for vector in json.loads(VECTORS.read_text("utf-8"))["stream_ids"]:
-        made = stream_id_of(vector["kind"], vector["unit"], vector["keeper"], vector["term"])
+        adopts = _adopted(vector.get("adopts"))
+        made = stream_id_of(vector["kind"], vector["unit"], vector["keeper"], vector["term"], adopts)
         assert made == vector["stream_id"]
 
 
@@ -340,7 +363,7 @@ def test_committed_headers_are_recomputed() -> None:
             **{
                 **given_fields,
                 "previous": bytes.fromhex(given_fields["previous"]),
-                "genesis": given_fields["genesis"] and Genesis(**given_fields["genesis"]),
+                "genesis": given_fields["genesis"] and _genesis(given_fields["genesis"]),
                 "parts": tuple(Part(**{**p, "sha256": bytes.fromhex(p["sha256"])}) for p in given_fields["parts"]),
             }
         )
@@ -350,3 +373,11 @@ def test_committed_headers_are_recomputed() -> None:
         assert sha256(encoded).hexdigest() == vector["hash"]
         assert key.sign(b"syncd envelope v1" + sha256(encoded).digest()).hex() == vector["signature"]
         assert decode_header(encoded) == made
+
+
+def _genesis(stated: dict[str, Any]) -> Genesis:
+    return Genesis(**{**stated, "adopts": _adopted(stated["adopts"])})
+
+
+def _adopted(stated: dict[str, Any] | None) -> Adopted | None:
+    return stated and Adopted(**{**stated, "hash": bytes.fromhex(stated["hash"])})

@@ -33,11 +33,12 @@ REGISTERS = (
 )  # fmt: skip
 # Referring tables before the tables they refer to.
 DROPPED = (
+    "syncd_identity_due", "syncd_identity_part", "syncd_identity_key", "syncd_identity_person",
     "syncd_cell_flow", "syncd_cell_stock", "syncd_case", "syncd_token", "syncd_partial", "syncd_receipt",
-    "syncd_peer", "syncd_checkpoint", "syncd_log", "syncd_stream", "syncd_journal", "syncd_keeper",
-    "syncd_replacing", "syncd_applying", "syncd_meta", "person_check", "migration", "death", "birth",
-    "person", "household", "code", "code_list", "unit_change", "unit", "verdict", "proposal", "key_grant",
-    "node",
+    "syncd_peer", "syncd_checkpoint", "syncd_log", "syncd_term", "syncd_stream", "syncd_journal", "syncd_keeper",
+    "syncd_replacing", "syncd_applying", "syncd_meta", "person_link", "person_check", "migration", "death", "birth",
+    "person", "household", "code", "code_list", "unit_change", "unit", "reassignment", "handover", "verdict", "proposal",
+    "key_grant", "node",
 )  # fmt: skip
 
 
@@ -50,6 +51,7 @@ def upgrade() -> None:
     _events()
     _log_tables()
     _work_tables()
+    _identity_tables()
     set_storage(REGISTERS)
 
 
@@ -103,6 +105,7 @@ def _system_tables() -> None:
             may("clock_offset_ms", "int"),
             need("author_depth", "int"),
             may("withdrawn_at", "instant"),
+            may("expires_at", "instant"),
         ),
         rules={"operation_rule": "operation IN ('insert', 'update', 'delete')"},
         indexes=(("row_id",),),
@@ -121,6 +124,39 @@ def _system_tables() -> None:
         register=True,
         rules={"outcome_rule": "outcome IN ('accepted', 'partly', 'rejected', 'review')"},
         indexes=(("proposal_id",),),
+    )
+    _keeping_tables()
+
+
+def _keeping_tables() -> None:
+    replicated(
+        "handover",
+        (
+            need("kept_unit_id", "uuid"),
+            need("from_node_id", "uuid"),
+            need("from_term", "int"),
+            need("to_node_id", "uuid"),
+            may("forced_seq", "int"),
+            may("forced_hash", "bytes"),
+            need("is_revoked", "int"),
+            need("reason", "text", 2000),
+            need("author", "text", 200),
+            need("ordered_at", "instant"),
+        ),
+        rules={"is_revoked_rule": "is_revoked IN (0, 1)"},
+        indexes=(("kept_unit_id",),),
+    )
+    replicated(
+        "reassignment",
+        (
+            need("from_unit_id", "uuid"),
+            need("to_unit_id", "uuid"),
+            may("row_ids", "bytes"),
+            need("reason", "text", 2000),
+            need("author", "text", 200),
+            need("ordered_at", "instant"),
+        ),
+        indexes=(("from_unit_id",),),
     )
 
 
@@ -265,6 +301,24 @@ def _events() -> None:
         rules={"citizen_id_rule": CITIZEN_ID},
         indexes=(("person_id",),),
     )
+    replicated(
+        "person_link",
+        (
+            need("link_id", "uuid"),
+            need("person_id", "uuid"),
+            need("state", "text", 20),
+            need("method", "text", 20),
+            need("score", "int"),
+            need("decided_by", "text", 200),
+            need("decided_at", "instant"),
+        ),
+        rules={
+            "state_rule": "state IN ('linked', 'proposed', 'unlinked')",
+            "method_rule": "method IN ('citizen_id', 'insurance_no', 'score', 'person')",
+            "score_rule": "score BETWEEN 0 AND 1000",
+        },
+        indexes=(("link_id",), ("person_id",)),
+    )
 
 
 def _log_tables() -> None:
@@ -322,6 +376,22 @@ def _log_tables() -> None:
             need("parent_seq", "int", default="0"),
             need("custodian_seq", "int", default="0"),
             need("checkpoint_seq", "int", default="0"),
+            need("floor_seq", "int", default="0"),
+            need("floor_hash", "bytes"),
+            need("ended", "int", default="0"),
+        ),
+    )
+    local(
+        "syncd_term",
+        ("unit_id", "term"),
+        (
+            need("unit_id", "uuid"),
+            need("term", "int"),
+            need("node_id", "uuid"),
+            need("began", "text"),
+            may("ended_seq", "int"),
+            may("ended_hash", "bytes"),
+            may("next_node_id", "uuid"),
         ),
     )
     local(
@@ -430,3 +500,15 @@ def _work_tables() -> None:
         (need("unit_id", "uuid"), need("month", "text"), need("kind", "text"), need("sex", "int"), need("n", "int")),
         sqlite_with_rowid=False,
     )
+
+
+def _identity_tables() -> None:
+    local("syncd_identity_person", ("person_id",), (need("person_id", "uuid"), need("keys", "bytes")))
+    local(
+        "syncd_identity_key",
+        ("key", "person_id"),
+        (need("key", "int"), need("person_id", "uuid")),
+        sqlite_with_rowid=False,
+    )
+    local("syncd_identity_part", ("part",), (need("part", "text"), need("n", "int")), sqlite_with_rowid=False)
+    local("syncd_identity_due", ("person_id",), (need("person_id", "uuid"),), sqlite_with_rowid=False)
