@@ -20,13 +20,14 @@ from bench.data import Register, Statement
 from bench.tree import TRANSACTION_ROWS, WAIT_S_MAX, digest
 from schema.install import install
 from schema.tables import registry
+from syncd.demo.waiting import first
 from syncd.inputs.generate import HOUSEHOLD_NAMES, PERSON_NAMES
 from syncd.store import postgres
 from syncd.store.postgres import placed
 from syncd.wire import copy_text
 from tests.postgres import PostgresServer
 
-POLL_S = 0.002
+LOOK_S = 0.002
 COPY_CHUNK_BYTES = 256 * 1024
 # References to households are left out: receivers do not check them again, neither ours nor PostgreSQL's own.
 COPY_TABLE = """
@@ -95,9 +96,7 @@ class NativePeer:
         last = f"SELECT 1 FROM person WHERE id = '{self._marker}' AND phone = 'last'"
         began = time.perf_counter()
         to.execute("ALTER SUBSCRIPTION bench ENABLE")
-        while _value(to, last) is None:
-            _require(time.perf_counter() - began < WAIT_S_MAX, "the subscription does not end")
-            time.sleep(POLL_S)
+        _require(first(lambda: _value(to, last), WAIT_S_MAX, LOOK_S) is not None, "the subscription does not end")
         took_s = time.perf_counter() - began
         query = f"SELECT {', '.join(PERSON_NAMES)} FROM person ORDER BY id"
         _require(digest(from_, query) == digest(to, query), "publisher and subscriber differ")

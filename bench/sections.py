@@ -7,7 +7,6 @@ by round; a section leaves no process behind.
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -218,7 +217,7 @@ def idle(bench: Bench) -> None:
         tree.commune.wait(
             "its checkpoint is at the province", lambda: not connection.execute(UNCHECKED).fetchone()[0], 0.5
         )
-    time.sleep(CALM_AFTER_CHECKPOINT_S)
+    tree.commune.run_for(CALM_AFTER_CHECKPOINT_S)
     found = vitals.idle(tree.commune, bench.settings.idle_s)
     tree.stop()
     for key in ("rss_mb", "cpu_pct", "written_bytes"):

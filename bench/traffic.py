@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-import time
 from random import Random
 
 from bench import data
@@ -22,7 +21,6 @@ RECORD_HEAD_BYTES = 5
 RECORD_EXTRA_BYTES = 17  # tag and content type
 APPLICATION_DATA = 23
 CALM_S = 0.4  # without a byte: what belongs to the change has come and gone
-POLL_S = 0.02
 
 
 class Records:
@@ -58,6 +56,7 @@ class Meter:
         self._listener = socket.create_server((HOST, 0))
         self.port = int(self._listener.getsockname()[1])
         self._directions: list[Records] = []
+        self._moved = threading.Event()
         self._open: list[socket.socket] = [self._listener]
         threading.Thread(target=self._accept, name="meter", daemon=True).start()
 
@@ -67,12 +66,10 @@ class Meter:
 
     def calm(self) -> int:
         """The count once nothing has moved for a while."""
-        seen, since = self.plain_bytes, time.monotonic()
-        while time.monotonic() - since < CALM_S:
-            time.sleep(POLL_S)
-            if self.plain_bytes != seen:
-                seen, since = self.plain_bytes, time.monotonic()
-        return seen
+        self._moved.clear()
+        while self._moved.wait(CALM_S):
+            self._moved.clear()
+        return self.plain_bytes
 
     def close(self) -> None:
         for each in self._open:
@@ -92,17 +89,15 @@ class Meter:
             for source, sink in ((near, far), (far, near)):
                 records = Records()
                 self._directions.append(records)
-                threading.Thread(target=_carry, args=(source, sink, records), name="meter", daemon=True).start()
+                threading.Thread(target=self._carry, args=(source, sink, records), name="meter", daemon=True).start()
 
-
-def _carry(source: socket.socket, sink: socket.socket, records: Records) -> None:
-    try:
-        while chunk := source.recv(CHUNK_BYTES):
-            records.feed(chunk)
-            sink.sendall(chunk)
-    except OSError:
-        pass  # one end closed; the other is closed below
-    finally:
+    def _carry(self, source: socket.socket, sink: socket.socket, records: Records) -> None:
+        """Bytes one way, until either end closes; the other is closed then, which is all there is to do."""
+        with contextlib.suppress(OSError):
+            while chunk := source.recv(CHUNK_BYTES):
+                records.feed(chunk)
+                self._moved.set()
+                sink.sendall(chunk)
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_RDWR)
 

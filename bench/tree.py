@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,11 +26,13 @@ from psycopg.conninfo import conninfo_to_dict
 
 from bench import data
 from bench.data import Register, Statement
-from syncd.admission import TokenKind
+from syncd.admission import Succession, TokenKind
 from syncd.cli.token import issue
 from syncd.config import Config, load_config, write_config
 from syncd.control import ask
+from syncd.demo import process
 from syncd.demo.line import HOST, free_port
+from syncd.demo.waiting import LOOK_S, first
 from syncd.enrolment import Unit, init_root, join
 from syncd.inputs.generate import PERSON_NAMES
 from syncd.inputs.mint import mint
@@ -41,7 +42,6 @@ from tests.postgres import PostgresServer
 
 WAIT_S_MAX = 300.0
 STOP_S_MAX = 40.0
-POLL_S = 0.01
 TRANSACTION_ROWS = 5_000
 LOG_LINES_SHOWN = 12
 PROVINCE, DISTRICT, COMMUNE = "42", "440", "18229"
@@ -88,11 +88,7 @@ class BenchNode:
 
     def run(self) -> None:
         """Start the daemon; returns at once."""
-        with (self.directory / "daemon.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "syncd", "run", "--dir", str(self.directory)],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment(),
-            )  # fmt: skip
+        self.process = process.run(self.directory, process.clean_environment())
 
     def start(self) -> None:
         """Start the daemon and wait until it answers."""
@@ -100,29 +96,37 @@ class BenchNode:
         self.wait("its daemon answers", lambda: ask(self.directory))
 
     def stop(self) -> None:
-        process, self.process = self.process, None
-        if process is None:
-            return
-        process.terminate()
+        running, self.process = self.process, None
+        if running is not None:
+            process.end(running, STOP_S_MAX)
+
+    def run_for(self, duration_s: float) -> None:
+        """Let the daemon run for a while. Raises RuntimeError when it ends meanwhile."""
         try:
-            process.wait(STOP_S_MAX)
+            if self.process is not None:
+                self.process.wait(duration_s)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(STOP_S_MAX)
+            return
+        raise RuntimeError(f"the daemon of {self.code} does not run\n{self._log_tail()}")
 
-    def wait(self, what: str, condition: Callable[[], Any], poll_s: float = POLL_S) -> None:
+    def wait(self, what: str, condition: Callable[[], Any], look_s: float = LOOK_S) -> None:
         """Until the condition holds."""
-        deadline_s = time.monotonic() + WAIT_S_MAX
-        while not condition():
-            if time.monotonic() > deadline_s or (self.process is not None and self.process.poll() is not None):
-                raise RuntimeError(f"node {self.code}: waited in vain until {what}\n{self._log_tail()}")
-            time.sleep(poll_s)
 
-    def wait_at_province(self, poll_s: float = POLL_S) -> None:
+        def holds() -> bool:
+            if condition():
+                return True
+            if self.process is not None and self.process.poll() is not None:
+                raise RuntimeError(f"node {self.code}: its daemon ended before {what}\n{self._log_tail()}")
+            return False
+
+        if first(holds, WAIT_S_MAX, look_s) is None:
+            raise RuntimeError(f"node {self.code}: waited in vain until {what}\n{self._log_tail()}")
+
+    def wait_at_province(self, look_s: float = LOOK_S) -> None:
         """Until the node sees everything of its own at the province."""
         with self.open() as connection:
             self.wait(
-                "all of its own is at the province", lambda: connection.execute(AT_PROVINCE).fetchone()[0], poll_s
+                "all of its own is at the province", lambda: connection.execute(AT_PROVINCE).fetchone()[0], look_s
             )
 
     def write(self, statements: Sequence[Statement], per_transaction: int = TRANSACTION_ROWS) -> None:
@@ -135,7 +139,7 @@ class BenchNode:
                 connection.execute("COMMIT")
 
     def _log_tail(self) -> str:
-        return "\n".join((self.directory / "daemon.log").read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:])
+        return process.log_tail(self.directory, LOG_LINES_SHOWN)
 
 
 class BenchTree:
@@ -245,7 +249,7 @@ class BenchTree:
         directory = self._folder / code
         made = join(
             directory,
-            issue(parent.directory, code, kind, 3600),
+            issue(parent.directory, code, kind, 3600, Succession.NONE),
             _config(free_port() if kind is TokenKind.HUB else None),
         )
         node = BenchNode(
@@ -280,11 +284,6 @@ def digest(connection: Any, query: str) -> tuple[int, str]:
         count += len(rows)
         state.update(repr([tuple(map(str, row)) for row in rows]).encode())
     return count, state.hexdigest()
-
-
-def environment() -> dict[str, str]:
-    """This process's, without settings meant for another node."""
-    return {key: value for key, value in os.environ.items() if not key.startswith("SYNCD_")}
 
 
 def _config(port: int | None, database: str = "sqlite") -> Config:

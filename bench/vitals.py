@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from bench.tree import BenchNode, environment
+from bench.tree import BenchNode
+from syncd.demo.process import clean_environment
 
 KIB_PER_MB = 1024
 
@@ -34,7 +35,7 @@ def peak_rss_mb(pid: int) -> float:
 def idle(node: BenchNode, duration_s: float) -> Idle:
     """Watch a daemon at rest."""
     cpu_s, written_bytes, began = _cpu_s(node.pid), _written_bytes(node.pid), time.monotonic()
-    time.sleep(duration_s)
+    node.run_for(duration_s)
     took_s = time.monotonic() - began
     return Idle(
         rss_mb=_status_kib(node.pid, "VmRSS") / KIB_PER_MB,
@@ -48,7 +49,7 @@ def command_ms(arguments: list[str], times: int) -> float:
     spent_ms = []
     for _ in range(times):
         began = time.perf_counter()
-        subprocess.run([*program(), *arguments], check=True, stdout=subprocess.DEVNULL, env=environment())
+        subprocess.run([*program(), *arguments], check=True, stdout=subprocess.DEVNULL, env=clean_environment())
         spent_ms.append((time.perf_counter() - began) * 1000)
     return median(spent_ms)
 

@@ -12,7 +12,7 @@ from conflict.decide import decide
 from conflict.errors import ConflictError, DetailError, ProposalError, RulesError
 from conflict.match import MatchColumns, normalise_name, resembles
 from conflict.policy import Policy, Rules
-from conflict.proposal import Kept, Proposal, Value
+from conflict.proposal import Kept, Newer, Proposal, Value
 from conflict.verdict import ColumnVerdict, Verdict, Why, from_json, to_json
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "DetailError",
     "Kept",
     "MatchColumns",
+    "Newer",
     "Policy",
     "Proposal",
     "ProposalError",

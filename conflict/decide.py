@@ -6,13 +6,14 @@ exactly one `ColumnVerdict`; columns of a group are written all or none; a kept 
 it waits for a person; deciding again after the writes changes nothing (a replayed proposal is harmless).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from conflict.case import CaseKind
 from conflict.policy import Policy, Rules
-from conflict.proposal import Kept, Proposal, Value
+from conflict.proposal import Kept, Newer, Proposal, Value
 from conflict.settle import Dispute, Settlement, settle
+from conflict.standing import lapse, superseded_columns
 from conflict.verdict import ColumnVerdict, Outcome, Result, Verdict, Why
 
 __all__ = ["ColumnVerdict", "Kept", "Policy", "Proposal", "Rules", "Value", "Verdict", "Why", "decide"]
@@ -21,15 +22,21 @@ __all__ = ["ColumnVerdict", "Kept", "Policy", "Proposal", "Rules", "Value", "Ver
 _STRICTNESS: Mapping[Result, int] = {"accepted": 0, "already": 0, "kept": 1, "review": 2}
 
 
-def decide(proposal: Proposal, kept: Kept, rules: Rules) -> Verdict:
+def decide(proposal: Proposal, kept: Kept, rules: Rules, newer: Sequence[Newer] = ()) -> Verdict:
     """Decide a proposal, once, at the keeper (I11): three-way per column of value seen, value kept, value wished.
 
+    A proposal that does not stand any more (withdrawn, superseded by `newer`, expired) changes nothing; nor does a
+    column that one of `newer` wishes.
     Update: unchanged since seen → accepted; kept equals wished → already so; changed meanwhile → the column's
     policy, or its group's. On a deleted row → case `wish_on_deleted_row`. Insert: accepted unless it resembles a
     kept row → case `insert_resembles`. Delete: case `delete_proposed`, unless the whole row as kept is what the author
     saw, nothing refers to it, and the table's delete policy settles it.
     """
-    scene = _Scene(proposal=proposal, kept=kept, rules=rules)
+    replaced = superseded_columns(proposal, newer, rules)
+    scene = _Scene(proposal=proposal, kept=kept, rules=rules, replaced=replaced)
+    lapsed = lapse(proposal, kept, replaced)
+    if lapsed is not None:
+        return _whole_row(scene, lapsed.result, lapsed.why, lapsed.case)
     if proposal.op == "insert":
         return _decide_insert(scene)
     if proposal.op == "delete":
@@ -41,11 +48,12 @@ def decide(proposal: Proposal, kept: Kept, rules: Rules) -> Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Scene:
-    """The three inputs, carried together."""
+    """The inputs, carried together. `replaced`: column → the newer proposal that wishes it."""
 
     proposal: Proposal
     kept: Kept
     rules: Rules
+    replaced: Mapping[str, str] = field(default_factory=dict)
 
 
 # ── update ──
@@ -67,6 +75,8 @@ def _settle_bundle(scene: _Scene, kept_values: Mapping[str, Value], bundle: tupl
     """The settlement of every wished column of a group, or of one column that stands alone."""
     seen, wished = scene.proposal.seen, scene.proposal.wished
     members = [column for column in bundle if column in wished]
+    if members[0] in scene.replaced:
+        return {column: Settlement(result="kept", why=Why.SUPERSEDED) for column in members}
     if any(column not in kept_values for column in members):
         return {column: Settlement(result="review", why=Why.UNKNOWN_COLUMN) for column in members}
     if all(column in seen and wished[column] == seen[column] for column in members):
@@ -246,4 +256,5 @@ def _verdict(
         keeper_clock_offset_ms=scene.kept.clock_offset_ms,
         references=scene.kept.references,
         resembles=scene.kept.resembles,
+        newer=tuple(sorted(set(scene.replaced.values()))),
     )

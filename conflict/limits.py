@@ -18,3 +18,13 @@ DETAIL_CHARS_MAX = 4_000_000
 # The canonical integer is 64 bits wide on both databases.
 INT_MIN = -(2**63)
 INT_MAX = 2**63 - 1
+
+# Names: further syllables tell nothing more, and comparing costs their square.
+NAME_SYLLABLES_MAX = 8
+
+# However rare a name, equality of it alone is no more than one in a million: slips make names unique.
+NAME_BITS_MAX = 20.0
+
+# How far apart the two ends of one move may be reported (domain.md §3: after 90 days a move stands on the exception
+# list; people who report late do so within a year).
+MOVE_DAYS_MAX = 365

@@ -67,6 +67,7 @@ class Rules:
     groups: tuple[tuple[str, ...], ...] = ()
     delete_policy: Policy = Policy.REVIEW
     chars_max: Mapping[str, int] = field(default_factory=dict)
+    _group_of: Mapping[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         grouped = [column for group in self.groups for column in group]
@@ -76,6 +77,8 @@ class Rules:
         if self.delete_policy not in DELETE_POLICIES:
             allowed = ", ".join(sorted(DELETE_POLICIES))
             raise RulesError(f"{self.delete_policy} means nothing for a delete", f"use one of {allowed}")
+        # Asked several times per column of every proposal.
+        object.__setattr__(self, "_group_of", {column: group for group in self.groups for column in group})
 
     def policy_of(self, column: str) -> Policy:
         return self.policies.get(column, self.default)
@@ -85,7 +88,7 @@ class Rules:
 
     def group_of(self, column: str) -> tuple[str, ...]:
         """The columns that decide together with this one, itself included."""
-        return next((group for group in self.groups if column in group), (column,))
+        return self._group_of.get(column) or (column,)
 
     def seen_columns(self, wished: Iterable[str]) -> tuple[str, ...]:
         """The columns a proposal must state as seen when it wishes these: their whole groups, sorted."""

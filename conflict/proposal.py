@@ -32,6 +32,9 @@ class Proposal:
     * `wished`: what it wants; empty for a delete.
     * `author_tier_depth`: edges from the root, 0 is the root; smaller is upper.
     * `made_at_ms`: milliseconds since 1970 UTC by the author's own clock.
+    * `expires_at_ms`: from then on it has no effect any more; by the reference clock, as a date in a letter is.
+    * `is_withdrawn`: its author took it back before it was decided.
+    * `is_from_line`: the author stands on the way from the root to the keeper, or is the keeper (see above).
 
     Raises ProposalError when malformed: every other proposal gets a verdict.
     """
@@ -47,6 +50,9 @@ class Proposal:
     made_at_ms: int
     clock_offset_ms: int | None
     reason: str
+    expires_at_ms: int | None = None
+    is_withdrawn: bool = False
+    is_from_line: bool = True
 
     def __post_init__(self) -> None:
         if self.op not in OPS:
@@ -62,12 +68,22 @@ class Proposal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Newer:
+    """A later proposal of the same author about the same row, undecided too. `columns`: those it wishes."""
+
+    id: str
+    op: Op
+    columns: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
     """What the keeper holds at the moment of the decision, read in the transaction that writes the verdict.
 
     * `values`: the row as kept, column → value; None when no such row exists (deleted, or not yet inserted).
     * `changed_at_ms`: column → when the keeper last changed it, by the keeper's clock; None when not known at all.
-    * `clock_offset_ms`: the keeper's offset when it made those changes.
+    * `clock_offset_ms`: the keeper's offset when it made those changes, and now.
+    * `now_ms`: the moment of the decision by the keeper's clock; needed for a proposal that expires.
     * `references`: how many rows refer to this one; shown with a delete.
     * `resembles`: ids of kept rows that look like the one an insert wishes (`conflict.match.resembles`).
     """
@@ -79,6 +95,7 @@ class Kept:
     keeper_tier_depth: int
     references: int = 0
     resembles: tuple[str, ...] = ()
+    now_ms: int | None = None
 
     def changed_at_ms_of(self, column: str) -> int | None:
         return None if self.changed_at_ms is None else self.changed_at_ms.get(column)

@@ -59,6 +59,12 @@ class Why(StrEnum):
     RESEMBLES = "resembles"
     NEW = "new"  # an insert that resembles nothing
     COLUMNS = "columns"  # see the columns
+    WITHDRAWN = "withdrawn"  # the author took it back before it was decided
+    SUPERSEDED = "superseded"  # a newer proposal of the same author takes its place
+    EXPIRED = "expired"  # it reached the keeper after the moment its author set
+    AUTHOR_OUTSIDE = "author_outside"  # the author does not stand above the unit the row is in now
+    MALFORMED = "malformed"  # it cannot be carried out as written
+    RULE_VIOLATED = "rule_violated"  # a wished value breaks a rule of its table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +94,7 @@ class Verdict:
     * `columns`: every wished column exactly once, by name; for a delete every column of the row.
     * `writes`: column → value to set, for an update or an insert. `insert`, `delete`: what to do with the row.
     * `case`: the kind of case to open, exactly when the outcome is review. `why`: a `Why` about the whole.
+    * `newer`: the proposals that superseded it or columns of it.
     """
 
     outcome: Outcome
@@ -105,6 +112,7 @@ class Verdict:
     keeper_clock_offset_ms: int | None
     references: int
     resembles: tuple[str, ...]
+    newer: tuple[str, ...] = ()
 
     def detail_json(self) -> str:
         """The verdict as canonical JSON text (sorted keys, no spaces, characters as they are), without `writes`,
@@ -120,6 +128,7 @@ class Verdict:
                 "keeper_clock_offset_ms": self.keeper_clock_offset_ms,
                 "keeper_node": self.keeper_node,
                 "made_at_ms": self.made_at_ms,
+                "newer": list(self.newer),
                 "outcome": self.outcome,
                 "proposal_id": self.proposal_id,
                 "references": self.references,

@@ -63,7 +63,21 @@ LOCAL_TABLES = (
                         _c("parent_seq", I, default="0"), _c("custodian_seq", I, default="0"),
                         _c("checkpoint_seq", I, default="0"),
                         # The log begins behind this position: what came before was pruned or came as a baseline.
-                        _c("floor_seq", I, default="0"), _c("floor_hash", X), _c("ended", I, default="0"))),
+                        _c("floor_seq", I, default="0"), _c("floor_hash", X), _c("ended", I, default="0"),
+                        # In the custodian's last verified backup up to here. floor_rows: changed rows that were pruned.
+                        _c("backed_up_seq", I, default="0"), _c("floor_rows", I, default="0"),
+                        # An own stream of which neighbours hold more, up to here at least: taken back before any is
+                        # sealed (0: it is not).
+                        _c("rejoin_seq", I, default="0"))),
+    # What this node wrote on a branch that is not the stream's, until it has become proposals: per row the values on
+    # the common past and those wished, as JSON. place: the order of effect; made_ms: when it was set aside.
+    LocalTable(name="syncd_wish", key=("wish_id",),
+               columns=(_c("wish_id", U), _c("stream_id", U), _c("place", I), _c("tab", I), _c("row_id", U),
+                        _c("op", T), _c("seen", T), _c("wished", T), _c("made_ms", I))),
+    # Baselines held here: which stream each is the content of, at which position; is_whole once its end is held.
+    LocalTable(name="syncd_baseline", key=("stream_id",),
+               columns=(_c("stream_id", U), _c("of_id", U), _c("at_seq", I), _c("at_hash", X),
+                        _c("is_whole", I, default="0"))),
     # Who kept each unit's register in each term, and where it ended; derived from node records and hand-overs.
     # ended_seq NULL: not known to have ended. source: how the term began ('record', 'handover', 'forced').
     LocalTable(name="syncd_term", key=("unit_id", "term"),
@@ -84,22 +98,40 @@ LOCAL_TABLES = (
                         _c("certificate_sha256", X, null=True), _c("last_success_at", D, null=True),
                         _c("last_attempt_at", D, null=True), _c("last_error", T, null=True),
                         _c("clock_offset_ms", I, null=True), _c("waiting", I, null=True), _c("cases", I, null=True))),
-    # Newest receipt per stream, signed by the custodian.
-    LocalTable(name="syncd_receipt", key=("stream_id",),
-               columns=(_c("stream_id", U), _c("seq", I), _c("hash", X), _c("receipt", X))),
+    # Newest receipt per stream and level (1 applied, 2 backed up), signed by the custodian at `time_ms` of its clock.
+    LocalTable(name="syncd_receipt", key=("stream_id", "level"),
+               columns=(_c("stream_id", U), _c("level", I), _c("seq", I), _c("hash", X), _c("time_ms", I),
+                        _c("receipt", X))),
     # The unfinished envelope of an interrupted transfer, per sender.
     LocalTable(name="syncd_partial", key=("node_id",),
                columns=(_c("node_id", U), _c("stream_id", U), _c("seq", I), _c("bytes", X))),
+    # Envelopes written after their keeper's term had ended: not applied, made into proposals when a person says so.
+    LocalTable(name="syncd_quarantine", key=("stream_id", "seq"),
+               columns=(_c("stream_id", U), _c("seq", I), _c("hash", X), _c("received_at", D),
+                        _c("adopted_at", D, null=True), _c("envelope", X))),
     # One-time tokens issued here; only the hash of the secret is kept.
     LocalTable(name="syncd_token", key=("secret_hash",),
-               columns=(_c("secret_hash", X), _c("unit_id", U), _c("hub", I), _c("expires_at", D),
+               columns=(_c("secret_hash", X), _c("unit_id", U), _c("hub", I),
+                        _c("successor", I, default="0"), _c("expires_at", D),
                         _c("used_at", D, null=True), _c("used_by", U, null=True))),
     # Disagreements and alarms found here (proposals under review are read from verdicts, not stored twice).
     LocalTable(name="syncd_case", key=("case_id",),
                columns=(_c("case_id", U), _c("kind", T), _c("stream_id", U, null=True), _c("unit_id", U, null=True),
                         _c("tab", I, null=True), _c("row_id", U, null=True), _c("detail", T), _c("opened_at", D),
-                        _c("closed_at", D, null=True)),
+                        _c("closed_at", D, null=True), _c("openings", I, default="1")),
                indexes=(("closed_at",),)),
+    # The rows a case is about; a row it misses has no unit.
+    LocalTable(name="syncd_case_row", key=("case_id", "row_id"),
+               columns=(_c("case_id", U), _c("row_id", U), _c("tab", I), _c("unit_id", U, null=True)),
+               indexes=(("row_id",),)),
+    # How far each stream was looked through for disagreements. place: whom its keeper stands below; row_tab, row_id:
+    # where looking through a whole unit has come to (row_tab 0: not under way).
+    LocalTable(name="syncd_looked", key=("stream_id",),
+               columns=(_c("stream_id", U), _c("seq", I), _c("place", T), _c("row_tab", I, default="0"),
+                        _c("row_id", U, null=True))),
+    # Rows to be looked at again when their time has come: a term that runs out, a reference that may still arrive.
+    LocalTable(name="syncd_agenda", key=("tab", "row_id"), columns=(_c("tab", I), _c("row_id", U), _c("due_at", D)),
+               indexes=(("due_at",),)),
     # Population stock. month: 'YYYY-MM' of birth, so the single age at any month's end follows exactly.
     LocalTable(name="syncd_cell_stock", key=("unit_id", "sex", "month", "ethnic", "residence"),
                columns=(_c("unit_id", U), _c("sex", I), _c("month", T), _c("ethnic", T), _c("residence", T),

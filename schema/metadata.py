@@ -22,7 +22,10 @@ JOURNAL_OPTIONS = (
     "autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=5000, autovacuum_analyze_threshold=5000"
 )
 # Small rows found by their whole key: one B-tree instead of a table and an index.
-WITHOUT_ROWID = frozenset({"syncd_meta", "syncd_keeper", "syncd_cell_stock", "syncd_cell_flow"})
+WITHOUT_ROWID = frozenset({
+    "syncd_meta", "syncd_keeper", "syncd_cell_stock", "syncd_cell_flow", "syncd_identity_key", "syncd_identity_part",
+    "syncd_identity_due",
+})  # fmt: skip
 
 
 def metadata(dialect: Dialect, registry: Registry, identity: Identity) -> sa.MetaData:

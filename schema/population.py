@@ -144,7 +144,7 @@ PERSON = Table(
         Column(number=17, name="insurance_until", type=Type.DATE, policy="latest", group="insurance"),
         Column(number=18, name="phone", type=Type.TEXT, chars_max=20, data_class=B, policy="latest"),
     ),
-    indexes=(("unit_id",), ("household_id",), ("citizen_id",)),
+    indexes=(("unit_id",), ("household_id",), ("citizen_id",), ("insurance_no",)),
     fold=Fold(measure="population", columns=("sex", "birth_date", "ethnic", "residence")),
 )  # fmt: skip
 
@@ -169,7 +169,7 @@ BIRTH = Table(
         Column(number=8, name="weight_g", type=Type.INT, check="weight_g BETWEEN 200 AND 9000",
                rule_vi="cân nặng từ 200 đến 9000 gam", rule_en="weight is 200 to 9000 grams"),
     ),
-    indexes=(("unit_id",),),
+    indexes=(("unit_id",), ("child_id",), ("mother_id",)),
     fold=Fold(measure="birth", columns=("sex",), date_column="born_on"),
 )  # fmt: skip
 
@@ -208,7 +208,7 @@ MIGRATION = Table(
         Column(number=6, name="other_place", type=Type.TEXT, chars_max=300, data_class=B),
         Column(number=7, name="match_id", type=Type.UUID),  # the same in departure and arrival once matched
     ),
-    indexes=(("unit_id",), ("person_id",)),
+    indexes=(("unit_id",), ("person_id",), ("match_id",)),
     fold=Fold(measure="migration", columns=("direction", "sex"), date_column="moved_on"),
 )  # fmt: skip
 
@@ -229,6 +229,56 @@ PERSON_CHECK = Table(
     indexes=(("person_id",),),
 )  # fmt: skip
 
+PERSON_LINK = Table(
+    number=30,
+    name="person_link",
+    kind=Kind.OVERSIGHT,
+    title_vi="Liên kết nhân khẩu",
+    title_en="Link of rows that are one person",
+    # One row per side, each about the unit of its person: a unit sees that its row is linked, never to whom. Both rows
+    # of a pair bear one link_id; nothing is merged or deleted, and a pair once taken apart stays apart.
+    columns=(
+        Column(number=2, name="link_id", type=Type.UUID, nullable=False),
+        Column(number=3, name="person_id", type=Type.UUID, nullable=False, references="person"),
+        Column(number=4, name="state", type=Type.TEXT, nullable=False, chars_max=20,
+               check="state IN ('linked', 'proposed', 'unlinked')",
+               rule_vi="trạng thái là linked, proposed hoặc unlinked", rule_en="state is linked, proposed or unlinked"),
+        Column(number=5, name="method", type=Type.TEXT, nullable=False, chars_max=20,
+               check="method IN ('citizen_id', 'insurance_no', 'score', 'person')",
+               rule_vi="cách liên kết là citizen_id, insurance_no, score hoặc person",
+               rule_en="method is citizen_id, insurance_no, score or person"),
+        Column(number=6, name="score", type=Type.INT, nullable=False, check="score BETWEEN 0 AND 1000",
+               rule_vi="điểm từ 0 đến 1000", rule_en="score is 0 to 1000"),
+        Column(number=7, name="decided_by", type=Type.TEXT, nullable=False, chars_max=200),
+        Column(number=8, name="decided_at", type=Type.INSTANT, nullable=False),
+    ),
+    indexes=(("link_id",), ("person_id",)),
+)  # fmt: skip
+
+MOVE_MATCH = Table(
+    number=31,
+    name="move_match",
+    kind=Kind.OVERSIGHT,
+    title_vi="Khớp chuyển đi với chuyển đến",
+    title_en="Departure and arrival of one move",
+    # One row per side, each about the unit of its event: a unit sees that its departure has arrived, never where to.
+    # Both rows of a pair bear one match_id; a match taken back has a further pair of rows, `apart`.
+    columns=(
+        Column(number=2, name="match_id", type=Type.UUID, nullable=False),
+        Column(number=3, name="migration_id", type=Type.UUID, nullable=False, references="migration"),
+        Column(number=4, name="state", type=Type.TEXT, nullable=False, chars_max=20,
+               check="state IN ('matched', 'apart')",
+               rule_vi="trạng thái là matched hoặc apart", rule_en="state is matched or apart"),
+        Column(number=5, name="method", type=Type.TEXT, nullable=False, chars_max=20,
+               check="method IN ('match_id', 'link', 'person')",
+               rule_vi="cách khớp là match_id, link hoặc person", rule_en="method is match_id, link or person"),
+        Column(number=6, name="decided_by", type=Type.TEXT, nullable=False, chars_max=200),
+        Column(number=7, name="decided_at", type=Type.INSTANT, nullable=False),
+    ),
+    indexes=(("match_id",), ("migration_id",)),
+)  # fmt: skip
+
 POPULATION_TABLES = (
-    UNIT, UNIT_CHANGE, CODE_LIST, CODE, HOUSEHOLD, PERSON, BIRTH, DEATH, MIGRATION, PERSON_CHECK,
+    UNIT, UNIT_CHANGE, CODE_LIST, CODE, HOUSEHOLD, PERSON, BIRTH, DEATH, MIGRATION, PERSON_CHECK, PERSON_LINK,
+    MOVE_MATCH,
 )  # fmt: skip

@@ -1,7 +1,8 @@
 """What the guard says to the person whose write it refuses: Vietnamese first, English second, and how to propose.
 
-Enters: nothing. Leaves: message templates with `{table}`, `{op}`, `{id}`, `{unit}`, `{keeper}`.
-Must hold: no value of a record but its id, which is no personal value.
+Enters: nothing. Leaves: message templates with `{table}`, `{op}`, `{id}`, `{unit}`, `{keeper}`; what to type instead.
+Must hold: no value of a record but its id, which is no personal value. Nothing is proposed that cannot be: a row about
+all units has no keeper below, and a proposal never changes `id` or `unit_id`.
 """
 
 from __future__ import annotations
@@ -21,15 +22,12 @@ MINTED = (
 )
 ROOT = (
     "syncd: bảng {table}, bản ghi {id}: chỉ nút gốc được ghi bản ghi chung (unit_id trống); "
-    "hãy gửi đề nghị bằng: syncd propose {op} {table} {id} / "
-    "table {table}, row {id}: only the root writes rows about all units (unit_id NULL); "
-    "propose instead: syncd propose {op} {table} {id}"
+    "hãy ghi tại nút gốc / "
+    "table {table}, row {id}: only the root writes rows about all units (unit_id NULL); write it at the root"
 )
 MOVED = (
-    "syncd: bảng {table}, bản ghi {id}: không được đổi id hoặc unit_id; hãy xóa rồi thêm bản ghi mới, "
-    "hoặc gửi đề nghị bằng: syncd propose {op} {table} {id} / "
-    "table {table}, row {id}: id and unit_id never change; delete and insert anew, "
-    "or propose instead: syncd propose {op} {table} {id}"
+    "syncd: bảng {table}, bản ghi {id}: không được đổi id hoặc unit_id; hãy xóa rồi thêm bản ghi mới / "
+    "table {table}, row {id}: id and unit_id never change; delete and insert anew"
 )
 ROWID = (
     "syncd: bảng {table}: không được ghi rowid, vì có thể xóa mất bản ghi khác; bỏ cột rowid / "
@@ -47,3 +45,29 @@ TRUNCATED = (
     "syncd: bảng {table}: không dùng TRUNCATE được; hãy dùng DELETE / "
     "table {table}: TRUNCATE is refused because its rows could not be captured; use DELETE"
 )
+
+COMMAND = "syncd propose {op} {table} {id}"
+"""How the templates say what to type; `complete` says it with all that the operation needs."""
+
+_COMPLETE = {
+    "insert": ("syncd propose insert {{table}} --unit {code} --set {set}", ("MÃ", "CODE")),
+    "update": ("syncd propose update {{table}} {{id}} --set {set}", ("", "")),
+    "delete": ("syncd propose delete {{table}} {{id}} --reason {set}", ("", "")),
+}
+_VALUES = {"delete": ("'lý do'", "'why'")}
+
+
+def complete(message: str, op: str) -> str:
+    """The template with the whole command of one operation, in the words of either language."""
+    vietnamese, slash, english = message.partition(" / table ")
+    return slash.join(
+        part.replace(COMMAND, command(op, place)) for place, part in enumerate((vietnamese, english)) if part
+    )
+
+
+def command(op: str, place: int, column: str = "", code: str = "") -> str:
+    """What to type, with `{table}` and `{id}`; `place` 0 in Vietnamese, 1 in English; the rest where it is known."""
+    text, codes = _COMPLETE[op]
+    value = ("giá_trị", "value")[place]
+    wished = _VALUES[op][place] if op in _VALUES else f"{column or ('cột', 'column')[place]}={value}"
+    return text.format(code=code or codes[place], set=wished)

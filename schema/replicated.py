@@ -5,7 +5,7 @@ Numbers 1–19 belong to the system, 20 and above to the records (`schema/popula
 
 from __future__ import annotations
 
-from schema.spec import JSON_CHARS_MAX, Audience, Column, Kind, Table, Type
+from schema.spec import JSON_CHARS_MAX, Audience, Column, DataClass, Kind, Table, Type
 
 NODE = Table(
     number=1,
@@ -83,8 +83,10 @@ VERDICT = Table(
         Column(number=6, name="case_kind", type=Type.TEXT, chars_max=40),
         Column(number=7, name="decided_at", type=Type.INSTANT, nullable=False),
         Column(number=8, name="decided_by", type=Type.TEXT, nullable=False, chars_max=200),
+        # A person's word about an earlier verdict: that row's id. The verdict that stands is the one nobody resolves.
+        Column(number=9, name="resolves", type=Type.UUID),
     ),
-    indexes=(("proposal_id",),),
+    indexes=(("proposal_id",), ("resolves",)),
 )  # fmt: skip
 
 HANDOVER = Table(
@@ -132,4 +134,34 @@ REASSIGNMENT = Table(
     indexes=(("from_unit_id",),),
 )  # fmt: skip
 
-SYSTEM_TABLES = (NODE, KEY_GRANT, PROPOSAL, VERDICT, HANDOVER, REASSIGNMENT)
+# What a person decided about a case: one row per unit concerned, so that each sees its own side only. Nothing is ever
+# changed or deleted here: a later row, or one that undoes, takes the place of an earlier one.
+RESOLUTION = Table(
+    number=7,
+    name="resolution",
+    kind=Kind.OVERSIGHT,
+    title_vi="Cách giải quyết vụ việc",
+    title_en="Resolution of a case",
+    columns=(
+        Column(number=2, name="case_id", type=Type.UUID, nullable=False),
+        Column(number=3, name="decision_id", type=Type.UUID, nullable=False),  # the same in the rows of all sides
+        Column(number=4, name="case_kind", type=Type.TEXT, nullable=False, chars_max=40),
+        Column(number=5, name="verdict", type=Type.TEXT, nullable=False, chars_max=20,
+               check="verdict IN ('keep-ours', 'value', 'same-person', 'not-the-same', 'ask-commune', 'answer', "
+               "'later', 'undo')"),
+        Column(number=6, name="table_name", type=Type.TEXT, chars_max=63),
+        Column(number=7, name="row_id", type=Type.UUID),  # this side's row
+        # JSON: what was written or proposed, with the values before; of this side's row alone.
+        Column(number=8, name="detail", type=Type.TEXT, nullable=False, chars_max=JSON_CHARS_MAX,
+               data_class=DataClass.BASIC),
+        Column(number=9, name="reason", type=Type.TEXT, nullable=False, chars_max=2000),
+        Column(number=10, name="author", type=Type.TEXT, nullable=False, chars_max=200),
+        Column(number=11, name="made_at", type=Type.INSTANT, nullable=False),
+        # How often the case had opened: a case that opens again after its cause was gone is a new question.
+        Column(number=12, name="openings", type=Type.INT, nullable=False),
+        Column(number=13, name="undoes", type=Type.UUID),  # a decision_id
+    ),
+    indexes=(("case_id",), ("undoes",)),
+)  # fmt: skip
+
+SYSTEM_TABLES = (NODE, KEY_GRANT, PROPOSAL, VERDICT, HANDOVER, REASSIGNMENT, RESOLUTION)

@@ -120,6 +120,10 @@ class Table:
             raise ValueError(f"table {self.name}: column numbers must run from 2 without gap, at most {COLUMNS_MAX}")
         object.__setattr__(self, "by_name", {column.name: column for column in self.all_columns})
 
+    def __hash__(self) -> int:
+        """Tables key caches that are asked for every row; a hash of all columns costs more than the answer."""
+        return hash((self.number, self.name))
+
     @cached_property
     def all_columns(self) -> tuple[Column, ...]:
         """`id`, `unit_id`, then the columns in the order of their numbers."""

@@ -94,6 +94,7 @@ class _Guard:
         self.table = table
         self._portable = dialect is Dialect.SQLITE_PORTABLE
         self._tag = tag
+        self._has_units = "unit" in registry.by_name
         self._keys = [column for column in table.all_columns if column.inside_unit]
         self._referring = [
             (other.name, column.name)
@@ -124,18 +125,18 @@ class _Guard:
     def refuse(self, message: str, op: str, row: str, column: str = "") -> str:
         """RAISE(ABORT, …) with the message filled in, from the row where this SQLite can."""
         words = {"table": self.table.name, "op": op, "column": column}
+        message = _quoted(refusals.complete(message, op))
         if self._portable:
             return f"RAISE(ABORT, '{message.format(**words, **PORTABLE_WORDS)}')"
-        keeper = (
-            "coalesce((SELECT coalesce(n.name, k.node_id) FROM syncd_keeper AS k LEFT JOIN node AS n "
-            f"ON n.node_id = k.node_id WHERE k.unit_id = {row}.unit_id LIMIT 1), '{refusals.UNKNOWN}')"
-        )
-        parts = {
-            "id": f"' || {row}.id || '",
-            "unit": f"' || coalesce({row}.unit_id, '-') || '",
-            "keeper": f"' || {keeper} || '",
-        }
-        return f"RAISE(ABORT, '{message.format(**words, **parts)}')"
+        text = message.format(**words, id=f"' || {row}.id || '", unit="' || u || '", keeper="' || k || '")
+        if "{keeper}" not in message:
+            return f"RAISE(ABORT, '{text}')"
+        return f"RAISE(ABORT, (SELECT '{text}' FROM (SELECT {self._unit(row)} AS u, {_keeper_name(row)} AS k)))"
+
+    def _unit(self, row: str) -> str:
+        """Code and name of the row's unit; its id where this installation knows no units, or not this one."""
+        named = f"(SELECT code || ' ' || name FROM unit WHERE id = {row}.unit_id), " if self._has_units else ""
+        return f"coalesce({named}{row}.unit_id, '-')"
 
     def _keeper(self, op: str, row: str) -> str:
         """Register: the row's unit is kept here. Oversight: rows about all units are the root's."""
@@ -166,6 +167,17 @@ class _Guard:
             f"THEN {self.refuse(refusals.REFERRED, 'delete', 'OLD')}"
             for table, column in self._referring
         )
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")
+
+
+def _keeper_name(row: str) -> str:
+    return (
+        "coalesce((SELECT coalesce(n.name, k.node_id) FROM syncd_keeper AS k LEFT JOIN node AS n "
+        f"ON n.node_id = k.node_id WHERE k.unit_id = {row}.unit_id LIMIT 1), '{refusals.UNKNOWN}')"
+    )
 
 
 def _full_mask(table: Table) -> int:

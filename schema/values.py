@@ -7,6 +7,7 @@ columns and rules, never values. The rules are evaluated by SQLite itself, so th
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import threading
 import unicodedata
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from schema.ddl import Dialect, checks
-from schema.spec import Column, Kind, Table, Type
+from schema.spec import Column, Kind, Registry, Table, Type
 
 Value = str | int | float | bytes | None
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
@@ -31,6 +32,20 @@ TYPE_RULES = {
     Type.BYTES: ("là dữ liệu nhị phân", "is binary data"),
 }
 
+# Rules across columns, by the name of their check.
+ACROSS = {
+    "closed_after_opened": (
+        "ngày kết thúc (closed_on) không được trước ngày lập (opened_on)",
+        "closed_on is not before opened_on",
+    ),
+}
+# How the databases say which rule a row breaks.
+_CHECK = re.compile(r'CHECK constraint failed: (?P<name>\w+)|violates check constraint "(?P<named>\w+)"')
+_EMPTY = re.compile(
+    r"NOT NULL constraint failed: (?P<table>\w+)\.(?P<column>\w+)"
+    r'|null value in column "(?P<column_named>\w+)" of relation "(?P<table_named>\w+)"'
+)
+
 _local = threading.local()
 
 
@@ -41,6 +56,9 @@ class Problem:
     column: str
     rule_vi: str
     rule_en: str
+
+
+ALWAYS = Problem(column="", rule_vi="", rule_en="")  # of the constant that every query of checks begins with
 
 
 def check_row(table: Table, values: Mapping[str, Value]) -> list[Problem]:
@@ -60,9 +78,27 @@ def check_values(table: Table, values: Mapping[str, Value]) -> list[Problem]:
     if problems:
         return problems
     row = normalise(values)
-    query, rules = _query(table)
-    verdicts = _connection().execute(query, [row.get(column.name) for column in table.all_columns]).fetchone()
+    query, rules = _query(table, tuple(row))
+    verdicts = _connection().execute(query, tuple(row.values())).fetchone()
+    if 0 not in verdicts:
+        return []
     return [rule for rule, verdict in zip(rules, verdicts, strict=True) if verdict == 0 and _decided(table, rule, row)]
+
+
+def broken_rule(registry: Registry, text: str) -> tuple[Table, Problem] | None:
+    """The table and the rule that a database's refusal of a row means; None for any other error."""
+    empty = _EMPTY.search(text)
+    if empty:
+        table = registry.by_name.get(empty["table"] or empty["table_named"])
+        column = empty["column"] or empty["column_named"]
+        return (table, Problem(column=column, rule_vi=REQUIRED[0], rule_en=REQUIRED[1])) if table else None
+    check = _CHECK.search(text)
+    name = (check["name"] or check["named"]) if check else ""
+    for table in registry:
+        for rule, sql in checks(Dialect.SQLITE, table) if name.startswith(f"ck_{table.name}_") else ():
+            if rule == name:
+                return table, _problem(table, name, sql)
+    return None
 
 
 def normalise(values: Mapping[str, Value]) -> dict[str, Value]:
@@ -97,15 +133,15 @@ def _decided(table: Table, problem: Problem, row: Mapping[str, Value]) -> bool:
     return problem.column not in table.by_name or row.get(problem.column) is not None
 
 
-@lru_cache(maxsize=128)
-def _query(table: Table) -> tuple[str, tuple[Problem, ...]]:
-    """One SELECT of all the table's checks over one row of parameters, and the problem each stands for."""
-    rules = list(checks(Dialect.SQLITE, table))
-    row = ", ".join(f"? AS {column.name}" for column in table.all_columns)
-    return (
-        f"SELECT {', '.join(f'({sql})' for _, sql in rules)} FROM (SELECT {row})",
-        tuple(_problem(table, name, sql) for name, sql in rules),
-    )
+@lru_cache(maxsize=256)
+def _query(table: Table, given: tuple[str, ...]) -> tuple[str, tuple[Problem, ...]]:
+    """One SELECT of the checks of the columns given, and of those across columns, over one row of parameters; and the
+    problem each stands for."""
+    found = [(_problem(table, name, sql), sql) for name, sql in checks(Dialect.SQLITE, table)]
+    rules = [(problem, sql) for problem, sql in found if problem.column in given or problem.column not in table.by_name]
+    rest = [f"NULL AS {column.name}" for column in table.all_columns if column.name not in given]
+    row = ", ".join([*(f"? AS {name}" for name in given), *rest])
+    return f"SELECT 1{''.join(f', ({sql})' for _, sql in rules)} FROM (SELECT {row})", (ALWAYS, *(p for p, _ in rules))
 
 
 def _problem(table: Table, name: str, sql: str) -> Problem:
@@ -116,7 +152,8 @@ def _problem(table: Table, name: str, sql: str) -> Problem:
     column = table.by_name.get(short.removesuffix("_rule"))
     if column:
         return Problem(column=column.name, rule_vi=column.rule_vi or sql, rule_en=column.rule_en or sql)
-    return Problem(column=short, rule_vi=f"quy tắc: {sql}", rule_en=f"rule: {sql}")
+    rule_vi, rule_en = ACROSS.get(short, (f"quy tắc: {sql}", f"rule: {sql}"))
+    return Problem(column=short, rule_vi=rule_vi, rule_en=rule_en)
 
 
 def _type_problem(column: Column) -> Problem:

@@ -16,6 +16,7 @@ from ssl import PEM_cert_to_DER_cert
 from syncd import limits
 from syncd.clock import instant_of, time_ms_of
 from syncd.errors import ConfigError, JoinRefused, TokenExpired, TokenMalformed, TokenUsed, UsageError
+from syncd.language import say
 from syncd.pipeline import Node
 from syncd.security import authority, enrol, token
 from syncd.security.authority import Authority
@@ -34,6 +35,13 @@ class TokenKind(StrEnum):
     HUB = "hub"
 
 
+class Succession(StrEnum):
+    """Whether the new node shall follow another that keeps the unit; it keeps nothing before a hand-over says so."""
+
+    NONE = "none"
+    SUCCESSOR = "successor"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
     """How children reach this node: printed into tokens."""
@@ -50,7 +58,13 @@ class _Unit:
 
 
 def make_token(
-    node: Node, unit_code: str, kind: TokenKind, way: Way, valid_s: int, random_bytes: Callable[[int], bytes]
+    node: Node,
+    unit_code: str,
+    kind: TokenKind,
+    way: Way,
+    valid_s: int,
+    random_bytes: Callable[[int], bytes],
+    succession: Succession = Succession.NONE,
 ) -> str:
     """A one-time token for the node that shall keep the unit `unit_code` (or unit id); stores the hash of its secret.
 
@@ -58,19 +72,32 @@ def make_token(
     """
     if not way.addresses:
         raise ConfigError(
-            "this node does not know the address its children reach it at", "set `listen` and `addresses` in syncd.toml"
+            say(
+                "nút này chưa biết địa chỉ mà nút con gọi tới",
+                "this node does not know the address its children reach it at",
+            ),
+            say("đặt `listen` và `addresses` trong syncd.toml", "set `listen` and `addresses` in syncd.toml"),
         )
     if not 1 <= valid_s <= limits.TOKEN_VALID_S_MAX:
-        raise UsageError(f"a token valid for {valid_s} s", f"choose 1 to {limits.TOKEN_VALID_S_MAX} s")
+        raise UsageError(
+            say("mã có hạn {valid_s} giây", "a token valid for {valid_s} s", valid_s=valid_s),
+            say("chọn từ 1 đến {most} giây", "choose 1 to {most} s", most=limits.TOKEN_VALID_S_MAX),
+        )
     now_ms = node.clock()
     expires_s = now_ms // 1000 + valid_s  # the very second that the token's text names
     secret = token.new_secret(random_bytes)
     with node.store.write("token") as tx:
-        unit = _unit_of_code(tx, unit_code, instant_of(now_ms)[:10])
+        unit = unit_of_code(tx, unit_code, instant_of(now_ms)[:10])
         _require_free(tx, node, unit.id, None)
         tx.run(
-            "INSERT INTO syncd_token (secret_hash, unit_id, hub, expires_at) VALUES (?, ?, ?, ?)",
-            (token.secret_hash(secret), unit.id, int(kind is TokenKind.HUB), instant_of(expires_s * 1000)),
+            "INSERT INTO syncd_token (secret_hash, unit_id, hub, successor, expires_at) VALUES (?, ?, ?, ?, ?)",
+            (
+                token.secret_hash(secret),
+                unit.id,
+                int(kind is TokenKind.HUB),
+                int(succession is Succession.SUCCESSOR),
+                instant_of(expires_s * 1000),
+            ),
         )
     return token.encode_token(
         token.Token(
@@ -98,8 +125,9 @@ def admit(node: Node, issuer: Authority, request: JoinRequest) -> JoinReply:
         hub_chain = authority.issue_hub(issuer, request.issuer_csr, request.node_id, now_ms // 1000)
     with node.store.write("admit") as tx:
         tx.lock("syncd admission")
-        unit_id = _take_token(tx, request, now_ms)
-        _require_free(tx, node, unit_id, request.node_id)
+        unit_id, succession = _take_token(tx, request, now_ms)
+        if succession is Succession.NONE:
+            _require_free(tx, node, unit_id, request.node_id)
         term = _record(tx, node, request, unit_id, now_ms)
         set_peer(tx, request.node_id, "child", request.name, certificate_sha256=_fingerprint(chain))
         unit = _unit(tx, unit_id)
@@ -118,28 +146,45 @@ def admit(node: Node, issuer: Authority, request: JoinRequest) -> JoinReply:
     )
 
 
-def _take_token(tx: Tx, request: JoinRequest, now_ms: int) -> str:
+def _take_token(tx: Tx, request: JoinRequest, now_ms: int) -> tuple[str, Succession]:
     """The unit the token is for; marks it used. The node that used it may come again: its first reply was lost."""
     digest = token.secret_hash(request.secret)
-    found = tx.one("SELECT unit_id, hub, expires_at, used_by FROM syncd_token WHERE secret_hash = ?", (digest,))
+    found = tx.one(
+        "SELECT unit_id, hub, expires_at, used_by, successor FROM syncd_token WHERE secret_hash = ?", (digest,)
+    )
     if found is None:
-        raise TokenMalformed("this parent never gave out that token", "ask the parent's operator for a new one")
-    unit_id, hub, expires_at, used_by = found
+        raise TokenMalformed(
+            say("cấp trên này chưa từng cấp mã đó", "this parent never gave out that token"),
+            say("xin người quản trị cấp trên mã mới", "ask the parent's operator for a new one"),
+        )
+    unit_id, hub, expires_at, used_by, successor = found
     if used_by is not None and used_by != request.node_id:
-        raise TokenUsed("another node has used that token", "ask the parent's operator for a new one")
+        raise TokenUsed(
+            say("nút khác đã dùng mã đó", "another node has used that token"),
+            say("xin người quản trị cấp trên mã mới", "ask the parent's operator for a new one"),
+        )
     if used_by is None and now_ms >= time_ms_of(expires_at):
-        raise TokenExpired(f"that token expired at {expires_at}", "ask the parent's operator for a new one")
+        raise TokenExpired(
+            say("mã đó đã hết hạn lúc {expires_at}", "that token expired at {expires_at}", expires_at=expires_at),
+            say("xin người quản trị cấp trên mã mới", "ask the parent's operator for a new one"),
+        )
     if request.issuer_csr is not None and not hub:
         raise JoinRefused(
-            "that token is for a node without children, but this one has `listen` set",
-            "remove `listen`, or ask the parent's operator for a hub's token",
+            say(
+                "mã đó dành cho nút không có nút con, nhưng nút này đặt `listen`",
+                "that token is for a node without children, but this one has `listen` set",
+            ),
+            say(
+                "bỏ `listen`, hoặc xin người quản trị cấp trên mã cho nút có nút con",
+                "remove `listen`, or ask the parent's operator for a hub's token",
+            ),
         )
     if used_by is None:
         tx.run(
             "UPDATE syncd_token SET used_at = ?, used_by = ? WHERE secret_hash = ? AND used_by IS NULL",
             (instant_of(now_ms), request.node_id, digest),
         )
-    return str(unit_id)
+    return str(unit_id), Succession.SUCCESSOR if successor else Succession.NONE
 
 
 def _require_free(tx: Tx, node: Node, unit_id: str, node_id: str | None) -> None:
@@ -148,11 +193,23 @@ def _require_free(tx: Tx, node: Node, unit_id: str, node_id: str | None) -> None
     for holder, name in [(r.node_id, r.name) for r in records_about(tx, unit_id) if r.status == "enrolled"]:
         if holder != node_id and node_id is not None:
             raise JoinRefused(
-                f"unit {unit_id} is kept by node {holder} ({name})",
-                "a new station takes a unit over by a hand-over; the node that keeps it may join again itself",
+                say(
+                    "đơn vị {unit_id} do nút {holder} ({name}) giữ",
+                    "unit {unit_id} is kept by node {holder} ({name})",
+                    unit_id=unit_id,
+                    holder=holder,
+                    name=name,
+                ),
+                say(
+                    "trạm mới nhận đơn vị qua bàn giao; nút đang giữ có thể tự gia nhập lại",
+                    "a new station takes a unit over by a hand-over; the node that keeps it may join again itself",
+                ),
             )
         if holder == node.node_id:
-            raise UsageError(f"this node itself keeps unit {unit_id}", "name the unit of the node that shall join")
+            raise UsageError(
+                say("chính nút này giữ đơn vị {unit_id}", "this node itself keeps unit {unit_id}", unit_id=unit_id),
+                say("nêu đơn vị của nút sẽ gia nhập", "name the unit of the node that shall join"),
+            )
 
 
 def _record(tx: Tx, node: Node, request: JoinRequest, unit_id: str, now_ms: int) -> int:
@@ -166,22 +223,50 @@ def _record(tx: Tx, node: Node, request: JoinRequest, unit_id: str, now_ms: int)
         parent_id, home_unit_id, term, status = known
         if (parent_id, home_unit_id, status) != (node.node_id, unit_id, "enrolled"):
             raise JoinRefused(
-                f"node {request.node_id} is {status} for unit {home_unit_id} below {parent_id}",
-                "join with keys of its own: use an empty directory",
+                say(
+                    "nút {node} đã ở trạng thái {status} cho đơn vị {unit} dưới {parent}",
+                    "node {node} is {status} for unit {unit} below {parent}",
+                    node=request.node_id,
+                    status=status,
+                    unit=home_unit_id,
+                    parent=parent_id,
+                ),
+                say("gia nhập với khóa riêng: dùng thư mục trống", "join with keys of its own: use an empty directory"),
             )
         return int(term)
     bearer = next((other for other in node.tree().nodes if other[28:] == request.node_id[28:]), None)
     if bearer is not None:  # both would mint the same row ids, and each could speak for the other
         raise JoinRefused(
-            f"the keys of node {request.node_id} give it the tag of node {bearer}",
-            "join with new keys: use an empty directory",
+            say(
+                "khóa của nút {node} trùng nhãn với nút {bearer}",
+                "the keys of node {node} give it the tag of node {bearer}",
+                node=request.node_id,
+                bearer=bearer,
+            ),
+            say("gia nhập với khóa mới: dùng thư mục trống", "join with new keys: use an empty directory"),
         )
-    newest = max((record.term for record in records_about(tx, unit_id)), default=0)
+    term = _first_term(tx, unit_id)
     insert_node(tx, NodeRecord(
         node_id=request.node_id, parent_id=node.node_id, name=request.name, signing_public=request.ed25519_public,
-        sealing_public=request.x25519_public, unit_id=unit_id, term=newest + 1, status="enrolled",
+        sealing_public=request.x25519_public, unit_id=unit_id, term=term, status="enrolled",
     ), now_ms)  # fmt: skip
-    return newest + 1
+    kept_here = tx.one("SELECT term FROM syncd_keeper WHERE unit_id = ? AND mine = 1", (unit_id,))
+    if kept_here is not None:  # what was typed here for a unit without a station passes to the station
+        tx.run(
+            "INSERT INTO handover (kept_unit_id, from_node_id, from_term, to_node_id, is_revoked, reason, author,"
+            " ordered_at) VALUES (?, ?, ?, ?, 0, ?, ?, ?)",
+            (unit_id, node.node_id, kept_here[0], request.node_id, "joined", "syncd join", instant_of(now_ms)),
+        )
+    return term
+
+
+def _first_term(tx: Tx, unit_id: str) -> int:
+    """The term a new node keeps its unit in; 0 where another keeps it, until a hand-over says otherwise."""
+    if tx.one("SELECT 1 FROM syncd_keeper WHERE unit_id = ?", (unit_id,)) is not None and not all(
+        record.status == "revoked" for record in records_about(tx, unit_id)
+    ):
+        return 0
+    return max((record.term for record in records_about(tx, unit_id)), default=0) + 1
 
 
 def _line(node: Node) -> list[NodeInfo]:
@@ -213,7 +298,7 @@ _UNITS_OF_CODE = """
 """
 
 
-def _unit_of_code(tx: Tx, code: str, today: str) -> _Unit:
+def unit_of_code(tx: Tx, code: str, today: str) -> _Unit:
     found = tx.all(_UNITS_OF_CODE, (code, code))
     valid = [row for row in found if (row[3] or "") <= today and (row[4] is None or today < row[4])]
     if len(valid) == 1 or (len(found) == 1 and found[0][0] == code):
@@ -221,13 +306,30 @@ def _unit_of_code(tx: Tx, code: str, today: str) -> _Unit:
         return _Unit(id=row[0], code=row[1], name=row[2])
     if not found:
         raise UsageError(
-            f"no unit at or below this node's has the code {code!r}",
-            "right after joining, wait for the units to come down; at the root, `syncd units import` brings them",
+            say(
+                "không đơn vị nào ở hoặc dưới đơn vị của nút này mang mã {unit_code!r}",
+                "no unit at or below this node's has the code {unit_code!r}",
+                unit_code=code,
+            ),
+            say(
+                "vừa gia nhập thì chờ đơn vị về; tại nút gốc, `syncd units import` nạp đơn vị",
+                "right after joining, wait for the units to come down; at the root, `syncd units import` brings them",
+            ),
         )
-    what = "several units have" if len(valid) > 1 else "no unit valid today has"
+    what = (
+        say("nhiều đơn vị", "several units have")
+        if len(valid) > 1
+        else say("không đơn vị nào còn hiệu lực hôm nay", "no unit valid today has")
+    )
     raise UsageError(
-        f"{what} the code {code!r}: {'; '.join(map(_described, found[: limits.SHOWN_UNITS_MAX]))}",
-        "give the unit's id instead",
+        say(
+            "{what} mang mã {unit_code!r}: {found}",
+            "{what} the code {unit_code!r}: {found}",
+            what=what,
+            unit_code=code,
+            found="; ".join(map(_described, found[: limits.SHOWN_UNITS_MAX])),
+        ),
+        say("nêu id của đơn vị thay cho mã", "give the unit's id instead"),
     )
 
 
@@ -238,7 +340,10 @@ def _described(row: Row) -> str:
 def _unit(tx: Tx, unit_id: str) -> _Unit:
     row = tx.one("SELECT id, code, name FROM unit WHERE id = ?", (unit_id,))
     if row is None:
-        raise JoinRefused(f"the unit {unit_id} of that token is gone", "ask the parent's operator for a new token")
+        raise JoinRefused(
+            say("đơn vị {unit_id} của mã đó không còn", "the unit {unit_id} of that token is gone", unit_id=unit_id),
+            say("xin người quản trị cấp trên mã mới", "ask the parent's operator for a new token"),
+        )
     return _Unit(id=row[0], code=row[1], name=row[2])
 
 

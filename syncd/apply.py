@@ -24,16 +24,18 @@ class Counter(Protocol):
 
 
 def apply_blocks(
-    tx: Tx, registry: Registry, stream: Stream, tag: str, parts: dict[Audience, list[Block]], counter: Counter
+    tx: Tx, registry: Registry, stream: Stream, tag: str | None, parts: dict[Audience, list[Block]], counter: Counter
 ) -> set[str]:
     """Apply the blocks of one envelope; returns the names of the tables touched.
 
-    `tag` is the id tag of the stream's keeper. Raises Foreign, SchemaNewer, Diverged.
+    `tag` is the id tag of the stream's keeper, None where it may insert what others minted (a baseline). Raises
+    Foreign, SchemaNewer, Diverged.
     """
     touched: set[str] = set()
     for audience, blocks in sorted(parts.items()):
         for table, op, run in _runs(registry, stream, audience, blocks):
-            _check_ids(stream, table, op, tag, run)
+            if tag is not None:
+                _check_ids(stream, table, op, tag, run)
             if op == INSERT:
                 for block in run:
                     _insert(tx, stream, table, block, counter)

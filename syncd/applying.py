@@ -16,18 +16,28 @@ from typing import TYPE_CHECKING
 from conflict.case import CaseKind
 from schema.spec import Audience, Kind, Table
 from schema.tables import SCHEMA_REVISION
-from syncd import limits, log, receipt
+from syncd import handover, limits, log, receipt
 from syncd.aggregate import Cells
 from syncd.apply import apply_blocks
 from syncd.cases import close_cases, open_case
 from syncd.clock import Clock, instant_of
 from syncd.envelope import Envelope, Mark, parse_envelope, stream_id_of
-from syncd.errors import Altered, EnvelopeError, KeyMissing, SchemaNewer, StoreError, TreeOlder, Unsupported
+from syncd.errors import (
+    Altered,
+    EnvelopeError,
+    KeyMissing,
+    SchemaNewer,
+    StoreError,
+    StreamBehind,
+    TreeOlder,
+    Unsupported,
+    written,
+)
 from syncd.keys import KeyRing
 from syncd.log import Entry, Stream
 from syncd.open import open_parts
 from syncd.store.base import Store, Tx
-from syncd.tree import refresh_keepers
+from syncd.terms import refresh_keepers
 from syncd.verify import compare
 from syncd.wire import UPDATE, Block, Schema, decode_body, decode_checkpoint
 
@@ -35,6 +45,7 @@ if TYPE_CHECKING:
     from syncd.security.identity import NodeKeys
 
 More = Callable[[], bool]
+ChangedAt = dict[tuple[str, int], int]  # (row, column number) → milliseconds since 1970, by the keeper's clock
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,6 +85,7 @@ class Applier:
         node_keys: NodeKeys,
         tables_changed: Callable[[set[str]], None],
     ) -> None:
+        self.registry = store.registry
         self._store = store
         self._ring = ring
         self._wire_schema = wire_schema
@@ -173,36 +185,46 @@ class Applier:
             envelope = parse_envelope(entry.envelope)
             self._check_reader(tx, run.at, envelope)
             if entry.mark in (Mark.CHECKPOINT, Mark.ENDS):
-                self._checkpoint(tx, run, envelope)
-            elif entry.mark not in (Mark.DISCARD, Mark.ADOPTS):
-                self._group(tx, run, envelope)
+                run.cells.store(tx)
+                self.compare(tx, run.at, envelope)
+            elif entry.mark is Mark.ADOPTS:
+                handover.check_adopts(tx, run.at, envelope.header)
+            elif entry.mark is not Mark.DISCARD:
+                run.touched |= self.put(tx, run.at, envelope, run.cells)
         except (EnvelopeError, StoreError) as error:
             raise _Failed(run.whole[0], run.at.applied_seq, error) from error
         run.seq = entry.seq
         if entry.mark is not Mark.OPEN:
             run.whole = (entry.seq, entry.hash)
 
-    def _group(self, tx: Tx, run: _Run, envelope: Envelope) -> None:
-        bodies = self._bodies(tx, run.at, envelope)
+    def blocks(self, tx: Tx, at: Stream, envelope: Envelope) -> dict[Audience, list[Block]]:
+        """What an envelope of `at` carries, opened: the changes this node may read, per audience."""
+        bodies = self._bodies(tx, at, envelope)
         if not bodies.keys() <= set(Audience):
             raise Unsupported(
-                f"envelope {envelope.header.seq} of stream {run.at.stream_id} has a part for an audience unknown here",
+                f"envelope {envelope.header.seq} of stream {at.stream_id} has a part for an audience unknown here",
                 hint="upgrade syncd on this node; the stream goes on by itself afterwards",
             )
-        parts = {Audience(audience): decode_body(body, self._wire_schema) for audience, body in bodies.items()}
-        run.touched |= apply_blocks(tx, self._store.registry, run.at, run.at.keeper[28:], parts, run.cells)
+        return {Audience(audience): decode_body(body, self._wire_schema) for audience, body in bodies.items()}
 
-    def _checkpoint(self, tx: Tx, run: _Run, envelope: Envelope) -> None:
+    def put(self, tx: Tx, at: Stream, envelope: Envelope, cells: Cells) -> set[str]:
+        """The changes of one envelope of `at` into the tables; returns the names of those touched."""
+        return apply_blocks(tx, self.registry, at, at.keeper[28:], self.blocks(tx, at, envelope), cells)
+
+    def put_baseline(self, tx: Tx, at: Stream, baseline: Stream, envelope: Envelope, cells: Cells) -> set[str]:
+        """Rows of a baseline of `at` into its tables: whoever kept the unit before may have minted their ids."""
+        return apply_blocks(tx, self.registry, at, None, self.blocks(tx, baseline, envelope), cells)
+
+    def compare(self, tx: Tx, at: Stream, envelope: Envelope) -> None:
         """This node stands at exactly the position the keeper digested: compare content (I1)."""
-        run.cells.store(tx)
-        lines = [line for body in self._bodies(tx, run.at, envelope).values() for line in decode_checkpoint(body)]
+        lines = [line for body in self._bodies(tx, at, envelope).values() for line in decode_checkpoint(body)]
         now = instant_of(self._clock())
-        differences = compare(tx, self._store.registry, run.at, lines, now)
+        differences = compare(tx, self.registry, at, lines, now)
         for difference in differences:
             open_case(
                 tx,
                 CaseKind.CHECKPOINT_MISMATCH,
-                (run.at.stream_id, difference.table, self._keys.node_id),
+                (at.stream_id, difference.table, self._keys.node_id),
                 opened_at=now,
                 detail={
                     "table": difference.table,
@@ -211,11 +233,11 @@ class Applier:
                     "rows_stated": difference.rows_stated,
                     "rows_found": difference.rows_found,
                 },
-                stream_id=run.at.stream_id,
-                unit_id=run.at.unit_id,
+                stream_id=at.stream_id,
+                unit_id=at.unit_id,
             )
         if not differences:
-            close_cases(tx, CaseKind.CHECKPOINT_MISMATCH, run.at.stream_id, now)
+            close_cases(tx, CaseKind.CHECKPOINT_MISMATCH, at.stream_id, now)
 
     def _check_reader(self, tx: Tx, at: Stream, envelope: Envelope) -> None:
         header = envelope.header
@@ -255,22 +277,20 @@ class Applier:
 
     def _effects(self, tx: Tx, run: _Run, moved: Stream) -> None:
         """What follows from applied rows in the same transaction."""
-        if run.touched & {"node", "unit"}:
-            refresh_keepers(tx)
+        if moved.ended and moved.applied_seq == moved.held_seq:
+            run.touched.add("handover")  # a term may have ended, another may begin
+        self.follow(tx, run.touched)
         if self._is_root(tx) and run.whole[0] > run.at.applied_seq:
             self.vouch(tx, moved)
 
+    def follow(self, tx: Tx, touched: set[str]) -> None:
+        """Derive anew what stands in no stream: who keeps what."""
+        if touched & {"node", "unit", "handover"}:
+            refresh_keepers(tx)
+
     def vouch(self, tx: Tx, stream: Stream) -> None:
         """As custodian: sign that this position is applied here."""
-        signed = receipt.sign(self._keys, stream, self._clock())
-        vouched = receipt.Receipt(
-            stream_id=stream.stream_id,
-            seq=stream.applied_seq,
-            hash=stream.applied_hash,
-            custodian=self._keys.node_id,
-            signed=signed,
-        )
-        receipt.store(tx, vouched)
+        receipt.store(tx, receipt.sign(self._keys, stream, self._clock()))
 
     def tree_seq(self, tx: Tx, root_id: str | None) -> int:
         """The applied position of the root's stream about all units: the version of the unit tree."""
@@ -282,36 +302,54 @@ class Applier:
         return bool(tx.value("SELECT value FROM syncd_meta WHERE key = 'root_id'") == self._keys.node_id)
 
     def _stop(self, stream_id: str, error: Exception) -> None:
-        state = "waiting" if isinstance(error, KeyMissing | TreeOlder | SchemaNewer) else "stopped"
+        state = "waiting" if isinstance(error, KeyMissing | TreeOlder | StreamBehind | SchemaNewer) else "stopped"
         with self._store.read() as tx:
             known = log.stream(tx, stream_id)
-        if known is not None and (known.state, known.reason) == (state, str(error)):
+        if known is not None and (known.state, known.reason) == (state, written(error)):
             return  # tried again in vain: nothing to write
         with self._store.apply("stop") as tx:
-            log.stop(tx, stream_id, state, str(error))
+            log.stop(tx, stream_id, state, written(error))
 
-    def changed_at(self, tx: Tx, stream_id: str, table: Table, row_id: str, column: int) -> int | None:
-        """When a value of an own stream last changed: now if that is not sequenced yet, else the time of the newest of
-        the last `HISTORY_ENVELOPES_MAX` envelopes that changed it.
+    def changed_at(self, tx: Tx, stream_id: str, table: Table, wanted: Mapping[str, int]) -> ChangedAt:
+        """When values of an own stream last changed: now if that is not sequenced yet, else the time of the newest of
+        the last `HISTORY_ENVELOPES_MAX` envelopes that changed them. `wanted`: row → mask of columns.
         """
-        changed = f"row_id = ? AND tab = ? AND (op <> {UPDATE} OR mask & {1 << column} <> 0)"
-        if tx.one(f"SELECT 1 FROM syncd_journal WHERE {changed} LIMIT 1", (row_id, table.number)) is not None:
-            return self._clock()
-        held = tx.value("SELECT held_seq FROM syncd_stream WHERE stream_id = ?", (stream_id,)) or 0
-        for seq in range(held, max(0, held - limits.HISTORY_ENVELOPES_MAX), -1):
-            found = log.entries(tx, stream_id, seq - 1, 1)
-            envelope = parse_envelope(found[0].envelope)
-            if found[0].mark in (Mark.CLOSED, Mark.OPEN) and self._changes(
-                tx, stream_id, envelope, table, row_id, column
-            ):
-                return envelope.header.time_ms
-        return None
-
-    def _changes(self, tx: Tx, stream_id: str, envelope: Envelope, table: Table, row_id: str, column: int) -> bool:
+        left, found = dict(wanted), ChangedAt()
+        # Read whole: the journal holds what was written since the last cut, and has no index on rows.
+        journal = "SELECT row_id, op, mask FROM syncd_journal WHERE tab = ?"
+        for rows in tx.stream(journal, (table.number,)):
+            for row_id, op, mask in rows:
+                _note(left, found, row_id, mask if op == UPDATE else -1, self._clock())
         at = log.stream(tx, stream_id)
-        if at is None:
-            return False
-        blocks: list[Block] = [
-            block for body in self._bodies(tx, at, envelope).values() for block in decode_body(body, self._wire_schema)
-        ]
-        return any(block.table == table.number and column in block.columns and row_id in block.ids for block in blocks)
+        seq = at.held_seq + 1 if at is not None else 0
+        for _ in range(limits.HISTORY_ENVELOPES_MAX):
+            row = tx.one(
+                "SELECT seq, mark, envelope FROM syncd_log WHERE stream_id = ? AND seq < ? ORDER BY seq DESC LIMIT 1",
+                (stream_id, seq),
+            )
+            if at is None or row is None or not left:
+                break
+            seq = row[0]
+            if row[1] in (Mark.CLOSED, Mark.OPEN):
+                self._note_changes(tx, at, parse_envelope(bytes(row[2])), table, left, found)
+        return found
+
+    def _note_changes(
+        self, tx: Tx, at: Stream, envelope: Envelope, table: Table, left: dict[str, int], found: ChangedAt
+    ) -> None:
+        for body in self._bodies(tx, at, envelope).values():
+            for block in decode_body(body, self._wire_schema):
+                if block.table == table.number:
+                    mask = sum(1 << column for column in block.columns)
+                    for row_id in left.keys() & set(block.ids):
+                        _note(left, found, row_id, mask, envelope.header.time_ms)
+
+
+def _note(left: dict[str, int], found: ChangedAt, row_id: str, mask: int, time_ms: int) -> None:
+    """Newest first: a column once found is not looked for any more."""
+    changed = left.get(row_id, 0) & mask
+    if changed:
+        found |= {(row_id, column): time_ms for column in range(changed.bit_length()) if changed >> column & 1}
+        left[row_id] &= ~changed
+        if not left[row_id]:
+            del left[row_id]

@@ -20,6 +20,7 @@ from msgspec import Meta
 from schema.spec import Registry, Table
 from schema.tables import registry
 from syncd.errors import ConfigError
+from syncd.language import Both, say
 from syncd.system import translate_os_error, write_public_file
 
 CONFIG_FILE = "syncd.toml"
@@ -69,6 +70,25 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 KEYS = tuple(field.name for field in msgspec.structs.fields(Config))
 
+_TRUTH = Both("true hoặc false", "true or false")
+_URLS = Both("danh sách tối đa 8 địa chỉ https://máy[:cổng]", "a list of at most 8 addresses https://host[:port]")
+RULES = {
+    "name": Both("chữ, tối đa 200 ký tự", "text of at most 200 characters"),
+    "database": Both("sqlite hoặc postgresql://…", "sqlite or postgresql://…"),
+    "encrypted": _TRUTH,
+    "listen": Both("máy:cổng, hoặc trống", "host:port, or empty"),
+    "addresses": _URLS,
+    "parent_urls": _URLS,
+    "foreign_writes": Both("refuse hoặc propose", "refuse or propose"),
+    "extra_tables": Both('"mô-đun:TABLES", hoặc trống', '"module:TABLES", or empty'),
+    "poll_ms": Both("số nguyên từ 1 đến 60000", "a whole number from 1 to 60000"),
+    "checkpoint_after_s": Both("số từ 0.1 đến 86400", "a number from 0.1 to 86400"),
+    "language": Both("auto, vi hoặc en", "auto, vi or en"),
+    "log_level": Both("debug, info, warning hoặc error", "debug, info, warning or error"),
+    "log_format": Both("text hoặc json", "text or json"),
+}
+"""What a value of each key may be, in words."""
+
 
 def load_config(directory: Path, environment: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> Config:
     """The configuration of the node in `directory`; a missing file is an empty one. Raises ConfigError."""
@@ -76,14 +96,18 @@ def load_config(directory: Path, environment: Mapping[str, str], flags: Mapping[
     values = _read_file(path)
     _refuse_unknown(values, path)
     sources = dict.fromkeys(values, str(path))
-    for key, text in _from_environment(environment).items():
+    texts = _from_environment(environment)
+    for key, text in texts.items():
         values[key] = text
-        sources[key] = f"environment variable {ENVIRONMENT_PREFIX}{key.upper()}"
+        sources[key] = say(
+            "biến môi trường {name}", "environment variable {name}", name=ENVIRONMENT_PREFIX + key.upper()
+        )
     for key, value in (flags or {}).items():
         if value is not None:
             values[key] = value
-            sources[key] = "command line"
-    return _convert(values, sources)
+            sources[key] = say("dòng lệnh", "command line")
+            texts.pop(key, None)
+    return _convert(values, sources, texts)
 
 
 def write_config(directory: Path, config: Config) -> None:
@@ -104,17 +128,38 @@ def load_registry(config: Config) -> Registry:
     import importlib
 
     module_name, _, attribute = config.extra_tables.partition(":")
-    hint = 'extra_tables is "module:TABLES", a tuple of schema.spec.Table in a module that Python finds'
+    hint = say(
+        'extra_tables có dạng "mô-đun:TABLES", một bộ schema.spec.Table trong mô-đun mà Python tìm thấy',
+        'extra_tables is "module:TABLES", a tuple of schema.spec.Table in a module that Python finds',
+    )
     try:
         tables = tuple(getattr(importlib.import_module(module_name), attribute))
     except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise ConfigError(f"extra_tables = {config.extra_tables!r} cannot be read: {error}", hint) from error
+        raise ConfigError(
+            say(
+                "không đọc được extra_tables = {value!r}: {error}",
+                "extra_tables = {value!r} cannot be read: {error}",
+                value=config.extra_tables,
+                error=error,
+            ),
+            hint,
+        ) from error
     if not all(isinstance(table, Table) for table in tables):
-        raise ConfigError(f"extra_tables = {config.extra_tables!r} holds something that is no table", hint)
+        raise ConfigError(
+            say(
+                "extra_tables = {value!r} có phần tử không phải là bảng",
+                "extra_tables = {value!r} holds something that is no table",
+                value=config.extra_tables,
+            ),
+            hint,
+        )
     try:
         return registry(tables)
     except ValueError as error:
-        raise ConfigError(f"extra_tables = {config.extra_tables!r}: {error}", "give them numbers from 1000") from error
+        raise ConfigError(
+            f"extra_tables = {config.extra_tables!r}: {error}",
+            say("đánh số bảng từ 1000", "give them numbers from 1000"),
+        ) from error
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -124,21 +169,33 @@ def _read_file(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise translate_os_error(error, f"cannot read {path}") from error
+        raise translate_os_error(error, say("không đọc được {path}", "cannot read {path}", path=path)) from error
     if len(data) > CONFIG_BYTES_MAX:
-        raise ConfigError(f"{path} is longer than {CONFIG_BYTES_MAX} bytes", "this is not a configuration of syncd")
+        raise ConfigError(
+            say("{path} dài quá {most} byte", "{path} is longer than {most} bytes", path=path, most=CONFIG_BYTES_MAX),
+            say("đây không phải tệp cấu hình của syncd", "this is not a configuration of syncd"),
+        )
     try:
         return tomllib.loads(data.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not TOML: {error}", "correct the line it names") from error
+        raise ConfigError(
+            say("{path} không đúng dạng TOML: {error}", "{path} is not TOML: {error}", path=path, error=error),
+            say("sửa dòng được nêu", "correct the line it names"),
+        ) from error
 
 
 def _refuse_unknown(values: Mapping[str, Any], path: Path) -> None:
     for key in values:
         if key not in KEYS:
             near = get_close_matches(key, KEYS, n=2)
-            meant = f"did you mean {' or '.join(near)}?" if near else f"known keys: {', '.join(KEYS)}"
-            raise ConfigError(f"unknown key {key!r} in {path}", meant)
+            meant = (
+                say("có phải {names}?", "did you mean {names}?", names=say(" hoặc ", " or ").join(near))
+                if near
+                else say("các khóa: {names}", "known keys: {names}", names=", ".join(KEYS))
+            )
+            raise ConfigError(
+                say("khóa lạ {key!r} trong {path}", "unknown key {key!r} in {path}", key=key, path=path), meant
+            )
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
@@ -151,13 +208,21 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
-def _convert(values: Mapping[str, Any], sources: Mapping[str, str]) -> Config:
+def _convert(values: Mapping[str, Any], sources: Mapping[str, str], texts: Mapping[str, Any]) -> Config:
+    """`texts`: the keys whose value comes as a text of the environment, to be read as what the setting is."""
     for key, value in values.items():
         try:
-            msgspec.convert({key: value}, Config, strict=not sources[key].startswith("environment"))
+            msgspec.convert({key: value}, Config, strict=key not in texts)
         except msgspec.ValidationError as error:
             raise ConfigError(
-                f"{key} = {_shown(value)} ({sources[key]}): {error}", "see `syncd config --help`"
+                say(
+                    "{key} = {value} ({source}): giá trị không dùng được",
+                    "{key} = {value} ({source}): a value that cannot be used",
+                    key=key,
+                    value=_shown(value),
+                    source=sources[key],
+                ),
+                say("{key} là {rule}", "{key} is {rule}", key=key, rule=RULES[key].here),
             ) from error
     return msgspec.convert(values, Config, strict=False)
 

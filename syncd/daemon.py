@@ -21,7 +21,7 @@ from syncd import __version__, failpoint, limits
 from syncd.clock import Clock, system_clock
 from syncd.config import Config, load_config
 from syncd.control import Control
-from syncd.errors import SyncdError
+from syncd.errors import SyncdError, written
 from syncd.events import event, set_up
 from syncd.exchange import Link
 from syncd.net.client import ParentClient
@@ -111,7 +111,7 @@ class Daemon:
             control.close()
             for number, handler in previous.items():
                 signal.signal(number, handler)
-        event("stopped", node=self._opened.node.node_id, reason=str(self._life.fatal) if self._life.fatal else None)
+        event("stopped", node=self._opened.node.node_id, reason=written(self._life.fatal) if self._life.fatal else None)
         return 1 if self._life.fatal else 0
 
     def end(self) -> None:
@@ -191,7 +191,7 @@ class Daemon:
         try:
             write(self._opened.store)
         except SyncdError as error:
-            event("flush-failed", logging.WARNING, reason=str(error))
+            event("flush-failed", logging.WARNING, reason=written(error))
 
     def _take_over(self) -> None:
         """New settings and certificates: all of them or none."""
@@ -200,7 +200,7 @@ class Daemon:
             for context in self._contexts:
                 tls.reload(context, self._files)
         except SyncdError as error:
-            event("reload-failed", logging.ERROR, reason=str(error))
+            event("reload-failed", logging.ERROR, reason=written(error))
             return
         self._config = config
         set_up(config.log_level, config.log_format)
@@ -252,7 +252,7 @@ class _Observer:
     def failed(self, name: str, peer: str, error: Exception) -> None:
         if peer:
             self._vitals.peer_failed(peer, error)
-        event(f"refused-{name}", logging.WARNING, peer=peer or None, reason=str(error) or type(error).__name__)
+        event(f"refused-{name}", logging.WARNING, peer=peer or None, reason=written(error) or type(error).__name__)
 
 
 def _signals() -> list[int]:

@@ -2,216 +2,49 @@
 
 Enters: rows of `proposal` without a verdict. Leaves: the effect and the verdict, in one transaction, captured like any
 write.
-Must hold: nothing is decided twice; whatever loses stands in the verdict with what was seen, kept, wished, and why.
+Must hold: nothing is decided twice; whatever loses stands in the verdict with what was seen, kept, wished, and why; a
+wish the database refuses is refused alone. Rows are read and written by sets: one that fails is found by halving.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from conflict import ConflictError, Kept, Policy, Proposal, Rules, Verdict, decide, resembles
-from schema.spec import Kind, Registry, Table
-from schema.values import check_row
+from conflict import ConflictError, Kept, Newer, Policy, Proposal, Rules, Verdict, Why, decide
+from schema.spec import Column, Kind, Registry, Table, Type
+from schema.values import INT_MAX, INT_MIN, check_row, check_values
 from syncd import limits
 from syncd.clock import Clock, instant_of, time_ms_of
 from syncd.envelope import stream_id_of
 from syncd.errors import StoreError
-from syncd.store.base import Row, Store, Tx
+from syncd.likeness import Likeness
+from syncd.store.base import Store, Tx
 from syncd.tree import Tree
+from syncd.undecided import Waiting, deciding_unit, newer_wishes, rows_of, takes_proposals, undecided, waiting, waves
 
-ChangedAt = Callable[[Tx, str, Table, str, int], int | None]
+# Stream, table, row → mask of columns: (row, column number) → when it last changed.
+ChangedAt = Callable[[Tx, str, Table, Mapping[str, int]], Mapping[tuple[str, int], int]]
 
-_WAITING = """
-    SELECT p.id, p.unit_id, p.table_name, p.row_id, p.operation, p.seen, p.wished, p.author, p.reason, p.made_at,
-           p.clock_offset_ms, p.author_depth
-    FROM proposal AS p JOIN syncd_keeper AS k ON k.unit_id = p.unit_id AND k.mine = 1
-    WHERE p.withdrawn_at IS NULL AND NOT EXISTS (
-        SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id AND v.unit_id = p.unit_id)
-    ORDER BY p.made_at, p.id LIMIT ?
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Waiting:
-    """One proposal as stored. `seen` and `wished` are JSON texts."""
-
-    id: str
-    unit_id: str
-    table: str
-    row_id: str | None
-    operation: str
-    seen: str
-    wished: str
-    author: str
-    reason: str
-    made_at: str
-    clock_offset_ms: int | None
-    author_depth: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Decision:
-    """What is written: the verdict's row, and the change of the table it carries."""
-
-    outcome: str
-    detail: str
-    case: str | None
-    verdict: Verdict | None
+REFUSED = (ConflictError, StoreError, ValueError, TypeError, RecursionError)
+VERDICT_COLUMNS = ("unit_id", "proposal_id", "outcome", "row_id", "detail", "case_kind", "decided_at", "decided_by")
 
 
 def decide_waiting(store: Store, tree: Tree, clock: Clock, clock_offset_ms: int | None, changed_at: ChangedAt) -> int:
     """Decide every undecided proposal for a unit kept here; returns how many."""
     decided = 0
-    while True:
-        with store.read() as tx:
-            if tx.one(_WAITING, (1,)) is None:
-                return decided
+    with store.read() as tx:
+        due = undecided(tx, store.registry)
+    for start in range(0, len(due), limits.DECIDE_ROWS_MAX):
         with store.write("decide") as tx:
             tx.lock("decide")  # two processes on one database must not both decide
-            rows = tx.all(_WAITING, (limits.DECIDE_ROWS_MAX,))
-            newest = _newest_wishes(rows)
-            for row in rows:
-                waiting = _Waiting(**dict(zip(_Waiting.__slots__, row, strict=True)))
-                _settle(tx, store, tree, clock, clock_offset_ms, changed_at, waiting, newest)
-                decided += 1
-
-
-def _newest_wishes(rows: list[Row]) -> dict[tuple[str, str, str, str], str]:
-    """Author, table, row and wished columns → the newest proposal: it supersedes the older ones."""
-    return {_wish_key(row[0], row[7], row[2], row[3], row[6]): row[0] for row in rows if row[3] is not None}
-
-
-def _wish_key(proposal_id: str, author: str, table: str, row_id: str, wished: str) -> tuple[str, str, str, str]:
-    """People of one name at two nodes are two authors, so the node's tag counts too."""
-    try:
-        columns = ",".join(sorted(json.loads(wished)))
-    except (ValueError, TypeError, RecursionError):
-        columns = wished
-    return f"{proposal_id[28:]} {author}", table, row_id, columns
-
-
-def _settle(
-    tx: Tx, store: Store, tree: Tree, clock: Clock, offset_ms: int | None, changed_at: ChangedAt, waiting: _Waiting,
-    newest: Mapping[tuple[str, str, str, str], str],
-) -> None:  # fmt: skip
-    if waiting.row_id is not None:
-        by = newest[_wish_key(waiting.id, waiting.author, waiting.table, waiting.row_id, waiting.wished)]
-        if by != waiting.id:
-            _record(tx, tree, clock, waiting, waiting.row_id, _refused("superseded", by=by))
-            return
-    tx.run("SAVEPOINT syncd_decide")
-    try:
-        table = _register_table(store, waiting)
-        decision = _decide(tx, store.registry, tree, offset_ms, changed_at, waiting, table)
-        row_id = waiting.row_id if decision.verdict is None else _carry_out(tx, table, waiting, decision.verdict)
-        _record(tx, tree, clock, waiting, row_id, decision)
-        if tx.dialect != "sqlite":
-            tx.run("SET CONSTRAINTS ALL IMMEDIATE")  # or a dangling key would fail all decisions at the commit
-    except (ConflictError, StoreError, ValueError, TypeError, RecursionError) as error:
-        # The wish cannot be carried out as written: the kept value stands and the proposer is told why.
-        tx.run("ROLLBACK TO SAVEPOINT syncd_decide")
-        _record(tx, tree, clock, waiting, waiting.row_id, _refused("malformed", error=type(error).__name__))
-    tx.run("RELEASE SAVEPOINT syncd_decide")
-
-
-def _register_table(store: Store, waiting: _Waiting) -> Table:
-    table = store.registry.by_name.get(waiting.table)
-    if table is None or table.kind is not Kind.REGISTER or table.name == "verdict":
-        raise ValueError(f"table {waiting.table} takes no proposals")
-    return table
-
-
-def _decide(
-    tx: Tx,
-    registry: Registry,
-    tree: Tree,
-    offset_ms: int | None,
-    changed_at: ChangedAt,
-    waiting: _Waiting,
-    table: Table,
-) -> _Decision:
-    wished = _values(table, waiting.wished)
-    problems = check_row(table, wished) if waiting.operation == "insert" else _problems(table, wished)
-    if problems:
-        return _refused("rule_violated", columns=[problem.column for problem in problems])
-    author_node = next((node for node in tree.nodes if node[28:] == waiting.id[28:]), waiting.id[28:])
-    proposal = Proposal(
-        id=waiting.id, op=waiting.operation, table=table.name, row_id=waiting.row_id, seen=_values(table, waiting.seen),  # type: ignore[arg-type]  # checked by Proposal
-        wished=wished, author_node=author_node, author_tier_depth=_author_depth(tree, author_node, waiting),
-        made_at_ms=time_ms_of(waiting.made_at), clock_offset_ms=waiting.clock_offset_ms, reason=waiting.reason,
-    )  # fmt: skip
-    kept = _kept(tx, registry, tree, offset_ms, changed_at, table, waiting, proposal)
-    verdict = decide(proposal, kept, rules_of(table))
-    case = None if verdict.case is None else verdict.case.value
-    return _Decision(outcome=verdict.outcome, detail=verdict.detail_json(), case=case, verdict=verdict)
-
-
-def _author_depth(tree: Tree, author_node: str, waiting: _Waiting) -> int:
-    """The author's tier as the tree knows it; a node that is not above this one is nobody's upper tier."""
-    return (
-        tree.depth(author_node)
-        if author_node in tree.ancestors(tree.me)
-        else max(waiting.author_depth, tree.depth(tree.me))
-    )
-
-
-def _kept(
-    tx: Tx,
-    registry: Registry,
-    tree: Tree,
-    offset_ms: int | None,
-    changed_at: ChangedAt,
-    table: Table,
-    waiting: _Waiting,
-    proposal: Proposal,
-) -> Kept:
-    names = [column.name for column in table.columns]
-    rows = tx.select_ids(table, waiting.unit_id, [waiting.row_id], names) if waiting.row_id else []
-    values = dict(zip(names, rows[0], strict=True)) if rows else None
-    changed: dict[str, int] = {}
-    if values is not None:
-        stream_id = stream_id_of(Kind.REGISTER, waiting.unit_id, tree.me, tree.keepers[waiting.unit_id][1])
-        for name, wished in proposal.wished.items():
-            column = table.by_name.get(name)
-            disputed = name in values and values[name] not in (proposal.seen.get(name), wished)
-            if column is not None and disputed and column.policy == Policy.LATEST and waiting.row_id:
-                at = changed_at(tx, stream_id, table, waiting.row_id, column.number)
-                if at is not None:
-                    changed[name] = at
-    return Kept(
-        values=values,
-        changed_at_ms=changed,
-        clock_offset_ms=offset_ms,
-        keeper_node=tree.me,
-        keeper_tier_depth=tree.depth(tree.me),
-        references=_references(tx, registry, table, waiting.row_id) if proposal.op == "delete" else 0,
-        resembles=_resembling(tx, table, waiting.unit_id, proposal) if proposal.op == "insert" else (),
-    )
-
-
-def _references(tx: Tx, registry: Registry, table: Table, row_id: str | None) -> int:
-    """How many rows name this one."""
-    return sum(
-        int(tx.value(f"SELECT count(*) FROM {other.name} WHERE {column.name} = ?", (row_id,)))
-        for other in registry
-        for column in other.columns
-        if column.references == table.name
-    )
-
-
-def _resembling(tx: Tx, table: Table, unit_id: str, proposal: Proposal) -> tuple[str, ...]:
-    """Ids of kept persons of the unit who may be the one an insert wishes."""
-    if "full_name" not in table.by_name or "birth_date" not in proposal.wished:
-        return ()
-    names = ("id", "full_name", "birth_date", "birth_precision", "sex")
-    rows = tx.all(
-        f"SELECT {', '.join(names)} FROM {table.name} WHERE unit_id = ? AND sex = ?",
-        (unit_id, proposal.wished.get("sex")),
-    )
-    return tuple(row[0] for row in rows if resembles(proposal.wished, dict(zip(names, row, strict=True))))
+            batch = waiting(tx, due[start : start + limits.DECIDE_ROWS_MAX])
+            desk = _Desk(tx, store.registry, tree, clock, clock_offset_ms, changed_at, newer_wishes(tx, batch))
+            for wave in waves(batch):
+                decided += desk.settle(wave)
+    return decided
 
 
 def rules_of(table: Table) -> Rules:
@@ -227,46 +60,282 @@ def rules_of(table: Table) -> Rules:
     )
 
 
-def _carry_out(tx: Tx, table: Table, waiting: _Waiting, verdict: Verdict) -> str | None:
-    """Write what the verdict says; returns the row's id."""
-    names = list(verdict.writes)
-    if verdict.insert:
-        marks = ", ".join("?" * (len(names) + 1))
-        return str(tx.value(
-            f"INSERT INTO {table.name} ({', '.join(('unit_id', *names))}) VALUES ({marks}) RETURNING id",
-            (waiting.unit_id, *verdict.writes.values()),
-        ))  # fmt: skip
-    if verdict.delete:
-        tx.run(f"DELETE FROM {table.name} WHERE id = ?", (waiting.row_id,))
-    elif names:
-        sets = ", ".join(f"{name} = ?" for name in names)
-        tx.run(f"UPDATE {table.name} SET {sets} WHERE id = ?", (*verdict.writes.values(), waiting.row_id))
-    return waiting.row_id
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Item:
+    """A proposal read as what it says, with the row it speaks of. `unit_id`: in whose stream it is decided."""
+
+    waiting: Waiting
+    unit_id: str
+    table: Table
+    proposal: Proposal
+    values: dict[str, Any] | None
 
 
-def _record(tx: Tx, tree: Tree, clock: Clock, waiting: _Waiting, row_id: str | None, decision: _Decision) -> None:
-    me = tree.nodes.get(tree.me)
-    tx.run(
-        "INSERT INTO verdict (unit_id, proposal_id, outcome, row_id, detail, case_kind, decided_at, decided_by)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (waiting.unit_id, waiting.id, decision.outcome, row_id, decision.detail, decision.case, instant_of(clock()),
-         me.name if me else tree.me),
-    )  # fmt: skip
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Decision:
+    """What is written: the verdict's row, and the change of the table it carries."""
+
+    waiting: Waiting
+    unit_id: str
+    outcome: str
+    detail: str
+    case: str | None = None
+    table: Table | None = None
+    verdict: Verdict | None = None
 
 
-def _refused(why: str, **facts: Any) -> _Decision:
-    detail = json.dumps({"columns": [], "why": why, **facts}, sort_keys=True, ensure_ascii=False)
-    return _Decision(outcome="rejected", detail=detail, case=None, verdict=None)
+class _Desk:
+    """One transaction of deciding."""
+
+    def __init__(
+        self, tx: Tx, registry: Registry, tree: Tree, clock: Clock, offset_ms: int | None, changed_at: ChangedAt,
+        newer: Mapping[str, Sequence[Newer]],
+    ) -> None:  # fmt: skip
+        self._tx = tx
+        self._registry = registry
+        self._tree = tree
+        self._offset_ms = offset_ms
+        self._changed_at = changed_at
+        self._newer = newer
+        self._now_ms = clock()
+        self._rules = {table.name: rules_of(table) for table in registry if takes_proposals(table)}
+        self._authors = {node_id[28:]: node_id for node_id in tree.nodes}
+        self._line = {tree.me, *tree.ancestors(tree.me)}
+        self._depth = tree.depth(tree.me)
+        self._mine = frozenset(row[0] for row in tx.all("SELECT unit_id FROM syncd_keeper WHERE mine = 1"))
+        self._likeness = Likeness(tx)
+
+    def settle(self, wave: Sequence[Waiting]) -> int:
+        """Decide a wave in one savepoint; where the database refuses, halves of it; returns how many were decided."""
+        self._tx.run("SAVEPOINT syncd_decide")
+        try:
+            decisions = self._decide(wave)
+            self._carry_out(decisions)
+            if self._tx.dialect != "sqlite":
+                self._tx.run("SET CONSTRAINTS ALL IMMEDIATE")  # or a dangling key would fail them all at the commit
+        except REFUSED as error:
+            self._tx.run("ROLLBACK TO SAVEPOINT syncd_decide")
+            self._tx.run("RELEASE SAVEPOINT syncd_decide")
+            if len(wave) > 1:
+                half = len(wave) // 2
+                return self.settle(wave[:half]) + self.settle(wave[half:])
+            # The wish cannot be carried out as written: the kept value stands and the proposer is told why.
+            self._record([(self._refused(wave[0], wave[0].unit_id, error), wave[0].row_id)])
+            return 1
+        self._tx.run("RELEASE SAVEPOINT syncd_decide")
+        return len(decisions)
+
+    # --- reading: whole waves at a time ---------------------------------------------------------------------------
+
+    def _decide(self, wave: Sequence[Waiting]) -> list[_Decision]:
+        rows = self._read_rows(wave)
+        items: list[_Item] = []
+        decisions: list[_Decision] = []
+        for each in wave:
+            unit_id, values = rows.get((each.table, each.row_id or ""), (None, None))
+            home = deciding_unit(each, unit_id, self._mine)
+            if home is None:
+                continue  # the row is kept elsewhere, and so is the decision
+            try:
+                found = self._read_wish(each, home, values)
+            except REFUSED as error:
+                found = self._refused(each, home, error)
+            (items if isinstance(found, _Item) else decisions).append(found)  # type: ignore[arg-type]  # by its type
+        changed, references = self._changes(items), self._references(items)
+        self._likeness.prepare([(each.unit_id, each.table, each.proposal) for each in items])
+        return decisions + [self._verdict(each, changed, references) for each in items]
+
+    def _read_rows(self, wave: Iterable[Waiting]) -> dict[tuple[str, str], tuple[str, dict[str, Any]]]:
+        """Table and row → its unit and values. PostgreSQL: locked, so that nobody changes what is being decided."""
+        chosen: dict[str, list[str]] = {}
+        for each in wave:
+            if each.row_id is not None and each.table in self._rules:
+                chosen.setdefault(each.table, []).append(each.row_id)
+        lock = "" if self._tx.dialect == "sqlite" else " ORDER BY id FOR UPDATE"
+        found = {}
+        for table_name, row_ids in chosen.items():
+            names = [column.name for column in self._registry.by_name[table_name].columns]
+            query = f"SELECT id, unit_id, {', '.join(names)} FROM {table_name} WHERE id {{chosen}}{lock}"
+            for row in rows_of(self._tx, query, row_ids):
+                found[table_name, row[0]] = (row[1], dict(zip(names, row[2:], strict=True)))
+        return found
+
+    def _read_wish(self, of: Waiting, unit_id: str, values: dict[str, Any] | None) -> _Item | _Decision:
+        """What a proposal says. Raises ValueError where it is malformed."""
+        table = self._registry.by_name.get(of.table)
+        if table is None or table.name not in self._rules:
+            raise ValueError(f"table {of.table} takes no proposals")
+        wished = _values(table, of.wished)
+        problems = (check_row if of.operation == "insert" else check_values)(table, wished)
+        if problems:
+            detail = _detail(Why.RULE_VIOLATED, columns_wrong=[problem.column for problem in problems])
+            return _Decision(waiting=of, unit_id=unit_id, outcome="rejected", detail=detail)
+        author = self._authors.get(of.author_tag, of.author_tag)
+        proposal = Proposal(
+            id=of.id, op=of.operation, table=table.name, row_id=of.row_id, seen=_values(table, of.seen), wished=wished,  # type: ignore[arg-type]  # checked by Proposal
+            author_node=author, author_tier_depth=self._author_depth(author, of), made_at_ms=time_ms_of(of.made_at),
+            clock_offset_ms=of.clock_offset_ms, reason=of.reason, is_withdrawn=of.withdrawn_at is not None,
+            expires_at_ms=None if of.expires_at is None else time_ms_of(of.expires_at),
+            is_from_line=of.unit_id == unit_id or author in self._line,
+        )  # fmt: skip
+        return _Item(waiting=of, unit_id=unit_id, table=table, proposal=proposal, values=values)
+
+    def _author_depth(self, author: str, of: Waiting) -> int:
+        """The author's tier as the tree knows it; a node that is not above this one is nobody's upper tier."""
+        if author in self._line and author != self._tree.me:
+            return self._tree.depth(author)
+        return max(of.author_depth, self._depth)
+
+    def _changes(self, items: Iterable[_Item]) -> dict[str, dict[str, int]]:
+        """Row → column → when the keeper changed it: of columns under `latest` that are not as they were seen."""
+        wanted: dict[tuple[str, str], dict[str, int]] = {}
+        for each in items:
+            mask = self._latest_mask(each)
+            if mask:
+                wanted.setdefault((each.unit_id, each.table.name), {})[each.proposal.row_id or ""] = mask
+        found: dict[str, dict[str, int]] = {}
+        for (unit_id, table_name), rows in wanted.items():
+            table = self._registry.by_name[table_name]
+            names = {column.number: column.name for column in table.columns}
+            stream_id = stream_id_of(Kind.REGISTER, unit_id, self._tree.me, self._term(unit_id))
+            for (row_id, number), at_ms in self._changed_at(self._tx, stream_id, table, rows).items():
+                found.setdefault(row_id, {})[names[number]] = at_ms
+        return found
+
+    def _latest_mask(self, of: _Item) -> int:
+        rules, seen, values = self._rules[of.table.name], of.proposal.seen, of.values
+        if values is None or of.proposal.op != "update":
+            return 0
+        return sum(
+            1 << of.table.by_name[name].number
+            for name in rules.seen_columns(of.proposal.wished)
+            if rules.policy_of(name) is Policy.LATEST and not (name in seen and seen[name] == values[name])
+        )
+
+    def _term(self, unit_id: str) -> int:
+        return self._tree.keepers.get(unit_id, ("", 1))[1]
+
+    def _references(self, items: Iterable[_Item]) -> dict[tuple[str, str], int]:
+        """Table and row of every wished delete → how many rows name it."""
+        chosen: dict[str, list[str]] = {}
+        for each in items:
+            if each.proposal.op == "delete" and each.values is not None:
+                chosen.setdefault(each.table.name, []).append(each.proposal.row_id or "")
+        found: dict[tuple[str, str], int] = {}
+        for table_name, row_ids in chosen.items():
+            for other in self._registry:
+                for column in other.columns:
+                    if column.references == table_name:
+                        self._count(other, column, table_name, row_ids, found)
+        return found
+
+    def _count(
+        self, other: Table, column: Column, table_name: str, row_ids: Sequence[str], found: dict[tuple[str, str], int]
+    ) -> None:
+        query = (
+            f"SELECT {column.name}, count(*) FROM {other.name} WHERE {column.name} {{chosen}} GROUP BY {column.name}"
+        )
+        for row_id, count in rows_of(self._tx, query, row_ids):
+            found[table_name, row_id] = found.get((table_name, row_id), 0) + int(count)
+
+    # --- deciding and writing -------------------------------------------------------------------------------------
+
+    def _verdict(
+        self, of: _Item, changed: Mapping[str, Mapping[str, int]], references: Mapping[tuple[str, str], int]
+    ) -> _Decision:
+        row_id = of.proposal.row_id or ""
+        kept = Kept(
+            values=of.values,
+            changed_at_ms=changed.get(row_id, {}),
+            clock_offset_ms=self._offset_ms,
+            keeper_node=self._tree.me,
+            keeper_tier_depth=self._depth,
+            references=references.get((of.table.name, row_id), 0),
+            resembles=self._likeness.of(of.unit_id, of.table, of.proposal),
+            now_ms=self._now_ms,
+        )
+        verdict = decide(of.proposal, kept, self._rules[of.table.name], self._newer.get(of.waiting.id, ()))
+        return _Decision(
+            waiting=of.waiting, unit_id=of.unit_id, outcome=verdict.outcome, detail=verdict.detail_json(),
+            case=None if verdict.case is None else verdict.case.value, table=of.table, verdict=verdict,
+        )  # fmt: skip
+
+    def _carry_out(self, decisions: Sequence[_Decision]) -> None:
+        """Write what the verdicts say, and the verdicts."""
+        updates: dict[tuple[str, str], list[tuple[str, Mapping[str, Any]]]] = {}
+        deletes: dict[tuple[str, str], list[str]] = {}
+        row_ids: dict[str, str | None] = {}
+        for each in decisions:
+            if each.table is None or each.verdict is None:
+                continue
+            place, row_id = (each.table.name, each.unit_id), each.waiting.row_id or ""
+            if each.verdict.insert:
+                row_ids[each.waiting.id] = self._insert(each.table, each, each.verdict.writes)
+            elif each.verdict.delete:
+                deletes.setdefault(place, []).append(row_id)
+            elif each.verdict.writes:
+                updates.setdefault(place, []).append((row_id, each.verdict.writes))
+        for (table_name, unit_id), rows in updates.items():
+            self._update(self._registry.by_name[table_name], unit_id, rows)
+        for (table_name, unit_id), gone in deletes.items():
+            self._tx.delete_ids(self._registry.by_name[table_name], unit_id, gone, ["id"])
+        self._record([(each, row_ids.get(each.waiting.id, each.waiting.row_id)) for each in decisions])
+
+    def _insert(self, table: Table, of: _Decision, writes: Mapping[str, Any]) -> str:
+        """A new row. One that this node had written on a branch that was not the stream's keeps its id."""
+        row_id = of.waiting.row_id
+        if row_id is not None and row_id[28:] == self._tree.me[28:]:
+            writes = {"id": row_id, **writes}
+        names = ("unit_id", *writes)
+        marks = ", ".join("?" * len(names))
+        query = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks}) RETURNING id"
+        return str(self._tx.value(query, (of.unit_id, *writes.values())))
+
+    def _update(self, table: Table, unit_id: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+        names = sorted({name for _, writes in rows for name in writes})
+        masks = [sum(1 << table.by_name[name].number for name in writes) for _, writes in rows]
+        values: dict[str, Sequence[Any]] = {name: [writes.get(name) for _, writes in rows] for name in names}
+        touched = self._tx.update_columns(table, unit_id, [row_id for row_id, _ in rows], masks, values)
+        if touched != len(rows):
+            raise ValueError(f"{len(rows) - touched} rows of {table.name} were gone when they were to be written")
+
+    def _record(self, decided: Sequence[tuple[_Decision, str | None]]) -> None:
+        if not decided:
+            return
+        me = self._tree.nodes.get(self._tree.me)
+        at, by = instant_of(self._now_ms), me.name if me else self._tree.me
+        rows = [
+            (each.unit_id, each.waiting.id, each.outcome, row_id, each.detail, each.case, at, by)
+            for each, row_id in decided
+        ]
+        table = self._registry.by_name["verdict"]
+        types = [table.by_name[name].type for name in VERDICT_COLUMNS]
+        self._tx.insert_columns(table, VERDICT_COLUMNS, types, list(zip(*rows, strict=True)))
+
+    def _refused(self, of: Waiting, unit_id: str, error: Exception) -> _Decision:
+        detail = _detail(Why.MALFORMED, error=type(error).__name__)
+        return _Decision(waiting=of, unit_id=unit_id, outcome="rejected", detail=detail)
+
+
+def _detail(why: Why, **facts: Any) -> str:
+    return json.dumps({"columns": [], "why": why, **facts}, sort_keys=True, ensure_ascii=False)
 
 
 def _values(table: Table, text: str) -> dict[str, Any]:
-    """Column → value of a JSON object. Raises ValueError unless it is one, of columns of this table."""
+    """Column → canonical value of a JSON object. Raises ValueError unless it is one, of columns of this table."""
     values = json.loads(text)
     if not isinstance(values, dict) or not values.keys() <= table.by_name.keys() - {"id", "unit_id"}:
         raise ValueError(f"not an object of columns of {table.name}")
-    return values
+    return {name: _value(table.by_name[name], value) for name, value in values.items()}
 
 
-def _problems(table: Table, wished: Mapping[str, Any]) -> list[Any]:
-    """Rules that the wished values break; columns not wished are not judged."""
-    return [problem for problem in check_row(table, wished) if problem.column in wished]
+def _value(column: Column, value: Any) -> Any:
+    """A JSON value as the database has it: bytes are hexadecimal there, `\\x` before them or not."""
+    if isinstance(value, str):
+        if column.type is Type.BYTES:
+            return bytes.fromhex(value.removeprefix("\\x"))
+        value.encode()  # half a surrogate pair is no text
+        return value
+    if value is None or (type(value) is int and INT_MIN <= value <= INT_MAX):
+        return value
+    raise ValueError(f"column {column.name}: no canonical value")

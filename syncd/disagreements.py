@@ -15,6 +15,7 @@ from conflict import CaseKind, ConflictError, Why, from_json
 from syncd import limits
 from syncd.errors import UsageError
 from syncd.language import Both, say
+from syncd.status import table_names, unit_words
 from syncd.store.base import Row, Tx
 
 REVIEW, LOST, ACCEPTED, WAITING, CASE = "review", "lost", "accepted", "waiting", "case"
@@ -35,7 +36,9 @@ class Side:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conflict:
-    """One disagreement. `id`: of the proposal, or of the case. `state`: one of the constants above."""
+    """One disagreement. `id`: of the proposal, or of the case. `state`: one of the constants above. Of a case: `kind`,
+    `keeper` (who writes the stream it is about), and its stored detail as `why`.
+    """
 
     id: str
     state: str
@@ -53,6 +56,8 @@ class Conflict:
     decided_by: str | None
     why: str
     columns: tuple[Side, ...]
+    kind: str | None = None
+    keeper: str | None = None
 
 
 def conflicts(tx: Tx, accepted_too: bool = False) -> list[Conflict]:
@@ -118,8 +123,10 @@ _UNDECIDED = """
     ORDER BY p.made_at DESC, p.id LIMIT ?
 """
 _CASES = """
-    SELECT c.case_id, c.kind, c.tab, c.row_id, c.unit_id, u.code, u.name, c.detail, c.opened_at
+    SELECT c.case_id, c.kind, c.tab, c.row_id, c.unit_id, u.code, u.name, c.detail, c.opened_at, n.name
     FROM syncd_case AS c LEFT JOIN unit AS u ON u.id = c.unit_id
+    LEFT JOIN syncd_stream AS s ON s.stream_id = c.stream_id
+    LEFT JOIN (SELECT node_id, max(name) AS name FROM node GROUP BY node_id) AS n ON n.node_id = s.keeper
     WHERE c.closed_at IS NULL ORDER BY c.opened_at DESC, c.case_id LIMIT ?
 """
 
@@ -138,10 +145,8 @@ def _undecided(tx: Tx) -> Iterator[Conflict]:
 
 
 def _cases(tx: Tx) -> Iterator[Conflict]:
-    from schema.tables import registry
-
-    names = {table.number: table.name for table in registry()}
-    for case_id, kind, tab, row_id, unit_id, code, unit, detail, opened_at in tx.all(
+    names = table_names()
+    for case_id, kind, tab, row_id, unit_id, code, unit, detail, opened_at, keeper in tx.all(
         _CASES, (limits.CONFLICTS_SHOWN_MAX,)
     ):
         yield Conflict(
@@ -151,7 +156,7 @@ def _cases(tx: Tx) -> Iterator[Conflict]:
             table=_case_table(detail) or names.get(tab),
             row_id=row_id,
             unit_id=unit_id,
-            unit=_unit(code, unit),
+            unit=unit_words(code, unit),
             operation=None,
             author=None,
             reason=None,
@@ -161,6 +166,8 @@ def _cases(tx: Tx) -> Iterator[Conflict]:
             decided_by=None,
             why=detail,
             columns=(),
+            kind=kind,
+            keeper=keeper,
         )
 
 
@@ -189,7 +196,7 @@ def _conflict(row: Row, state: str, columns: tuple[Side, ...], why: str, title: 
         table=row[10],
         row_id=row[6],
         unit_id=row[7],
-        unit=_unit(row[8], row[9]),
+        unit=unit_words(row[8], row[9]),
         operation=row[11],
         author=row[12],
         reason=row[13],
@@ -200,10 +207,6 @@ def _conflict(row: Row, state: str, columns: tuple[Side, ...], why: str, title: 
         why=why,
         columns=columns,
     )
-
-
-def _unit(code: str | None, name: str | None) -> str | None:
-    return f"{code} {name}" if name else None
 
 
 def _title(case_kind: str | None, outcome: str) -> str:

@@ -21,6 +21,7 @@ from syncd.config import Config, load_registry, write_config
 from syncd.errors import ConfigError
 from syncd.identity_files import ensure_keys, ensure_recovery, ensure_root, new_tls_keys, save_joined
 from syncd.inputs.mint import mint
+from syncd.language import say
 from syncd.node_files import DATABASE_FILE, LOCK_FILE, connector, open_store
 from syncd.security import enrol
 from syncd.security.enrol import JoinReply, NodeInfo
@@ -167,8 +168,17 @@ def _facts(directory: Path, config: Config) -> Mapping[str, str]:
 def _require_same(directory: Path, found: str | None, wanted: str) -> None:
     if found != wanted:
         raise ConfigError(
-            f"{directory} is the node of {found or 'a root'} already, not of {wanted}",
-            "use it as it is, or name an empty directory (and an empty database)",
+            say(
+                "{directory} đã là nút của {found}, không phải của {wanted}",
+                "{directory} is the node of {found} already, not of {wanted}",
+                directory=directory,
+                found=found or say("một nút gốc", "a root"),
+                wanted=wanted,
+            ),
+            say(
+                "dùng như hiện có, hoặc nêu thư mục trống (và cơ sở dữ liệu trống)",
+                "use it as it is, or name an empty directory (and an empty database)",
+            ),
         )
 
 

@@ -12,6 +12,7 @@ code.
     │   ├── DatabaseUnreachable
     │   ├── DatabaseLocked
     │   ├── DiskFull
+    │   ├── NotHereYet                 what is needed comes with the next exchange
     │   └── AlreadyRunning             another process holds this node's lock
     ├── TrustError                77   whoever is there is not who it must be; a person has to look
     │   ├── WrongPeer                  a certificate or a name that is not the one expected
@@ -20,7 +21,9 @@ code.
     │       ├── TokenMalformed         a typing error, or no token at all
     │       ├── TokenExpired
     │       └── TokenUsed
+    ├── FileRefused                1   a file to be read is not of the form it must have
     ├── StoreError                 1   the database refused a statement
+    │   └── RuleBroken                 a value breaks a rule of its table
     ├── ForkError                  1   two writers of one stream
     └── EnvelopeError              1   an envelope, or what it carries, is refused
         ├── Truncated
@@ -31,18 +34,22 @@ code.
         ├── TooLarge
         ├── SchemaNewer
         ├── TreeOlder                  written under a unit tree this node has not got yet
+        ├── StreamBehind               it follows a stream that this node has not applied that far yet
+        ├── BeyondTerm                 written after the keeper's term had ended
         ├── KeyMissing                 the key grant has not arrived
         ├── GrantUnreadable            a sealed key that our key does not open
         ├── Unsupported                a form this release does not apply
         └── Diverged                   it changes a row that is not here
 
 Must hold: a message names what happened and where; the hint says what to do; neither carries a citizen's value or a
-secret.
+secret. What an operator meets is said in both languages (`syncd/language.py`); what is stored or sent is `english`.
 """
 
 # ruff: noqa: N818 - an error is named for what happened (`Gap`, `WrongPeer`); the tree above says that all are errors.
 
 from typing import ClassVar
+
+from syncd.language import english_of
 
 
 class SyncdError(Exception):
@@ -58,7 +65,13 @@ class SyncdError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.message} — {self.hint}" if self.hint else self.message
+        return f"{self.message} — {self.hint}" if self.hint else str(self.message)
+
+    @property
+    def english(self) -> str:
+        """The same for files and the wire, whatever language this process speaks."""
+        message, hint = english_of(self.message), english_of(self.hint)
+        return f"{message} — {hint}" if hint else str(message)
 
 
 class UsageError(SyncdError):
@@ -98,6 +111,10 @@ class DiskFull(TemporaryError):
 
 
 class AlreadyRunning(TemporaryError):
+    pass
+
+
+class NotHereYet(TemporaryError):
     pass
 
 
@@ -177,11 +194,27 @@ class TreeOlder(EnvelopeError):
     pass
 
 
+class StreamBehind(EnvelopeError):
+    pass
+
+
+class BeyondTerm(EnvelopeError):
+    pass
+
+
 class Unsupported(EnvelopeError):
     pass
 
 
+class FileRefused(SyncdError):
+    pass
+
+
 class StoreError(SyncdError):
+    pass
+
+
+class RuleBroken(StoreError):
     pass
 
 
@@ -191,3 +224,8 @@ class ForkError(SyncdError):
 
 class DatabaseUnreachable(TemporaryError):
     pass
+
+
+def written(error: BaseException) -> str:
+    """An error as it is stored: in English, whatever language this process speaks."""
+    return error.english if isinstance(error, SyncdError) else str(error)

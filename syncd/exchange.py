@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from conflict.case import CaseKind
 from schema.tables import SCHEMA_REVISION
-from syncd import limits, log, messages
+from syncd import limits, log, messages, quarantine, receipt
 from syncd.cases import open_case
 from syncd.clock import instant_of
 from syncd.envelope import decode_header
@@ -55,7 +55,7 @@ class Desk:
                 hint="upgrade the older of the two nodes (parents first)",
             )
         with self._node.store.read() as tx:
-            held = {stream.stream_id: stream for stream in log.streams(tx)}
+            held = {stream.stream_id: quarantine.standing(tx, stream) for stream in log.streams(tx)}
             partial = tx.one("SELECT stream_id, seq, bytes FROM syncd_partial WHERE node_id = ?", (peer,))
         return HelloReply(
             protocol=messages.PROTOCOL,
@@ -99,7 +99,9 @@ class Desk:
         """What the child lacks now. `news`: streams whose receipts came since it asked."""
         tree = self._node.tree()
         with self._node.store.read() as tx:
-            streams = [s for s in log.streams(tx, "kind <> 1") if tree.goes_down(s, peer)]
+            passed = sorted(tree.terms)  # of a register only what its earlier keepers wrote flows down
+            where = f"kind <> 1 OR unit_id IN ({', '.join('?' * len(passed))})" if passed else "kind <> 1"
+            streams = [s for s in log.streams(tx, where, passed) if tree.goes_down(s, peer)]
             streams = _first(streams, pull.partial)
             batch = lacking(tx, streams, messages.by_stream(pull.down), limits.PULL_BYTES_MAX)
             stated = {str(uuid.UUID(bytes=item.stream)): item.seq for item in pull.owed}
@@ -107,6 +109,7 @@ class Desk:
             receipts = [
                 data for stream_id, seq in wanted.items() for data in self._node.receipt_after(tx, stream_id, seq)
             ]
+            receipts += self._of_backup(tx, peer, pull.backed_up_ms)
         sending = _sending(batch, pull.partial)
         reply = PullReply(
             time_ms=self._node.clock(),
@@ -115,6 +118,14 @@ class Desk:
             skipped_bytes=sending.skipped_bytes,
         )
         return reply, sending
+
+    def _of_backup(self, tx: Tx, peer: str, time_ms: int) -> list[bytes]:
+        """The receipts of the custodian's backups since `time_ms`, of the streams the child keeps too."""
+        found = receipt.of_backup_after(tx, time_ms)
+        if not found:
+            return []
+        tree = self._node.tree()
+        return [found[s.stream_id] for s in log.streams(tx) if s.stream_id in found and tree.is_within(s.keeper, peer)]
 
 
 class Link:
@@ -187,9 +198,10 @@ class Link:
                 if tree.goes_up(s) and s.custodian_seq < s.held_seq
             ]
             waiting, cases = _health(tx)
+            backed_up_ms = receipt.heard_of_backup(tx)
         place = frame_place(self._unfinished)
         partial = None if place is None else Partial(uuid.UUID(place[0]).bytes, place[1], len(self._unfinished))
-        return Pull(down, owed, partial, wait_ms, waiting, cases)
+        return Pull(down, owed, partial, wait_ms, waiting, cases, backed_up_ms)
 
     def take_pull(self, reply: PullReply, envelopes: Sequence[bytes], unfinished: bytes = b"") -> Received | None:
         """Take what came down; `unfinished` is the beginning of a frame whose rest did not come."""

@@ -7,13 +7,17 @@ transaction per stream and child, so a crash leaves nothing but grants that the 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from schema.spec import Audience, Kind
-from syncd import keys, log
+from syncd import handover, keys, log
 from syncd.log import Stream
 from syncd.store.base import Store
 from syncd.tree import NodeRecord, Tree
 
 Epochs = dict[str, set[int]]  # of streams
+FOR_KEEPER = (int(Audience.SCOPE), int(Audience.CUSTODIAN))  # who keeps a unit reads all of it
+FOR_TIERS = (int(Audience.SCOPE),)
 
 
 def grant_down(store: Store, tree: Tree, ring: keys.KeyRing) -> int:
@@ -53,5 +57,53 @@ def _grant(store: Store, ring: keys.KeyRing, stream: Stream, child: NodeRecord, 
             key = ring.key(tx, stream.stream_id, int(Audience.SCOPE), epoch)
             if key is not None:
                 keys.grant(tx, stream.stream_id, int(Audience.SCOPE), epoch, key, reader)
+                granted += 1
+    return granted
+
+
+def grant_followers(store: Store, tree: Tree, ring: keys.KeyRing) -> int:
+    """Grant who takes a unit over, and the tiers above it, the keys of what earlier keepers wrote; returns how many.
+
+    The earlier keeper does so, and the custodian, who reads everything and whom every node hears.
+    """
+    owed = [(stream_id, reader, audiences) for stream_id, reader, audiences in _followers(tree)]
+    granted = 0
+    for stream_id, reader, audiences in owed:
+        with store.read() as tx:
+            rows = tx.all("SELECT id, reader_id, audience, epoch FROM key_grant WHERE stream_id = ?", (stream_id,))
+        mine = {(row[2], row[3]) for row in rows if row[1] == tree.me}
+        given = {(row[2], row[3]) for row in rows if row[1] == reader.node_id and row[0][28:] == tree.me[28:]}
+        lacking = sorted((audience, epoch) for audience, epoch in mine - given if audience in audiences)
+        if lacking:
+            granted += _grant_each(store, ring, stream_id, reader, lacking)
+    return granted
+
+
+def _followers(tree: Tree) -> Iterator[tuple[str, keys.Reader, tuple[int, ...]]]:
+    """What this node has to grant: streams of earlier terms, readers, audiences."""
+    for chain in tree.terms.values():
+        for place, term in enumerate(chain):
+            if tree.me not in (term.node_id, tree.root_id):
+                continue
+            for later in chain[place + 1 :]:
+                for node_id in tree.line(later.node_id):
+                    if node_id in (tree.me, *tree.line(term.node_id)) and node_id != later.node_id:
+                        continue  # has read it from the first day
+                    if node_id in (tree.me, term.node_id):
+                        continue
+                    reader = keys.Reader(node_id=node_id, sealing_public=tree.nodes[node_id].sealing_public)
+                    own = node_id == later.node_id
+                    yield handover.stream_of(term), reader, FOR_KEEPER if own else FOR_TIERS
+
+
+def _grant_each(
+    store: Store, ring: keys.KeyRing, stream_id: str, reader: keys.Reader, lacking: list[tuple[int, int]]
+) -> int:
+    granted = 0
+    with store.write("grant-follower") as tx:
+        for audience, epoch in lacking:
+            key = ring.key(tx, stream_id, audience, epoch)
+            if key is not None:
+                keys.grant(tx, stream_id, audience, epoch, key, reader)
                 granted += 1
     return granted

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from syncd.config import Config
+from syncd.config import CONFIG_FILE, Config
 from syncd.errors import KeyFileError
+from syncd.language import say
 from syncd.node_files import DATABASE_FILE
 from syncd.security import authority, recovery
 from syncd.security.authority import Authority
@@ -27,6 +28,15 @@ from syncd.security.names import ROOT_CERTIFICATE_FILE, TLS_CHAIN_FILE, TLS_KEY_
 from syncd.system import make_secret_directory, write_public_file
 
 HUB_KEY_FILE = authority.ISSUER_KEY_FILE
+# What a node is beside its database. The recovery key is not among them: it opens backups and lies elsewhere.
+NODE_FILES = (
+    SIGNING_KEY_FILE, EXCHANGE_KEY_FILE, DATABASE_KEY_FILE, TLS_KEY_FILE, TLS_CHAIN_FILE, ROOT_CERTIFICATE_FILE,
+    authority.ROOT_KEY_FILE, authority.ISSUER_KEY_FILE, authority.ISSUER_CHAIN_FILE, recovery.RECOVERY_PUBLIC_FILE,
+    CONFIG_FILE,
+)  # fmt: skip
+PUBLIC_FILES = frozenset({
+    TLS_CHAIN_FILE, ROOT_CERTIFICATE_FILE, authority.ISSUER_CHAIN_FILE, recovery.RECOVERY_PUBLIC_FILE, CONFIG_FILE,
+})  # fmt: skip
 
 
 def ensure_keys(directory: Path, config: Config, random_bytes: RandomBytes) -> NodeKeys:
@@ -37,8 +47,16 @@ def ensure_keys(directory: Path, config: Config, random_bytes: RandomBytes) -> N
     if config.is_sqlite and config.encrypted and not (directory / DATABASE_KEY_FILE).exists():
         if (directory / DATABASE_FILE).exists():
             raise KeyFileError(
-                f"{directory / DATABASE_KEY_FILE} is missing, but {DATABASE_FILE} exists",
-                "put this database's own key file back from the node's backup",
+                say(
+                    "thiếu {path}, nhưng đã có {database}",
+                    "{path} is missing, but {database} exists",
+                    path=directory / DATABASE_KEY_FILE,
+                    database=DATABASE_FILE,
+                ),
+                say(
+                    "đặt lại tệp khóa của chính cơ sở dữ liệu này từ bản sao lưu của nút",
+                    "put this database's own key file back from the node's backup",
+                ),
             )
         DatabaseKey.generate(random_bytes).save(directory)
     return NodeKeys.load(directory)
@@ -92,6 +110,9 @@ def _drop_lone(directory: Path, first: str, second: str) -> bool:
     used = (directory / DATABASE_FILE).exists() or (directory / TLS_CHAIN_FILE).exists()
     if have_second or used:
         missing = first if have_second else second
-        raise KeyFileError(f"{directory / missing} is missing", "put this node's own file back from its backup")
+        raise KeyFileError(
+            say("thiếu tệp {path}", "{path} is missing", path=directory / missing),
+            say("đặt lại đúng tệp của nút này từ bản sao lưu", "put this node's own file back from its backup"),
+        )
     (directory / first).unlink(missing_ok=True)
     return True

@@ -1,16 +1,29 @@
 """The operators' language: every text stands in the code in both languages, Vietnamese first.
 
 Enters: the environment (SYNCD_LANGUAGE), the configuration, the locale: the first that says.
-Leaves: the text of that language, facts filled in. Must hold: no text has one language only, and both name the same
-facts (`tests/unit/test_language.py` reads the source).
+Leaves: the text of that language, facts filled in; it remembers its English, which is what is stored, sent or printed
+as JSON. Must hold: no text has one language only, and both name the same facts (`tests/unit/test_language.py` reads the
+source); what another process reads does not depend on the language of the one that wrote it.
 """
 
 from __future__ import annotations
 
 import os
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 LANGUAGES = ("vi", "en")
+
+
+class Said(str):
+    """A text in the operator's language. `english`: the same for files, the wire and JSON."""
+
+    __slots__ = ("english",)
+    english: str
+
+    def __new__(cls, text: str, english: str) -> Self:
+        made = super().__new__(cls, text)
+        made.english = english
+        return made
 
 
 class Both(NamedTuple):
@@ -21,13 +34,20 @@ class Both(NamedTuple):
 
     @property
     def here(self) -> str:
-        return self[LANGUAGES.index(language())]
+        return Said(self[LANGUAGES.index(language())], self.en)
 
 
 def say(vi: str, en: str, /, **facts: Any) -> str:
     """The text of the operator's language with `{facts}` filled in."""
-    text = Both(vi, en).here
-    return text.format(**facts) if facts else text
+    if not facts:
+        return Both(vi, en).here
+    english = en.format(**{name: english_of(fact) for name, fact in facts.items()})
+    return Said(vi.format(**facts) if language() == "vi" else english, english)
+
+
+def english_of(value: Any) -> Any:
+    """What is stored, sent or printed as JSON of a text that was said; anything else as it is."""
+    return value.english if isinstance(value, Said) else value
 
 
 def prefer(configured: str) -> None:
@@ -53,10 +73,10 @@ def language() -> str:
 def number(value: int) -> str:
     """Thousands apart, as each language writes them: 12.345 or 12,345."""
     text = f"{value:,}"
-    return text.replace(",", ".") if language() == "vi" else text
+    return Said(text.replace(",", ".") if language() == "vi" else text, text)
 
 
 def decimal(value: float, places: int = 1) -> str:
     """A number with a decimal comma or point."""
     text = f"{value:,.{places}f}"
-    return text.translate(str.maketrans(",.", ".,")) if language() == "vi" else text
+    return Said(text.translate(str.maketrans(",.", ".,")) if language() == "vi" else text, text)

@@ -43,6 +43,9 @@ PULL_BYTES_MAX: Final = 2 * MIB  # answers to many children lie in memory at onc
 HANDSHAKE_BYTES_MAX: Final = 4 * MIB
 STREAMS_MAX: Final = 50_000
 GRANTS_MAX: Final = 200_000
+WANTS_MAX: Final = 256  # streams asked for by samples in one message; the others are asked for with the next
+SAMPLES_MAX: Final = 68  # of one stream: its end, then at distances 1, 2, 4, …, its floor and its beginning
+WISHES_AT_ONCE: Final = 500  # in one transaction
 
 # Retries and waits.
 RETRY_ATTEMPTS_MAX: Final = 8
@@ -53,6 +56,15 @@ HINT_WAIT_S_MAX: Final = 30.0
 
 # SQLite: apply holds the write lock no longer, so that a clerk's own commit never waits noticeably.
 WRITE_LOCK_MS_MAX: Final = 250
+
+# Backups.
+BACKUP_HEAD_BYTES_MAX: Final = 64 * KIB
+BACKUP_FRAME_BYTES_MAX: Final = PLAIN_BYTES_MAX + MIB
+BACKUP_BLOCK_BYTES: Final = 4 * MIB  # rows are split into records of about so much; one row may be longer
+BACKUP_ROWS: Final = 1_000  # read at once
+BACKUP_ENVELOPES: Final = 16  # read at once: each may have 8 MiB
+BACKUP_FILES_MAX: Final = 10_000  # looked at in one folder
+NODE_FILE_BYTES_MAX: Final = MIB
 
 # Databases.
 BUSY_TIMEOUT_MS: Final = 5_000
@@ -66,8 +78,11 @@ APPLY_TURN_MS_MAX: Final = 5_000  # PostgreSQL: a transaction of many groups end
 HISTORY_ENVELOPES_MAX: Final = 500  # how far back `latest` looks for when a value changed
 
 # Deciding.
-DECIDE_ROWS_MAX: Final = 500  # proposals in one transaction
+DECIDE_ROWS_MAX: Final = 1_000  # proposals in one transaction
 TREE_DEPTH_MAX: Final = 32  # the tree is data, of any depth; this only stops records made to keep us busy
+QUARANTINE_BYTES_MAX: Final = 64 * MIB  # of one stream, written after its keeper's term
+CASE_ROWS_MAX: Final = 1_000  # rows a case names one by one
+TERMS_MAX: Final = 10_000  # hand-overs of one unit
 
 # What an operator's screen shows or reads at most.
 STATUS_ENVELOPES_MAX: Final = 20_000  # longer logs are not added up: the screen must come at once
@@ -114,3 +129,33 @@ NOTE_WAIT_S: Final = 1.0  # how soon positions of the parent are noted that anot
 WRITER_CACHE_KIB: Final = 65_536  # of SQLite pages; taken only as they are touched, given back when it is quiet
 STOPPED_RETRY_S: Final = 1.0  # a stopped stream is tried again after this, then after twice as long, …
 STOPPED_RETRY_S_MAX: Final = 60.0
+
+# Identity: rows that are one person.
+IDENTITY_BLOCK_PERSONS_MAX: Final = 400  # a block of more is no clue; its pairs meet in narrower blocks or not at all
+IDENTITY_DUE_PERSONS: Final = 100  # changed persons matched in one transaction: some 150 ms on SQLite
+IDENTITY_WRITE_PAIRS: Final = 500  # links and cases written in one transaction
+IDENTITY_INDEX_ROWS: Final = 20_000  # keys written in one transaction: about 100 ms on SQLite
+IDENTITY_IDS_MAX: Final = 500  # values in one IN list
+IDENTITY_CANDIDATES_MAX: Final = 200  # persons compared with one changed person
+IDENTITY_NAME_PAIRS_MAX: Final = 1_000_000  # comparisons of names remembered, some 100 bytes each
+IDENTITY_MATES_MAX: Final = 30  # other members of a household looked at; a dormitory proves nothing
+IDENTITY_MOVE_DAYS_MAX: Final = 90  # between a departure and the arrival that speaks for it
+IDENTITY_LISTED_MAX: Final = 200  # links shown on one screen
+
+# Detecting disagreements.
+DETECT_ROWS: Final = 2_000  # changed rows looked at in one turn; applying goes on in between
+DETECT_IDS_MAX: Final = 1_000  # values in one IN list
+DETECT_FOUND_MAX: Final = 5_000  # rows that one question may return; a number borne by thousands is settled in parts
+DETECT_UNSAVED_ROWS: Final = 5_000  # looked at again after a crash, at most: a position is not worth a commit of its own
+DETECT_DUE_ROWS: Final = 1_000  # rows whose time has come, in one turn
+DETECT_SWEEP_CASES: Final = 5_000  # open cases looked at again once a day
+DETECT_LOOK_S_MAX: Final = 3600.0  # how long a node sleeps while something is on its agenda
+MISSING_GRACE_DAYS: Final = 14  # a row that is referred to may be typed, or arrive, later
+EVENT_GRACE_DAYS: Final = 7  # a person is marked before the event is typed, or the other way round
+MOVE_OVERDUE_DAYS: Final = 90  # domain.md §3: after that a move without its other end is an exception
+MOVE_LOOK_BACK_DAYS: Final = 730  # older moves were made before both ends were on this system
+EVENT_DAYS: Final = 7  # two records of one event may differ by so much (domain.md §3)
+BIRTH_SPACING_DAYS: Final = 210  # seven months
+MOTHER_AGE_MIN: Final = 10
+MOTHER_AGE_MAX: Final = 55
+RESOLVE_BULK_MAX: Final = 1_000  # cases decided by one command

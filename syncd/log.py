@@ -18,7 +18,8 @@ from syncd.store.base import Row, Tx
 NO_HASH = bytes(32)
 _COLUMNS = (
     "stream_id, kind, unit_id, keeper, term, own, held_seq, held_hash, open_from, applied_seq, applied_hash, "
-    "state, reason, changed_at, parent_seq, custodian_seq, checkpoint_seq, floor_seq, floor_hash, ended"
+    "state, reason, changed_at, parent_seq, custodian_seq, checkpoint_seq, floor_seq, floor_hash, ended, "
+    "backed_up_seq, floor_rows, rejoin_seq"
 )
 
 
@@ -27,7 +28,9 @@ class Stream:
     """A stream as this node holds it. `held` is the end of the log here, `applied` the end of what the tables show.
 
     `floor`: the log begins behind it; what came before was pruned, or replaced by a baseline (0: nothing was).
-    `ended`: its last envelope is held; nothing can follow.
+    `ended`: its last envelope is held; nothing can follow. `backed_up`: the custodian's last verified backup reaches so
+    far. `floor_rows`: changed rows up to the floor, which a screen still counts. `rejoin`: of an own stream, up to
+    where at least it is being taken back from a neighbour (0: it is not).
     """
 
     stream_id: str
@@ -50,6 +53,9 @@ class Stream:
     floor_seq: int = 0
     floor_hash: bytes = NO_HASH
     ended: bool = False
+    backed_up_seq: int = 0
+    floor_rows: int = 0
+    rejoin_seq: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,13 +88,17 @@ def create(tx: Tx, new: Stream) -> None:
     """Record a stream at position 0."""
     tx.run(
         "INSERT INTO syncd_stream (stream_id, kind, unit_id, keeper, term, own, held_seq, held_hash, applied_seq,"
-        " applied_hash, state, floor_hash) VALUES (?, ?, ?, ?, ?, ?, 0, ?, 0, ?, 'ok', ?)",
-        (new.stream_id, new.kind, new.unit_id, new.keeper, new.term, int(new.own), NO_HASH, NO_HASH, NO_HASH),
+        " applied_hash, state, floor_hash, rejoin_seq) VALUES (?, ?, ?, ?, ?, ?, 0, ?, 0, ?, 'ok', ?, ?)",
+        (
+            new.stream_id, new.kind, new.unit_id, new.keeper, new.term, int(new.own), NO_HASH, NO_HASH, NO_HASH,
+            new.rejoin_seq,
+        ),
     )
 
 
 def append(tx: Tx, head: Stream, header: Header, position_hash: bytes, envelope: bytes) -> Stream:
-    """Append one envelope behind `head`; returns the stream as it now stands (own streams stand applied as written).
+    """Append one envelope behind `head`; returns the stream as it now stands. Own streams stand applied as written,
+    unless they are being taken back: then they are applied like any other.
 
     Raises ForkError when another writer has extended the stream meanwhile.
     """
@@ -118,7 +128,7 @@ def append(tx: Tx, head: Stream, header: Header, position_hash: bytes, envelope:
         (head.stream_id, header.seq, int(mark), position_hash, header.rows, len(envelope), envelope),
     )
     moved = _moved(head, header, position_hash, open_from)
-    return mark_applied(tx, moved) if head.own and not open_from else moved
+    return mark_applied(tx, moved) if head.own and not head.rejoin_seq and not open_from else moved
 
 
 def mark_applied(tx: Tx, at: Stream) -> Stream:
@@ -176,6 +186,37 @@ def unapplied(tx: Tx, at: Stream) -> Iterator[Entry]:
         seq = found[-1].seq
 
 
+def cut(tx: Tx, at: Stream, seq: int) -> Stream:
+    """Forget the envelopes behind `seq`, which another branch replaces; the tables must have left them already, or do
+    so in this transaction."""
+    found = hash_at(tx, at.stream_id, seq)
+    if found is None or seq > at.held_seq:
+        raise StoreError(f"log of stream {at.stream_id} lacks seq {seq}", hint="the next exchange tries another place")
+    tx.run("DELETE FROM syncd_log WHERE stream_id = ? AND seq > ?", (at.stream_id, seq))
+    closed = tx.value(
+        "SELECT max(seq) FROM syncd_log WHERE stream_id = ? AND mark <> ?", (at.stream_id, int(Mark.OPEN))
+    )
+    floor_seq, floor_hash = (at.floor_seq, at.floor_hash) if seq >= at.floor_seq else (0, NO_HASH)
+    open_from = max(int(closed or 0), floor_seq) + 1
+    kept = replace(
+        at, held_seq=seq, held_hash=found, open_from=open_from if open_from <= seq else 0, ended=False,
+        parent_seq=min(at.parent_seq, seq), custodian_seq=min(at.custodian_seq, seq),
+        checkpoint_seq=min(at.checkpoint_seq, seq), backed_up_seq=min(at.backed_up_seq, seq),
+        floor_seq=floor_seq, floor_hash=floor_hash,
+    )  # fmt: skip
+    tx.run(
+        "UPDATE syncd_stream SET held_seq = ?, held_hash = ?, open_from = ?, ended = 0, parent_seq = ?,"
+        " custodian_seq = ?, checkpoint_seq = ?, backed_up_seq = ?, floor_seq = ?, floor_hash = ? WHERE stream_id = ?",
+        (
+            kept.held_seq, kept.held_hash, kept.open_from, kept.parent_seq, kept.custodian_seq, kept.checkpoint_seq,
+            kept.backed_up_seq, kept.floor_seq, kept.floor_hash, kept.stream_id,
+        ),
+    )  # fmt: skip
+    for table in ("syncd_receipt", "syncd_checkpoint"):
+        tx.run(f"DELETE FROM {table} WHERE stream_id = ? AND seq > ?", (at.stream_id, seq))
+    return kept
+
+
 def hash_at(tx: Tx, stream_id: str, seq: int) -> bytes | None:
     """The position hash of an envelope held here, or of the one the log begins behind; zeros for seq 0, None when it is
     neither."""
@@ -205,4 +246,5 @@ def _stream(row: Row) -> Stream:
         held_hash=bytes(row[7]), open_from=row[8], applied_seq=row[9], applied_hash=bytes(row[10]), state=row[11],
         reason=row[12], changed_at=row[13], parent_seq=row[14], custodian_seq=row[15], checkpoint_seq=row[16],
         floor_seq=row[17], floor_hash=bytes(row[18]), ended=bool(row[19]),
+        backed_up_seq=row[20], floor_rows=row[21], rejoin_seq=row[22],
     )  # fmt: skip

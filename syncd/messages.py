@@ -69,7 +69,9 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
 
 
 class HelloReply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """What the parent holds of the child's streams (seq 0: nothing), the time there, and how much it takes at once."""
+    """What the parent holds of the child's streams (seq 0: nothing), also of those the child has lost; the time there,
+    and how much it takes at once.
+    """
 
     protocol: int
     time_ms: TimeMs
@@ -99,8 +101,35 @@ class Owed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     seq: Natural
 
 
+class Sample(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A position of a log, by the first 16 bytes of its hash."""
+
+    seq: Natural
+    hash: Hash
+
+
+class Want(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A stream of which two neighbours hold different pasts, or whose keeper has lost its end: samples of the sender's
+    log, the newest first. The newest one the receiver agrees with is the common past.
+    """
+
+    stream: Id
+    samples: Annotated[list[Sample], Meta(min_length=1, max_length=limits.SAMPLES_MAX)]
+
+    @property
+    def stream_id(self) -> str:
+        return str(uuid.UUID(bytes=self.stream))
+
+
+Wants = Annotated[list[Want], Meta(max_length=limits.WANTS_MAX)]
+
+
 class Pull(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """What the child holds of what flows down, and how far receipts have reached it. Waits up to `wait_ms` for news."""
+    """What the child holds of what flows down, and how far receipts have reached it. Waits up to `wait_ms` for news.
+
+    `backed_up_ms`: the time of the custodian's newest backup that the child has heard of, by the custodian's clock.
+    `want`: streams to be sent from the common past on, whoever wrote them.
+    """
 
     down: Positions
     owed: Annotated[list[Owed], Meta(max_length=limits.STREAMS_MAX)]
@@ -108,6 +137,8 @@ class Pull(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     wait_ms: Natural
     waiting_rows: Natural
     open_cases: Natural
+    backed_up_ms: TimeMs = 0
+    want: Wants = []
 
 
 class PullReply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -117,6 +148,7 @@ class PullReply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     receipts: Annotated[list[Receipt], Meta(max_length=limits.STREAMS_MAX)]
     frames: Natural
     skipped_bytes: Natural  # of the first frame: the child already has them
+    want: Wants = []  # streams from above of which the child holds another past, or more
 
 
 Message = TypeVar("Message", bound=msgspec.Struct)

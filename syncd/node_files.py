@@ -119,14 +119,31 @@ def database_key(directory: Path, config: Config) -> bytes | None:
 
 def read_facts(store: Store, directory: Path) -> dict[str, str]:
     """What the database says of its node. Raises ConfigError while init or join has not been finished."""
-    hint = "run the same `syncd init` or `syncd join` again"
+    hint = say(
+        "chạy lại đúng lệnh `syncd init` hoặc `syncd join` đó", "run the same `syncd init` or `syncd join` again"
+    )
     try:
         with store.read() as tx:
             facts: dict[str, str] = dict(tx.all("SELECT key, value FROM syncd_meta"))
     except StoreError as error:
-        raise ConfigError(f"the database of {directory} has no tables of ours: {error.message}", hint) from error
+        raise ConfigError(
+            say(
+                "cơ sở dữ liệu trong {directory} không có bảng của syncd: {error}",
+                "the database of {directory} has no tables of ours: {error}",
+                directory=directory,
+                error=error.message,
+            ),
+            hint,
+        ) from error
     if "created_at" not in facts:
-        raise ConfigError(f"the node in {directory} was not finished", hint)
+        raise ConfigError(
+            say(
+                "nút trong {directory} chưa được tạo xong",
+                "the node in {directory} was not finished",
+                directory=directory,
+            ),
+            hint,
+        )
     return facts
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from syncd import limits
 from syncd.errors import ConfigError
 from syncd.exchange import Link
+from syncd.language import say
 from syncd.net.client import ParentClient
 from syncd.node_files import OpenNode
 from syncd.security import tls
@@ -38,7 +39,13 @@ def sync_once(opened: OpenNode) -> Summary:
         _settle(opened, summary)
         return summary
     if not opened.config.parent_urls:
-        raise ConfigError("no address of the parent", "set parent_urls in syncd.toml as the token had it")
+        raise ConfigError(
+            say("không có địa chỉ cấp trên", "no address of the parent"),
+            say(
+                "đặt parent_urls trong syncd.toml như trong mã gia nhập",
+                "set parent_urls in syncd.toml as the token had it",
+            ),
+        )
     context = tls.client_context(TlsFiles.in_directory(opened.directory))
     client = ParentClient(opened.config.parent_urls, context, opened.parent_id)
     try:

@@ -78,4 +78,4 @@ def _open_sealed(header: Header, part: Part, data: bytes, epoch_key: bytes) -> b
     return decompress(packed, part.plain_size)
 
 
-_HINT = "nothing was applied; the stream stops here, `syncd repair` fetches the envelope again"
+_HINT = "nothing was applied; the stream stops here: ask IT"

@@ -16,28 +16,33 @@ from typing import TYPE_CHECKING
 from conflict.case import CaseKind
 from schema.spec import Audience, Kind, Table
 from schema.tables import SCHEMA_REVISION
-from syncd import keys, log, receipt, sequence
+from syncd import handover, keys, log, quarantine, receipt, sequence
 from syncd.aggregate import Cells
-from syncd.applying import Applier, More
+from syncd.applying import Applier, ChangedAt, More
 from syncd.cases import open_case
 from syncd.clock import Clock, instant_of
-from syncd.envelope import Genesis, Header, Mark, stream_id_of
+from syncd.clockwatch import ClockWatch
+from syncd.cutting import cut_ended
+from syncd.envelope import Adopted, Genesis, Header, Mark, stream_id_of
 from syncd.errors import ForkError
-from syncd.granting import grant_down
+from syncd.granting import grant_down, grant_followers
 from syncd.log import Stream
 from syncd.receive import LATER, Received, receive
 from syncd.seal import PlainPart, seal_envelope
 from syncd.sequence import Parts
 from syncd.signals import APPLIED, LOG, RECEIPT, Signals
 from syncd.store.base import Store, Tx
-from syncd.tree import Tree, load_tree, refresh_keepers
+from syncd.terms import refresh_keepers
+from syncd.tree import Term, Tree, load_tree
 from syncd.verify import digest_stream
 from syncd.wire import encode_body, encode_checkpoint
 
 if TYPE_CHECKING:
+    from syncd.detect.detector import Detector
     from syncd.security.identity import NodeKeys
 
 RandomBytes = Callable[[int], bytes]
+OWN_REGISTERS_AND_MORE = "own = 1 AND ended = 0 AND kind <> 4"  # what rows are written to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +51,7 @@ class Outcome:
 
     wrote: bool = False  # own streams grew
     applied: bool = False  # tables changed
+    waiting: bool = False  # something is due again soon, without any news
 
 
 class Node:
@@ -65,8 +71,12 @@ class Node:
         self._tree: Tree | None = None
         self._tree_changes = 0
         self._tree_guard = threading.Lock()
-        self._grants_due = self._proposals_due = True  # whatever a process before this one had not come to
+        # Whatever a process before this one had not come to.
+        self._grants_due = self._proposals_due = self._terms_due = True
+        self._leaving: dict[tuple[str, int], frozenset[str]] = {}  # terms to end → transactions that may still write
         self._own: dict[tuple[int, str | None], Stream] = {}
+        self._detecting: Detector | None = None
+        self.clocks = ClockWatch(store, clock)
         self._wire_schema = {
             table.number: {column.number: str(column.type) for column in table.all_columns} for table in store.registry
         }
@@ -110,11 +120,11 @@ class Node:
 
     def _forget_tree(self) -> None:
         self._drop_tree()
-        self._grants_due = self._proposals_due = True
+        self._grants_due = self._proposals_due = self._terms_due = True
 
     def _tables_changed(self, names: set[str]) -> None:
         """Rows of these tables changed: what this node concludes from them is due again."""
-        if names & {"node", "unit", "key_grant"}:
+        if names & {"node", "unit", "key_grant", "handover"}:
             self._forget_tree()
         if "proposal" in names:
             self._proposals_due = True
@@ -129,11 +139,14 @@ class Node:
             while True:
                 self._discard_open()
                 with self.store.read() as tx:
-                    waiting = sequence.units_waiting(tx)
+                    strays, waiting = handover.strays(tx, self.node_id), sequence.units_waiting(tx)
+                if strays:
+                    self._set_aside(strays)
+                    continue
                 if not waiting:
                     return 0
                 names = {self.store.registry.by_number[tab].name for tab, _unit in waiting}
-                if names & {"node", "unit"}:
+                if names & {"node", "unit", "handover"}:
                     self.refresh()  # a unit moved by a clerk at the root changes who answers for it
                 self._tables_changed(names)
                 if not self._prepare(waiting):
@@ -164,7 +177,7 @@ class Node:
             with self.store.read() as snapshot:
                 if snapshot.one("SELECT 1 FROM syncd_journal LIMIT 1") is not None:
                     return 0  # content ahead of the log: the next cut brings its own
-                for stream in log.streams(snapshot, "own = 1 AND held_seq > checkpoint_seq"):
+                for stream in log.streams(snapshot, f"{OWN_REGISTERS_AND_MORE} AND held_seq > checkpoint_seq"):
                     parts = self._digests(snapshot, stream)
                     with self.store.apply("checkpoint") as tx:
                         self._append(tx, stream, Mark.CHECKPOINT, parts, 0)
@@ -192,16 +205,17 @@ class Node:
     def _prepare(self, waiting: Sequence[tuple[int, str | None]]) -> bool:
         """Load the own streams that waiting rows belong to, creating those missing; False when one was created."""
         with self.store.read() as tx:
-            self._own = {(stream.kind, stream.unit_id): stream for stream in log.streams(tx, "own = 1")}
+            self._own = {(stream.kind, stream.unit_id): stream for stream in log.streams(tx, OWN_REGISTERS_AND_MORE)}
         wanted = {(int(self.store.registry.by_number[tab].kind), unit) for tab, unit in waiting}
         missing = sorted(wanted - self._own.keys(), key=str)
         for kind, unit in missing:
             self._create(kind, unit)
         return not missing
 
-    def _create(self, kind: int, unit: str | None) -> None:
+    def _create(self, kind: int, unit: str | None, term: int | None = None) -> Stream:
         tree = self.tree()
-        term = tree.keepers.get(unit or "", ("", 1))[1] if kind == Kind.REGISTER else 1
+        if term is None:
+            term = tree.keepers.get(unit or "", ("", 1))[1] if kind == Kind.REGISTER else 1
         stream = Stream(
             stream_id=stream_id_of(kind, unit, self.node_id, term),
             kind=kind,
@@ -216,6 +230,7 @@ class Node:
             keys.new_epoch(
                 tx, stream.stream_id, audiences, lambda audience: self._readers(tree, audience), self._random
             )
+        return stream
 
     def _readers(self, tree: Tree, audience: Audience) -> list[keys.Reader]:
         """Who reads what this node writes: itself, every ancestor (custodian only: the root), and the recovery key."""
@@ -237,8 +252,10 @@ class Node:
     def _own_stream(self, table: Table, unit_id: str | None) -> Stream | None:
         return self._own.get((int(table.kind), unit_id))
 
-    def _append(self, tx: Tx, stream: Stream, mark: Mark, parts: Parts, rows: int) -> Stream:
-        """Seal and append one envelope behind `stream`."""
+    def _append(
+        self, tx: Tx, stream: Stream, mark: Mark, parts: Parts, rows: int, adopts: Adopted | None = None
+    ) -> Stream:
+        """Seal and append one envelope behind `stream`; its first may take over what another stream left."""
         plains = [self._plain(tx, stream, int(audience), mark, body) for audience, body in sorted(parts.items())]
         first = stream.held_seq == 0
         header = Header(
@@ -251,21 +268,23 @@ class Node:
             time_ms=self.clock(),
             clock_offset_ms=self.clock_offset_ms,
             rows=rows,
-            genesis=Genesis(kind=stream.kind, unit=stream.unit_id, keeper=stream.keeper, term=stream.term)
+            genesis=Genesis(
+                kind=stream.kind, unit=stream.unit_id, keeper=stream.keeper, term=stream.term, adopts=adopts
+            )
             if first
             else None,
         )
         envelope = seal_envelope(header, plains, self.keys.sign, self._random)
         moved = log.append(tx, stream, envelope.header, envelope.hash, envelope.to_bytes())
         self._own[stream.kind, stream.unit_id] = moved
-        if mark is Mark.CHECKPOINT:
+        if mark in (Mark.CHECKPOINT, Mark.ENDS):
             tx.run("UPDATE syncd_stream SET checkpoint_seq = ? WHERE stream_id = ?", (moved.held_seq, moved.stream_id))
         if self.is_root and not moved.open_from:
             self.applier.vouch(tx, moved)
         return moved
 
     def _plain(self, tx: Tx, stream: Stream, audience: int, mark: Mark, body: object) -> PlainPart:
-        if mark is Mark.CHECKPOINT:  # what was digested is the content at the position it follows
+        if mark in (Mark.CHECKPOINT, Mark.ENDS):  # what was digested is the content at the position it follows
             encoded = encode_checkpoint([replace(line, at_seq=stream.held_seq) for line in body])  # type: ignore[attr-defined]  # a checkpoint's parts are lines
         else:
             encoded = encode_body(body, self._wire_schema)  # type: ignore[arg-type]  # all others have blocks
@@ -358,6 +377,7 @@ class Node:
     def settle(self) -> Outcome:
         """Decide proposals for units kept here and grant keys that children need; both are local writes."""
         decided = granted = 0
+        passed = self._pass_terms()
         if self._proposals_due:
             self._proposals_due = False
             try:
@@ -369,10 +389,92 @@ class Node:
             self._grants_due = False
             try:
                 granted = grant_down(self.store, self.tree(), self.ring)
+                granted += grant_followers(self.store, self.tree(), self.ring)
             except BaseException:
                 self._grants_due = True
                 raise
-        return Outcome(wrote=bool(decided or granted))
+        looked = self._detector().run(self.tree())
+        if looked.more:
+            self.signals.emit(APPLIED, [self.node_id])  # its turn comes again, after what came meanwhile is applied
+        wrote = bool(decided or granted or passed or looked.wrote)
+        return Outcome(wrote=wrote, waiting=bool(self._leaving) or looked.more)
+
+    def look_again_s(self) -> float | None:
+        """When a disagreement is to be looked for again, although nothing moves: a term runs out."""
+        return self._detector().next_look_s()
+
+    def _detector(self) -> Detector:
+        if self._detecting is None:
+            from syncd.detect.detector import Detector
+
+            self._detecting = Detector(self.store, self.ring, self._wire_schema, self.clock, self._random)
+            self.signals.subscribe(self._detecting.on_signal)
+        return self._detecting
+
+    # --- terms: what this node hands over, what it takes over --------------------------------------------------------
+
+    def _pass_terms(self) -> bool:
+        """End the terms that an order ends, begin those whose predecessor has ended here; returns whether any did."""
+        if not self._terms_due:
+            return False
+        cut_ended(self.store, self.applier, self.tree(), self.clock())
+        with self.store.read() as tx:
+            ends, begins = handover.ending(tx, self.node_id), handover.beginning(tx, self.node_id)
+        ended = [self._end_term(term) for term in ends]
+        for beginning in begins:
+            self._begin_term(beginning)
+        self._terms_due = not all(ended)
+        return any(ended) or bool(begins)
+
+    def _end_term(self, term: Term) -> bool:
+        """Write the last envelope of a term, once no transaction begun before the order can write any more; False while
+        one can. The guard refuses new writes already (`refresh_keepers`)."""
+        with self.store.read() as tx:
+            writers = handover.writers(tx)
+        waits_for = self._leaving.setdefault((term.unit_id, term.term), writers)
+        if waits_for & writers:
+            return False
+        self.write()
+        with self._sequencing, self.store.read() as snapshot:
+            if snapshot.one("SELECT 1 FROM syncd_journal LIMIT 1") is not None:
+                return False
+            stream = log.stream(snapshot, handover.stream_of(term))
+            stream = stream or self._create(Kind.REGISTER, term.unit_id, term.term)
+            parts = self._digests(snapshot, stream)
+            with self.store.apply("end-term") as tx:
+                self._append(tx, stream, Mark.ENDS, parts, 0)
+                refresh_keepers(tx)
+        del self._leaving[term.unit_id, term.term]
+        self._own.clear()
+        self._forget_tree()
+        self._tell_written([stream.stream_id])
+        return True
+
+    def adopt_late(self, stream_id: str, author: str) -> int:
+        """Make proposals of what a keeper wrote after its term; returns how many. Raises UsageError."""
+        made = quarantine.adopt(
+            self.store, self.applier, self.tree(), stream_id, author, self.clock(), self.clock_offset_ms
+        )
+        self._tables_changed({"proposal"})
+        return made
+
+    def _set_aside(self, units: Sequence[str]) -> None:
+        with self.store.apply("set-aside") as tx:
+            for unit_id in units:
+                handover.set_aside(tx, self.store.registry, self.node_id, unit_id, instant_of(self.clock()))
+
+    def _begin_term(self, beginning: handover.Beginning) -> None:
+        """Write the first envelope of a term: it says where the one before it ended."""
+        with self._sequencing:
+            with self.store.read() as tx:
+                stream = log.stream(tx, beginning.stream_id)
+            stream = stream or self._create(Kind.REGISTER, beginning.unit_id, beginning.term)
+            with self.store.apply("begin-term") as tx:
+                self._append(tx, stream, Mark.ADOPTS, {}, 0, adopts=beginning.adopts)
+                refresh_keepers(tx)
+        self._own.clear()
+        self._forget_tree()
+        self._tell_written([beginning.stream_id])
 
     # --- receipts -----------------------------------------------------------------------------------------------
 
@@ -385,9 +487,10 @@ class Node:
         # Children hear of them at once: on SQLite a large group being applied may hold the write lock for seconds.
         with self.store.read() as tx:
             news = [item for item in receipts if receipt.is_news(tx, item)]
-        self._fresh |= {item.stream_id: item for item in news}
+        self._fresh |= {item.stream_id: item for item in news if item.level == receipt.APPLIED}
         self.signals.emit(RECEIPT, [item.stream_id for item in news])
         with self.store.apply("receipts") as tx:
+            receipt.note_backup(tx, receipts)
             for item in receipts:
                 try:
                     receipt.store(tx, item)
@@ -405,8 +508,7 @@ class Node:
         fresh = self._fresh.get(stream_id)
         if fresh is not None and fresh.seq > seq:
             return [fresh.signed]
-        rows = tx.all("SELECT receipt FROM syncd_receipt WHERE stream_id = ? AND seq > ?", (stream_id, seq))
-        return [bytes(row[0]) for row in rows]
+        return receipt.newest(tx, stream_id, seq)
 
     def note_parent_positions(self, positions: Mapping[str, int]) -> None:
         """Record how far the parent holds our streams; nothing is written when nothing moved."""
@@ -421,9 +523,9 @@ class Node:
                     moved,
                 )
 
-    def changed_at(self, tx: Tx, stream_id: str, table: Table, row_id: str, column: int) -> int | None:
-        """When the keeper last changed a value, by its own clock: read back from the log, newest first, bounded."""
-        return self.applier.changed_at(tx, stream_id, table, row_id, column)
+    def changed_at(self, tx: Tx, stream_id: str, table: Table, wanted: Mapping[str, int]) -> ChangedAt:
+        """When the keeper last changed values, by its own clock: read back from the log, newest first, bounded."""
+        return self.applier.changed_at(tx, stream_id, table, wanted)
 
     def refresh(self) -> None:
         """Derive keepers anew after a local change of node records or units."""

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 
 from conflict.case import CaseKind
 from schema.spec import Kind
-from syncd import log
+from syncd import log, quarantine
 from syncd.cases import open_case
 from syncd.clock import instant_of
 from syncd.envelope import Envelope, Position, check_follows, parse_envelope, verify_envelope
-from syncd.errors import Altered, EnvelopeError, Foreign, Gap, Replayed, TooLarge
+from syncd.errors import Altered, BeyondTerm, EnvelopeError, Foreign, Gap, Replayed, TooLarge
 from syncd.log import Stream
 from syncd.store.base import Tx
 from syncd.tree import Tree
@@ -37,10 +37,13 @@ class Received:
 def receive(tx: Tx, tree: Tree, peer: str, envelopes: Sequence[bytes], now_ms: int) -> Received:
     """Take the envelopes that rightly continue what is held. Raises EnvelopeError only for bytes that are none."""
     result = Received()
+    beyond: dict[str, Stream] = {}  # streams whose keeper goes on writing after its term
     for data in envelopes:
         envelope = parse_envelope(data)
         stream_id = envelope.header.stream_id
         if stream_id in result.refused:
+            if stream_id in beyond:
+                quarantine.put(tx, tree, beyond[stream_id], envelope, data, now_ms)
             continue  # what follows a refusal cannot be taken either
         try:
             at = result.streams.get(stream_id) or _find(tx, envelope)
@@ -50,6 +53,10 @@ def receive(tx: Tx, tree: Tree, peer: str, envelopes: Sequence[bytes], now_ms: i
             result.streams[stream_id] = at
         except _NotYet as reason:
             result.refused[stream_id] = (LATER, envelope.header.seq, str(reason))
+        except BeyondTerm as error:
+            beyond[stream_id] = at
+            quarantine.put(tx, tree, at, envelope, data, now_ms)
+            result.refused[stream_id] = (REFUSED, envelope.header.seq, str(error))
         except EnvelopeError as error:
             code = LATER if isinstance(error, Gap) else REFUSED
             result.refused[stream_id] = (code, envelope.header.seq, str(error))
@@ -92,11 +99,22 @@ def _take(tx: Tx, tree: Tree, peer: str, at: Stream, envelope: Envelope, data: b
             hint="this database is an older copy or was cloned: nothing is sealed until an operator has looked",
         )
     _authorise(tree, peer, at)
+    _check_end(tree, at, envelope)
     verify_envelope(envelope, tree.nodes[at.keeper].signing_public)
     _check_whole(envelope)
     if at.held_seq == 0:
         log.create(tx, at)
     return log.append(tx, at, envelope.header, envelope.hash, data)
+
+
+def _check_end(tree: Tree, at: Stream, envelope: Envelope) -> None:
+    """Nothing follows the last envelope of a term, be it the keeper's own word or the custodian's."""
+    term = tree.term_of(at)
+    if at.ended or (term is not None and term.ended_seq is not None and envelope.header.seq > term.ended_seq):
+        raise BeyondTerm(
+            f"envelope {envelope.header.seq} of stream {at.stream_id} was written after the term of {at.keeper} ended",
+            hint="it was put aside; `syncd conflicts list` names it, `syncd adopt` makes proposals of what it changes",
+        )
 
 
 def _check_whole(envelope: Envelope) -> None:

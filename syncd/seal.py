@@ -55,7 +55,7 @@ def seal_part(header: Header, plain: PlainPart, packed: bytes, random_bytes: Ran
     if plain.epoch_key is None or len(plain.epoch_key) != EPOCH_KEY_BYTES:
         raise KeyFileError(
             f"no key of epoch {plain.epoch} for audience {plain.audience} of stream {header.stream_id}",
-            "nothing was sealed; `syncd doctor` checks the keys of this node",
+            "nothing was sealed; put this node's own key files back from its backup",
         )
     # Here, not above: importing cryptography costs 25 ms that the command line need not pay.
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM

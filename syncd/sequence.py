@@ -204,6 +204,13 @@ def _forget(tx: Tx, seen: _Seen) -> None:
         tx.run("DELETE FROM syncd_journal WHERE pg_visible_in_snapshot(tx::text::xid8, ?::pg_snapshot)", (seen.mark,))
 
 
+def count_cut(tx: Tx) -> None:
+    """The journal was changed by other means: a cut that had read it before must be begun anew."""
+    tx.run("INSERT INTO syncd_meta (key, value) VALUES ('cuts', '0') ON CONFLICT (key) DO NOTHING")
+    cuts = int(tx.value("SELECT value FROM syncd_meta WHERE key = 'cuts'"))
+    tx.run("UPDATE syncd_meta SET value = ? WHERE key = 'cuts'", (str(cuts + 1),))
+
+
 def _tables(snapshot: Tx, store: Store, seen: _Seen) -> list[tuple[Table, set[int]]]:
     """The tables with changes in this cut, in the order of their numbers, and the operations that occur: one reading of
     the journal for all of them."""

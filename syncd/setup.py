@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from schema.spec import Registry
 from syncd.clock import instant_of
 from syncd.store.base import Store, Tx
-from syncd.tree import NodeRecord, refresh_keepers
+from syncd.terms import refresh_keepers
+from syncd.tree import NodeRecord
 
 if TYPE_CHECKING:
     from syncd.security.identity import NodeKeys

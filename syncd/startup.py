@@ -16,6 +16,7 @@ from syncd.clock import instant_of
 from syncd.config import load_registry
 from syncd.errors import ConfigError
 from syncd.events import event
+from syncd.language import say
 from syncd.node_files import OpenNode, connector, identity_of, raw_transaction
 from syncd.store.base import Store
 
@@ -23,7 +24,13 @@ from syncd.store.base import Store
 def check_start(opened: OpenNode) -> None:
     """Examine and mend. Raises ConfigError when this node cannot work as it is configured."""
     if opened.parent_id is not None and not opened.config.parent_urls:
-        raise ConfigError("no address of the parent", "set parent_urls in syncd.toml as the token had it")
+        raise ConfigError(
+            say("không có địa chỉ cấp trên", "no address of the parent"),
+            say(
+                "đặt parent_urls trong syncd.toml như trong mã gia nhập",
+                "set parent_urls in syncd.toml as the token had it",
+            ),
+        )
     _check_triggers(opened)
     _check_facts(opened)  # after the triggers, which are made anew when a setting differs from the recorded one
     if opened.store.dialect != "sqlite":

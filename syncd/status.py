@@ -17,16 +17,18 @@ from syncd.store.base import Tx
 
 # Grants and enrolments are no records: a clerk does not wait for them.
 _CONTROL_TABLES = (NODE.number, KEY_GRANT.number)
+ROW_MARKS = (0, 1)  # envelopes that carry rows: CLOSED and OPEN of `envelope.py`, which a screen need not load
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnChanges:
-    """Changed rows written here. `at_custodian` is None when the log is too long to be added up for a screen."""
+    """Changed rows written here. Those at the custodian are None when the log is too long to be added up for a screen."""
 
     unsealed: int  # committed, not yet in the log
     waiting: int  # not yet at the parent, the unsealed ones included
     at_parent: int  # at the parent, not yet at the custodian
     at_custodian: int | None
+    backed_up: int | None  # of those, in the custodian's last verified backup
     confirmed_at: str | None  # when the newest envelope that the custodian has confirmed was written
 
 
@@ -62,6 +64,17 @@ class StoppedStream:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnprovenStream:
+    """A stream whose rows changed here after the last checkpoint compared. `changed_at`: when its newest rows were
+    written.
+    """
+
+    stream_id: str
+    about: str
+    changed_at: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Checks:
     """Results of the newest checkpoints compared here, per stream and table."""
 
@@ -89,10 +102,12 @@ class Status:
     children: tuple[Neighbour, ...]
     unapplied_envelopes: int
     stopped: tuple[StoppedStream, ...]
+    unproven: tuple[UnprovenStream, ...]
     reviews: int
     cases: int
     undecided: int
     checks: Checks
+    last_backup_at: str | None
 
 
 def status(tx: Tx) -> Status:
@@ -109,7 +124,7 @@ def status(tx: Tx) -> Status:
         is_root=is_root,
         dialect=tx.dialect,
         schema_revision=SCHEMA_REVISION,
-        database_revision=_database_revision(tx),
+        database_revision=database_revision(tx),
         own=_own(tx, is_root),
         parent=next((peer for peer in neighbours if peer.role == "parent"), None),
         children=tuple(peer for peer in neighbours if peer.role == "child"),
@@ -117,10 +132,12 @@ def status(tx: Tx) -> Status:
             tx.value("SELECT coalesce(sum(held_seq - applied_seq), 0) FROM syncd_stream WHERE own = 0")
         ),
         stopped=_stopped(tx),
+        unproven=_unproven(tx),
         reviews=open_reviews(tx),
         cases=int(tx.value("SELECT count(*) FROM syncd_case WHERE closed_at IS NULL")),
         undecided=_undecided(tx),
         checks=_checks(tx),
+        last_backup_at=facts.get("last_backup_at"),
     )
 
 
@@ -149,6 +166,7 @@ def _own(tx: Tx, is_root: bool) -> OwnChanges:
             waiting=unsealed,
             at_parent=0,
             at_custodian=_rows_confirmed(tx, "s.held_seq"),
+            backed_up=_rows_confirmed(tx, "s.backed_up_seq"),
             confirmed_at=None,
         )
     waiting = _rows_after(tx, "s.parent_seq")
@@ -158,6 +176,7 @@ def _own(tx: Tx, is_root: bool) -> OwnChanges:
         waiting=unsealed + min(waiting, beyond),
         at_parent=max(0, beyond - waiting),
         at_custodian=_rows_confirmed(tx, "s.custodian_seq"),
+        backed_up=_rows_confirmed(tx, "s.backed_up_seq"),
         confirmed_at=_confirmed_at(tx),
     )
 
@@ -174,10 +193,13 @@ def _rows_after(tx: Tx, position: str) -> int:
 def _rows_confirmed(tx: Tx, position: str) -> int | None:
     """None beyond a length whose reading would make the screen slow."""
     own = f"s.own = 1 AND s.kind <> {int(Kind.CONTROL)}"
-    envelopes = int(tx.value(f"SELECT coalesce(sum({position}), 0) FROM syncd_stream AS s WHERE {own}"))
+    envelopes, pruned = tx.one(
+        f"SELECT coalesce(sum({position} - s.floor_seq), 0), coalesce(sum(s.floor_rows), 0) FROM syncd_stream AS s"
+        f" WHERE {own} AND {position} >= s.floor_seq"
+    ) or (0, 0)
     if envelopes > limits.STATUS_ENVELOPES_MAX:
         return None
-    return int(
+    return int(pruned) + int(
         tx.value(
             f"SELECT coalesce(sum(l.rows), 0) FROM syncd_stream AS s JOIN syncd_log AS l"
             f" ON l.stream_id = s.stream_id AND l.seq <= {position} WHERE {own}"
@@ -211,7 +233,7 @@ def _neighbours(tx: Tx) -> list[Neighbour]:
             node_id=row[0],
             role=row[1],
             name=row[2],
-            unit=None if row[4] is None else f"{row[3]} {row[4]}",
+            unit=unit_words(row[3], row[4]),
             address=row[5],
             last_success_at=row[6],
             last_attempt_at=row[7],
@@ -224,14 +246,44 @@ def _neighbours(tx: Tx) -> list[Neighbour]:
     ]
 
 
-def _stopped(tx: Tx) -> tuple[StoppedStream, ...]:
-    rows = tx.all(
-        "SELECT s.stream_id, s.kind, u.code, u.name, n.name, s.state, s.reason, s.held_seq - s.applied_seq"
-        " FROM syncd_stream AS s LEFT JOIN unit AS u ON u.id = s.unit_id"
-        " LEFT JOIN (SELECT node_id, max(name) AS name FROM node GROUP BY node_id) AS n ON n.node_id = s.keeper"
-        " WHERE s.state <> 'ok' ORDER BY s.state, u.code, s.stream_id LIMIT ?",
-        (limits.STATUS_STREAMS_MAX,),
+# What a stream `s` speaks of: its unit `u`, and the node `n` that writes it (by a name its records have given it).
+STREAM_ABOUT = """
+    LEFT JOIN unit AS u ON u.id = s.unit_id
+    LEFT JOIN (SELECT node_id, max(name) AS name FROM node GROUP BY node_id) AS n ON n.node_id = s.keeper
+"""
+_STOPPED = f"""
+    SELECT s.stream_id, s.kind, u.code, u.name, n.name, s.state, s.reason, s.held_seq - s.applied_seq
+    FROM syncd_stream AS s {STREAM_ABOUT}
+    WHERE s.state <> 'ok' ORDER BY s.state, u.code, s.stream_id LIMIT ?
+"""
+_DIFFERENCES = f"""
+    SELECT c.tab, u.code, u.name, n.name
+    FROM syncd_checkpoint AS c JOIN syncd_stream AS s ON s.stream_id = c.stream_id {STREAM_ABOUT}
+    WHERE c.ok = 0 ORDER BY u.code, c.tab LIMIT ?
+"""
+
+
+# The log is asked only about streams that have gone on since their checkpoint, and only for the first row after it.
+_UNPROVEN = f"""
+    SELECT s.stream_id, u.code, u.name, n.name, s.changed_at
+    FROM syncd_stream AS s {STREAM_ABOUT}
+    LEFT JOIN (SELECT stream_id, max(seq) AS seq FROM syncd_checkpoint GROUP BY stream_id) AS c
+        ON c.stream_id = s.stream_id
+    WHERE s.own = 0 AND s.applied_seq > coalesce(c.seq + 1, 0) AND EXISTS (
+        SELECT 1 FROM syncd_log AS l WHERE l.stream_id = s.stream_id AND l.seq > coalesce(c.seq, 0)
+            AND l.seq <= s.applied_seq AND l.mark IN (?, ?))
+    ORDER BY s.changed_at, s.stream_id LIMIT ?
+"""
+
+
+def _unproven(tx: Tx) -> tuple[UnprovenStream, ...]:
+    return tuple(
+        UnprovenStream(stream_id=row[0], about=stream_words(row[1], row[2], row[3]), changed_at=row[4])
+        for row in tx.all(_UNPROVEN, (*ROW_MARKS, limits.STATUS_STREAMS_MAX))
     )
+
+
+def _stopped(tx: Tx) -> tuple[StoppedStream, ...]:
     return tuple(
         StoppedStream(
             stream_id=row[0],
@@ -241,15 +293,25 @@ def _stopped(tx: Tx) -> tuple[StoppedStream, ...]:
             reason=row[6] or "",
             waiting_envelopes=max(0, int(row[7])),
         )
-        for row in rows
+        for row in tx.all(_STOPPED, (limits.STATUS_STREAMS_MAX,))
     )
+
+
+def unit_words(code: str | None, name: str | None) -> str | None:
+    """A unit by its code and its name; None when it is not known here."""
+    return f"{code} {name}" if name else None
+
+
+def table_names() -> dict[int, str]:
+    """Table number → name."""
+    from schema.tables import registry
+
+    return {table.number: table.name for table in registry()}
 
 
 def stream_words(unit_code: str | None, unit_name: str | None, keeper_name: str | None) -> str:
     """A stream by the unit it speaks of, else by the node that writes it."""
-    if unit_name:
-        return f"{unit_code} {unit_name}"
-    return keeper_name or ""
+    return unit_words(unit_code, unit_name) or keeper_name or ""
 
 
 def _undecided(tx: Tx) -> int:
@@ -263,17 +325,8 @@ def _undecided(tx: Tx) -> int:
 
 def _checks(tx: Tx) -> Checks:
     counts = tx.one("SELECT count(*), coalesce(sum(ok), 0), max(checked_at) FROM syncd_checkpoint") or (0, 0, None)
-    rows = tx.all(
-        "SELECT c.tab, u.code, u.name, n.name FROM syncd_checkpoint AS c JOIN syncd_stream AS s ON s.stream_id = "
-        "c.stream_id"
-        " LEFT JOIN unit AS u ON u.id = s.unit_id"
-        " LEFT JOIN (SELECT node_id, max(name) AS name FROM node GROUP BY node_id) AS n ON n.node_id = s.keeper"
-        " WHERE c.ok = 0 ORDER BY u.code, c.tab LIMIT ?",
-        (limits.STATUS_STREAMS_MAX,),
-    )
-    from schema.tables import registry
-
-    names = {table.number: table.name for table in registry()}
+    rows = tx.all(_DIFFERENCES, (limits.STATUS_STREAMS_MAX,))
+    names = table_names()
     return Checks(
         equal=int(counts[1]),
         different=int(counts[0]) - int(counts[1]),
@@ -282,7 +335,7 @@ def _checks(tx: Tx) -> Checks:
     )
 
 
-def _database_revision(tx: Tx) -> str | None:
+def database_revision(tx: Tx) -> str | None:
     """Alembic's revision, where the tables were made by it."""
     if tx.dialect == "sqlite":
         present = tx.value("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'")

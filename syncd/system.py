@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Self
 
 from syncd.errors import AlreadyRunning, DiskFull, KeyFileError, PermissionDenied, SyncdError
+from syncd.language import say
 
 SECRET_FILE_MODE = 0o600
 SECRET_DIRECTORY_MODE = 0o700
@@ -37,7 +38,9 @@ def make_secret_directory(path: Path) -> None:
         path.mkdir(mode=SECRET_DIRECTORY_MODE, parents=True, exist_ok=True)
         _restrict(path, SECRET_DIRECTORY_MODE)
     except OSError as error:
-        raise translate_os_error(error, f"cannot create the directory {path}") from error
+        raise translate_os_error(
+            error, say("không tạo được thư mục {path}", "cannot create the directory {path}", path=path)
+        ) from error
 
 
 def write_secret_file(path: Path, data: bytes) -> None:
@@ -61,10 +64,29 @@ def read_secret_file(path: Path, bytes_max: int) -> bytes:
         with path.open("rb") as file:
             data = file.read(bytes_max + 1)
     except OSError as error:
-        raise translate_os_error(error, f"cannot read {path}") from error
+        raise translate_os_error(error, say("không đọc được {path}", "cannot read {path}", path=path)) from error
     if len(data) > bytes_max:
         raise KeyFileError(
-            f"{path} holds more than {bytes_max} bytes", "this is not a key file; put the node's own file back"
+            say("{path} dài quá {most} byte", "{path} holds more than {most} bytes", path=path, most=bytes_max),
+            say(
+                "đây không phải tệp khóa; đặt lại đúng tệp của nút",
+                "this is not a key file; put the node's own file back",
+            ),
+        )
+    return data
+
+
+def read_any_file(path: Path, bytes_max: int) -> bytes:
+    """The content of a small file, whoever may read it."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(bytes_max + 1)
+    except OSError as error:
+        raise translate_os_error(error, say("không đọc được {path}", "cannot read {path}", path=path)) from error
+    if len(data) > bytes_max:
+        raise SyncdError(
+            say("{path} dài quá {most} byte", "{path} holds more than {most} bytes", path=path, most=bytes_max),
+            say("đây không phải tệp của nút; bỏ nó ra khỏi thư mục", "this is no file of a node; take it away"),
         )
     return data
 
@@ -78,20 +100,39 @@ def check_secret_file(path: Path) -> None:
         found = path.stat()
     except FileNotFoundError as error:
         raise KeyFileError(
-            f"{path} is missing", "restore it from the node's backup; it cannot be made again"
+            say("thiếu tệp {path}", "{path} is missing", path=path),
+            say(
+                "khôi phục từ bản sao lưu của nút; không thể tạo lại",
+                "restore it from the node's backup; it cannot be made again",
+            ),
         ) from error
     except OSError as error:
-        raise translate_os_error(error, f"cannot examine {path}") from error
+        raise translate_os_error(error, say("không xem được {path}", "cannot examine {path}", path=path)) from error
     if not path.is_file():
-        raise KeyFileError(f"{path} is not a plain file", "put the node's key file there")
+        raise KeyFileError(
+            say("{path} không phải tệp thường", "{path} is not a plain file", path=path),
+            say("đặt tệp khóa của nút vào đó", "put the node's key file there"),
+        )
     if sys.platform != "win32":
         if found.st_mode & OTHERS_MASK:
             raise KeyFileError(
-                f"{path} can be read by other accounts (mode {found.st_mode & 0o777:o})", f"run: chmod 600 {path}"
+                say(
+                    "tài khoản khác đọc được {path} (quyền {mode:o})",
+                    "{path} can be read by other accounts (mode {mode:o})",
+                    path=path,
+                    mode=found.st_mode & 511,
+                ),
+                say("chạy: chmod 600 {path}", "run: chmod 600 {path}", path=path),
             )
         if found.st_uid not in (0, os.geteuid()):
             raise KeyFileError(
-                f"{path} belongs to another account (uid {found.st_uid})", f"run: chown {os.geteuid()} {path}"
+                say(
+                    "{path} thuộc tài khoản khác (uid {uid})",
+                    "{path} belongs to another account (uid {uid})",
+                    path=path,
+                    uid=found.st_uid,
+                ),
+                say("chạy: chown {uid} {path}", "run: chown {uid} {path}", uid=os.geteuid(), path=path),
             )
 
 
@@ -114,17 +155,27 @@ def lock_file(path: Path) -> "FileLock":
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, SECRET_FILE_MODE)
     except OSError as error:
-        raise translate_os_error(error, f"cannot open the lock {path}") from error
+        raise translate_os_error(
+            error, say("không mở được khóa {path}", "cannot open the lock {path}", path=path)
+        ) from error
     try:
         if not _try_lock(descriptor):
             raise AlreadyRunning(
-                f"another process ({_read_holder(descriptor)}) holds {path}",
-                "one daemon per database: wait for it to end, or stop it first",
+                say(
+                    "tiến trình khác ({holder}) đang giữ {path}",
+                    "another process ({holder}) holds {path}",
+                    holder=_read_holder(descriptor),
+                    path=path,
+                ),
+                say(
+                    "mỗi cơ sở dữ liệu một daemon: chờ nó kết thúc, hoặc dừng nó trước",
+                    "one daemon per database: wait for it to end, or stop it first",
+                ),
             )
         _write_holder(descriptor)
     except OSError as error:
         os.close(descriptor)
-        raise translate_os_error(error, f"cannot lock {path}") from error
+        raise translate_os_error(error, say("không khóa được {path}", "cannot lock {path}", path=path)) from error
     except AlreadyRunning:
         os.close(descriptor)
         raise
@@ -167,10 +218,22 @@ def locale_language() -> str:
 def translate_os_error(error: OSError, what: str) -> SyncdError:
     """The operating system's error as ours: `what` says what failed and where."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFull(f"{what}: no space left", "free space on this disk; nothing that was acknowledged is lost")
+        return DiskFull(
+            say("{what}: đĩa đầy", "{what}: no space left", what=what),
+            say(
+                "giải phóng đĩa này; không mất gì đã ghi nhận",
+                "free space on this disk; nothing that was acknowledged is lost",
+            ),
+        )
     if isinstance(error, PermissionError):
-        return PermissionDenied(f"{what}: permission denied", "run as the account that owns the node's directory")
-    return SyncdError(f"{what}: {error.strerror or error}", "check the path and the disk")
+        return PermissionDenied(
+            say("{what}: không có quyền", "{what}: permission denied", what=what),
+            say("chạy bằng tài khoản sở hữu thư mục của nút", "run as the account that owns the node's directory"),
+        )
+    return SyncdError(
+        say("{what}: {error}", "{what}: {error}", what=what, error=error.strerror or error),
+        say("kiểm tra đường dẫn và đĩa", "check the path and the disk"),
+    )
 
 
 def watch_directory(path: Path) -> "DirectoryWatch | None":
@@ -223,7 +286,9 @@ def watchdog_s(environment: Mapping[str, str]) -> float | None:
 
 def _read_holder(descriptor: int) -> str:
     os.lseek(descriptor, 0, os.SEEK_SET)
-    return os.read(descriptor, LOCK_TEXT_BYTES_MAX).decode("ascii", "replace").strip() or "number unknown"
+    return os.read(descriptor, LOCK_TEXT_BYTES_MAX).decode("ascii", "replace").strip() or say(
+        "không rõ số hiệu", "number unknown"
+    )
 
 
 def _write_holder(descriptor: int) -> None:
@@ -248,7 +313,7 @@ def _write_file(path: Path, data: bytes, mode: int) -> None:
     except OSError as error:
         if temporary.exists():
             temporary.unlink()
-        raise translate_os_error(error, f"cannot write {path}") from error
+        raise translate_os_error(error, say("không ghi được {path}", "cannot write {path}", path=path)) from error
 
 
 if sys.platform == "win32":

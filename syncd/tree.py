@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
@@ -17,6 +17,8 @@ from schema.spec import Kind
 from syncd.limits import TREE_DEPTH_MAX
 from syncd.log import Stream
 from syncd.store.base import Tx
+
+OF_ONE_TERM = (Kind.OVERSIGHT, Kind.CONTROL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +45,28 @@ class NodeRecord:
         return self.parent_id, self.signing_public, self.sealing_public
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """One node's keeping of a unit. `began`: 'record' (an enrolment), 'handover' or 'forced'; `ended_…`: where its
+    stream ended, as far as it is known; `next_node_id`: who follows."""
+
+    unit_id: str
+    term: int
+    node_id: str
+    began: str
+    ended_seq: int | None = None
+    ended_hash: bytes | None = None
+    next_node_id: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Tree:
     """All known nodes, seen from `me`."""
 
     me: str
     nodes: Mapping[str, NodeRecord]
-    keepers: Mapping[str, tuple[str, int]]  # unit → (node, term)
+    keepers: Mapping[str, tuple[str, int]]  # unit → (node, term), the newest
+    terms: Mapping[str, Sequence[Term]] = field(default_factory=dict)  # of units that passed on, oldest first
 
     def line(self, node_id: str) -> Iterator[str]:
         """The node and its ancestors, upward. Bounded, whatever the records say."""
@@ -88,11 +105,14 @@ class Tree:
         keeper = self.nodes.get(stream.keeper)
         if keeper is None:
             return None
-        if keeper.status != "enrolled" or (stream.kind != Kind.REGISTER and stream.term != 1):
+        term = self.term_of(stream)
+        if term is not None and term.ended_seq is not None:
+            return True  # whatever became of its keeper: the stream has an end, and up to there it stands
+        if keeper.status != "enrolled" or (stream.kind in OF_ONE_TERM and stream.term != 1):
             return False  # terms pass with units; any other stream of a node is one, however many it would begin
-        if stream.kind == Kind.REGISTER:
+        if stream.kind in (Kind.REGISTER, Kind.BASELINE):
             kept = self.keepers.get(stream.unit_id or "")
-            return None if kept is None else kept == (stream.keeper, stream.term)
+            return None if kept is None else term is not None or kept == (stream.keeper, stream.term)
         if stream.kind == Kind.CONTROL:
             return stream.unit_id is None
         if stream.unit_id is None:
@@ -100,6 +120,20 @@ class Tree:
             return None if root is None else stream.keeper == root
         kept = self.keepers.get(stream.unit_id)  # only who stands above a unit, or keeps it, has a say about it
         return None if kept is None else self.is_within(kept[0], stream.keeper)
+
+    def term_of(self, stream: Stream) -> Term | None:
+        """The term a register's stream is of, if its unit has passed on."""
+        if stream.kind != Kind.REGISTER:
+            return None
+        place = (stream.keeper, stream.term)
+        return next((t for t in self.terms.get(stream.unit_id or "", ()) if (t.node_id, t.term) == place), None)
+
+    def followers(self, node_id: str, unit_id: str | None = None) -> Iterator[str]:
+        """Who took over units that this node kept; their tiers need what it wrote."""
+        units = self.terms.values() if unit_id is None else [self.terms.get(unit_id, ())]
+        for chain in units:
+            kept = [term.term for term in chain if term.node_id == node_id]
+            yield from (term.node_id for term in chain if kept and term.term > min(kept))
 
     def goes_up(self, stream: Stream) -> bool:
         """Whether my parent keeps this stream too: everything written at or below me."""
@@ -109,10 +143,23 @@ class Tree:
         """Whether a child keeps this stream: what its ancestors say to all, what anyone says about a unit below it."""
         if self.is_within(stream.keeper, child):
             return False
+        return self._concerns(stream, child)
+
+    def _concerns(self, stream: Stream, node_id: str) -> bool:
+        """Whether a stream from elsewhere is for this node or one below it: what its line says, what anyone says about
+        a unit kept there, and what the earlier keepers of such a unit wrote, with the records that vouch for them."""
         if stream.kind == Kind.OVERSIGHT and stream.unit_id is not None:
             kept = self.keepers.get(stream.unit_id)
-            return kept is not None and self.is_within(kept[0], child)
-        return stream.kind != Kind.REGISTER and stream.keeper in self.line(child)
+            return kept is not None and self.is_within(kept[0], node_id)
+        if stream.kind in (Kind.REGISTER, Kind.BASELINE):
+            return any(self.is_within(later, node_id) for later in self.followers(stream.keeper, stream.unit_id))
+        if stream.keeper in self.line(node_id):
+            return True
+        return stream.kind == Kind.CONTROL and any(
+            stream.keeper in self.line(earlier) and self.is_within(later, node_id)
+            for earlier in {term.node_id for chain in self.terms.values() for term in chain}
+            for later in self.followers(earlier)
+        )
 
     def comes_from(self, stream: Stream, peer: str) -> bool:
         """Whether `peer` is a neighbour that rightly hands me this stream."""
@@ -120,82 +167,101 @@ class Tree:
             return self.is_within(stream.keeper, peer)
         if self.is_within(stream.keeper, self.me):
             return False
-        if stream.kind == Kind.OVERSIGHT and stream.unit_id is not None:
-            kept = self.keepers.get(stream.unit_id)
-            return kept is not None and self.is_within(kept[0], self.me)
-        return stream.kind != Kind.REGISTER and stream.keeper in self.line(self.me)
+        return self._concerns(stream, self.me) or (stream.kind == Kind.CONTROL and self._lacks_record())
+
+    def _lacks_record(self) -> bool:
+        """Whether nobody has vouched here yet for an earlier keeper of a unit kept at or below this node: whose records
+        do is known only once they are here. They are public, and signed by who made them."""
+        return any(
+            self.is_within(chain[-1].node_id, self.me) and term.node_id not in self.nodes
+            for chain in self.terms.values()
+            for term in chain
+        )
 
 
 def load_tree(tx: Tx) -> Tree:
-    """The tree as the tables of this transaction show it.
+    """The tree as the tables of this transaction show it."""
+    found = load_nodes(tx)
+    keepers = {row[0]: (row[1], row[2]) for row in tx.all("SELECT unit_id, node_id, term FROM syncd_keeper")}
+    terms: dict[str, list[Term]] = {}
+    for row in tx.all(
+        "SELECT unit_id, term, node_id, began, ended_seq, ended_hash, next_node_id FROM syncd_term ORDER BY 1, 2"
+    ):
+        hash_ = None if row[5] is None else bytes(row[5])
+        terms.setdefault(row[0], []).append(Term(
+            unit_id=row[0], term=row[1], node_id=row[2], began=row[3], ended_seq=row[4], ended_hash=hash_,
+            next_node_id=row[6],
+        ))  # fmt: skip
+    return replace(found, keepers=keepers, terms=terms)
+
+
+def load_nodes(tx: Tx) -> Tree:
+    """The nodes alone, whoever keeps what.
 
     Where a node stands and which keys it has is said once: by what joining taught of the line above, else by the first
     record. A later one about the same place renews name, unit and term; one that moves a node or changes its keys, so
-    that others would seal to them, is nobody's word.
+    that others would seal to them, is nobody's word. Whom the custodian's hand-over revoked is revoked.
     """
     me = str(tx.value("SELECT value FROM syncd_meta WHERE key = 'node_id'"))
     nodes = {record.node_id: record for record in ancestors_at_joining(tx)}
     for record in _records(tx):
         if nodes.setdefault(record.node_id, record).place == record.place:
             nodes[record.node_id] = record
-    keepers = {row[0]: (row[1], row[2]) for row in tx.all("SELECT unit_id, node_id, term FROM syncd_keeper")}
-    return Tree(me, nodes, keepers)
-
-
-def refresh_keepers(tx: Tx) -> None:
-    """Derive from the node records who keeps which register: per unit the record with the highest term.
-
-    A record counts only when the unit lies in the unit tree at or below the enrolling parent's own unit, so no node can
-    hand out what it does not answer for (I7); a unit not yet known here has no keeper yet.
-    """
-    tx.lock("syncd keepers")  # or two transactions would each leave out what the other has just learned
-    me = str(tx.value("SELECT value FROM syncd_meta WHERE key = 'node_id'"))
-    keepers: dict[str, NodeRecord] = {}
-    for record in _answered_for(tx):
-        if record.unit_id is None or record.status != "enrolled":
-            continue
-        best = keepers.get(record.unit_id)
-        if best is None or record.term > best.term:
-            keepers[record.unit_id] = record
-    wanted = {(unit, record.node_id, record.term, int(record.node_id == me)) for unit, record in keepers.items()}
-    present = set(tx.all("SELECT unit_id, node_id, term, mine FROM syncd_keeper"))
-    if wanted != present:
-        tx.run("DELETE FROM syncd_keeper")
-        tx.many("INSERT INTO syncd_keeper (unit_id, node_id, term, mine) VALUES (?, ?, ?, ?)", sorted(wanted))
+    tree = Tree(me, nodes, {})
+    root = tree.root_id
+    for row_id, node_id in tx.all("SELECT id, from_node_id FROM handover WHERE is_revoked = 1"):
+        if root is not None and row_id[28:] == root[28:] and node_id in nodes and node_id != root:
+            nodes[node_id] = replace(nodes[node_id], status="revoked")
+    return tree
 
 
 def records_about(tx: Tx, unit_id: str) -> list[NodeRecord]:
     """Node records that hand out this unit and count, whatever their status."""
-    return [record for record in _answered_for(tx) if record.unit_id == unit_id]
+    found = records_that_count(tx, load_nodes(tx), units_above(tx))
+    return [record for record in found if record.unit_id == unit_id]
 
 
-def _answered_for(tx: Tx) -> list[NodeRecord]:
-    tree = load_tree(tx)
-    above = {row[0]: row[1] for row in tx.all(_UNITS_ABOVE)}
-    return [record for record in _records(tx) if _answers_for(tree, record, above)]
+def records_that_count(tx: Tx, tree: Tree, above: Mapping[str, str | None]) -> list[NodeRecord]:
+    """Node records whose minter answers for the unit they name; the status is what is known of the node now."""
+    return [
+        replace(record, status=tree.nodes[record.node_id].status) if record.node_id in tree.nodes else record
+        for record in _records(tx)
+        if _answers_for(tree, record, above)
+    ]
 
 
-# Every unit that some node keeps, and the units above it.
+# Every unit that some node keeps or shall keep, and the units above it. The unit tree is the root's word alone.
 _UNITS_ABOVE = """
     WITH RECURSIVE above (id, parent_id) AS (
-        SELECT u.id, u.parent_id FROM unit AS u WHERE u.id IN (SELECT home_unit_id FROM node)
+        SELECT u.id, u.parent_id FROM unit AS u WHERE u.unit_id IS NULL
+            AND u.id IN (SELECT home_unit_id FROM node UNION SELECT kept_unit_id FROM handover)
         UNION
-        SELECT u.id, u.parent_id FROM unit AS u JOIN above AS a ON u.id = a.parent_id
+        SELECT u.id, u.parent_id FROM unit AS u JOIN above AS a ON u.id = a.parent_id WHERE u.unit_id IS NULL
     )
     SELECT id, parent_id FROM above
 """
 
 
-def _answers_for(tree: Tree, record: NodeRecord, above: Mapping[str, str | None]) -> bool:
-    parent = tree.nodes.get(record.parent_id) if record.parent_id else record
-    if parent is None or record.unit_id not in above:
+def units_above(tx: Tx) -> dict[str, str | None]:
+    """Unit → parent, for every unit that a node keeps or shall keep and those above."""
+    return {row[0]: row[1] for row in tx.all(_UNITS_ABOVE)}
+
+
+def covers(above: Mapping[str, str | None], upper: str | None, unit_id: str | None) -> bool:
+    """Whether a unit is `upper` or lies below it."""
+    if unit_id not in above:
         return False
-    current: str | None = record.unit_id
+    current: str | None = unit_id
     for _ in range(TREE_DEPTH_MAX):
-        if current is None or current == parent.unit_id:
+        if current is None or current == upper:
             break
         current = above.get(current)
-    return current is not None and current == parent.unit_id
+    return current is not None and current == upper
+
+
+def _answers_for(tree: Tree, record: NodeRecord, above: Mapping[str, str | None]) -> bool:
+    parent = tree.nodes.get(record.parent_id) if record.parent_id else record
+    return parent is not None and covers(above, parent.unit_id, record.unit_id)
 
 
 def _records(tx: Tx) -> list[NodeRecord]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from schema.spec import Audience, Kind, Registry, Table
+from schema.spec import Audience, Column, Kind, Registry, Table
 from syncd.log import Stream
 from syncd.store.base import Tx
 from syncd.wire import CheckpointLine
@@ -60,15 +60,20 @@ def compare(
 
 
 def _line(tx: Tx, stream: Stream, table: Table, audience: Audience, at_seq: int) -> CheckpointLine:
-    columns = [column for column in table.all_columns if column.number == 0 or column.audience is audience]
-    columns = [column for column in columns if column.number != 1]  # the unit is the stream's own
-    where, values = _rows_of(tx, stream, table)
+    columns = digested(table, audience)
+    where, values = rows_of(tx, stream, table)
     sql = f"SELECT {', '.join(column.name for column in columns)} FROM {table.name} WHERE {where} ORDER BY id"
     count, digest = tx.digest(sql, values, [str(column.type) for column in columns])
     return CheckpointLine(at_seq=at_seq, table=table.number, audience=int(audience), row_count=count, sha256=digest)
 
 
-def _rows_of(tx: Tx, stream: Stream, table: Table) -> tuple[str, tuple[str, ...]]:
+def digested(table: Table, audience: Audience) -> list[Column]:
+    """The columns of a digest, in their order; the unit is the stream's own."""
+    columns = [column for column in table.all_columns if column.number == 0 or column.audience is audience]
+    return [column for column in columns if column.number != 1]
+
+
+def rows_of(tx: Tx, stream: Stream, table: Table) -> tuple[str, tuple[str, ...]]:
     """The rows of a stream: of its unit, and in oversight and control tables of its keeper's minting."""
     unit = ("unit_id IS NULL", ()) if stream.unit_id is None else ("unit_id = ?", (stream.unit_id,))
     if table.kind is Kind.REGISTER:

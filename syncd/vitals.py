@@ -15,6 +15,7 @@ from typing import Any
 
 from syncd import limits
 from syncd.clock import Clock, instant_of
+from syncd.errors import written
 from syncd.store.base import Store
 
 
@@ -79,7 +80,7 @@ class Vitals:
             peer = self._peers.setdefault(node_id, PeerVitals())
             news = peer.last_error is None
             peer.last_attempt_at = instant_of(self._clock())
-            peer.last_error = str(error)
+            peer.last_error = written(error)
         if news:
             self._mark()
 
@@ -99,7 +100,7 @@ class Vitals:
         """A thread waits after an error."""
         with self._guard:
             vitals = self._workers.setdefault(worker, WorkerVitals())
-            vitals.doing, vitals.busy_since, vitals.error = "waiting after an error", None, str(error)
+            vitals.doing, vitals.busy_since, vitals.error = "waiting after an error", None, written(error)
 
     def is_alive(self) -> bool:
         """Whether no thread has been at one thing for too long: what the watchdog is fed by."""

@@ -134,7 +134,7 @@ def copy_text(columns: Sequence[Sequence[Value]], types: Sequence[str]) -> bytes
 # --- blocks and columns ---------------------------------------------------------------------------------------------
 
 _HINT = "nothing was applied; fetch the envelope again, and if it stays so ask the keeper of the stream for a baseline"
-_HINT_OURS = "nothing was sealed; `syncd doctor` names the rows"
+_HINT_OURS = "nothing was sealed; correct the row, and what was written goes on by itself"
 
 _Column = tuple[bool | bytes | None, Packed | None]
 _Numbers = Annotated[list[Annotated[int, Meta(ge=1, le=COLUMN_NUMBER_MAX)]], Meta(max_length=BLOCK_COLUMNS_MAX)]
@@ -186,7 +186,7 @@ def _decode_block(raw: tuple[int, int, list[int], int, bytes, list[_Column]], sc
     return Block(table=table, op=op, columns=tuple(columns), ids=unpack_uuid(ids, count), values=values)
 
 
-_HINT_NEWER = "upgrade this node (`syncd upgrade`); the stream waits and then goes on by itself"
+_HINT_NEWER = "upgrade syncd on this node; the stream goes on by itself afterwards"
 # Of an int 0…255 read as a flag: zero or not. And of the flags 0 and 1: the digit of a binary number.
 _DIGIT: Final = b"01" + bytes(254)
 _FLAG: Final = bytes(c == 0x31 for c in range(256))

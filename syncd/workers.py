@@ -17,7 +17,7 @@ from functools import partial
 
 from syncd import limits
 from syncd.applying import More
-from syncd.errors import DiskFull
+from syncd.errors import DiskFull, written
 from syncd.events import event
 from syncd.exchange import Link
 from syncd.net.client import ParentClient
@@ -111,7 +111,7 @@ class Worker(ABC, threading.Thread):
                     event("bug", logging.ERROR, error=error, worker=self.name)
                     self.life.fail(error)
                     return
-                event("retry", logging.WARNING, worker=self.name, reason=str(error), after_s=decision.delay_s)
+                event("retry", logging.WARNING, worker=self.name, reason=written(error), after_s=decision.delay_s)
                 self.life.pause(decision.delay_s)
 
     def _take_reserve_back(self) -> None:

@@ -81,7 +81,7 @@ class FaultProxy:
     def _carry(self, source: socket.socket, sink: socket.socket, attribute: str) -> None:
         carried = 0
         pause = threading.Event()
-        try:
+        with contextlib.suppress(OSError):  # either side has gone: the other is told below
             while data := source.recv(CHUNK_BYTES):
                 fault = self.fault
                 limit = getattr(fault, attribute)
@@ -92,8 +92,6 @@ class FaultProxy:
                     break
                 sink.sendall(data)
                 carried += len(data)
-        except OSError:
-            pass  # either side has gone: the other is told below
         for each in (source, sink):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)

@@ -5,6 +5,7 @@ In: nothing. Out: databases with schema and triggers, on either database. Must h
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg
@@ -42,7 +43,7 @@ PAGE = Table(
 )
 REGISTRY: Registry = registry((BOOK, PAGE))
 
-PERSON = {
+PERSON: dict[str, str | int] = {
     "full_name": "Nguyễn Văn Mẫu",
     "sex": 1,
     "birth_date": "2000-01-31",
@@ -108,20 +109,13 @@ def settle(connection: Any, mark: str) -> None:
     connection.execute("DELETE FROM syncd_journal")
 
 
-def insert(connection: Any, table: str, mark: str = "?", **values: object) -> str:
+def insert(connection: Any, table: str, values: Mapping[str, Any], mark: str = "?") -> str:
     """Inserts a row by plain SQL and returns its id."""
     names, marks = ", ".join(values), ", ".join([mark] * len(values))
     found = connection.execute(
         f"INSERT INTO {table} ({names}) VALUES ({marks}) RETURNING id", tuple(values.values())
     ).fetchone()
     return str(found[0])
-
-
-def journal(connection: Any) -> list[tuple[str, int, str, int, str | None]]:
-    """(table, op, row id, mask, was) in the order captured; the journal is emptied."""
-    rows = connection.execute("SELECT tab, op, row_id, mask, was FROM syncd_journal ORDER BY n").fetchall()
-    connection.execute("DELETE FROM syncd_journal")
-    return [(REGISTRY.by_number[tab].name, op, str(row_id), mask, was) for tab, op, row_id, mask, was in rows]
 
 
 def mask(table: str, *columns: str) -> int:

@@ -22,7 +22,8 @@ from syncd.security.identity import NodeKeys
 from syncd.setup import Place, insert_node, record_place, set_peer
 from syncd.store import postgres, sqlite
 from syncd.store.base import Store
-from syncd.tree import NodeRecord, refresh_keepers
+from syncd.terms import refresh_keepers
+from syncd.tree import NodeRecord
 
 ROUNDS_MAX = 40
 built: list[TreeNode] = []  # by the test under way
@@ -55,6 +56,7 @@ class TreeNode:
     parent: TreeNode | None
     place: Place
     opener: Callable[[], Store]
+    dsn: str | None = None  # of its database, when it is on PostgreSQL
     children: list[TreeNode] = field(default_factory=list)
     broken: bool = False  # the test itself wrote behind the daemon's back: records and cells differ on purpose
 
@@ -118,7 +120,7 @@ class TreeBuilder:
         record_place(store, keys, place, self.clock())
         node = Node(store, keys, self.clock, self.random.randbytes)
         link = None if parent is None else Link(node, parent.node.node_id)
-        found = TreeNode(name, unit_id, code, node, keys, Desk(node), link, parent, place, opener)
+        found = TreeNode(name, unit_id, code, node, keys, Desk(node), link, parent, place, opener, dsn)
         if parent is not None:
             parent.children.append(found)
             with parent.store.write("enrol") as tx:
@@ -140,9 +142,6 @@ class TreeBuilder:
                 "INSERT INTO unit (id, parent_id, level, code, name) VALUES (?, ?, ?, ?, ?)",
                 (unit_id, parent.unit_id, "unit", code, name),
             )
-            with parent.store.apply("unit-known") as tx:
-                if tx.value("SELECT 1 FROM unit WHERE id = ?", (unit_id,)) is None:
-                    return unit_id
         return unit_id
 
     def _database(self, name: str, keys: NodeKeys, place: Place, dsn: str | None) -> Callable[[], Store]:

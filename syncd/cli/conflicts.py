@@ -81,8 +81,9 @@ def list_command(accepted_too: bool, directory: Path | None, as_json: bool) -> N
 
 @verb(
     Both(
-        "Hiện một xung đột: đã thấy, đang giữ, mong muốn, kết quả, lý do.",
-        "Show one: seen, kept, wished, result, and why.",
+        "Hiện một xung đột: đã thấy, đã giữ lúc đó, mong muốn, kết quả, lý do; vụ việc thì hiện điều lệch và việc cần "
+        "làm.",
+        "Show one: seen, kept then, wished, result, and why; of a case what differs and what to do.",
     ),
     "syncd conflicts show 7c1e-9a42",
     name="show",
@@ -118,13 +119,21 @@ def conflict_text(found: Conflict, names: Names) -> str:
             say("quyết định bởi", "decided by"),
             f"{found.decided_by} · {moment(found.decided_at)}" if found.decided_by else "",
         ),
-        (say("vì sao", "why"), why_words(found.why) if found.why != "columns" else ""),
+        *(_case_lines(found) or [(say("vì sao", "why"), why_words(found.why) if found.why != "columns" else "")]),
     ]
     label = max(len(name) for name, _ in facts)
     lines += [f"  {name:<{label}}  {value}" for name, value in facts if value]
     if found.columns:
         lines.append(sides_table(found, names))
     return "\n".join(lines)
+
+
+def _case_lines(found: Conflict) -> list[tuple[str, str]]:
+    """A case has no columns side by side: what differs is told in words."""
+    from syncd.cli.case_words import case_words
+
+    about = found.unit or found.keeper or ""
+    return case_words(found.kind, found.why, about, found.keeper or "") if found.kind else []
 
 
 def sides_table(found: Conflict, names: Names) -> str:
@@ -134,7 +143,7 @@ def sides_table(found: Conflict, names: Names) -> str:
     headers = [
         say("cột", "column"),
         say("đã thấy", "seen"),
-        say("đang giữ", "kept"),
+        say("đã giữ lúc đó", "kept then"),
         say("mong muốn", "wished"),
         say("kết quả", "result"),
         say("vì sao", "why"),

@@ -5,11 +5,12 @@ Enters: a unit's code, a month. Leaves: one screen or one JSON document; how com
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from syncd.cli.output import BOLD, emit, emit_json, paint
+from syncd.cli.times import VIETNAM
 from syncd.cli.verb import directory_option, json_option, option, verb
 from syncd.language import Both, language, say
 
@@ -32,7 +33,11 @@ if TYPE_CHECKING:
     en="The unit's code (default: the node's own).",
 )
 @option(
-    "--period", metavar="YYYY-MM", default=None, vi="Tháng (mặc định: tháng này).", en="The month (default: this one)."
+    "--period",
+    metavar="YYYY-MM",
+    default=None,
+    vi="Tháng (mặc định: tháng này theo giờ Việt Nam).",
+    en="The month (default: this one in Vietnam).",
 )
 @directory_option
 @json_option
@@ -40,7 +45,7 @@ def command(unit_code: str | None, period: str | None, directory: Path | None, a
     from syncd.cli.place import opened_store
     from syncd.inputs.figures import figures
 
-    month = period or f"{date.today():%Y-%m}"
+    month = period or f"{datetime.now(VIETNAM):%Y-%m}"
     with opened_store(directory) as store, store.read() as tx:
         unit_id, name = _unit(tx, unit_code)
         found = figures(tx, store.registry, [unit_id], month)

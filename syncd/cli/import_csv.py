@@ -86,22 +86,71 @@ def _template() -> str:
 
 
 def own_unit(store: Any, code: str | None) -> str:
-    """The id of the unit of that code kept here; without a code the node's own unit."""
+    """The id of the unit of that code kept here; without a code the node's own unit.
+
+    Raises NotHereYet before the first exchange, PermissionDenied for a unit kept elsewhere, UsageError for none.
+    """
+    with store.read() as tx:
+        own = str(tx.value("SELECT value FROM syncd_meta WHERE key = 'unit_id'"))
+        _require_units(tx, own)
+        column, wanted = ("CAST(u.id AS text)", own) if code is None else ("u.code", code)
+        rows = tx.all(
+            "SELECT u.id, u.code, u.name, k.mine, n.name FROM unit AS u LEFT JOIN syncd_keeper AS k ON k.unit_id = u.id"
+            " LEFT JOIN (SELECT node_id, max(name) AS name FROM node GROUP BY node_id) AS n ON n.node_id = k.node_id"
+            f" WHERE {column} = ?",
+            (wanted,),
+        )
+    kept = [row for row in rows if row[3] == 1]
+    if len(kept) == 1:
+        return str(kept[0][0])
+    raise _kept_elsewhere(rows[0]) if rows and not kept else _no_such_unit(wanted)
+
+
+def _require_units(tx: Any, own: str) -> None:
+    """Right after joining nothing has come down yet: the node does not even know that its unit is its own."""
+    from syncd.errors import NotHereYet
+
+    if (
+        tx.value("SELECT 1 FROM syncd_keeper WHERE unit_id = ?", (own,)) is None
+        or tx.value("SELECT 1 FROM unit LIMIT 1") is None
+    ):
+        raise NotHereYet(
+            say(
+                "danh mục và đơn vị hành chính chưa về nút này",
+                "the code lists and the units have not arrived at this node yet",
+            ),
+            say(
+                "chạy `syncd sync --once` hoặc `syncd run`, rồi làm lại",
+                "run `syncd sync --once` or `syncd run`, then try again",
+            ),
+        )
+
+
+def _kept_elsewhere(row: Any) -> Exception:
+    from syncd.errors import PermissionDenied
+
+    return PermissionDenied(
+        say(
+            "sổ của đơn vị {code} {name} do {keeper} giữ, không phải nút này",
+            "the register of unit {code} {name} is kept by {keeper}, not by this node",
+            code=row[1],
+            name=row[2],
+            keeper=row[4] or say("nút khác", "another node"),
+        ),
+        say("chạy lệnh này tại nút giữ sổ", "run this command at the node that keeps it"),
+    )
+
+
+def _no_such_unit(code: str) -> Exception:
     from syncd.errors import UsageError
 
-    with store.read() as tx:
-        if code is None:
-            return str(tx.value("SELECT value FROM syncd_meta WHERE key = 'unit_id'"))
-        rows = tx.all(
-            "SELECT u.id FROM unit AS u JOIN syncd_keeper AS k ON k.unit_id = u.id AND k.mine = 1 WHERE u.code = ?",
-            (code,),
-        )
-    if len(rows) != 1:
-        raise UsageError(
-            say("nút này không giữ đơn vị nào mang mã {code}", "this node keeps no unit of code {code}", code=code),
-            say("chạy tại nút giữ đơn vị đó, hoặc bỏ --unit", "run it at the node that keeps it, or leave --unit out"),
-        )
-    return str(rows[0][0])
+    return UsageError(
+        say("nút này không giữ đơn vị nào mang mã {code}", "this node keeps no unit of code {code}", code=code),
+        say(
+            'nêu mã đơn vị khác (xem: syncd sql "SELECT code, name FROM unit"), hoặc bỏ --unit',
+            'name another unit (see: syncd sql "SELECT code, name FROM unit"), or leave --unit out',
+        ),
+    )
 
 
 def _target(store: Any, unit_id: str, asked: str | None) -> tuple[str, str]:

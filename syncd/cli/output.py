@@ -14,6 +14,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
+from syncd.language import english_of
+
 BOLD, DIM, RED, GREEN, YELLOW, CYAN = "1", "2", "31", "32", "33", "36"
 
 
@@ -37,7 +39,7 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if isinstance(value, bytes):
         return value.hex()
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
+    return english_of(value) if isinstance(value, str | int | float | bool | None) else str(value)
 
 
 def colours_wanted(stream: Any = None) -> bool:

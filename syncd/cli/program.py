@@ -29,12 +29,18 @@ VERBS = {
     "sync": "sync",
     "status": "status",
     "verify": "verify",
+    "backup": "backup",
+    "restore": "restore",
+    "handover": "handover",
+    "replace": "replace",
+    "adopt": "adopt",
     "sql": "sql",
     "units": "units",
     "import": "import_csv",
     "generate": "generate",
     "propose": "propose",
     "conflicts": "conflicts",
+    "identity": "identity",
     "figures": "figures",
     "config": "config",
 }
@@ -78,10 +84,17 @@ def run(arguments: Sequence[str]) -> int:
         return result if isinstance(result, int) else 0
     except click.exceptions.Abort:
         return _failed(say("đã dừng theo yêu cầu", "interrupted"), INTERRUPTED)
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr)  # nothing was asked for: the help itself, in our words
+        return error.exit_code
     except click.ClickException as error:
-        return _failed(_usage_words(error), error.exit_code)
+        from syncd.cli.usage import usage_words
+
+        return _failed(usage_words(error), error.exit_code)
     except SyncdError as error:
-        return _failed(str(error), error.exit_code)
+        from syncd.cli.reasons import told
+
+        return _failed(told(error), error.exit_code)
     except BrokenPipeError:
         # The reader of our output has gone (`syncd sql … | head`): nothing failed. Python would complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -94,12 +107,6 @@ def _failed(text: str, exit_code: int) -> int:
     sys.stdout.flush()
     print(f"{say('lỗi', 'error')}: {text}", file=sys.stderr)
     return exit_code
-
-
-def _usage_words(error: click.ClickException) -> str:
-    context = getattr(error, "ctx", None)
-    path = context.command_path if context is not None else "syncd"
-    return f"{error.format_message()} — {say('xem', 'see')}: {path} --help"
 
 
 def _version() -> click.Option:

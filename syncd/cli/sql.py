@@ -17,7 +17,7 @@ import click
 
 from syncd.cli.output import cell, emit, emit_json, table
 from syncd.cli.verb import directory_option, json_option, option, verb
-from syncd.language import Both, language, number, say
+from syncd.language import Both, number, say
 
 if TYPE_CHECKING:
     from syncd.config import Config
@@ -106,7 +106,7 @@ def _run_sqlite(directory: Path, config: Config, script: str, form: Any) -> None
         own_transaction = _begins_itself(statements) or (len(statements) == 1 and _word(statements[0]) == "pragma")
         if not own_transaction:
             connection.execute("BEGIN" if all(_word(each) in READS for each in statements) else "BEGIN IMMEDIATE")
-        changed = 0
+        changed, each = 0, ""
         for each in statements:
             cursor = connection.execute(each)
             if cursor.description is not None:
@@ -118,8 +118,11 @@ def _run_sqlite(directory: Path, config: Config, script: str, form: Any) -> None
     except sqlite.DatabaseError as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        text = str(error)
-        raise authorizer.refused or refusal(text) or _plain_sql(text, translate(error, str(path))) from error
+        raise (
+            authorizer.refused
+            or _refused(connection, str(error), each)
+            or _plain_sql(str(error), translate(error, str(path)))
+        ) from error
     finally:
         connection.close()
     _say_changed(changed, statements, form)
@@ -172,7 +175,7 @@ def _run_postgres(config: Config, script: str, form: Any) -> None:
                     break
     except psycopg.Error as error:
         text = error.diag.message_primary or str(error)
-        raise refusal(text) or _plain_sql(text, translate(error)) from error
+        raise _refused(connection, text, script) or _plain_sql(text, translate(error)) from error
     finally:
         connection.close()
     _say_changed(changed, [script], form)
@@ -232,24 +235,20 @@ def _say_changed(changed: int, statements: list[str], form: Any) -> None:
         emit(say("{n} dòng đã ghi.", "{n} rows written.", n=number(changed)))
 
 
-def refusal(text: str) -> Exception | None:
-    """What the guard said, in the reader's language; None when it was not the guard."""
-    from syncd.errors import PermissionDenied
+def _refused(connection: Any, text: str, statement: str) -> Exception | None:
+    """What the guard said, with the unit's code and name from this very database and the command to type."""
+    from syncd.cli.sql_refused import refusal, refused_unit
 
-    head, found, said = text.partition("syncd: ")
-    if not found or head.strip():
-        return None
-    vietnamese, slash, english = said.partition(" / table ")
-    chosen = vietnamese if language() == "vi" or not slash else f"table {english}"
-    what, _, hint = chosen.partition("; ")
-    return PermissionDenied(what, hint)
+    unit_id = refused_unit(text)
+    row = connection.execute(f"SELECT code, name FROM unit WHERE id = '{unit_id}'").fetchone() if unit_id else None
+    return refusal(text, statement, row)
 
 
 def _plain_sql(text: str, translated: Exception) -> Exception:
     """A statement that the database refused is the writer's affair: no advice about backups."""
-    from syncd.errors import StoreError
+    from syncd.errors import RuleBroken, StoreError
 
-    if not isinstance(translated, StoreError):
+    if not isinstance(translated, StoreError) or isinstance(translated, RuleBroken):
         return translated
     return StoreError(
         text,

@@ -1,6 +1,8 @@
-"""What `syncd sql` does not run: changes of the tables' structure, and writes to syncd's own tables.
+"""What `syncd sql` does not run: changes of the tables' structure, and writes to syncd's own tables; and what the guard
+of the tables said to a statement.
 
-Enters: a script; or what SQLite asks before it compiles a statement. Leaves: nothing, or PermissionDenied.
+Enters: a script; what SQLite asks before it compiles a statement; the guard's text. Leaves: nothing, or
+PermissionDenied.
 Must hold: reads stay free; what the triggers themselves write to syncd's tables is allowed; nothing here stands in for
 the database's own rights: it keeps a slip of the hand from breaking a node.
 """
@@ -10,8 +12,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from schema import refusals
 from syncd.errors import PermissionDenied
-from syncd.language import say
+from syncd.language import language, say
 
 OWN_PREFIX: Final = "syncd_"
 STRUCTURE_WORDS: Final = frozenset(
@@ -62,6 +65,43 @@ PRAGMAS_WITH_ARGUMENT: Final = frozenset(
     ]
 )
 PRAGMAS_THAT_WRITE: Final = frozenset(["incremental_vacuum", "optimize", "wal_checkpoint"])
+
+
+# The guard names a unit by its id where it cannot do better, and the command to type without its values.
+UNIT_ID: Final = re.compile(r"(?:đơn vị|unit) (?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
+UNIT_NAMED: Final = re.compile(r"đơn vị (?P<code>\S+) .+ do nút ")
+TYPED: Final = re.compile(r"syncd propose (?P<op>insert|update|delete) (?P<table>\w+)(?: (?P<id>[0-9a-f-]{36}))?.*$")
+COLUMN_SET: Final = re.compile(r"\bset\s+\"?(\w+)\"?\s*=|\binto\s+\"?\w+\"?\s*\(([^)]*)\)", re.IGNORECASE)
+
+
+def refused_unit(text: str) -> str | None:
+    """The id of the unit the guard spoke of, where it had no better name."""
+    found = UNIT_ID.search(text) if text.startswith("syncd: ") else None
+    return found["id"] if found else None
+
+
+def refusal(text: str, statement: str = "", unit: tuple[str, str] | None = None) -> PermissionDenied | None:
+    """What the guard said, in the reader's language; None when it was not the guard. `unit`: code and name of the unit
+    it spoke of.
+    """
+    head, found, said = text.partition("syncd: ")
+    if not found or head.strip():
+        return None
+    vietnamese, slash, english = said.partition(" / table ")
+    place = 0 if language() == "vi" or not slash else 1
+    what, _, hint = (f"table {english}" if place else vietnamese).partition("; ")
+    code = unit[0] if unit else next((named["code"] for named in UNIT_NAMED.finditer(vietnamese)), "")
+    if unit:
+        what = UNIT_ID.sub(lambda given: f"{given[0].rpartition(' ')[0]} {unit[0]} {unit[1]}", what)
+    return PermissionDenied(what, TYPED.sub(lambda given: _typed(given, place, statement, code), hint))
+
+
+def _typed(given: re.Match[str], place: int, statement: str, code: str) -> str:
+    """The whole command, with a column of the statement; its value is not repeated."""
+    written = COLUMN_SET.search(statement)
+    names = [name.strip(' "') for name in (written[1] or written[2]).split(",")] if written else []
+    column = next((name for name in names if name not in ("id", "unit_id")), "")
+    return refusals.command(given["op"], place, column, code).format(table=given["table"], id=given["id"] or "ID")
 
 
 def refuse_script(script: str) -> None:

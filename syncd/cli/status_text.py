@@ -1,11 +1,13 @@
 """The status screen: one page an operator takes in at a glance, worst news where the eye falls.
 
 Enters: `Status`, what a running daemon says of itself (or None), the time. Leaves: at most `SCREEN_LINES` lines for a
-dozen children. Must hold: what is not known is said so; a success is never claimed for an attempt.
+dozen children; a trouble that is told at length takes the lines it needs. Must hold: what is not known is said so; a
+success is never claimed for an attempt; no reason and no remedy is cut short.
 """
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import Any
 
 from syncd.cli.output import BOLD, DIM, GREEN, RED, YELLOW, paint, shorten, table, width
@@ -18,9 +20,10 @@ CELLS_MAX = 100
 STOPPED_SHOWN_MAX = 2
 NAME_CELLS_MAX = 30
 WORKERS = ("writer", "applier", "sender")
-MESSAGE_CELLS_MIN = 24  # with less left beside a remedy the line is simply cut
+INDENT = "    "
 LATE_S = 24 * 3600.0  # a day without a successful exchange is worth a warning
 LOST_S = 3 * LATE_S
+UNPROVEN_S = 300.0  # longer without a checkpoint behind the newest rows is worth a warning: one comes 30 s after them
 
 
 def screen(found: Status, live: dict[str, Any] | None, now_ms: int) -> str:
@@ -46,6 +49,11 @@ def verdict(found: Status, live: dict[str, Any] | None, now_ms: int) -> tuple[in
     if found.checks.different:
         critical.append(say("đối soát lệch {n}", "{n} checkpoints differ", n=found.checks.different))
     warning = [f"{say('chờ', 'waiting')}: {stream.about}" for stream in found.stopped if stream.state == "waiting"]
+    warning += [
+        f"{say('chưa đối soát được', 'not provable')}: {stream.about}"
+        for stream in found.unproven
+        if (age_s(stream.changed_at, now_ms) or 0) > UNPROVEN_S
+    ]
     if live is None:
         warning.append(say("daemon đã dừng", "the daemon is stopped"))
     for peer in (*([found.parent] if found.parent else []), *found.children):
@@ -72,10 +80,10 @@ def troubles(live: dict[str, Any] | None) -> list[str]:
                 when=moment(live["disk_full_since"]),
             )
         )
-    told = {peer["last_error"] for peer in live.get("peers", {}).values()}
+    shown = {peer["last_error"] for peer in live.get("peers", {}).values()}
     workers = live.get("workers", {})
     errors = [workers.get(name, {}).get("error") for name in WORKERS]
-    return found + [error for error in errors if error and error not in told]
+    return found + [_reason(error) for error in errors if error and error not in shown]
 
 
 def _troubles(live: dict[str, Any] | None) -> list[str]:
@@ -93,17 +101,21 @@ def _own(found: Status) -> str:
     own = found.own
     if found.is_root:
         return say(
-            "Thay đổi của nút: chờ ghi nhật ký {waiting} · đã ở tỉnh {here}",
-            "Own changes: waiting for the log {waiting} · at the province {here}",
+            "Thay đổi của nút: chờ ghi nhật ký {waiting} · đã ở tỉnh {here} · đã sao lưu {backed_up}",
+            "Own changes: waiting for the log {waiting} · at the province {here} · in its backup {backed_up}",
             waiting=number(own.waiting),
             here=_known(own.at_custodian),
+            backed_up=_known(own.backed_up),
         )
     return say(
-        "Thay đổi của nút: chờ gửi {waiting} · ở cấp trên {parent} · đã tới tỉnh {custodian}",
-        "Own changes: waiting {waiting} · at the parent {parent} · at the province {custodian}",
+        "Thay đổi của nút: chờ gửi {waiting} · ở cấp trên {parent} · đã tới tỉnh {custodian}"
+        " · trong bản sao lưu của tỉnh {backed_up}",
+        "Own changes: waiting {waiting} · at the parent {parent} · at the province {custodian}"
+        " · in the province's backup {backed_up}",
         waiting=_loud(own.waiting),
         parent=number(own.at_parent),
         custodian=_known(own.at_custodian),
+        backed_up=_known(own.backed_up),
     )
 
 
@@ -142,7 +154,7 @@ def _parent(found: Status, live: dict[str, Any] | None, now_ms: int) -> list[str
             else say("{label} · chưa trao đổi thành công lần nào", "{label} · no successful exchange yet", label=label)
         ]
     if peer.last_error and (peer.last_attempt_at or "") >= (peer.last_success_at or ""):
-        lines.append(paint(_told(f"  {say('lần thử cuối', 'last attempt')}", peer.last_error), RED))
+        lines.append(paint(_told(f"  {say('lần thử cuối', 'last attempt')}", _reason(peer.last_error)), RED))
     return lines
 
 
@@ -181,7 +193,7 @@ def _streams(found: Status) -> list[str]:
     lines = []
     for stream in found.stopped[:STOPPED_SHOWN_MAX]:
         word = say("chờ", "waits") if stream.state == "waiting" else say("dừng", "stopped")
-        text = _told(f"{say('Luồng', 'Stream')} {stream.about} {word}", stream.reason)
+        text = _told(f"{say('Luồng', 'Stream')} {stream.about} {word}", _reason(stream.reason))
         lines.append(paint(text, *([YELLOW] if stream.state == "waiting" else [RED])))
     if len(found.stopped) > STOPPED_SHOWN_MAX:
         lines.append(
@@ -194,14 +206,24 @@ def _streams(found: Status) -> list[str]:
     return lines
 
 
+def _reason(text: str) -> str:
+    """A stored reason in the operator's language; its words are loaded only where there is trouble."""
+    from syncd.cli.reasons import told_text
+
+    return told_text(text)
+
+
 def _told(label: str, error: str) -> str:
-    """A line about an error. Where it is too long, what to do is kept whole and what happened is shortened."""
+    """An error on one line, or on the lines it needs, what to do beginning on one of its own."""
     text = f"{label}: {error}"
+    if width(text) <= CELLS_MAX:
+        return text
     message, _, remedy = text.partition(" — ")
-    room = CELLS_MAX - width(remedy) - 3
-    if width(text) <= CELLS_MAX or not remedy or room < MESSAGE_CELLS_MIN:
-        return shorten(text, CELLS_MAX)
-    return f"{shorten(message, room)} — {remedy}"
+    return "\n".join([*_wrapped(message, ""), *(_wrapped(f"— {remedy}", INDENT) if remedy else [])])
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    return wrap(text, CELLS_MAX, initial_indent=indent, subsequent_indent=INDENT)
 
 
 def _conflicts(found: Status) -> str:
@@ -240,6 +262,8 @@ def _versions(found: Status) -> str:
         revision=found.schema_revision,
         migration=found.database_revision or "–",
     )
+    when = moment(found.last_backup_at) or say("chưa có", "none")
+    text += say(" · sao lưu cuối {when}", " · last backup {when}", when=when)
     if found.unapplied_envelopes:
         count = number(found.unapplied_envelopes)
         text += say(" · đã nhận, chưa vào bảng: {n} lô", " · received, not applied yet: {n} envelopes", n=count)

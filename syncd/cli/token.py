@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from syncd.cli.output import emit, emit_json
 from syncd.cli.verb import directory_option, json_option, option, verb
 from syncd.language import Both
+
+if TYPE_CHECKING:
+    from syncd.admission import Succession, TokenKind
 
 HOUR_S = 3600
 HOURS_DEFAULT = 72
@@ -38,6 +42,13 @@ HOURS_DEFAULT = 72
 )
 @option("--hub", is_flag=True, vi="Nút mới sẽ có nút trực thuộc (huyện).", en="The new node will have children itself.")
 @option(
+    "--successor",
+    is_flag=True,
+    vi="Máy mới sẽ thay máy đang giữ đơn vị: chưa nhận gì cho đến `syncd handover` hoặc `syncd replace`.",
+    en="The new node shall follow the one that keeps the unit: it keeps nothing before `syncd handover` or "
+    "`syncd replace`.",
+)
+@option(
     "--hours",
     type=float,
     default=HOURS_DEFAULT,
@@ -47,16 +58,17 @@ HOURS_DEFAULT = 72
 )
 @directory_option
 @json_option
-def command(unit_code: str, hub: bool, hours: float, directory: Path | None, as_json: bool) -> None:
-    from syncd.admission import TokenKind
+def command(unit_code: str, hub: bool, successor: bool, hours: float, directory: Path | None, as_json: bool) -> None:
+    from syncd.admission import Succession, TokenKind
     from syncd.cli.place import node_directory
 
     kind = TokenKind.HUB if hub else TokenKind.LEAF
-    text = issue(node_directory(directory), unit_code, kind, int(hours * HOUR_S))
+    succession = Succession.SUCCESSOR if successor else Succession.NONE
+    text = issue(node_directory(directory), unit_code, kind, int(hours * HOUR_S), succession)
     emit_json({"token": text, "unit": unit_code, "hub": hub, "valid_s": int(hours * HOUR_S)}) if as_json else emit(text)
 
 
-def issue(directory: Path, unit_code: str, kind: object, valid_s: int) -> str:
+def issue(directory: Path, unit_code: str, kind: TokenKind, valid_s: int, succession: Succession) -> str:
     """A token of the node in `directory`; its daemon may be running."""
     from syncd.admission import Way, make_token
     from syncd.node_files import open_node
@@ -68,6 +80,6 @@ def issue(directory: Path, unit_code: str, kind: object, valid_s: int) -> str:
             addresses=tuple(opened.config.addresses),
             ca_pem=(directory / ROOT_CERTIFICATE_FILE).read_text(encoding="ascii"),
         )
-        return make_token(opened.node, unit_code, kind, way, valid_s, os.urandom)  # type: ignore[arg-type]  # a TokenKind, imported lazily
+        return make_token(opened.node, unit_code, kind, way, valid_s, os.urandom, succession)
     finally:
         opened.close()

@@ -49,7 +49,9 @@ class _Worded(click.Command):
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write_usage(
             ctx.command_path,
-            " ".join(self.collect_usage_pieces(ctx)).replace("[OPTIONS]", say("[TÙY CHỌN]", "[OPTIONS]")),
+            " ".join(self.collect_usage_pieces(ctx))
+            .replace("[OPTIONS]", say("[TÙY CHỌN]", "[OPTIONS]"))
+            .replace("COMMAND [ARGS]...", say("LỆNH [THAM SỐ]...", "COMMAND [ARGS]...")),
             say("Cách dùng: ", "Usage: "),
         )
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from syncd.prove import StreamProof
 
 ABOUT_CELLS_MAX = 34
-REASON_CELLS_MAX = 60
 
 
 @verb(
@@ -95,11 +94,14 @@ def _recorded(opened: Any, asked: int, as_json: bool) -> int:
     )
     for each in checks.differences:
         emit(paint(f"  {say('lệch', 'differs')}: {each}", RED))
+    if code:
+        emit(say("Nút giữ sổ là đúng. Xem: syncd conflicts list", "The keeper is right. See: syncd conflicts list"))
     return code
 
 
 def proofs_text(proofs: list[StreamProof]) -> str:
     """Every stream on one line, what differs below it."""
+    from syncd.cli.reasons import told_text
     from syncd.prove import DIFFERS, EQUAL
 
     words = {EQUAL: paint(say("khớp", "equal"), GREEN), DIFFERS: paint(say("LỆCH", "DIFFERS"), BOLD, RED)}
@@ -123,7 +125,7 @@ def proofs_text(proofs: list[StreamProof]) -> str:
             number(proof.seq),
             number(sum(line.rows_found for line in proof.tables if line.audience != "custodian")),
             words.get(proof.state, paint(say("chưa rõ", "open"), YELLOW)),
-            "; ".join(difference_words(line) for line in proof.differing) or shorten(proof.reason, REASON_CELLS_MAX),
+            "; ".join(difference_words(line) for line in proof.differing) or told_text(proof.reason),
         ]
         for proof in proofs
     ]

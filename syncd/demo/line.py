@@ -66,17 +66,14 @@ class Line:
                 threading.Thread(target=self._carry, args=(source, sink), name="line", daemon=True).start()
 
     def _carry(self, source: socket.socket, sink: socket.socket) -> None:
-        """Bytes one way, until either end closes."""
-        try:
+        """Bytes one way, until either end closes; the other is closed then, which is all there is to do."""
+        with contextlib.suppress(OSError):
             while data := source.recv(CHUNK_BYTES):
                 sink.sendall(data)
-        except OSError:
-            pass  # one end closed; the other is closed below, which is all there is to do
-        finally:
-            with self._guard:
-                self._open -= {source, sink}
-            _close(source)
-            _close(sink)
+        with self._guard:
+            self._open -= {source, sink}
+        _close(source)
+        _close(sink)
 
 
 def _close(connection: socket.socket) -> None:

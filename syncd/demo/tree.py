@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from syncd.demo import process
 from syncd.demo.line import HOST, Line, free_port
+from syncd.demo.waiting import first
 from syncd.errors import SyncdError
 from syncd.language import say
 from syncd.store.base import Store
@@ -25,10 +26,9 @@ from syncd.store.base import Store
 WAIT_S_MAX = 30.0
 START_S_MAX = 15.0
 STOP_S_MAX = 12.0
-POLL_S = 0.02
+LOOK_S = 0.02
 CHECKPOINT_AFTER_S = 1.0  # of quiet: soon, so that the end need not be waited for
 LOG_LINES_SHOWN = 8
-LOG_FILE = "daemon.log"
 PROVINCE, DISTRICT, COMMUNE = "province", "district", "commune"
 
 # Real units of Hà Tĩnh before July 2025 (syncd/data/demo_units.csv) with the number of persons to generate.
@@ -131,7 +131,7 @@ class DemoTree:
         """Enrol one node below a running parent. `via`: the port of the line that leads there."""
         from msgspec.structs import replace
 
-        from syncd.admission import TokenKind
+        from syncd.admission import Succession, TokenKind
         from syncd.cli.token import issue
         from syncd.config import load_config, write_config
         from syncd.enrolment import join
@@ -141,7 +141,8 @@ class DemoTree:
             lambda: parent.value("SELECT 1 FROM unit WHERE code = ?", (code,)),
         )
         directory, port = self.folder / _directory_name(code), free_port() if tier == DISTRICT else None
-        token = issue(parent.directory, code, TokenKind.HUB if tier == DISTRICT else TokenKind.LEAF, 3600)
+        kind = TokenKind.HUB if tier == DISTRICT else TokenKind.LEAF
+        token = issue(parent.directory, code, kind, 3600, Succession.NONE)
         made = join(directory, token, _config(port))
         if via is not None:
             write_config(directory, replace(load_config(directory, {}), parent_urls=[f"https://{HOST}:{via}"]))
@@ -175,15 +176,7 @@ class DemoTree:
         """Run the node's daemon as a process of its own and wait until it answers."""
         from syncd.control import ask
 
-        with (node.directory / LOG_FILE).open("ab") as log:
-            node.process = subprocess.Popen(
-                [sys.executable, "-m", "syncd", "run", "--dir", str(node.directory)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self.folder,
-                env=_environment(),
-            )
+        node.process = process.run(node.directory, process.clean_environment(kept=("SYNCD_LANGUAGE",)))
         self.wait(
             say("daemon {name} chạy", "the daemon of {name} runs", name=node.name),
             lambda: ask(node.directory),
@@ -192,21 +185,15 @@ class DemoTree:
 
     def stop(self, node: DemoNode) -> None:
         """End the node's daemon in good order; by force when it does not go."""
-        process, node.process = node.process, None
-        if process is None:
-            return
-        process.terminate()
-        try:
-            process.wait(STOP_S_MAX)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(STOP_S_MAX)
+        running, node.process = node.process, None
+        if running is not None:
+            process.end(running, STOP_S_MAX)
 
     def stop_all(self) -> None:
         """End everything, children first; a failure to end one never spares the others."""
-        running = [node.process for node in reversed(self.nodes) if node.process is not None]
-        for process in running:
-            process.terminate()
+        for node in reversed(self.nodes):
+            if node.process is not None:
+                node.process.terminate()
         for node in reversed(self.nodes):
             self.stop(node)
         if self.line is not None:
@@ -221,25 +208,29 @@ class DemoTree:
     def wait(self, what: str, condition: Callable[[], Any], within_s: float = WAIT_S_MAX) -> float:
         """Until the condition holds; returns the seconds it took. Raises SyncdError when it does not come to hold."""
         began = time.monotonic()
-        while not condition():
+
+        def holds() -> bool:
+            if condition():
+                return True
             self._require_alive(what)
-            if time.monotonic() - began > within_s:
-                raise SyncdError(
-                    say(
-                        "chờ {s} giây mà chưa thấy: {what}",
-                        "waited {s} s in vain for: {what}",
-                        s=int(within_s),
-                        what=what,
-                    ),
-                    say("xem nhật ký trong {folder}", "see the logs in {folder}", folder=self.folder),
-                )
-            time.sleep(POLL_S)
+            return False
+
+        if first(holds, within_s, LOOK_S) is None:
+            raise SyncdError(
+                say(
+                    "chờ {s} giây mà chưa thấy: {what}",
+                    "waited {s} s in vain for: {what}",
+                    s=int(within_s),
+                    what=what,
+                ),
+                say("xem nhật ký trong {folder}", "see the logs in {folder}", folder=self.folder),
+            )
         return time.monotonic() - began
 
     def _require_alive(self, what: str) -> None:
         for node in self.nodes:
             if node.process is not None and node.process.poll() is not None:
-                code, tail = node.process.returncode, _log_tail(node)
+                code, tail = node.process.returncode, process.log_tail(node.directory, LOG_LINES_SHOWN)
                 raise SyncdError(
                     say(
                         "daemon {name} đã dừng (mã {code}) khi chờ: {what}\n{tail}",
@@ -249,7 +240,7 @@ class DemoTree:
                         what=what,
                         tail=tail,
                     ),
-                    say("xem {path}", "see {path}", path=node.directory / LOG_FILE),
+                    say("xem {path}", "see {path}", path=node.directory / process.LOG_FILE),
                 )
 
 
@@ -263,13 +254,3 @@ def _config(port: int | None) -> Any:
     if port is None:
         return Config(checkpoint_after_s=CHECKPOINT_AFTER_S)
     return Config(checkpoint_after_s=CHECKPOINT_AFTER_S, listen=f"{HOST}:{port}", addresses=[f"https://{HOST}:{port}"])
-
-
-def _environment() -> dict[str, str]:
-    """This process's, without settings meant for another node."""
-    return {key: value for key, value in os.environ.items() if not key.startswith("SYNCD_") or key == "SYNCD_LANGUAGE"}
-
-
-def _log_tail(node: DemoNode) -> str:
-    lines = (node.directory / LOG_FILE).read_text(errors="replace").splitlines()
-    return "\n".join(lines[-LOG_LINES_SHOWN:])

@@ -137,7 +137,7 @@ def try_directly(district: DemoNode, person: str, story: Story) -> None:
     """The district writes to the commune's row first: the guard refuses and says how to propose."""
     from sqlcipher3 import dbapi2 as sqlcipher
 
-    from syncd.cli.sql import refusal
+    from syncd.cli.sql_refused import refusal
 
     with district.program() as program:
         try:

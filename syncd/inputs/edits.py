@@ -17,6 +17,7 @@ from syncd.inputs.family import FEMALE, MALE, MALE_SHARE, Street
 from syncd.inputs.generate import DAY_MS, EPOCH_DAY
 from syncd.inputs.limits import EDIT_PERSONS_MAX, EDITS_MAX
 from syncd.inputs.mint import mint, tag_of_node
+from syncd.language import say
 from syncd.store.base import Tx
 
 Statement = tuple[str, tuple[str | int | None, ...]]
@@ -46,10 +47,20 @@ class Edit:
 def edits(tx: Tx, *, unit_id: str, count: int, seed: int, today: date) -> list[Edit]:
     """`count` edits of one unit's register. Raises UsageError when nobody lives there or nobody means such a count."""
     if not 0 <= count <= EDITS_MAX:
-        raise UsageError(f"{count} edits cannot be made", f"give 0 to {EDITS_MAX}")
+        raise UsageError(
+            say("không tạo được {count} lần sửa", "{count} edits cannot be made", count=count),
+            say("nêu từ 0 đến {most}", "give 0 to {most}", most=EDITS_MAX),
+        )
     people = [_Person(*row) for row in tx.all(RESIDENTS, (unit_id, EDIT_PERSONS_MAX))]
     if not people:
-        raise UsageError(f"the register of unit {unit_id} has no residents", "generate or import persons first")
+        raise UsageError(
+            say(
+                "sổ của đơn vị {unit_id} chưa có nhân khẩu",
+                "the register of unit {unit_id} has no residents",
+                unit_id=unit_id,
+            ),
+            say("sinh hoặc nhập nhân khẩu trước", "generate or import persons first"),
+        )
     clerk = _Clerk(tag_of_node(tx), unit_id, people, seed, today, 2 * count)
     kinds = clerk.random.choices(list(clerk.makers), [weight for weight, _ in clerk.makers.values()], k=count)
     return [clerk.edit(kind) for kind in kinds]

@@ -20,6 +20,7 @@ from schema.spec import Registry
 from syncd.errors import UsageError
 from syncd.inputs.codes import codes_of
 from syncd.inputs.limits import AGE_TOP, LOOKUP_VALUES_MAX
+from syncd.language import say
 from syncd.store.base import Row, Tx
 
 MALE, FEMALE = 1, 2
@@ -128,7 +129,10 @@ def figures(tx: Tx, registry: Registry, unit_ids: Sequence[str], period: str) ->
     Raises UsageError for a malformed month, or where this installation replicates no persons.
     """
     if "person" not in registry.by_name:
-        raise UsageError("this installation replicates no persons", "figures need the population tables")
+        raise UsageError(
+            say("hệ thống này không đồng bộ nhân khẩu", "this installation replicates no persons"),
+            say("số liệu cần các bảng dân số", "figures need the population tables"),
+        )
     month = month_number(period)
     tree = units_within(tx, unit_ids)
     stock = _cells(tx, "SELECT sex, month, ethnic, residence, sum(n) FROM syncd_cell_stock WHERE unit_id IN ({})"
@@ -152,7 +156,10 @@ def month_number(period: str) -> int:
     """Months since the year 0 of `YYYY-MM`."""
     match = re.fullmatch(r"(\d{4})-(0[1-9]|1[0-2])", period)
     if match is None:
-        raise UsageError(f"{period} is no month", "write the period as YYYY-MM, for example 2026-11")
+        raise UsageError(
+            say("{period} không phải là tháng", "{period} is no month", period=period),
+            say("viết kỳ dạng YYYY-MM, ví dụ 2026-11", "write the period as YYYY-MM, for example 2026-11"),
+        )
     return int(match[1]) * 12 + int(match[2]) - 1
 
 

@@ -26,7 +26,7 @@ VIETNAMESE: Mapping[str, str] = {
     "missing": "chưa về", "never": "chưa rõ thời điểm", "more": "… và {n} đơn vị nữa", "note": "Ghi chú",
 }  # fmt: skip
 ENGLISH: Mapping[str, str] = {
-    "title": "Figures for {month}/{year}, {units} units and {below} units below",
+    "title": "Figures for {month}/{year}, {units} and {below} below",
     "usual": "Usual residents",
     "male": "male", "female": "female", "unknown": "unknown", "age": "Age", "over": "{first} and over",
     "residence": "Residence", "ethnic": "Ethnic group",
@@ -56,7 +56,8 @@ class _Report:
     def lines(self) -> list[str]:
         figures, words = self._figures, self._words
         year, month = figures.period.split("-")
-        title = words["title"].format(month=month, year=year, units=len(figures.units), below=figures.units_below)
+        units, below = (_units(n) if not self._vi else str(n) for n in (len(figures.units), figures.units_below))
+        title = words["title"].format(month=month, year=year, units=units, below=below)
         return [
             title, "",
             self._line("usual", figures.usual), *self._ages(), "",
@@ -120,6 +121,11 @@ class _Report:
 
     def _decimal(self, number: float) -> str:
         return f"{number:.1f}".replace(".", ",") if self._vi else f"{number:.1f}"
+
+
+def _units(n: int) -> str:
+    """English has a singular."""
+    return f"{n:,} unit{'' if n == 1 else 's'}"
 
 
 def _local_time(instant: str) -> str:

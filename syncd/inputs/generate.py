@@ -19,6 +19,7 @@ from syncd.errors import UsageError
 from syncd.inputs.family import Member, Street, members_of
 from syncd.inputs.limits import GENERATE_BATCH_PERSONS, GENERATE_PERSONS_MAX
 from syncd.inputs.mint import mint, tag_of_node
+from syncd.language import say
 from syncd.store.base import Store, Tx
 
 DAY_MS = 86_400_000
@@ -58,6 +59,16 @@ class Generated:
     births: int
     deaths: int
     migrations: int
+
+    def plus(self, other: Generated) -> Generated:
+        """Both together."""
+        return Generated(
+            households=self.households + other.households,
+            persons=self.persons + other.persons,
+            births=self.births + other.births,
+            deaths=self.deaths + other.deaths,
+            migrations=self.migrations + other.migrations,
+        )
 
 
 def generate(store: Store, *, unit_id: str, persons: int, seed: int, today: date) -> Generated:
@@ -101,7 +112,10 @@ def batches(
     Raises UsageError for a number of persons nobody means.
     """
     if not 0 <= persons <= GENERATE_PERSONS_MAX:
-        raise UsageError(f"{persons} persons cannot be generated", f"give 0 to {GENERATE_PERSONS_MAX}")
+        raise UsageError(
+            say("không sinh được {persons} nhân khẩu", "{persons} persons cannot be generated", persons=persons),
+            say("nêu từ 0 đến {most}", "give 0 to {most}", most=GENERATE_PERSONS_MAX),
+        )
     random = Random(f"{seed}:{unit_id}")
     maker = _Maker(random, tag, unit_id, today, first_number)
     while maker.persons < persons:

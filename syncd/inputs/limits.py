@@ -22,3 +22,4 @@ EDITS_MAX: Final = 1_000_000
 EDIT_PERSONS_MAX: Final = 20_000  # residents an edit stream picks from
 
 AGE_TOP: Final = 85  # the last age group is open
+TWICE_BATCH_HOUSEHOLDS: Final = 1_000  # in one transaction

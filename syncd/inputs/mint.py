@@ -10,6 +10,7 @@ from random import Random
 
 from syncd.errors import UsageError
 from syncd.inputs.limits import MINT_COUNT_MAX
+from syncd.language import say
 from syncd.store.base import Tx
 
 RANDOM_BITS = 42
@@ -22,7 +23,10 @@ def mint(count: int, tag: str, time_ms: int, random: Random) -> list[str]:
     Raises UsageError above MINT_COUNT_MAX.
     """
     if not 0 <= count <= MINT_COUNT_MAX:
-        raise UsageError(f"{count} ids asked for at once", f"ask for at most {MINT_COUNT_MAX} per call")
+        raise UsageError(
+            say("xin {count} mã một lúc", "{count} ids asked for at once", count=count),
+            say("xin tối đa {most} mã mỗi lần", "ask for at most {most} per call", most=MINT_COUNT_MAX),
+        )
     head = f"{time_ms >> 16 & 0xFFFFFFFF:08x}-{time_ms & 0xFFFF:04x}-7"
     value = random.getrandbits(RANDOM_BITS - 1)
     ids = []

@@ -16,7 +16,7 @@ from pathlib import Path
 from schema.population import HOUSEHOLD, PERSON
 from schema.spec import Table
 from schema.values import Value, check_row
-from syncd.errors import UsageError
+from syncd.errors import FileRefused
 from syncd.inputs.limits import CELL_CHARS_MAX, FILE_LINES_MAX, HOUSEHOLD_PERSONS_MAX
 from syncd.inputs.person_cells import (
     BY_HEADER,
@@ -31,6 +31,7 @@ from syncd.inputs.person_cells import (
 )
 from syncd.inputs.problem import Problem, ProblemList
 from syncd.inputs.text import clean, plain
+from syncd.language import Both, say
 from syncd.system import translate_os_error
 
 NUMBER = "household_number"
@@ -67,7 +68,7 @@ class HouseholdLines:
 
 
 def survey(path: Path) -> Survey:
-    """Read the whole file once. Raises UsageError when it is no such CSV: nothing is imported then."""
+    """Read the whole file once. Raises FileRefused when it is no such CSV: nothing is imported then."""
     with _text(path) as lines:
         delimiter, fields, unknown = _header(path, next(lines, ""))
         place = next(i for i, f in enumerate(fields) if f and f.name == NUMBER)
@@ -234,22 +235,63 @@ def _text(path: Path) -> Iterator[Iterator[str]]:
             yield iter(file)
     except UnicodeDecodeError as error:
         # The decoder's own text would quote the bytes.
-        raise UsageError(f"{path} is not UTF-8", "in Excel: Save As, CSV UTF-8 (comma delimited)") from error
+        raise FileRefused(
+            say("{path} không phải UTF-8", "{path} is not UTF-8", path=path),
+            say("trong Excel: Save As, CSV UTF-8 (comma delimited)", "in Excel: Save As, CSV UTF-8 (comma delimited)"),
+        ) from error
     except OSError as error:
-        raise translate_os_error(error, f"cannot read {path}") from error
+        raise translate_os_error(error, say("không đọc được {path}", "cannot read {path}", path=path)) from error
 
 
 def _header(path: Path, line: str) -> tuple[str, tuple[Field | None, ...], tuple[str, ...]]:
     delimiter = ";" if line.count(";") > line.count(",") else ","
-    titles = [clean(title) for title in next(csv.reader([line], delimiter=delimiter), [])]
+    try:
+        titles = [clean(title) for title in next(csv.reader([line], delimiter=delimiter), [])]
+    except csv.Error as error:
+        raise _no_csv(path, 1) from error
     fields = tuple(BY_HEADER.get(plain(title)) for title in titles)
     names = [f.name for f in fields if f]
     missing = [name for name in REQUIRED if name not in names]
     doubled = sorted({name for name in names if names.count(name) > 1})
     if missing or doubled:
-        what = f"lacks the columns {', '.join(missing)}" if missing else f"has twice the columns {', '.join(doubled)}"
-        raise UsageError(f"{path} {what}", "the first line names the columns; see the template in the README")
+        what = (
+            say("{path} thiếu các cột {names}", "{path} lacks the columns {names}", path=path, names=_titles(missing))
+            if missing
+            else say(
+                "{path} có hai lần các cột {names}",
+                "{path} has twice the columns {names}",
+                path=path,
+                names=_titles(doubled),
+            )
+        )
+        raise FileRefused(
+            what,
+            say(
+                "dòng đầu nêu tên cột; xem mẫu: syncd import --template",
+                "the first line names the columns; see the template: syncd import --template",
+            ),
+        )
     return delimiter, fields, tuple(title for title, f in zip(titles, fields, strict=True) if f is None and title)
+
+
+def _titles(names: list[str]) -> str:
+    """Columns as the template names them."""
+    return ", ".join(Both(field.title, field.name).here for field in FIELDS if field.name in names)
+
+
+def _no_csv(path: Path, line: int) -> FileRefused:
+    return FileRefused(
+        say(
+            "{path}, dòng {line}: từ đây không còn là CSV",
+            "{path}, line {line}: no CSV from here on",
+            path=path,
+            line=line,
+        ),
+        say(
+            "tìm dấu nháy kép chưa đóng hoặc đứng lẻ",
+            "look for a quotation mark that is not closed or stands alone",
+        ),
+    )
 
 
 def _records(path: Path, lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
@@ -260,13 +302,13 @@ def _records(path: Path, lines: Iterator[str], delimiter: str) -> Iterator[tuple
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            raise UsageError(
-                f"{path}, line {line}: no CSV from here on",
-                "look for a quotation mark that is not closed or stands alone",
-            ) from error
+            raise _no_csv(path, line) from error
         if cells is None:
             return
         if line > FILE_LINES_MAX:
-            raise UsageError(f"{path} has more than {FILE_LINES_MAX} lines", "split the file between two households")
+            raise FileRefused(
+                say("{path} có hơn {most} dòng", "{path} has more than {most} lines", path=path, most=FILE_LINES_MAX),
+                say("tách tệp ở giữa hai hộ", "split the file between two households"),
+            )
         if any(cell.strip() for cell in cells):
             yield line, cells

@@ -26,6 +26,7 @@ from syncd.inputs.mint import mint, tag_of_node
 from syncd.inputs.person_cells import CODE_LISTS, DEFAULTS, FIELDS, code_keys
 from syncd.inputs.person_file import HouseholdLines, Survey, households, survey
 from syncd.inputs.problem import Problem, ProblemList
+from syncd.language import say
 from syncd.store.base import Row, Store, Tx
 
 HOUSEHOLD_COLUMNS = tuple(f.column for f in FIELDS if f.of_household)
@@ -56,8 +57,8 @@ class PersonImport:
 def import_persons(
     store: Store, path: Path, *, unit_id: str, clock: Clock, random: Random, progress: Progress = no_progress
 ) -> PersonImport:
-    """Import a file. Raises UsageError for a file that cannot be read as the template, PermissionDenied for a unit kept
-    elsewhere; problems of single lines are in the report.
+    """Import a file. Raises FileRefused for a file that cannot be read as the template, PermissionDenied for a unit
+    kept elsewhere; problems of single lines are in the report.
     """
     run = _Run(store, path, unit_id, clock, progress)
     run.each_batch(lambda: store.write("import"), lambda tx, plan: plan.write(tx, unit_id, clock(), random))
@@ -256,7 +257,12 @@ def _batches(items: Iterable[HouseholdLines]) -> Iterator[list[HouseholdLines]]:
 
 def _require_kept(tx: Tx, unit_id: str) -> None:
     if tx.value("SELECT mine FROM syncd_keeper WHERE unit_id = ?", (unit_id,)) != 1:
+        code, name = tx.one("SELECT code, name FROM unit WHERE id = ?", (unit_id,)) or ("", unit_id)
         raise PermissionDenied(
-            f"this node does not keep the register of unit {unit_id}",
-            "import at the node that keeps it; `syncd status` names the keeper",
+            say(
+                "nút này không giữ sổ của đơn vị {unit}",
+                "this node does not keep the register of unit {unit}",
+                unit=f"{code} {name}".strip(),
+            ),
+            say("nhập tại nút giữ sổ đó", "import at the node that keeps it"),
         )

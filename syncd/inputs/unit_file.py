@@ -17,17 +17,21 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-from syncd.errors import UsageError
+from syncd.errors import FileRefused, UsageError
 from syncd.inputs.limits import UNIT_LINES_MAX
 from syncd.inputs.problem import Problem, ProblemList, Severity
 from syncd.inputs.text import clean, name_key
+from syncd.language import Both, say
 
 COLUMNS = (
     "new_province_code", "new_province", "new_code", "new_name",
     "old_code", "old_name", "old_district_code", "old_district", "old_province_code", "old_province", "scope_note",
 )  # fmt: skip
 DIGITS = {"new_province_code": 2, "new_code": 5, "old_code": 5, "old_district_code": 3, "old_province_code": 2}
-HINT = "see the columns in the README; the file is the official conversion with these English column names"
+HINT = Both(
+    "tệp phải là bảng chuyển đổi chính thức năm 2025, cột mang đúng các tên tiếng Anh này",
+    "the file has to be the official conversion of 2025, with these English names of columns",
+)
 
 
 T = TypeVar("T")
@@ -126,13 +130,20 @@ class Conversion:
 def read_conversion(lines: Iterable[str], province: str | None = None) -> Conversion:
     """Read and validate. `province`: only what went into the new province of this code.
 
-    Raises UsageError when the file is no conversion or has no such province.
+    Raises FileRefused when the file is no conversion, UsageError when it has no such province.
     """
     problems = ProblemList()
     rows = [row for row in _rows(lines, problems) if _well_formed(row, problems)]
     if province is not None and not any(row.cells["new_province_code"] == province for row in rows):
         known = ", ".join(sorted({row.cells["new_province_code"] for row in rows}))
-        raise UsageError(f"no line leads into a new province {province}", f"new provinces of this file: {known}")
+        raise UsageError(
+            say(
+                "không dòng nào dẫn vào tỉnh mới {province}",
+                "no line leads into a new province {province}",
+                province=province,
+            ),
+            say("các tỉnh mới trong tệp: {known}", "new provinces of this file: {known}", known=known),
+        )
     conversion = _Reading(rows, problems).conversion(province)
     problems.kept.sort(key=lambda problem: problem.line)
     return conversion
@@ -179,22 +190,41 @@ class _Row:
 
 def _rows(lines: Iterable[str], problems: ProblemList) -> Iterator[_Row]:
     reader = csv.reader(lines)
-    header = [clean(name.lstrip("\ufeff")) for name in next(reader, [])]
+    header = _header(reader)
     missing = [name for name in COLUMNS if name not in header]
     if missing:
-        raise UsageError(f"the file lacks the columns {', '.join(missing)}", HINT)
+        raise FileRefused(
+            say("tệp thiếu các cột {names}", "the file lacks the columns {names}", names=", ".join(missing)), HINT.here
+        )
     try:
         for cells in reader:
             if reader.line_num > UNIT_LINES_MAX:
-                raise UsageError(f"the file has more than {UNIT_LINES_MAX} lines", HINT)
+                raise FileRefused(
+                    say("tệp có hơn {most} dòng", "the file has more than {most} lines", most=UNIT_LINES_MAX), HINT.here
+                )
             if len(cells) == len(header):
                 yield _Row(line=reader.line_num, cells=dict(zip(header, map(clean, cells), strict=True)))
             elif cells:
                 _say(problems, reader.line_num, header[0], "cells", found=len(cells), wanted=len(header))
-    except csv.Error as error:
-        raise UsageError(
-            f"line {reader.line_num} is no CSV: {error}", "look for a quotation mark that is not closed"
-        ) from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise _no_csv(reader.line_num) from error
+
+
+def _header(reader: Iterator[list[str]]) -> list[str]:
+    try:
+        return [clean(name.lstrip("\ufeff")) for name in next(reader, [])]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise _no_csv(1) from error
+
+
+def _no_csv(line: int) -> FileRefused:
+    return FileRefused(
+        say("dòng {line} không phải CSV mã UTF-8", "line {line} is no CSV in UTF-8", line=line),
+        say(
+            "tìm dấu nháy kép chưa đóng; lưu tệp dạng CSV UTF-8",
+            "look for a quotation mark that is not closed; save as CSV UTF-8",
+        ),
+    )
 
 
 def _well_formed(row: _Row, problems: ProblemList) -> bool:

@@ -23,6 +23,7 @@ from syncd.inputs.mint import mint, tag_of_node
 from syncd.inputs.problem import ProblemList
 from syncd.inputs.text import clean
 from syncd.inputs.unit_file import Conversion, Era, Level, UnitFact, UnitKey, read_conversion
+from syncd.language import say
 from syncd.store.base import Row, Store, Tx
 
 EFFECTIVE_ON = "2025-07-01"
@@ -66,7 +67,7 @@ def import_units(
 ) -> UnitImport:
     """Import the conversion in one transaction. `province`: only what went into the new province of this code.
 
-    Raises UsageError for a file that is no conversion, PermissionDenied elsewhere than at the root.
+    Raises FileRefused for a file that is no conversion, PermissionDenied elsewhere than at the root.
     """
     conversion = read_conversion(lines, province)
     with store.write("import") as tx:
@@ -223,8 +224,15 @@ def _listed_parent(row: UnitRow, ids: Mapping[tuple[str, str], str]) -> str | No
     parent = ids.get((row.parent_level, row.parent_code))
     if parent is None:
         raise UsageError(
-            f"unit {row.level} {row.code}: its parent {row.parent_level} {row.parent_code} is not above it in the list",
-            "list parents before their children",
+            say(
+                "đơn vị {level} {code}: cấp trên {parent_level} {parent_code} không đứng trước trong danh sách",
+                "unit {level} {code}: its parent {parent_level} {parent_code} is not above it in the list",
+                level=row.level,
+                code=row.code,
+                parent_level=row.parent_level,
+                parent_code=row.parent_code,
+            ),
+            say("ghi đơn vị cấp trên trước đơn vị cấp dưới", "list parents before their children"),
         )
     return parent
 
@@ -233,8 +241,14 @@ def _require_root(tx: Tx) -> None:
     """Units are about all: only the root may write them, and says so before any work rather than by the guard."""
     if tx.value("SELECT value FROM syncd_meta WHERE key = 'depth'") != "0":
         raise PermissionDenied(
-            "units are imported at the root only, and this node is not the root",
-            "run `syncd units import` at the root; its units come down by themselves",
+            say(
+                "đơn vị chỉ nhập tại nút gốc, và nút này không phải nút gốc",
+                "units are imported at the root only, and this node is not the root",
+            ),
+            say(
+                "chạy `syncd units import` tại nút gốc; đơn vị tự về đây",
+                "run `syncd units import` at the root; its units come down by themselves",
+            ),
         )
 
 

@@ -26,6 +26,7 @@ from syncd import limits, messages  # noqa: E402
 from syncd.errors import Altered, EnvelopeError, ParentUnreachable, SyncdError  # noqa: E402
 from syncd.exchange import Link, Sending  # noqa: E402
 from syncd.framing import FrameReader  # noqa: E402
+from syncd.language import say  # noqa: E402
 from syncd.messages import Hello, HelloReply, Pull, PullReply, Push, PushReply  # noqa: E402
 from syncd.net import http  # noqa: E402
 from syncd.security import tls  # noqa: E402
@@ -119,7 +120,10 @@ class _PullReader:
     def result(self, error: SyncdError | None) -> Pulled:
         """What came. Raises `error` when not even the message did."""
         if self.reply is None or self._frames is None:
-            raise error or Altered("an answer without its message", hint="tried again by itself")
+            raise error or Altered(
+                say("trả lời thiếu phần thông điệp", "an answer without its message"),
+                hint=say("sẽ tự thử lại", "tried again by itself"),
+            )
         unfinished = b"" if isinstance(error, EnvelopeError) else self._frames.unfinished
         return Pulled(
             reply=self.reply, envelopes=self.envelopes, unfinished=unfinished, error=error, size_bytes=self.size_bytes
@@ -214,7 +218,10 @@ def _bounded(response: httpx.Response, bytes_max: int, place: str) -> bytes:
         body += chunk
         if len(body) > bytes_max or time.monotonic() - began > limits.EXCHANGE_S_MAX:
             raise ParentUnreachable(
-                f"{place} sends too much or too slowly", hint="check what stands between this node and its parent"
+                say("{place} gửi quá nhiều hoặc quá chậm", "{place} sends too much or too slowly", place=place),
+                hint=say(
+                    "kiểm tra thiết bị giữa nút này và cấp trên", "check what stands between this node and its parent"
+                ),
             )
     return bytes(body)
 
@@ -228,10 +235,19 @@ def _translate(error: httpx.HTTPError, place: str) -> SyncdError:
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
         return ParentUnreachable(
-            f"{place} does not answer ({error})",
-            hint="tried again by itself; check that the parent runs, its address, and the line",
+            say("{place} không trả lời ({error})", "{place} does not answer ({error})", place=place, error=error),
+            hint=say(
+                "sẽ tự thử lại; kiểm tra cấp trên có đang chạy, địa chỉ và đường truyền",
+                "tried again by itself; check that the parent runs, its address, and the line",
+            ),
         )
     return ParentUnreachable(
-        f"the exchange with {place} broke off ({type(error).__name__}: {error})",
-        hint="what arrived is kept; tried again by itself",
+        say(
+            "trao đổi với {place} bị đứt ({kind}: {error})",
+            "the exchange with {place} broke off ({kind}: {error})",
+            place=place,
+            kind=type(error).__name__,
+            error=error,
+        ),
+        hint=say("phần đã tới được giữ; sẽ tự thử lại", "what arrived is kept; tried again by itself"),
     )

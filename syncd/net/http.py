@@ -10,6 +10,7 @@ import msgspec
 
 from syncd import errors, limits
 from syncd.errors import Altered, ParentUnreachable, SyncdError, TooLarge
+from syncd.language import english_of, say
 
 CA, JOIN, HELLO, PUSH, PULL = "/v1/ca", "/v1/join", "/v1/hello", "/v1/push", "/v1/pull"
 LENGTH_BYTES = 4
@@ -52,10 +53,11 @@ def status_of(error: SyncdError) -> int:
 
 
 def encode_error(error: SyncdError) -> bytes:
-    """An error for the other side. One that is nobody's fault there says no more than that."""
+    """An error for the other side, always in English. One that is nobody's fault there says no more than that."""
     if status_of(error) == 500:
         return msgspec.msgpack.encode(("SyncdError", "the parent failed", "its log says why; tried again by itself"))
-    return msgspec.msgpack.encode((type(error).__name__, error.message[:1000], error.hint[:1000]))
+    message, hint = english_of(error.message), english_of(error.hint)
+    return msgspec.msgpack.encode((type(error).__name__, message[:1000], hint[:1000]))
 
 
 def decode_error(status: int, body: bytes, place: str) -> SyncdError:
@@ -64,8 +66,16 @@ def decode_error(status: int, body: bytes, place: str) -> SyncdError:
         code, text, hint = _ERROR.decode(body)
     except msgspec.MsgspecError:
         return ParentUnreachable(
-            f"{place} answers with status {status}, not as a node does",
-            hint="check the parent's address, and what stands in between",
+            say(
+                "{place} trả lời với mã {status}, không như một nút",
+                "{place} answers with status {status}, not as a node does",
+                place=place,
+                status=status,
+            ),
+            hint=say(
+                "kiểm tra địa chỉ cấp trên và thiết bị ở giữa",
+                "check the parent's address, and what stands in between",
+            ),
         )
     kind = _KNOWN.get(code)
     if kind is None:

@@ -29,6 +29,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from syncd import admission, limits, messages
 from syncd.errors import ConfigError, SyncdError, TooLarge, WrongPeer
 from syncd.exchange import Desk
+from syncd.language import say
 from syncd.messages import Hello, Pull, PullReply
 from syncd.net import http
 from syncd.net.upload import Upload
@@ -117,8 +118,17 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise ConfigError(
-            f"cannot listen on {host}:{port}: {error.strerror}",
-            hint="stop the program that holds it, or change `listen`",
+            say(
+                "không mở được {host}:{port}: {reason}",
+                "cannot listen on {host}:{port}: {reason}",
+                host=host,
+                port=port,
+                reason=error.strerror,
+            ),
+            hint=say(
+                "dừng chương trình đang giữ cổng đó, hoặc đổi `listen`",
+                "stop the program that holds it, or change `listen`",
+            ),
         ) from error
     return listener
 

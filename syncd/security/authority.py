@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from syncd.errors import JoinRefused, KeyFileError, TrustError, WrongPeer
+from syncd.language import say
 from syncd.security.identity import require_node_id_text
 from syncd.security.keyfile import refuse_overwrite
 from syncd.security.limits import (
@@ -69,7 +70,11 @@ class Authority:
         certificate, *above = parse_chain(chain_pem)
         if certificate.public_key() != key.public_key():
             raise KeyFileError(
-                "the issuing certificate belongs to another key", "put issuer.key and issuer.crt of one join together"
+                say("chứng thư cấp phát thuộc về khóa khác", "the issuing certificate belongs to another key"),
+                say(
+                    "đặt issuer.key và issuer.crt của cùng một lần gia nhập",
+                    "put issuer.key and issuer.crt of one join together",
+                ),
             )
         return cls(key=key, certificate=certificate, above=tuple(above))
 
@@ -113,7 +118,10 @@ def issue(issuer: Authority, request: bytes, node_id: str, now_s: int, valid_day
     """The TLS certificate chain (PEM) of an enrolled node, for `<node_id>.syncd.internal`, client and server."""
     public = _requested_key(request, node_id)
     if not 1 <= valid_days <= NODE_CERTIFICATE_DAYS_MAX:
-        raise TrustError(f"a certificate for {valid_days} days", f"choose 1 to {NODE_CERTIFICATE_DAYS_MAX} days")
+        raise TrustError(
+            say("chứng thư {days} ngày", "a certificate for {days} days", days=valid_days),
+            say("chọn từ 1 đến {most} ngày", "choose 1 to {most} days", most=NODE_CERTIFICATE_DAYS_MAX),
+        )
     names = x509.SubjectAlternativeName(
         [x509.UniformResourceIdentifier(NODE_URI_PREFIX + node_id), x509.DNSName(tls_name(node_id))]
     )
@@ -147,12 +155,14 @@ def node_id_of(der: bytes) -> str:
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError) as error:
-        raise _no_node_certificate("it lacks the extensions of one") from error
+        raise _no_node_certificate(
+            say("thiếu các phần mở rộng của chứng thư nút", "it lacks the extensions of one")
+        ) from error
     if constraints.ca:
-        raise _no_node_certificate("it is an issuing certificate")
+        raise _no_node_certificate(say("đây là chứng thư cấp phát", "it is an issuing certificate"))
     uris = names.get_values_for_type(x509.UniformResourceIdentifier)
     if len(uris) != 1 or not uris[0].startswith(NODE_URI_PREFIX):
-        raise _no_node_certificate("it does not name exactly one node")
+        raise _no_node_certificate(say("không nêu đúng một nút", "it does not name exactly one node"))
     return require_node_id_text(uris[0].removeprefix(NODE_URI_PREFIX))
 
 
@@ -174,7 +184,8 @@ def require_issued_by(der: bytes, issuers: Sequence[x509.Certificate]) -> None:
     certificate = _parse_certificate(der)
     if not any(_is_issued_by(certificate, issuer) for issuer in issuers):
         raise WrongPeer(
-            "the certificate was issued by another node's authority", "this node has to join at its own parent"
+            say("chứng thư do nút khác cấp", "the certificate was issued by another node's authority"),
+            say("nút này phải gia nhập tại đúng cấp trên của nó", "this node has to join at its own parent"),
         )
 
 
@@ -185,12 +196,20 @@ def require_chain(chain_pem: str, ca_pem: str, key: ec.EllipticCurvePrivateKey) 
     chain = parse_chain(chain_pem)
     if chain[0].public_key() != key.public_key():
         raise WrongPeer(
-            "the certificate sent is for another key than ours", "ask the parent for a new token and join again"
+            say(
+                "chứng thư gửi tới dành cho khóa khác, không phải khóa của nút này",
+                "the certificate sent is for another key than ours",
+            ),
+            say("xin cấp trên mã mới rồi gia nhập lại", "ask the parent for a new token and join again"),
         )
     for below, above in zip(chain, (*chain[1:], *parse_chain(ca_pem)), strict=True):
         if not _is_issued_by(below, above):
             raise WrongPeer(
-                "the certificates sent do not lead to the pinned root", "ask the parent for a new token and join again"
+                say(
+                    "các chứng thư gửi tới không dẫn tới gốc đã ghim",
+                    "the certificates sent do not lead to the pinned root",
+                ),
+                say("xin cấp trên mã mới rồi gia nhập lại", "ask the parent for a new token and join again"),
             )
     return chain
 
@@ -199,16 +218,25 @@ def parse_chain(chain_pem: str) -> tuple[x509.Certificate, ...]:
     """At least one certificate, at most as many as the tree may be deep."""
     if len(chain_pem) > PEM_BYTES_MAX:
         raise WrongPeer(
-            f"a certificate chain of {len(chain_pem)} characters", "check that the file or reply is the node's own"
+            say("chuỗi chứng thư dài {chars} ký tự", "a certificate chain of {chars} characters", chars=len(chain_pem)),
+            say(
+                "kiểm tra tệp hoặc trả lời có đúng của nút này không", "check that the file or reply is the node's own"
+            ),
         )
     try:
         chain = tuple(x509.load_pem_x509_certificates(chain_pem.encode("utf-8")))
     except ValueError as error:
         raise WrongPeer(
-            "a certificate chain cannot be read", "check that the file or reply is the node's own"
+            say("không đọc được chuỗi chứng thư", "a certificate chain cannot be read"),
+            say(
+                "kiểm tra tệp hoặc trả lời có đúng của nút này không", "check that the file or reply is the node's own"
+            ),
         ) from error
     if len(chain) > TREE_DEPTH_MAX:
-        raise WrongPeer(f"a chain of {len(chain)} certificates", f"a tree is at most {TREE_DEPTH_MAX} nodes deep")
+        raise WrongPeer(
+            say("chuỗi gồm {count} chứng thư", "a chain of {count} certificates", count=len(chain)),
+            say("cây sâu tối đa {most} nút", "a tree is at most {most} nodes deep", most=TREE_DEPTH_MAX),
+        )
     return chain
 
 
@@ -241,13 +269,17 @@ def save_tls_key(key: ec.EllipticCurvePrivateKey, path: Path) -> None:
 
 def load_tls_key(path: Path) -> ec.EllipticCurvePrivateKey:
     """The ECDSA P-256 key in `path`; raises `KeyFileError` for anything else."""
-    hint = "put this node's own file back from its backup"
+    hint = say("đặt lại đúng tệp của nút này từ bản sao lưu", "put this node's own file back from its backup")
     try:
         key = serialization.load_pem_private_key(read_secret_file(path, KEY_FILE_BYTES_MAX), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise KeyFileError(f"{path} is not a private key in PEM form", hint) from error
+        raise KeyFileError(
+            say("{path} không phải khóa riêng dạng PEM", "{path} is not a private key in PEM form", path=path), hint
+        ) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise KeyFileError(f"{path} is not an ECDSA P-256 key", hint)
+        raise KeyFileError(
+            say("{path} không phải khóa ECDSA P-256", "{path} is not an ECDSA P-256 key", path=path), hint
+        )
     return key
 
 
@@ -260,15 +292,21 @@ def _read_pem(path: Path) -> str:
     try:
         return path.read_text(encoding="ascii")
     except FileNotFoundError as error:
-        raise KeyFileError(f"{path} is missing", "put this node's own file back from its backup") from error
+        raise KeyFileError(
+            say("thiếu tệp {path}", "{path} is missing", path=path),
+            say("đặt lại đúng tệp của nút này từ bản sao lưu", "put this node's own file back from its backup"),
+        ) from error
     except OSError as error:
-        raise translate_os_error(error, f"cannot read {path}") from error
+        raise translate_os_error(error, say("không đọc được {path}", "cannot read {path}", path=path)) from error
     except ValueError as error:
-        raise KeyFileError(f"{path} is not a certificate in PEM form", "put this node's own file back") from error
+        raise KeyFileError(
+            say("{path} không phải chứng thư dạng PEM", "{path} is not a certificate in PEM form", path=path),
+            say("đặt lại đúng tệp của nút này từ bản sao lưu", "put this node's own file back"),
+        ) from error
 
 
 def _requested_key(request: bytes, node_id: str) -> ec.EllipticCurvePublicKey:
-    """The public key of a request, once size, kind, signature and subject hold."""
+    """The public key of a request, once size, kind, signature and subject hold. The refusal is sent: English."""
     hint = "let the station make its request again with this version of syncd"
     require_node_id_text(node_id)
     if len(request) > REQUEST_BYTES_MAX:
@@ -297,7 +335,12 @@ def _issued(
     last = issuer.certificate.not_valid_after_utc
     if _instant(now_s) >= last:
         raise TrustError(
-            f"the issuing certificate ended on {last:%Y-%m-%d}", "renew it at the parent, or correct this clock"
+            say(
+                "chứng thư cấp phát đã hết hạn ngày {last:%Y-%m-%d}",
+                "the issuing certificate ended on {last:%Y-%m-%d}",
+                last=last,
+            ),
+            say("gia hạn tại cấp trên, hoặc chỉnh lại đồng hồ", "renew it at the parent, or correct this clock"),
         )
     end = min(_instant(now_s) + timedelta(days=valid_days), last)
     begin = max(_begin(now_s), issuer.certificate.not_valid_before_utc)
@@ -355,16 +398,17 @@ def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bo
 
 def _parse_certificate(der: bytes) -> x509.Certificate:
     if len(der) > CERTIFICATE_BYTES_MAX:
-        raise _no_node_certificate(f"it has {len(der)} bytes")
+        raise _no_node_certificate(say("dài {size} byte", "it has {size} bytes", size=len(der)))
     try:
         return x509.load_der_x509_certificate(der)
     except ValueError as error:
-        raise _no_node_certificate("it cannot be read") from error
+        raise _no_node_certificate(say("không đọc được", "it cannot be read")) from error
 
 
 def _no_node_certificate(why: str) -> WrongPeer:
     return WrongPeer(
-        f"the certificate is not a node's: {why}", "the peer has to present the certificate it got at join"
+        say("đây không phải chứng thư của một nút: {why}", "the certificate is not a node's: {why}", why=why),
+        say("bên kia phải đưa chứng thư nhận lúc gia nhập", "the peer has to present the certificate it got at join"),
     )
 
 

@@ -19,6 +19,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from syncd.errors import JoinRefused
+from syncd.language import Both, say
 from syncd.security import authority, hpke
 from syncd.security.identity import NodeKeys, is_id_text, node_id_from_public, require_node_id_text, verify_signature
 from syncd.security.limits import (
@@ -37,8 +38,13 @@ from syncd.security.token import Token
 _Message = TypeVar("_Message")
 
 _PROOF_CONTEXT = b"syncd join v1"
-_STATION_HINT = "join again with this version of syncd and a new token"
-_PARENT_HINT = "do not use this parent; ask its operator to check it, then join with a new token"
+_STATION_HINT = Both(
+    "gia nhập lại bằng phiên bản syncd này với mã mới", "join again with this version of syncd and a new token"
+)
+_PARENT_HINT = Both(
+    "đừng dùng cấp trên này; nhờ người quản trị của nó kiểm tra, rồi gia nhập với mã mới",
+    "do not use this parent; ask its operator to check it, then join with a new token",
+)
 
 
 class JoinRequest(msgspec.Struct, frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True):
@@ -118,9 +124,23 @@ def check_request(request: JoinRequest) -> None:
     _check_request_sizes(request)
     require_node_id_text(request.node_id)
     if node_id_from_public(request.ed25519_public) != request.node_id:
-        raise JoinRefused(f"the signing key sent is not that of node {request.node_id}", _STATION_HINT)
+        raise JoinRefused(
+            say(
+                "khóa ký gửi tới không phải của nút {node}",
+                "the signing key sent is not that of node {node}",
+                node=request.node_id,
+            ),
+            _STATION_HINT.here,
+        )
     if not verify_signature(request.ed25519_public, request.proof, _proof_bytes(request)):
-        raise JoinRefused(f"the proof of node {request.node_id} does not fit its request", _STATION_HINT)
+        raise JoinRefused(
+            say(
+                "bằng chứng của nút {node} không khớp yêu cầu của nó",
+                "the proof of node {node} does not fit its request",
+                node=request.node_id,
+            ),
+            _STATION_HINT.here,
+        )
     hpke.check_exchange_public(request.x25519_public)
 
 
@@ -130,9 +150,17 @@ def check_reply(reply: JoinReply, token: Token, keys: NodeKeys, tls_keys: TlsKey
     """
     chain = authority.require_chain(reply.certificate_pem, ca_pem, tls_keys.node)
     if authority.node_id_of(authority.der_of(chain[0])) != keys.node_id:
-        raise JoinRefused("the parent sent another node's certificate", _PARENT_HINT)
+        raise JoinRefused(
+            say("cấp trên gửi chứng thư của nút khác", "the parent sent another node's certificate"), _PARENT_HINT.here
+        )
     if (reply.issuer_pem is None) != (tls_keys.issuer is None):
-        raise JoinRefused("the parent's reply and our request disagree whether we may have children", _PARENT_HINT)
+        raise JoinRefused(
+            say(
+                "trả lời của cấp trên và yêu cầu của nút này không khớp về quyền có nút trực thuộc",
+                "the parent's reply and our request disagree whether we may have children",
+            ),
+            _PARENT_HINT.here,
+        )
     if reply.issuer_pem is not None and tls_keys.issuer is not None:
         authority.require_chain(reply.issuer_pem, ca_pem, tls_keys.issuer)
     _check_line(reply, token.parent_id)
@@ -144,7 +172,7 @@ def encode_request(request: JoinRequest) -> bytes:
 
 
 def decode_request(body: bytes) -> JoinRequest:
-    return _decode(body, JOIN_REQUEST_BYTES_MAX, _REQUEST, "join request", _STATION_HINT)
+    return _decode(body, JOIN_REQUEST_BYTES_MAX, _REQUEST, Both("yêu cầu gia nhập", "join request"), _STATION_HINT)
 
 
 def encode_reply(reply: JoinReply) -> bytes:
@@ -152,20 +180,33 @@ def encode_reply(reply: JoinReply) -> bytes:
 
 
 def decode_reply(body: bytes) -> JoinReply:
-    return _decode(body, JOIN_REPLY_BYTES_MAX, _REPLY, "reply to our join", _PARENT_HINT)
+    return _decode(body, JOIN_REPLY_BYTES_MAX, _REPLY, Both("trả lời gia nhập", "reply to our join"), _PARENT_HINT)
 
 
 _REQUEST = msgspec.msgpack.Decoder(JoinRequest)
 _REPLY = msgspec.msgpack.Decoder(JoinReply)
 
 
-def _decode(body: bytes, bytes_max: int, decoder: msgspec.msgpack.Decoder[_Message], what: str, hint: str) -> _Message:
+def _decode(
+    body: bytes, bytes_max: int, decoder: msgspec.msgpack.Decoder[_Message], what: Both, hint: Both
+) -> _Message:
     if len(body) > bytes_max:
-        raise JoinRefused(f"a {what} of {len(body)} bytes; at most {bytes_max} are read", hint)
+        raise JoinRefused(
+            say(
+                "{what}: {size} byte; chỉ đọc tối đa {most}",
+                "a {what} of {size} bytes; at most {most} are read",
+                what=what.here,
+                size=len(body),
+                most=bytes_max,
+            ),
+            hint.here,
+        )
     try:
         return decoder.decode(body)
     except msgspec.MsgspecError as error:
-        raise JoinRefused(f"the {what} cannot be read", hint) from error
+        raise JoinRefused(
+            say("không đọc được {what}", "the {what} cannot be read", what=what.here), hint.here
+        ) from error
 
 
 def _proof_bytes(request: JoinRequest) -> bytes:
@@ -187,7 +228,10 @@ def _check_request_sizes(request: JoinRequest) -> None:
         and request.name.isprintable()
     )
     if not sizes_hold:
-        raise JoinRefused("a field of the join request is beyond its bound", _STATION_HINT)
+        raise JoinRefused(
+            say("một trường của yêu cầu gia nhập vượt giới hạn", "a field of the join request is beyond its bound"),
+            _STATION_HINT.here,
+        )
 
 
 def _check_line(reply: JoinReply, parent_id: str) -> None:
@@ -196,22 +240,51 @@ def _check_line(reply: JoinReply, parent_id: str) -> None:
     """
     nodes = reply.parents
     if not 1 <= len(nodes) <= TREE_DEPTH_MAX:
-        raise JoinRefused(f"the reply names {len(nodes)} nodes above us", _PARENT_HINT)
+        raise JoinRefused(
+            say("trả lời nêu {count} nút cấp trên", "the reply names {count} nodes above us", count=len(nodes)),
+            _PARENT_HINT.here,
+        )
     expected_ids = (parent_id, *(node.parent_id for node in nodes))
     for position, node in enumerate(nodes):
         if node.node_id != expected_ids[position]:
-            raise JoinRefused(f"node {node.node_id} is not the parent of the one below it", _PARENT_HINT)
+            raise JoinRefused(
+                say(
+                    "nút {node} không phải cấp trên của nút ngay dưới nó",
+                    "node {node} is not the parent of the one below it",
+                    node=node.node_id,
+                ),
+                _PARENT_HINT.here,
+            )
         if node_id_from_public(node.ed25519_public) != node.node_id:
-            raise JoinRefused(f"the key sent for node {node.node_id} is not its own", _PARENT_HINT)
+            raise JoinRefused(
+                say(
+                    "khóa gửi cho nút {node} không phải của nút đó",
+                    "the key sent for node {node} is not its own",
+                    node=node.node_id,
+                ),
+                _PARENT_HINT.here,
+            )
         if len(node.name) > NAME_CHARS_MAX or not node.name.isprintable():
-            raise JoinRefused(f"the name of node {node.node_id} cannot be shown", _PARENT_HINT)
+            raise JoinRefused(
+                say("không hiện được tên của nút {node}", "the name of node {node} cannot be shown", node=node.node_id),
+                _PARENT_HINT.here,
+            )
         if node.depth != len(nodes) - 1 - position:
             raise JoinRefused(
-                f"node {node.node_id} stands at depth {node.depth}, which the line contradicts", _PARENT_HINT
+                say(
+                    "nút {node} ở độ sâu {depth}, trái với chuỗi nút",
+                    "node {node} stands at depth {depth}, which the line contradicts",
+                    node=node.node_id,
+                    depth=node.depth,
+                ),
+                _PARENT_HINT.here,
             )
         hpke.check_exchange_public(node.x25519_public)
     if nodes[-1].parent_id is not None or nodes[-1].node_id != reply.root_id:
-        raise JoinRefused("the line of nodes above us does not end at the root", _PARENT_HINT)
+        raise JoinRefused(
+            say("chuỗi nút cấp trên không kết thúc ở nút gốc", "the line of nodes above us does not end at the root"),
+            _PARENT_HINT.here,
+        )
 
 
 def _check_place(reply: JoinReply) -> None:
@@ -225,4 +298,10 @@ def _check_place(reply: JoinReply) -> None:
         and len(reply.certificate_pem) <= PEM_BYTES_MAX
     )
     if not sizes_hold:
-        raise JoinRefused("a field of the parent's reply is beyond its bound", _PARENT_HINT)
+        raise JoinRefused(
+            say(
+                "một trường trong trả lời của cấp trên vượt giới hạn",
+                "a field of the parent's reply is beyond its bound",
+            ),
+            _PARENT_HINT.here,
+        )

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from syncd.errors import GrantUnreadable, TrustError
+from syncd.language import say
 from syncd.security.limits import KEY_BYTES
 
 SEALED_EXTRA_BYTES = 48
@@ -25,8 +26,14 @@ def seal_key(key: bytes, reader_public: bytes, info: bytes) -> bytes:
     except ValueError as error:
         # Wrong size, or one of the few points that give every sender the same secret.
         raise TrustError(
-            f"the reader's public key ({len(reader_public)} bytes) cannot be sealed to",
-            "the reader has to enrol again with a key of its own",
+            say(
+                "không niêm phong được cho khóa công khai của bên đọc ({size} byte)",
+                "the reader's public key ({size} bytes) cannot be sealed to",
+                size=len(reader_public),
+            ),
+            say(
+                "bên đọc phải gia nhập lại với khóa của chính nó", "the reader has to enrol again with a key of its own"
+            ),
         ) from error
 
 
@@ -38,8 +45,15 @@ def open_key(sealed: bytes, reader: X25519PrivateKey, info: bytes) -> bytes:
         return _SUITE.decrypt(sealed, reader, info)
     except InvalidTag as error:
         raise GrantUnreadable(
-            f"a sealed key of {len(sealed)} bytes does not open",
-            "it was sealed for another node's key or altered; ask the granting node for a new grant",
+            say(
+                "không mở được khóa niêm phong dài {size} byte",
+                "a sealed key of {size} bytes does not open",
+                size=len(sealed),
+            ),
+            say(
+                "nó được niêm phong cho khóa của nút khác hoặc đã bị sửa; xin nút cấp khóa cấp lại",
+                "it was sealed for another node's key or altered; ask the granting node for a new grant",
+            ),
         ) from error
 
 
@@ -47,6 +61,11 @@ def check_exchange_public(reader_public: bytes) -> None:
     """Refuse a public key nobody could safely seal to, before it is enrolled."""
     if len(reader_public) != KEY_BYTES:
         raise TrustError(
-            f"a public key of {len(reader_public)} bytes", f"an X25519 key has {KEY_BYTES} bytes: enrol again"
+            say("khóa công khai dài {size} byte", "a public key of {size} bytes", size=len(reader_public)),
+            say(
+                "khóa X25519 dài {wanted} byte: gia nhập lại",
+                "an X25519 key has {wanted} bytes: enrol again",
+                wanted=KEY_BYTES,
+            ),
         )
     seal_key(bytes(KEY_BYTES), reader_public, b"")

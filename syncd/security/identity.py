@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from syncd.errors import KeyFileError, TrustError
+from syncd.language import say
 from syncd.security.keyfile import ED25519, X25519, read_private_key, refuse_overwrite, write_private_key
 from syncd.security.limits import KEY_BYTES, KEY_FILE_BYTES_MAX, SIGNATURE_BYTES
 from syncd.system import make_secret_directory, read_secret_file, write_secret_file
@@ -96,8 +97,17 @@ class NodeKeys:
         """Refuse keys that are another node's than the one the database belongs to."""
         if self.node_id != node_id:
             raise KeyFileError(
-                f"the keys in {directory} are those of node {self.node_id}, but the database belongs to node {node_id}",
-                "put the key files of this node back, or name the directory of the other node",
+                say(
+                    "các khóa trong {directory} là của nút {found}, nhưng cơ sở dữ liệu thuộc nút {wanted}",
+                    "the keys in {directory} are those of node {found}, but the database belongs to node {wanted}",
+                    directory=directory,
+                    found=self.node_id,
+                    wanted=node_id,
+                ),
+                say(
+                    "đặt lại các tệp khóa của nút này, hoặc nêu thư mục của nút kia",
+                    "put the key files of this node back, or name the directory of the other node",
+                ),
             )
 
 
@@ -149,7 +159,11 @@ def require_node_id_text(text: str) -> str:
     """`text` when it is a node id in its one spelling (36 characters, lower case); else `TrustError`."""
     if not is_id_text(text):
         raise TrustError(
-            f"{text[:40]!r} is not a node id", "a node id is 36 characters, lower case; copy it as a whole"
+            say("{text!r} không phải mã nút", "{text!r} is not a node id", text=text[:40]),
+            say(
+                "mã nút gồm 36 ký tự, chữ thường; chép trọn vẹn",
+                "a node id is 36 characters, lower case; copy it as a whole",
+            ),
         )
     return text
 
@@ -166,9 +180,28 @@ def verify_signature(ed25519_public: bytes, signature: bytes, data: bytes) -> bo
 
 
 def _refuse_no_key(raw: bytes, path: Path) -> None:
-    hint = "put this database's own file back from the node's backup; without it the database cannot be opened"
+    hint = say(
+        "đặt lại đúng tệp của cơ sở dữ liệu này từ bản sao lưu của nút; thiếu nó không mở được cơ sở dữ liệu",
+        "put this database's own file back from the node's backup; without it the database cannot be opened",
+    )
     if len(raw) != KEY_BYTES:
-        raise KeyFileError(f"{path} holds {len(raw)} bytes; a database key is exactly {KEY_BYTES} raw bytes", hint)
+        raise KeyFileError(
+            say(
+                "{path} có {size} byte; khóa cơ sở dữ liệu là đúng {wanted} byte thô",
+                "{path} holds {size} bytes; a database key is exactly {wanted} raw bytes",
+                path=path,
+                size=len(raw),
+                wanted=KEY_BYTES,
+            ),
+            hint,
+        )
     # 32 random bytes are printable text once in 10^14; a text of 32 characters is somebody's edit or another file.
     if len(set(raw)) == 1 or all(0x20 <= byte < 0x7F or byte in b"\t\r\n" for byte in raw):
-        raise KeyFileError(f"{path} holds text or a repeated byte, not a random key", hint)
+        raise KeyFileError(
+            say(
+                "{path} chứa chữ hoặc một byte lặp lại, không phải khóa ngẫu nhiên",
+                "{path} holds text or a repeated byte, not a random key",
+                path=path,
+            ),
+            hint,
+        )

@@ -12,6 +12,7 @@ from base64 import b64decode, b64encode
 from pathlib import Path
 
 from syncd.errors import KeyFileError
+from syncd.language import Both, say
 from syncd.security.limits import KEY_BYTES, KEY_FILE_BYTES_MAX
 from syncd.system import read_secret_file, write_secret_file
 
@@ -24,7 +25,10 @@ _DER_HEADS = {
     X25519: bytes.fromhex("302e020100300506032b656e04220420"),
 }
 _PEM = re.compile(rb"\s*-----BEGIN PRIVATE KEY-----\s+([A-Za-z0-9+/=\s]+)-----END PRIVATE KEY-----\s*")
-_HINT = "put this node's own file back from its backup; a key cannot be made again"
+_HINT = Both(
+    "đặt lại đúng tệp của nút này từ bản sao lưu; không thể tạo lại khóa",
+    "put this node's own file back from its backup; a key cannot be made again",
+)
 
 
 def write_private_key(path: Path, kind: str, raw: bytes) -> None:
@@ -38,15 +42,35 @@ def read_private_key(path: Path, kind: str) -> bytes:
     """The 32 bytes of the key of `kind` in `path`."""
     found = _PEM.fullmatch(read_secret_file(path, KEY_FILE_BYTES_MAX))
     if found is None:
-        raise KeyFileError(f"{path} is not a private key in PEM form", _HINT)
+        raise KeyFileError(
+            say("{path} không phải khóa riêng dạng PEM", "{path} is not a private key in PEM form", path=path),
+            _HINT.here,
+        )
     try:
         der = b64decode(b"".join(found[1].split()), validate=True)
     except binascii.Error as error:
-        raise KeyFileError(f"{path} is damaged: its PEM body does not decode", _HINT) from error
+        raise KeyFileError(
+            say(
+                "{path} bị hỏng: không giải mã được phần PEM",
+                "{path} is damaged: its PEM body does not decode",
+                path=path,
+            ),
+            _HINT.here,
+        ) from error
     head, raw = der[:-KEY_BYTES], der[-KEY_BYTES:]
     if head != _DER_HEADS[kind]:
         names = [name for name, known in _DER_HEADS.items() if known == head]
-        raise KeyFileError(f"{path} holds {names[0] if names else 'another kind of'} key, not {kind}", _HINT)
+        found_kind = f"{names[0]} key" if names else say("khóa loại khác", "another kind of key")
+        raise KeyFileError(
+            say(
+                "{path} chứa {found}, không phải {kind}",
+                "{path} holds {found}, not {kind}",
+                path=path,
+                found=found_kind,
+                kind=kind,
+            ),
+            _HINT.here,
+        )
     return raw
 
 
@@ -54,5 +78,9 @@ def refuse_overwrite(path: Path) -> None:
     """A key that is overwritten is lost for good, and with it what only it can open or sign."""
     if path.exists():
         raise KeyFileError(
-            f"{path} exists already", "this directory has an identity; use it, or name an empty directory"
+            say("đã có {path}", "{path} exists already", path=path),
+            say(
+                "thư mục này đã là một nút; dùng nút đó, hoặc nêu thư mục trống",
+                "this directory has an identity; use it, or name an empty directory",
+            ),
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from syncd.errors import KeyFileError
+from syncd.language import say
 from syncd.security.identity import RandomBytes
 from syncd.security.keyfile import X25519, read_private_key, write_private_key
 from syncd.security.limits import KEY_BYTES
@@ -36,13 +37,23 @@ def load_recovery_public(directory: Path) -> bytes:
     try:
         public = bytes.fromhex(path.read_text(encoding="ascii").strip())
     except OSError as error:
-        raise translate_os_error(error, f"cannot read {path}") from error
+        raise translate_os_error(error, say("không đọc được {path}", "cannot read {path}", path=path)) from error
     except ValueError as error:
         raise KeyFileError(
-            f"{path} is not 64 hexadecimal digits", "put the file of this node back from its backup"
+            say("{path} không phải 64 chữ số thập lục phân", "{path} is not 64 hexadecimal digits", path=path),
+            say("đặt lại tệp của nút này từ bản sao lưu", "put the file of this node back from its backup"),
         ) from error
     if len(public) != KEY_BYTES:
-        raise KeyFileError(f"{path} holds {len(public)} bytes, not {KEY_BYTES}", "put the file back from its backup")
+        raise KeyFileError(
+            say(
+                "{path} có {size} byte, không phải {wanted}",
+                "{path} holds {size} bytes, not {wanted}",
+                path=path,
+                size=len(public),
+                wanted=KEY_BYTES,
+            ),
+            say("đặt lại tệp từ bản sao lưu của nó", "put the file back from its backup"),
+        )
     return public
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from syncd.errors import KeyFileError, ParentUnreachable, SyncdError, WrongPeer
+from syncd.language import say
 from syncd.security.names import ROOT_CERTIFICATE_FILE, TLS_CHAIN_FILE, TLS_KEY_FILE
 from syncd.system import check_secret_file
 
@@ -89,27 +90,60 @@ def explain(error: ssl.SSLError, place: str) -> SyncdError:
     reason = getattr(error, "reason", None) or "no reason given"
     if "ALERT" in reason and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason):
         return WrongPeer(
-            f"{place} refuses our certificate ({reason})", "renew it (syncd join with a new token), and check the clock"
+            say(
+                "{place} từ chối chứng thư của nút này ({reason})",
+                "{place} refuses our certificate ({reason})",
+                place=place,
+                reason=reason,
+            ),
+            say(
+                "gia hạn (syncd join với mã mới) và kiểm tra đồng hồ",
+                "renew it (syncd join with a new token), and check the clock",
+            ),
         )
     return ParentUnreachable(
-        f"the TLS connection to {place} broke ({reason})", "retried by itself; check the line and the address"
+        say(
+            "kết nối TLS tới {place} bị đứt ({reason})",
+            "the TLS connection to {place} broke ({reason})",
+            place=place,
+            reason=reason,
+        ),
+        say("sẽ tự thử lại; kiểm tra đường truyền và địa chỉ", "retried by itself; check the line and the address"),
     )
 
 
 def _explain_certificate(error: ssl.SSLCertVerificationError, place: str) -> WrongPeer:
     if error.verify_code == _NOT_YET_VALID:
-        return WrongPeer(f"the certificate of {place} is not valid yet", "this computer's clock is behind: set it")
+        return WrongPeer(
+            say("chứng thư của {place} chưa có hiệu lực", "the certificate of {place} is not valid yet", place=place),
+            say("đồng hồ máy này chậm: hãy chỉnh lại", "this computer's clock is behind: set it"),
+        )
     if error.verify_code == _EXPIRED:
         return WrongPeer(
-            f"the certificate of {place} has expired", "renew it there; or this computer's clock is ahead: set it"
+            say("chứng thư của {place} đã hết hạn", "the certificate of {place} has expired", place=place),
+            say(
+                "gia hạn ở đó; hoặc đồng hồ máy này nhanh: hãy chỉnh lại",
+                "renew it there; or this computer's clock is ahead: set it",
+            ),
         )
     if error.verify_code == _NAME_MISMATCH:
         return WrongPeer(
-            f"{place} is another node than the one enrolled", "check the parent's address in the configuration"
+            say(
+                "{place} là nút khác với nút đã gia nhập", "{place} is another node than the one enrolled", place=place
+            ),
+            say("kiểm tra địa chỉ cấp trên trong cấu hình", "check the parent's address in the configuration"),
         )
     return WrongPeer(
-        f"the certificate of {place} does not lead to our root ({error.verify_message})",
-        "check the parent's address; if it is right, somebody stands in between: call the parent's operator",
+        say(
+            "chứng thư của {place} không dẫn tới gốc của cây này ({reason})",
+            "the certificate of {place} does not lead to our root ({reason})",
+            place=place,
+            reason=error.verify_message,
+        ),
+        say(
+            "kiểm tra địa chỉ cấp trên; nếu đúng, có kẻ đứng giữa: gọi cho người quản trị cấp trên",
+            "check the parent's address; if it is right, somebody stands in between: call the parent's operator",
+        ),
     )
 
 
@@ -123,7 +157,8 @@ def _pinned(protocol: ssl._SSLMethod, ca_pem: str) -> ssl.SSLContext:
         context.load_verify_locations(cadata=ca_pem)
     except (ssl.SSLError, ValueError) as error:
         raise KeyFileError(
-            "the pinned root certificate cannot be read", "put ca.crt back as it was at init or join"
+            say("không đọc được chứng thư gốc đã ghim", "the pinned root certificate cannot be read"),
+            say("đặt lại ca.crt như lúc init hoặc join", "put ca.crt back as it was at init or join"),
         ) from error
     return context
 
@@ -132,10 +167,14 @@ def _read_ca(path: Path) -> str:
     try:
         return path.read_text(encoding="ascii")
     except FileNotFoundError as error:
-        raise KeyFileError(f"{path} is missing", "put ca.crt back as it was at init or join") from error
+        raise KeyFileError(
+            say("thiếu tệp {path}", "{path} is missing", path=path),
+            say("đặt lại ca.crt như lúc init hoặc join", "put ca.crt back as it was at init or join"),
+        ) from error
     except (OSError, ValueError) as error:
         raise KeyFileError(
-            f"{path} cannot be read as a certificate", "put ca.crt back as it was at init or join"
+            say("không đọc được {path} như một chứng thư", "{path} cannot be read as a certificate", path=path),
+            say("đặt lại ca.crt như lúc init hoặc join", "put ca.crt back as it was at init or join"),
         ) from error
 
 
@@ -145,10 +184,22 @@ def _load(context: ssl.SSLContext, files: TlsFiles) -> None:
         context.load_cert_chain(files.chain, files.key)
     except ssl.SSLError as error:
         raise KeyFileError(
-            f"{files.chain} and {files.key} do not belong together or are damaged ({error.reason})",
-            "put both files of one join or renewal back",
+            say(
+                "{chain} và {key} không thuộc về nhau hoặc bị hỏng ({reason})",
+                "{chain} and {key} do not belong together or are damaged ({reason})",
+                chain=files.chain,
+                key=files.key,
+                reason=error.reason,
+            ),
+            say("đặt lại cả hai tệp của cùng một lần join hoặc gia hạn", "put both files of one join or renewal back"),
         ) from error
     except OSError as error:
         raise KeyFileError(
-            f"{files.chain} cannot be read ({error.strerror})", "put the node's certificate back"
+            say(
+                "không đọc được {chain} ({reason})",
+                "{chain} cannot be read ({reason})",
+                chain=files.chain,
+                reason=error.strerror,
+            ),
+            say("đặt lại chứng thư của nút", "put the node's certificate back"),
         ) from error

@@ -16,6 +16,7 @@ from hashlib import sha256
 import msgspec
 
 from syncd.errors import TokenExpired, TokenMalformed, WrongPeer
+from syncd.language import Both, say
 from syncd.security.identity import RandomBytes, require_node_id_text
 from syncd.security.limits import (
     CODE_CHARS_MAX,
@@ -33,7 +34,10 @@ FINGERPRINT_BYTES = 32
 
 _SECRET_CONTEXT = b"syncd token v1"
 _WIRE = msgspec.msgpack.Decoder(tuple[tuple[str, ...], str, bytes, bytes, int, str, str])
-_COPY_HINT = "copy the whole line again from the parent's screen, or ask the parent for a new token"
+_COPY_HINT = Both(
+    "chép lại trọn dòng từ màn hình cấp trên, hoặc xin cấp trên mã mới",
+    "copy the whole line again from the parent's screen, or ask the parent for a new token",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +80,10 @@ def encode_token(token: Token) -> str:
     body = msgspec.msgpack.encode(wire)
     text = TOKEN_PREFIX + urlsafe_b64encode(body + _checksum(body)).decode("ascii").rstrip("=")
     if len(text) > TOKEN_CHARS_MAX:
-        raise TokenMalformed(f"the token would have {len(text)} characters", "give fewer or shorter parent addresses")
+        raise TokenMalformed(
+            say("mã gia nhập sẽ dài {chars} ký tự", "the token would have {chars} characters", chars=len(text)),
+            say("khai ít địa chỉ hơn hoặc địa chỉ ngắn hơn", "give fewer or shorter parent addresses"),
+        )
     return text
 
 
@@ -85,13 +92,24 @@ def decode_token(text: str) -> Token:
     it.
     """
     if len(text) > 2 * TOKEN_CHARS_MAX:
-        raise TokenMalformed(f"a text of {len(text)} characters is not a token", _COPY_HINT)
+        raise TokenMalformed(
+            say(
+                "chuỗi {chars} ký tự này không phải mã gia nhập",
+                "a text of {chars} characters is not a token",
+                chars=len(text),
+            ),
+            _COPY_HINT.here,
+        )
     body = _checked_body("".join(text.split()))
     try:
         urls, parent_id, fingerprint, secret, expires_s, unit_code, unit_name = _WIRE.decode(body)
     except msgspec.MsgspecError as error:
         raise TokenMalformed(
-            "the token is intact but says nothing this version knows", "upgrade this station"
+            say(
+                "mã gia nhập nguyên vẹn nhưng phiên bản này không hiểu",
+                "the token is intact but says nothing this version knows",
+            ),
+            say("nâng cấp syncd trên trạm này", "upgrade this station"),
         ) from error
     token = Token(
         parent_urls=urls,
@@ -110,26 +128,46 @@ def require_not_expired(token: Token, now_s: int) -> None:
     """For the station, before it travels; the parent decides by its own clock."""
     if now_s >= token.expires_s:
         raise TokenExpired(
-            f"the token for {token.unit_code} expired {now_s - token.expires_s} s ago by this computer's clock",
-            "check the clock; if it is right, ask the parent for a new token",
+            say(
+                "mã gia nhập cho {unit} đã hết hạn {seconds} giây theo đồng hồ máy này",
+                "the token for {unit} expired {seconds} s ago by this computer's clock",
+                unit=token.unit_code,
+                seconds=now_s - token.expires_s,
+            ),
+            say(
+                "kiểm tra đồng hồ; nếu đúng, xin nút cấp trên mã mới",
+                "check the clock; if it is right, ask the parent for a new token",
+            ),
         )
 
 
 def require_ca(ca_pem: str, ca_fingerprint: bytes) -> None:
     """Refuse a root certificate other than the one the token pins: somebody else is answering."""
     if len(ca_pem) > PEM_BYTES_MAX or ca_pem.count("-----BEGIN") != 1:
-        raise WrongPeer("the parent's answer is not one root certificate", "check the parent's address in the token")
+        raise WrongPeer(
+            say("cấp trên trả lời không phải một chứng thư gốc", "the parent's answer is not one root certificate"),
+            say("kiểm tra địa chỉ cấp trên trong mã gia nhập", "check the parent's address in the token"),
+        )
     try:
         der = ssl.PEM_cert_to_DER_cert(ca_pem.strip())
     except ValueError as error:
         raise WrongPeer(
-            "the parent's root certificate cannot be read", "check the parent's address in the token"
+            say("không đọc được chứng thư gốc của cấp trên", "the parent's root certificate cannot be read"),
+            say("kiểm tra địa chỉ cấp trên trong mã gia nhập", "check the parent's address in the token"),
         ) from error
     if not hmac.compare_digest(sha256(der).digest(), ca_fingerprint):
         shown, pinned = sha256(der).hexdigest()[:16], ca_fingerprint.hex()[:16]
         raise WrongPeer(
-            f"the root certificate shown ({shown}…) is not the one the token names ({pinned}…)",
-            "do not go on: somebody may stand between this station and its parent; call the parent's operator",
+            say(
+                "chứng thư gốc nhận được ({shown}…) khác chứng thư ghi trong mã gia nhập ({pinned}…)",
+                "the root certificate shown ({shown}…) is not the one the token names ({pinned}…)",
+                shown=shown,
+                pinned=pinned,
+            ),
+            say(
+                "dừng lại: có thể có kẻ đứng giữa trạm này và cấp trên; gọi cho người quản trị cấp trên",
+                "do not go on: somebody may stand between this station and its parent; call the parent's operator",
+            ),
         )
 
 
@@ -137,16 +175,38 @@ def _checked_body(text: str) -> bytes:
     if not text.startswith(TOKEN_PREFIX):
         if text.startswith("SYNCD"):
             raise TokenMalformed(
-                f"the token begins with {text[:7]!r}, not {TOKEN_PREFIX!r}", "use the parent's version of syncd"
+                say(
+                    "mã gia nhập bắt đầu bằng {found!r}, không phải {prefix!r}",
+                    "the token begins with {found!r}, not {prefix!r}",
+                    found=text[:7],
+                    prefix=TOKEN_PREFIX,
+                ),
+                say("dùng cùng phiên bản syncd với cấp trên", "use the parent's version of syncd"),
             )
-        raise TokenMalformed("this text is not a token", f"a token is one line that begins with {TOKEN_PREFIX}")
+        raise TokenMalformed(
+            say("đây không phải mã gia nhập", "this text is not a token"),
+            say(
+                "mã gia nhập là một dòng bắt đầu bằng {prefix}",
+                "a token is one line that begins with {prefix}",
+                prefix=TOKEN_PREFIX,
+            ),
+        )
     try:
         raw = _decode_base64url(text.removeprefix(TOKEN_PREFIX).encode("ascii"))
     except ValueError as error:
-        raise TokenMalformed("the token is incomplete or has a wrong character", _COPY_HINT) from error
+        raise TokenMalformed(
+            say("mã gia nhập thiếu hoặc có ký tự sai", "the token is incomplete or has a wrong character"),
+            _COPY_HINT.here,
+        ) from error
     body, checksum = raw[:-TOKEN_CHECKSUM_BYTES], raw[-TOKEN_CHECKSUM_BYTES:]
     if not hmac.compare_digest(_checksum(body), checksum):
-        raise TokenMalformed("the token was mistyped or cut off: its checksum does not fit", _COPY_HINT)
+        raise TokenMalformed(
+            say(
+                "mã gia nhập bị gõ sai hoặc bị cắt: tổng kiểm tra không khớp",
+                "the token was mistyped or cut off: its checksum does not fit",
+            ),
+            _COPY_HINT.here,
+        )
     return body
 
 
@@ -176,6 +236,16 @@ def _check_fields(token: Token) -> None:
     )
     if not sizes_hold:
         raise TokenMalformed(
-            f"the token for {token.unit_code[:CODE_CHARS_MAX]!r} has a field beyond its bound",
-            f"1–{TOKEN_URLS_MAX} https addresses, code up to {CODE_CHARS_MAX}, name up to {NAME_CHARS_MAX} characters",
+            say(
+                "mã gia nhập cho {unit!r} có trường vượt giới hạn",
+                "the token for {unit!r} has a field beyond its bound",
+                unit=token.unit_code[:CODE_CHARS_MAX],
+            ),
+            say(
+                "1–{urls} địa chỉ https, mã đơn vị tối đa {code}, tên tối đa {name} ký tự",
+                "1–{urls} https addresses, code up to {code}, name up to {name} characters",
+                urls=TOKEN_URLS_MAX,
+                code=CODE_CHARS_MAX,
+                name=NAME_CHARS_MAX,
+            ),
         )

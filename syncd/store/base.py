@@ -14,6 +14,8 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from schema.spec import Registry, Table
+from syncd.errors import RuleBroken
+from syncd.language import Both, say
 
 Row = tuple[Any, ...]
 Columns = Sequence[Sequence[Any]]
@@ -26,6 +28,35 @@ def no_failpoint(_name: str) -> None:
 
 def nothing() -> None:
     """Nobody wants to know."""
+
+
+def rule_broken(text: str) -> RuleBroken | None:
+    """What a database's refusal of a row means to whoever wrote it, without the row; None for any other error."""
+    if "constraint" not in text:
+        return None
+    from schema.tables import registry
+    from schema.values import broken_rule
+
+    found = broken_rule(registry(), text)
+    if found is None:
+        return None
+    table, problem = found
+    rule = Both(problem.rule_vi, problem.rule_en).here
+    return RuleBroken(
+        say(
+            "bảng {table}, cột {column}: {rule}",
+            "table {table}, column {column}: {rule}",
+            table=table.name,
+            column=problem.column,
+            rule=rule,
+        )
+        if problem.column in table.by_name
+        else say("bảng {table}: {rule}", "table {table}: {rule}", table=table.name, rule=rule),
+        say(
+            "giao dịch này không ghi gì; sửa giá trị rồi làm lại",
+            "nothing of this transaction was written; correct the value and try again",
+        ),
+    )
 
 
 class Tx(ABC):

@@ -22,7 +22,8 @@ from psycopg.types.string import TextLoader
 from schema.spec import Registry, Table, Type
 from syncd import limits
 from syncd.errors import ConfigError, DatabaseLocked, DatabaseUnreachable, DiskFull, StoreError
-from syncd.store.base import Columns, Failpoint, Row, Store, Tx, no_failpoint
+from syncd.language import say
+from syncd.store.base import Columns, Failpoint, Row, Store, Tx, no_failpoint, rule_broken
 from syncd.system import return_memory
 from syncd.wire import copy_text
 
@@ -53,7 +54,11 @@ def connect(dsn: str) -> psycopg.Connection[Any]:
         connection = psycopg.connect(dsn, autocommit=True, client_encoding="UTF8", application_name="syncd")
     except psycopg.OperationalError as error:
         raise DatabaseUnreachable(
-            f"PostgreSQL does not answer: {error}", hint="start the server or correct `database` in syncd.toml"
+            say("PostgreSQL không trả lời: {error}", "PostgreSQL does not answer: {error}", error=error),
+            hint=say(
+                "khởi động máy chủ hoặc sửa `database` trong syncd.toml",
+                "start the server or correct `database` in syncd.toml",
+            ),
         ) from error
     for name in ("uuid", "date"):
         connection.adapters.register_loader(name, TextLoader)
@@ -63,27 +68,51 @@ def connect(dsn: str) -> psycopg.Connection[Any]:
         if row is None or row[0] not in (wanted, "remote_apply", "remote_write", "local"):
             connection.close()
             raise ConfigError(
-                f"PostgreSQL runs with {setting}={row[0] if row else 'unknown'}:"
-                " a power cut would lose acknowledged data",
-                hint=f"set {setting} = {wanted} in postgresql.conf and reload",
+                say(
+                    "PostgreSQL chạy với {setting}={found}: mất điện sẽ mất dữ liệu đã xác nhận",
+                    "PostgreSQL runs with {setting}={found}: a power cut would lose acknowledged data",
+                    setting=setting,
+                    found=row[0] if row else "unknown",
+                ),
+                hint=say(
+                    "đặt {setting} = {wanted} trong postgresql.conf rồi nạp lại",
+                    "set {setting} = {wanted} in postgresql.conf and reload",
+                    setting=setting,
+                    wanted=wanted,
+                ),
             )
     return connection
 
 
 def translate(error: psycopg.Error) -> Exception:
     """Our error for a database error, with the remedy."""
-    text = str(error).strip()
+    # The server's DETAIL would quote the row.
+    text = (error.diag.message_primary or str(error)).strip()
     if isinstance(error, pg.DiskFull | pg.OutOfMemory):
-        return DiskFull(f"PostgreSQL has no space left: {text}", hint="free disk space; nothing acknowledged is lost")
+        return DiskFull(
+            say("PostgreSQL hết chỗ trên đĩa: {text}", "PostgreSQL has no space left: {text}", text=text),
+            hint=say("giải phóng đĩa; không mất gì đã ghi nhận", "free disk space; nothing acknowledged is lost"),
+        )
     if isinstance(error, pg.LockNotAvailable | pg.DeadlockDetected | pg.SerializationFailure | pg.QueryCanceled):
         return DatabaseLocked(
-            f"PostgreSQL: {text}", hint="another transaction holds the rows; syncd tries again by itself"
+            f"PostgreSQL: {text}",
+            hint=say(
+                "giao dịch khác đang giữ bản ghi; syncd tự thử lại",
+                "another transaction holds the rows; syncd tries again by itself",
+            ),
         )
     if isinstance(error, psycopg.OperationalError):
         return DatabaseUnreachable(
-            f"PostgreSQL broke off: {text}", hint="syncd reconnects by itself; see the server's log"
+            say("PostgreSQL bị ngắt: {text}", "PostgreSQL broke off: {text}", text=text),
+            hint=say("syncd tự kết nối lại; xem nhật ký máy chủ", "syncd reconnects by itself; see the server's log"),
         )
-    return StoreError(f"PostgreSQL: {text}", hint="run `syncd verify`; the server's log has the statement")
+    return rule_broken(text) or StoreError(
+        f"PostgreSQL: {text}",
+        hint=say(
+            "chạy `syncd verify`; nhật ký máy chủ có câu lệnh đó",
+            "run `syncd verify`; the server's log has the statement",
+        ),
+    )
 
 
 @lru_cache(maxsize=1024)

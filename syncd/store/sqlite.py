@@ -19,7 +19,8 @@ from sqlcipher3 import dbapi2 as sqlite
 from schema.spec import Registry, Table
 from syncd import limits
 from syncd.errors import ConfigError, DatabaseLocked, DiskFull, KeyFileError, StoreError
-from syncd.store.base import Columns, Failpoint, Row, Store, Tx, no_failpoint
+from syncd.language import say
+from syncd.store.base import Columns, Failpoint, Row, Store, Tx, no_failpoint, rule_broken
 from syncd.system import return_memory
 from syncd.wire import copy_text
 
@@ -33,8 +34,7 @@ def connect(path: Path | str, key: bytes | None, *, busy_timeout_ms: int = limit
     """
     connection = sqlite.connect(str(path), isolation_level=None, check_same_thread=False, cached_statements=256)
     try:
-        if key is not None:
-            connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
+        _unlock(connection, key)
         connection.execute(f"PRAGMA busy_timeout = {busy_timeout_ms}")
         journal = "WAL" if sqlite.sqlite_version_info >= WAL_SAFE_VERSION else "DELETE"
         connection.execute(f"PRAGMA journal_mode = {journal}").fetchall()
@@ -47,17 +47,26 @@ def connect(path: Path | str, key: bytes | None, *, busy_timeout_ms: int = limit
         raise translate(error, str(path)) from error
     if connection.execute("PRAGMA synchronous").fetchone()[0] < 2:
         connection.close()
-        raise ConfigError("SQLite refused synchronous=FULL", hint="use a SQLite build that allows durable commits")
+        raise ConfigError(
+            say("SQLite từ chối synchronous=FULL", "SQLite refused synchronous=FULL"),
+            hint=say("dùng bản SQLite cho phép ghi bền vững", "use a SQLite build that allows durable commits"),
+        )
     return connection
 
 
 def watcher(path: Path | str, key: bytes | None) -> Any:
     """A connection for `PRAGMA data_version` alone: it never reads the schema, which would cost it 1.5 MB."""
     connection = sqlite.connect(str(path), isolation_level=None, check_same_thread=False, cached_statements=2)
-    if key is not None:
-        connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
+    _unlock(connection, key)
     connection.execute(f"PRAGMA busy_timeout = {limits.BUSY_TIMEOUT_MS}")
     return connection
+
+
+def _unlock(connection: Any, key: bytes | None) -> None:
+    """Give SQLCipher the key. It would write lines of its own to stderr when the key is wrong; we say it once."""
+    if key is not None:
+        connection.execute("PRAGMA cipher_log_level = NONE")
+        connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
 
 
 def translate(error: Exception, place: str) -> Exception:
@@ -65,20 +74,46 @@ def translate(error: Exception, place: str) -> Exception:
     text = str(error)
     if "locked" in text or "busy" in text:
         return DatabaseLocked(
-            f"the database {place} is locked by another program: {text}",
-            hint="close the other program's open transaction; syncd tries again by itself",
+            say(
+                "chương trình khác đang khóa cơ sở dữ liệu {place}: {text}",
+                "the database {place} is locked by another program: {text}",
+                place=place,
+                text=text,
+            ),
+            hint=say(
+                "đóng giao dịch đang mở của chương trình kia; syncd tự thử lại",
+                "close the other program's open transaction; syncd tries again by itself",
+            ),
         )
     if "full" in text:
         return DiskFull(
-            f"no space left for the database {place}: {text}", hint="free disk space; nothing acknowledged is lost"
+            say(
+                "hết chỗ cho cơ sở dữ liệu {place}: {text}",
+                "no space left for the database {place}: {text}",
+                place=place,
+                text=text,
+            ),
+            hint=say("giải phóng đĩa; không mất gì đã ghi nhận", "free disk space; nothing acknowledged is lost"),
         )
     if "not a database" in text or "hmac" in text or "encrypted" in text:
         return KeyFileError(
-            f"the database {place} does not open with this key: {text}",
-            hint="put the right database.key beside the database (or restore it from the backup of the keys)",
+            say(
+                "khóa này không mở được cơ sở dữ liệu {place}: {text}",
+                "the database {place} does not open with this key: {text}",
+                place=place,
+                text=text,
+            ),
+            hint=say(
+                "đặt đúng database.key bên cạnh cơ sở dữ liệu (hoặc khôi phục từ bản sao lưu khóa)",
+                "put the right database.key beside the database (or restore it from the backup of the keys)",
+            ),
         )
-    return StoreError(
-        f"database {place}: {text}", hint="run `syncd verify`, and restore the last backup if the file is damaged"
+    return rule_broken(text) or StoreError(
+        say("cơ sở dữ liệu {place}: {text}", "database {place}: {text}", place=place, text=text),
+        hint=say(
+            "chạy `syncd verify`, và khôi phục bản sao lưu cuối nếu tệp hỏng",
+            "run `syncd verify`, and restore the last backup if the file is damaged",
+        ),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from schema.tables import SCHEMA_REVISION
 from syncd import applying, enrolment, pipeline
 from syncd.config import Config
 from syncd.framing import frame
@@ -104,7 +105,7 @@ def test_newer_schema_waits_visibly_and_is_applied_after_the_upgrade(
     typed: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     typed.finish()
-    newer = pipeline.SCHEMA_REVISION + 1
+    newer = SCHEMA_REVISION + 1
     with monkeypatch.context() as patch:
         patch.setattr(pipeline, "SCHEMA_REVISION", newer)  # the commune was upgraded before its parent
         typed.type(1)

@@ -217,6 +217,7 @@ def said(done: subprocess.CompletedProcess[str], code: int, remedy: str) -> None
     assert done.returncode == code, done.stderr
     assert remedy in done.stderr, done.stderr
     assert "Traceback" not in done.stderr
+    assert "ERROR CORE" not in done.stderr, "SQLCipher's own words"
 
 
 @contextlib.contextmanager

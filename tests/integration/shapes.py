@@ -5,9 +5,13 @@ Enters: a builder, DSNs of empty databases per node. Leaves: nodes, rows of plai
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from tests.postgres import PostgresServer
 from tests.trees import TreeBuilder, TreeNode
 
 PERSON = ("household_id", "full_name", "sex", "birth_date", "birth_precision", "ethnic", "residence", "phone")
@@ -46,6 +50,32 @@ def three_tiers(builder: TreeBuilder, dsns: dict[str, str] | None = None) -> Thr
     commune = builder.child(district, "commune", "42501", found.get("commune"))
     builder.settle()
     return ThreeTiers(builder=builder, province=province, district=district, commune=commune)
+
+
+@contextmanager
+def tiers_on(server: PostgresServer, folder: Path, names: Sequence[str]) -> Iterator[ThreeTiers]:
+    """Three tiers, the nodes named on databases of their own on the server, the others on SQLite files."""
+    dsns = {name: server.create_database() for name in names}
+    tree = three_tiers(TreeBuilder(folder), dsns)
+    yield tree
+    for node in tree.nodes:
+        node.store.close()
+    for dsn in dsns.values():
+        server.drop_database(dsn)
+
+
+class Died(Exception):  # noqa: N818 - not an error: the process ends here
+    """What a test's process dies of; everything in its memory is lost."""
+
+
+def die_at(point: str) -> Callable[[str], None]:
+    """A failpoint at which the process dies."""
+
+    def failpoint(name: str) -> None:
+        if name == point:
+            raise Died(name)
+
+    return failpoint
 
 
 def add_household(at: TreeNode, number: str = "1") -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from tests.integration.shapes import content, envelopes, own_stream, state
+from tests.integration.shapes import Died, content, die_at, envelopes, own_stream, state
 from tests.postgres import PostgresServer
 from tests.trees import TreeBuilder, TreeNode, finish
 
@@ -57,13 +57,13 @@ def upload(tmp_path: Path, postgres_server: PostgresServer, monkeypatch: pytest.
     builder.settle()
     monkeypatch.setattr("syncd.limits.GROUP_ROWS_MAX", 3)
     made = Upload(root=root, commune=commune)
-    root.store.failpoint = _counting(made)  # type: ignore[method-assign]  # the store's own hook
+    root.store.failpoint = _counting(made)
     yield made
     finish()
     postgres_server.drop_database(dsn)
 
 
-def _counting(upload: Upload):  # type: ignore[no-untyped-def]
+def _counting(upload: Upload) -> Callable[[str], None]:
     def failpoint(point: str) -> None:
         upload.commits += point == "apply:after-commit"
 
@@ -104,9 +104,9 @@ def test_group_whose_rest_does_not_come_in_time_is_taken_back_and_applied_later(
 
 def test_group_discarded_while_it_is_being_applied_leaves_nothing(upload: Upload) -> None:
     type_households(upload.commune)
-    upload.commune.store.failpoint = _die_at("sequence-close:before-commit")  # type: ignore[method-assign]
+    upload.commune.store.failpoint = die_at("sequence-close:before-commit")
     before = len(upload.log())
-    with pytest.raises(_Died):
+    with pytest.raises(Died):
         upload.commune.node.write()
     upload.pieces += upload.log()[before:]
     upload.commune.reopen()
@@ -116,15 +116,3 @@ def test_group_discarded_while_it_is_being_applied_leaves_nothing(upload: Upload
         upload.root.node.apply_all(lambda _stream_id: upload.arrive)
     assert upload.seen == {0, ROWS}
     assert content(upload.root, "household") == content(upload.commune, "household")
-
-
-class _Died(Exception):  # noqa: N818 - the process dies here
-    pass
-
-
-def _die_at(point: str):  # type: ignore[no-untyped-def]
-    def failpoint(name: str) -> None:
-        if name == point:
-            raise _Died(name)
-
-    return failpoint

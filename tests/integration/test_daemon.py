@@ -225,7 +225,9 @@ def test_idle_daemons_write_nothing(nodes: Nodes) -> None:
 
     def is_still() -> bool:
         before = written()
-        time.sleep(IDLE_S)  # not a synchronisation: the stretch of time that is examined
+        assert commune.process is not None
+        with pytest.raises(subprocess.TimeoutExpired):  # the stretch of time that is examined: the daemon lives on
+            commune.process.wait(IDLE_S)
         return written() == before
 
     until(is_still, f"a stretch of {IDLE_S} s in which nothing is written", 3 * IDLE_S)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,8 +44,8 @@ def proxied(node: TestNode, fault: Fault) -> FaultProxy:
     return FaultProxy((host, int(port)), fault)
 
 
-def join(nodes: Nodes, text: str, name: str = "station", **settings: object) -> enrolment.Made:
-    return enrolment.join(nodes.folder / name, text, Config(**settings))  # type: ignore[arg-type]
+def join(nodes: Nodes, text: str, name: str = "station", **settings: Any) -> enrolment.Made:
+    return enrolment.join(nodes.folder / name, text, Config(**settings))
 
 
 def test_init_done_twice_changes_nothing(tmp_path: Path) -> None:
@@ -295,7 +297,5 @@ def test_join_goes_on_after_a_power_cut(nodes: Nodes, monkeypatch: pytest.Monkey
     opened.close()
 
 
-def _with(found: token.Token, **changed: object) -> token.Token:
-    import dataclasses
-
-    return dataclasses.replace(found, **changed)  # type: ignore[arg-type]
+def _with(found: token.Token, **changed: Any) -> token.Token:
+    return dataclasses.replace(found, **changed)

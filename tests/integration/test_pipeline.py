@@ -15,14 +15,17 @@ from schema.tables import registry
 from syncd.aggregate import recount
 from tests.integration.shapes import (
     NAMES,
+    Died,
     ThreeTiers,
     add_household,
     add_person,
     content,
+    die_at,
     envelopes,
     own_stream,
     state,
     three_tiers,
+    tiers_on,
 )
 from tests.postgres import PostgresServer
 from tests.trees import TreeBuilder, TreeNode, finish
@@ -39,13 +42,8 @@ MIXTURES = {
 @pytest.fixture(params=MIXTURES, ids=str)
 def tiers(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: PostgresServer) -> Iterator[ThreeTiers]:
     """Three tiers over each mixture of databases."""
-    dsns = {name: postgres_server.create_database() for name in MIXTURES[request.param]}
-    tree = three_tiers(TreeBuilder(tmp_path), dsns)
-    yield tree
-    for node in tree.nodes:
-        node.store.close()
-    for dsn in dsns.values():
-        postgres_server.drop_database(dsn)
+    with tiers_on(postgres_server, tmp_path, MIXTURES[request.param]) as tree:
+        yield tree
 
 
 @pytest.fixture
@@ -317,8 +315,8 @@ def test_crash_in_the_middle_of_a_large_group_discards_its_pieces_by_name(
     with plain.commune.store.write("clerk") as tx:
         for number in range(10):
             tx.run("INSERT INTO household (number, kind) VALUES (?, 'family')", (str(number),))
-    plain.commune.store.failpoint = _die_at("sequence-close:before-commit")  # type: ignore[method-assign]
-    with pytest.raises(_Died):
+    plain.commune.store.failpoint = die_at("sequence-close:before-commit")
+    with pytest.raises(Died):
         plain.commune.node.write()
     plain.commune.reopen()
     plain.builder.settle()
@@ -331,18 +329,6 @@ def test_crash_in_the_middle_of_a_large_group_discards_its_pieces_by_name(
     assert marks == [1, 1, 1, 2, 1, 1, 1, 0], "three open pieces, discarded; then the group again"
     assert content(plain.province, "household") == content(plain.commune, "household")
     assert_proven(*plain.nodes)
-
-
-class _Died(Exception):  # noqa: N818 - the process dies here
-    pass
-
-
-def _die_at(point: str):  # type: ignore[no-untyped-def]
-    def failpoint(name: str) -> None:
-        if name == point:
-            raise _Died(name)
-
-    return failpoint
 
 
 @pytest.mark.parametrize("rows_max", [5_000, 70_000])

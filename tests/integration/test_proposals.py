@@ -11,22 +11,17 @@ import pytest
 
 from syncd.errors import UsageError
 from syncd.proposing import Wish, propose
-from tests.integration.shapes import ThreeTiers, add_household, add_person, content, three_tiers
+from tests.integration.shapes import ThreeTiers, add_household, add_person, content, tiers_on
 from tests.postgres import PostgresServer
-from tests.trees import TreeBuilder, TreeNode
+from tests.trees import TreeNode
 
 MIXTURES = {"sqlite": (), "postgres": ("commune",)}  # the keeper decides: its database matters
 
 
 @pytest.fixture(params=MIXTURES, ids=str)
 def tree(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: PostgresServer) -> Iterator[ThreeTiers]:
-    dsns = {name: postgres_server.create_database() for name in MIXTURES[request.param]}
-    made = three_tiers(TreeBuilder(tmp_path), dsns)
-    yield made
-    for node in made.nodes:
-        node.store.close()
-    for dsn in dsns.values():
-        postgres_server.drop_database(dsn)
+    with tiers_on(postgres_server, tmp_path, MIXTURES[request.param]) as made:
+        yield made
 
 
 def wish(

@@ -122,7 +122,8 @@ class Writer(threading.Thread):
 
 def test_concurrent_writers_lose_nothing_and_are_seen_whole(pair: tuple[TreeNode, TreeNode]) -> None:
     province, commune = pair
-    dsn = commune.store._dsn  # type: ignore[attr-defined]  # of the test's own database
+    dsn = commune.dsn
+    assert dsn is not None
     torn: list[object] = []
     cuts = Cuts()
     looks = _look_after_each_apply(province, torn)
@@ -157,7 +158,7 @@ def _look_after_each_apply(province: TreeNode, torn: list[object]) -> dict[str, 
                 )
             )
 
-    province.store.failpoint = failpoint  # type: ignore[method-assign]  # the store's own hook
+    province.store.failpoint = failpoint
     return looks
 
 
@@ -200,7 +201,7 @@ def test_bulk_load_is_sequenced_in_pieces_and_arrives_whole(pair: tuple[TreeNode
         if point.endswith(":after-commit"):
             seen.add(province.value("SELECT count(*) FROM person"))
 
-    province.store.failpoint = failpoint  # type: ignore[method-assign]  # the store's own hook
+    province.store.failpoint = failpoint
     commune.sql(
         "INSERT INTO person (full_name, sex, birth_date, birth_precision, ethnic, residence)"
         " SELECT 'Người ' || i, 1 + i % 2, DATE '1950-01-01' + i % 20000, 'd', '01', 'usual'"

@@ -11,13 +11,14 @@ import pytest
 from syncd import log
 from syncd.cli.output import width
 from syncd.cli.status import with_live
-from syncd.cli.status_text import CELLS_MAX, SCREEN_LINES, screen, verdict
-from syncd.clock import instant_of
+from syncd.cli.status_text import CELLS_MAX, SCREEN_LINES, UNPROVEN_S, screen, verdict
+from syncd.clock import instant_of, time_ms_of
 from syncd.disagreements import Conflict, conflicts
+from syncd.envelope import Mark
 from syncd.errors import UsageError
 from syncd.proposing import Wish, parse_settings, propose, register_table
 from syncd.prove import exit_code, prove
-from syncd.status import Status, StoppedStream, status, waiting_rows
+from syncd.status import ROW_MARKS, Status, StoppedStream, status, waiting_rows
 from tests.trees import TreeBuilder, TreeNode, exchange
 
 PERSON = (
@@ -54,6 +55,13 @@ def build(folder: Path, dsn: str | None) -> Iterator[TreeBuilder]:
 def of(node: TreeNode) -> Status:
     with node.store.read() as tx:
         return status(tx)
+
+
+def state_checkpoints(tree: TreeBuilder) -> None:
+    """Every node states what it keeps, and all compare it."""
+    for node in tree.nodes:
+        node.node.checkpoint()
+    tree.settle()
 
 
 def commune(tree: TreeBuilder) -> TreeNode:
@@ -125,6 +133,7 @@ def test_a_stopped_daemon_is_said_so_and_no_success_is_invented(
 
 def test_what_only_the_running_daemon_knows_is_shown(tree: TreeBuilder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SYNCD_LANGUAGE", "en")
+    state_checkpoints(tree)
     found = of(commune(tree))
     assert found.parent is not None
     live = {"peers": {found.parent.node_id: {"last_success_at": instant_of(NOW_MS - 5_000), "last_error": None}}}
@@ -148,11 +157,11 @@ def test_twelve_children_fit_on_one_screen(tree: TreeBuilder, monkeypatch: pytes
         kind="register",
         about="18133 commune",
         state="stopped",
-        reason="because " * 30,
+        reason="because it is so",
         waiting_envelopes=1,
     )
     assert found.parent is not None
-    parent = replace(found.parent, last_attempt_at=instant_of(NOW_MS), last_error="does not answer " * 20)
+    parent = replace(found.parent, last_attempt_at=instant_of(NOW_MS), last_error="does not answer")
     checks = replace(found.checks, different=1, last_at=instant_of(NOW_MS), differences=("18133 commune: person",))
     full = replace(
         found,
@@ -166,6 +175,48 @@ def test_twelve_children_fit_on_one_screen(tree: TreeBuilder, monkeypatch: pytes
     lines = screen(full, {"pid": 1}, NOW_MS).splitlines()
     assert len(lines) <= SCREEN_LINES
     assert max(map(width, lines)) <= CELLS_MAX
+
+
+def test_no_reason_and_no_remedy_is_cut_short(tree: TreeBuilder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYNCD_LANGUAGE", "en")
+    found = of(commune(tree))
+    reason = f"{'because of this and that ' * 9}indeed — do what is said here, to the last word"
+    stopped = StoppedStream(
+        stream_id="s", kind="register", about="18133 commune", state="stopped", reason=reason, waiting_envelopes=1
+    )
+    lines = screen(replace(found, stopped=(stopped,)), {}, NOW_MS).splitlines()
+    assert max(map(width, lines)) <= CELLS_MAX
+    assert " ".join(line.strip() for line in lines).count(reason) == 1
+    assert "    — do what is said here, to the last word" in lines
+
+
+def test_a_stored_reason_is_shown_in_the_operators_language(tree: TreeBuilder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYNCD_LANGUAGE", "vi")
+    reason = "no key yet for stream s — the stream goes on by itself when the key grant has arrived"
+    stopped = StoppedStream(
+        stream_id="s", kind="register", about="18133", state="waiting", reason=reason, waiting_envelopes=1
+    )
+    text = screen(replace(of(commune(tree)), stopped=(stopped,)), {}, NOW_MS)
+    assert "Luồng 18133 chờ: chưa có khóa của luồng s — luồng tự tiếp tục khi khóa tới" in text
+
+
+def test_a_stream_without_a_checkpoint_behind_its_rows_is_never_fine_for_long(either_tree: TreeBuilder) -> None:
+    root, _district, node = either_tree.nodes
+    node.sql(PERSON, (node.unit_id,))
+    either_tree.settle()
+    assert "18133 commune" in [stream.about for stream in of(root).unproven]
+    newest = max(time_ms_of(stream.changed_at or "") for stream in of(root).unproven)
+    exchanged = replace(of(root), children=(), checks=replace(of(root).checks, different=0))
+    assert verdict(exchanged, {}, newest + 1_000) == (0, [])
+    code, reasons = verdict(exchanged, {}, newest + 1000 * int(UNPROVEN_S) + 1_000)
+    assert code == 1
+    assert any("18133" in reason for reason in reasons)
+    state_checkpoints(either_tree)
+    assert of(root).unproven == ()
+
+
+def test_row_marks_are_those_of_the_envelope() -> None:
+    assert ROW_MARKS == (Mark.CLOSED, Mark.OPEN)
 
 
 def test_a_wish_is_listed_until_decided_and_its_loser_afterwards(either_tree: TreeBuilder) -> None:

@@ -33,7 +33,9 @@ def tiers(tmp_path: Path) -> Iterator[ThreeTiers]:
         node.store.close()
 
 
-def test_record_that_comes_while_the_tree_is_being_read_is_not_forgotten(tiers: ThreeTiers) -> None:
+def test_record_that_comes_while_the_tree_is_being_read_is_not_forgotten(
+    tiers: ThreeTiers, monkeypatch: pytest.MonkeyPatch
+) -> None:
     node = tiers.district.node
     node._forget_tree()
     read = node.store.read
@@ -44,9 +46,9 @@ def test_record_that_comes_while_the_tree_is_being_read_is_not_forgotten(tiers: 
             node._forget_tree()  # another thread has just committed a record that this snapshot does not see
             yield tx
 
-    node.store.read = read_late  # type: ignore[method-assign]  # the moment between the snapshot and remembering
+    monkeypatch.setattr(node.store, "read", read_late)  # the moment between the snapshot and remembering
     old = node.tree()
-    node.store.read = read  # type: ignore[method-assign]  # the store's own, again
+    monkeypatch.undo()
     assert node.tree() is not old
 
 

@@ -176,28 +176,26 @@ class World:
 
     def _propose(self, upper: TreeNode, person: str) -> None:
         unit_code = next(clerk.at.unit_code for clerk in self.clerks)
-        wish = self.random.choice(
-            [
-                ("update", person, None, {"phone": f"09{self.random.randrange(10**7)}"}),
-                ("update", person, None, {"ethnic": "05", "relation": "03"}),
-                ("update", person, None, {"full_name": f"Lê {self.random.randrange(99)}"}),
-                (
-                    "insert",
-                    None,
-                    unit_code,
-                    {
-                        "full_name": f"Phạm {self.random.randrange(99)}",
-                        "sex": 2,
-                        "birth_date": "1990-01-02",
-                        "birth_precision": "y",
-                        "ethnic": "01",
-                        "residence": "usual",
-                    },
-                ),
-                ("delete", person, None, {}),
-            ]
-        )
-        operation, row_id, code, wished = wish
+        wishes: list[tuple[str, str | None, str | None, dict[str, str | int | None]]] = [
+            ("update", person, None, {"phone": f"09{self.random.randrange(10**7)}"}),
+            ("update", person, None, {"ethnic": "05", "relation": "03"}),
+            ("update", person, None, {"full_name": f"Lê {self.random.randrange(99)}"}),
+            (
+                "insert",
+                None,
+                unit_code,
+                {
+                    "full_name": f"Phạm {self.random.randrange(99)}",
+                    "sex": 2,
+                    "birth_date": "1990-01-02",
+                    "birth_precision": "y",
+                    "ethnic": "01",
+                    "residence": "usual",
+                },
+            ),
+            ("delete", person, None, {}),
+        ]
+        operation, row_id, code, wished = self.random.choice(wishes)
         try:
             propose(
                 upper.store,

@@ -380,4 +380,4 @@ def _genesis(stated: dict[str, Any]) -> Genesis:
 
 
 def _adopted(stated: dict[str, Any] | None) -> Adopted | None:
-    return stated and Adopted(**{**stated, "hash": bytes.fromhex(stated["hash"])})
+    return None if stated is None else Adopted(**{**stated, "hash": bytes.fromhex(stated["hash"])})

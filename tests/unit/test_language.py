@@ -10,10 +10,41 @@ from pathlib import Path
 import pytest
 
 import syncd
-from syncd.language import LANGUAGES, Both, decimal, language, number, prefer, say
+from syncd import errors
+from syncd.cli.output import plain
+from syncd.cli.reasons import told, told_text
+from syncd.errors import DiskFull, JoinRefused, SyncdError, TokenUsed, written
+from syncd.language import LANGUAGES, Both, decimal, english_of, language, number, prefer, say
+from syncd.net.http import decode_error, encode_error
 
 PACKAGE = Path(syncd.__file__).parent
 NAMES = ("say", "Both")
+ERRORS = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, SyncdError)}
+
+# Modules whose errors an operator meets in the process that raises them: both languages, chosen there and then.
+SPOKEN = (
+    "config.py", "setup.py", "identity_files.py", "node_files.py", "startup.py", "system.py", "once.py", "enrolment.py",
+    "admission.py", "proposing.py", "disagreements.py", "security/*.py", "store/*.py", "net/client.py", "net/http.py",
+    "inputs/*.py", "cli/*.py", "demo/*.py",
+)  # fmt: skip
+# (module, function) whose texts stay English, and why.
+ENGLISH_ONLY = {
+    ("security/authority.py", "_requested_key"): "sent to the station that asked, which speaks its own language",
+    ("net/http.py", "feed"): "sent to the child whose message is too large",
+    ("net/http.py", "require"): "sent to the child whose body ends early",
+}
+# Modules whose reasons are stored with a stream or sent: English, and known to `cli/reasons.py`.
+REPORTED = ("applying.py", "apply.py", "open.py", "receive.py", "seal.py", "net/server.py")
+# The same for what is said in both languages here and stored in English with a neighbour or a worker.
+STORED = ("net/client.py", "store/sqlite.py", "store/postgres.py", "admission.py")
+# Of those, what is only ever met where it is raised.
+NOT_STORED = (
+    "SQLite refused synchronous=FULL", "use a SQLite build that allows durable commits", "PostgreSQL runs with",
+    "in postgresql.conf and reload", "an answer without its message", "this node does not know the address",
+    "set `listen` and `addresses` in syncd.toml", "a token valid for", "choose 1 to", "this node itself keeps unit",
+    "name the unit of the node that shall join", "no unit at or below", "right after joining, wait",
+    "several units have", "no unit valid today has", "the code", "give the unit's id instead",
+)  # fmt: skip
 
 
 def texts() -> Iterator[tuple[str, ast.expr, ast.expr]]:
@@ -34,12 +65,56 @@ def literal_texts() -> list[tuple[str, str, str]]:
     return [
         (place, vi.value, en.value)
         for place, vi, en in texts()
-        if isinstance(vi, ast.Constant) and isinstance(en, ast.Constant)
+        if isinstance(vi, ast.Constant)
+        and isinstance(en, ast.Constant)
+        and isinstance(vi.value, str)
+        and isinstance(en.value, str)
     ]
 
 
 def facts_of(text: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+def raised(modules: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
+    """(module, function, text as it would read) of every literal message and hint of an error of ours."""
+    for path in sorted({path for pattern in modules for path in PACKAGE.glob(pattern)}):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        module = path.relative_to(PACKAGE).as_posix()
+        for function in ast.walk(tree):
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                known = {**assigned(tree.body), **assigned(function.body)}
+                for call in ast.walk(function):
+                    if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in ERRORS:
+                        for value in [*call.args, *(keyword.value for keyword in call.keywords)]:
+                            text = rendered(known.get(value.id, value) if isinstance(value, ast.Name) else value)
+                            if text is not None:
+                                yield module, function.name, text
+
+
+def assigned(body: list[ast.stmt]) -> dict[str, ast.expr]:
+    """Names that stand for an expression in a body."""
+    return {
+        target.id: node.value
+        for node in body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+
+def rendered(value: ast.expr) -> str | None:
+    """A literal text with `x` for its facts; None for what is no literal."""
+    if isinstance(value, ast.Constant) and isinstance(value.value, str):
+        return value.value
+    if isinstance(value, ast.JoinedStr):
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "x" for part in value.values)
+    return None
+
+
+def is_prose(text: str) -> bool:
+    """Two words or more: a name alone needs no translation."""
+    return sum(len(word) > 1 and word.strip(":,.;").isalpha() for word in text.split()) > 1
 
 
 def test_there_are_texts_to_examine() -> None:
@@ -57,6 +132,44 @@ def test_both_languages_name_the_same_facts() -> None:
 def test_longer_texts_are_not_the_same_in_both_languages() -> None:
     same = [place for place, vi, en in literal_texts() if vi == en and len(vi.split()) > 3]
     assert same == []
+
+
+def test_errors_an_operator_meets_are_said_in_both_languages() -> None:
+    found = [each for each in raised(SPOKEN) if is_prose(each[2])]
+    assert [each for each in found if each[:2] not in ENGLISH_ONLY] == []
+    assert {each[:2] for each in found} == set(ENGLISH_ONLY), "an exception nobody needs any more"
+
+
+def test_reasons_of_other_processes_are_known_in_vietnamese(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYNCD_LANGUAGE", "vi")
+    texts_met = [text for _, _, text in raised(REPORTED) if is_prose(text)]
+    for place, vi, en in literal_texts():
+        if place.partition(":")[0] in STORED and vi != en and not any(part in en for part in NOT_STORED):
+            texts_met.append(en.format_map(dict.fromkeys(facts_of(en), "x")))
+    assert len(texts_met) > 40
+    unknown = [text for text in texts_met if told_text(text) == text and told_text(f"x — {text}") == f"x — {text}"]
+    assert unknown == []
+
+
+def test_what_is_stored_sent_or_json_is_english_whoever_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYNCD_LANGUAGE", "vi")
+    error = DiskFull(say("đĩa đầy: {what}", "no space: {what}", what=say("tệp", "file")), say("xóa bớt", "delete some"))
+    assert (str(error), written(error)) == ("đĩa đầy: tệp — xóa bớt", "no space: file — delete some")
+    assert plain({"error": error.message, "count": number(12345)}) == {"error": "no space: file", "count": "12,345"}
+    assert type(english_of(error.message)) is str
+    sent = decode_error(507, encode_error(error), "https://p (node x)")
+    assert sent.english == "https://p (node x): no space: file — delete some"
+
+
+def test_what_a_parent_answers_is_told_in_the_childs_language(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = "https://p:1 (node 01900000-0000-7000-8000-0000000000aa): "
+    known = TokenUsed(f"{place}another node has used that token", "ask the parent's operator for a new one")
+    new = JoinRefused(f"{place}a reason of a later release", "do as it says")
+    monkeypatch.setenv("SYNCD_LANGUAGE", "vi")
+    assert told(known) == f"{place}nút khác đã dùng mã đó — xin người quản trị cấp trên mã mới"
+    assert told(new) == f"cấp trên từ chối gia nhập: {place}a reason of a later release — do as it says"
+    monkeypatch.setenv("SYNCD_LANGUAGE", "en")
+    assert told(known) == str(known)
 
 
 @pytest.mark.parametrize(("variable", "value", "expected"), [

@@ -13,7 +13,8 @@ from schema.spec import Kind
 from syncd.limits import TREE_DEPTH_MAX
 from syncd.log import Stream
 from syncd.setup import insert_node
-from syncd.tree import NodeRecord, Tree, load_tree, refresh_keepers
+from syncd.terms import refresh_keepers
+from syncd.tree import NodeRecord, Tree, load_tree
 from tests.trees import TreeBuilder, TreeNode, step
 
 # root ── north ── n1, n2

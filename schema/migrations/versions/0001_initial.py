@@ -33,12 +33,12 @@ REGISTERS = (
 )  # fmt: skip
 # Referring tables before the tables they refer to.
 DROPPED = (
-    "syncd_identity_due", "syncd_identity_part", "syncd_identity_key", "syncd_identity_person",
-    "syncd_cell_flow", "syncd_cell_stock", "syncd_case", "syncd_token", "syncd_partial", "syncd_receipt",
-    "syncd_peer", "syncd_checkpoint", "syncd_log", "syncd_term", "syncd_stream", "syncd_journal", "syncd_keeper",
-    "syncd_replacing", "syncd_applying", "syncd_meta", "person_link", "person_check", "migration", "death", "birth",
-    "person", "household", "code", "code_list", "unit_change", "unit", "reassignment", "handover", "verdict", "proposal",
-    "key_grant", "node",
+    "syncd_identity_due", "syncd_identity_part", "syncd_identity_key", "syncd_identity_person", "syncd_cell_flow",
+    "syncd_cell_stock", "syncd_agenda", "syncd_looked", "syncd_case_row", "syncd_case", "syncd_token",
+    "syncd_partial", "syncd_receipt", "syncd_peer", "syncd_checkpoint", "syncd_log", "syncd_wish", "syncd_baseline",
+    "syncd_term", "syncd_stream", "syncd_journal", "syncd_keeper", "syncd_replacing", "syncd_applying", "syncd_meta",
+    "move_match", "person_link", "person_check", "migration", "death", "birth", "person", "household", "code", "code_list",
+    "unit_change", "unit", "resolution", "reassignment", "handover", "verdict", "proposal", "key_grant", "node",
 )  # fmt: skip
 
 
@@ -120,10 +120,11 @@ def _system_tables() -> None:
             may("case_kind", "text", 40),
             need("decided_at", "instant"),
             need("decided_by", "text", 200),
+            may("resolves", "uuid"),
         ),
         register=True,
         rules={"outcome_rule": "outcome IN ('accepted', 'partly', 'rejected', 'review')"},
-        indexes=(("proposal_id",),),
+        indexes=(("proposal_id",), ("resolves",)),
     )
     _keeping_tables()
 
@@ -157,6 +158,28 @@ def _keeping_tables() -> None:
             need("ordered_at", "instant"),
         ),
         indexes=(("from_unit_id",),),
+    )
+    replicated(
+        "resolution",
+        (
+            need("case_id", "uuid"),
+            need("decision_id", "uuid"),
+            need("case_kind", "text", 40),
+            need("verdict", "text", 20),
+            may("table_name", "text", 63),
+            may("row_id", "uuid"),
+            need("detail", "text", 65536),
+            need("reason", "text", 2000),
+            need("author", "text", 200),
+            need("made_at", "instant"),
+            need("openings", "int"),
+            may("undoes", "uuid"),
+        ),
+        rules={
+            "verdict_rule": "verdict IN ('keep-ours', 'value', 'same-person', 'not-the-same', 'ask-commune', 'answer', "
+            "'later', 'undo')"
+        },
+        indexes=(("case_id",), ("undoes",)),
     )
 
 
@@ -244,7 +267,7 @@ def _households_and_persons() -> None:
             "citizen_id_rule": CITIZEN_ID,
         },
         refers=(("household_id", "household"),),
-        indexes=(("unit_id",), ("household_id",), ("citizen_id",)),
+        indexes=(("unit_id",), ("household_id",), ("citizen_id",), ("insurance_no",)),
     )
 
 
@@ -267,7 +290,7 @@ def _events() -> None:
             "place_rule": "place IN ('station', 'hospital', 'home', 'other')",
             "weight_g_rule": "weight_g BETWEEN 200 AND 9000",
         },
-        indexes=(("unit_id",),),
+        indexes=(("unit_id",), ("child_id",), ("mother_id",)),
     )
     replicated(
         "death",
@@ -288,7 +311,7 @@ def _events() -> None:
         ),
         register=True,
         rules={"direction_rule": "direction IN ('arrival', 'departure')", "sex_rule": "sex IN (1, 2)"},
-        indexes=(("unit_id",), ("person_id",)),
+        indexes=(("unit_id",), ("person_id",), ("match_id",)),
     )
     replicated(
         "person_check",
@@ -318,6 +341,22 @@ def _events() -> None:
             "score_rule": "score BETWEEN 0 AND 1000",
         },
         indexes=(("link_id",), ("person_id",)),
+    )
+    replicated(
+        "move_match",
+        (
+            need("match_id", "uuid"),
+            need("migration_id", "uuid"),
+            need("state", "text", 20),
+            need("method", "text", 20),
+            need("decided_by", "text", 200),
+            need("decided_at", "instant"),
+        ),
+        rules={
+            "state_rule": "state IN ('matched', 'apart')",
+            "method_rule": "method IN ('match_id', 'link', 'person')",
+        },
+        indexes=(("match_id",), ("migration_id",)),
     )
 
 
@@ -379,6 +418,35 @@ def _log_tables() -> None:
             need("floor_seq", "int", default="0"),
             need("floor_hash", "bytes"),
             need("ended", "int", default="0"),
+            need("backed_up_seq", "int", default="0"),
+            need("floor_rows", "int", default="0"),
+            need("rejoin_seq", "int", default="0"),
+        ),
+    )
+    local(
+        "syncd_wish",
+        ("wish_id",),
+        (
+            need("wish_id", "uuid"),
+            need("stream_id", "uuid"),
+            need("place", "int"),
+            need("tab", "int"),
+            need("row_id", "uuid"),
+            need("op", "text"),
+            need("seen", "text"),
+            need("wished", "text"),
+            need("made_ms", "int"),
+        ),
+    )
+    local(
+        "syncd_baseline",
+        ("stream_id",),
+        (
+            need("stream_id", "uuid"),
+            need("of_id", "uuid"),
+            need("at_seq", "int"),
+            need("at_hash", "bytes"),
+            need("is_whole", "int", default="0"),
         ),
     )
     local(
@@ -445,13 +513,32 @@ def _work_tables() -> None:
     )
     local(
         "syncd_receipt",
-        ("stream_id",),
-        (need("stream_id", "uuid"), need("seq", "int"), need("hash", "bytes"), need("receipt", "bytes")),
+        ("stream_id", "level"),
+        (
+            need("stream_id", "uuid"),
+            need("level", "int"),
+            need("seq", "int"),
+            need("hash", "bytes"),
+            need("time_ms", "int"),
+            need("receipt", "bytes"),
+        ),
     )
     local(
         "syncd_partial",
         ("node_id",),
         (need("node_id", "uuid"), need("stream_id", "uuid"), need("seq", "int"), need("bytes", "bytes")),
+    )
+    local(
+        "syncd_quarantine",
+        ("stream_id", "seq"),
+        (
+            need("stream_id", "uuid"),
+            need("seq", "int"),
+            need("hash", "bytes"),
+            need("received_at", "instant"),
+            may("adopted_at", "instant"),
+            need("envelope", "bytes"),
+        ),
     )
     local(
         "syncd_token",
@@ -460,6 +547,7 @@ def _work_tables() -> None:
             need("secret_hash", "bytes"),
             need("unit_id", "uuid"),
             need("hub", "int"),
+            need("successor", "int", default="0"),
             need("expires_at", "instant"),
             may("used_at", "instant"),
             may("used_by", "uuid"),
@@ -478,9 +566,11 @@ def _work_tables() -> None:
             need("detail", "text"),
             need("opened_at", "instant"),
             may("closed_at", "instant"),
+            need("openings", "int", default="1"),
         ),
     )
     op.create_index("ix_syncd_case_closed_at", "syncd_case", ["closed_at"])
+    _looking_tables()
     local(
         "syncd_cell_stock",
         ("unit_id", "sex", "month", "ethnic", "residence"),
@@ -500,6 +590,28 @@ def _work_tables() -> None:
         (need("unit_id", "uuid"), need("month", "text"), need("kind", "text"), need("sex", "int"), need("n", "int")),
         sqlite_with_rowid=False,
     )
+
+
+def _looking_tables() -> None:
+    local(
+        "syncd_case_row",
+        ("case_id", "row_id"),
+        (need("case_id", "uuid"), need("row_id", "uuid"), need("tab", "int"), may("unit_id", "uuid")),
+    )
+    op.create_index("ix_syncd_case_row_row_id", "syncd_case_row", ["row_id"])
+    local(
+        "syncd_looked",
+        ("stream_id",),
+        (
+            need("stream_id", "uuid"),
+            need("seq", "int"),
+            need("place", "text"),
+            need("row_tab", "int", default="0"),
+            may("row_id", "uuid"),
+        ),
+    )
+    local("syncd_agenda", ("tab", "row_id"), (need("tab", "int"), need("row_id", "uuid"), need("due_at", "instant")))
+    op.create_index("ix_syncd_agenda_due_at", "syncd_agenda", ["due_at"])
 
 
 def _identity_tables() -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from syncd.cli import output
 from syncd.cli.propose import _sort
-from syncd.cli.sql import _statements, _word, refusal
+from syncd.cli.sql import _statements, _word
+from syncd.cli.sql_refused import refusal
 from syncd.cli.times import age, duration, moment
 
 NOW_MS = 1_790_000_000_000

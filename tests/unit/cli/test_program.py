@@ -105,6 +105,33 @@ def test_an_unknown_command_is_a_usage_error() -> None:
     assert "syncd --help" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("fly",), "không có lệnh fly — xem: syncd --help"),
+        (("status", "--nope"), "không có tùy chọn --nope — xem: syncd status --help"),
+        (("sql", "--fil", "x"), "không có tùy chọn --fil; có phải --dir hoặc --file?"),
+        (("token",), "thiếu --unit"),
+        (("token", "--unit"), "--unit cần một giá trị"),
+        (("conflicts", "show"), "thiếu ID"),
+        (("status", "extra"), "thừa tham số: extra"),
+        (("generate", "--persons", "many"), "--persons: 'many' không phải số nguyên"),
+        (("import", "/no/such/file"), "FILE: không có /no/such/file"),
+    ],
+)
+def test_a_command_line_that_makes_no_sense_is_told_in_vietnamese(
+    arguments: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SYNCD_LANGUAGE", "vi")
+    assert program.run(arguments) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_without_a_command_the_help_itself_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.run(()) == 2
+    assert "syncd demo" in capsys.readouterr().err
+
+
 def test_an_unknown_key_names_the_key_and_the_file(tmp_path: Path) -> None:
     (tmp_path / "syncd.toml").write_text("liste = '0.0.0.0:1'\n")
     done = run("config", "check", "--dir", str(tmp_path))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from syncd.errors import UsageError
+from syncd.errors import FileRefused
 from syncd.inputs.codes import package_codes
 from syncd.inputs.person_cells import CODE_LISTS, CellError, code_keys, read_partial_date, template
 from syncd.inputs.person_file import HouseholdLines, households, survey
@@ -41,7 +41,7 @@ def test_the_template_itself_is_imported_without_a_problem(path: Path) -> None:
     problems = ProblemList()
     (household,) = households(path, survey(path), CODES, TODAY, problems)
     assert not problems.kept
-    assert (household.number, len(household.persons), household.refused) == ("12", 2, False)
+    assert (household.number, len(household.persons), household.refused) == ("12.1", 2, False)
     assert household.persons[1].values["birth_precision"] == "m"
     assert household.persons[1].values["ethnic"] == "01"
 
@@ -138,17 +138,17 @@ def test_text_is_composed_and_line_breaks_inside_quotes_keep_the_count(path: Pat
 
 
 def test_an_unclosed_quotation_mark_stops_everything_before_it_starts(path: Path) -> None:
-    with pytest.raises(UsageError, match="line 3"):
+    with pytest.raises(FileRefused, match="line 3"):
         read(path, line("1"), '2;;"Thôn 3;1;A;1;1980;01;')
 
 
 @pytest.mark.parametrize("header", ["full_name;sex", f"{HEADER};sex"])
 def test_a_header_that_lacks_or_doubles_a_column_is_refused(path: Path, header: str) -> None:
-    with pytest.raises(UsageError, match="columns"):
+    with pytest.raises(FileRefused, match="columns"):
         read(path, header=header)
 
 
 def test_a_file_in_another_encoding_is_refused_with_the_remedy(path: Path) -> None:
     path.write_bytes(f"{HEADER}\n{line(name='Trần')}\n".encode("utf-16"))
-    with pytest.raises(UsageError, match="UTF-8"):
+    with pytest.raises(FileRefused, match="UTF-8"):
         survey(path)

@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from syncd.errors import UsageError
+from syncd.errors import FileRefused, UsageError
 from syncd.inputs.problem import Severity
 from syncd.inputs.unit_file import COLUMNS, Conversion, Era, Level, Operation, UnitKey, operation_of, read_conversion
 from tests.unit.inputs.builders import OFFICIAL
@@ -141,7 +141,7 @@ def test_notes_are_read_and_never_guessed(note: str, operation: Operation | None
 
 
 def test_a_file_with_other_columns_or_another_province_is_refused() -> None:
-    with pytest.raises(UsageError, match="old_code"):
+    with pytest.raises(FileRefused, match="old_code"):
         read_conversion(["new_code,new_name\n"])
     with pytest.raises(UsageError, match="99"):
         read(row("18160,Xã Sơn Hồng", "18139,Xã Sơn Hồng"), province="99")

@@ -100,11 +100,11 @@ def test_what_passes_here_passes_in_the_table_and_what_fails_there_fails_here(va
     problems = check_row(PERSON_TABLE, row)
     with contextlib.closing(sqlite_node()) as node:
         if not problems:
-            insert(node, "person", **normalise(row))
+            insert(node, "person", normalise(row))
             return
         strict = all(isinstance(row[name], int | None) for name in ("sex", "line_no")) and all(
             isinstance(row[name], str | None) for name in ("birth_date", "citizen_id", "full_name")
         )
         if strict:
             with pytest.raises((sqlcipher.Error, sqlite3.Error, OverflowError, UnicodeError)):
-                insert(node, "person", **normalise(row))
+                insert(node, "person", normalise(row))

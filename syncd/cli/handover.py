@@ -1,0 +1,117 @@
+"""`syncd handover`: a unit's register passes to another keeper, by agreement of both.
+
+Enters: the unit, the node that shall keep it. Leaves: an order that travels to both, or a preview in words.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from syncd.cli.output import emit, emit_json
+from syncd.cli.verb import directory_option, json_option, option, verb
+from syncd.language import Both, number, say
+
+if TYPE_CHECKING:
+    from syncd.keeping import Preview
+
+
+@verb(
+    Both(
+        "Bàn giao sổ của một đơn vị cho nút khác giữ.\n\nNút giữ cũ ngừng nhận ghi, ký điểm cuối; nút mới giữ tiếp từ "
+        "đó. Tuyến nào đã có dữ liệu thì không gửi lại. Máy cũ hỏng hoặc mất: dùng `syncd replace` tại nút gốc.",
+        "Pass a unit's register to another keeper.\n\nThe old keeper stops writing and signs where it ended; the new "
+        "one goes on from there. Nothing is sent again to tiers that hold it. Is the old machine dead or stolen? Use "
+        "`syncd replace` at the root.",
+    ),
+    "syncd handover 18133 --to self --dry-run --dir huyen",
+    "syncd handover 18133 --to 'Trạm Y tế xã Thạch Hà' --reason 'trạm đã có máy' --dir huyen",
+)
+@click.argument("unit_code", metavar="UNIT")
+@option(
+    "--to",
+    "target",
+    required=True,
+    metavar="NODE",
+    vi="Nút nhận: tên, mã đơn vị, id, hoặc self (chính nút này).",
+    en="Who shall keep it: a name, a unit's code, an id, or self (this node).",
+)
+@option("--reason", default="", metavar="TEXT", vi="Lý do, ghi vào lệnh.", en="Why; it stands in the order.")
+@option("--dry-run", is_flag=True, vi="Chỉ nói trước sẽ có gì xảy ra.", en="Only say what would happen.")
+@directory_option
+@json_option
+def command(
+    unit_code: str, target: str, reason: str, dry_run: bool, directory: Path | None, as_json: bool
+) -> None:  # fmt: skip
+    run(unit_code, target, reason, dry_run, directory, as_json, forced=False, revoke=False)
+
+
+def run(
+    unit_code: str, target: str, reason: str, dry_run: bool, directory: Path | None, as_json: bool, *, forced: bool,
+    revoke: bool,
+) -> None:  # fmt: skip
+    """Order it, or say what ordering would do; `syncd replace` is the same by force."""
+    from syncd import keeping
+    from syncd.cli.place import node_directory
+    from syncd.cli.who import author
+    from syncd.node_files import open_node
+
+    opened = open_node(node_directory(directory))
+    try:
+        node = opened.node
+        with opened.store.read() as tx:
+            unit_id = keeping.unit_named(node, tx, unit_code)
+        to_node = keeping.node_named(node, target)
+        if dry_run:
+            planned = keeping.plan(node, unit_id, to_node, forced=forced, revoke=revoke)
+        else:
+            planned = keeping.order(
+                node, unit_id, to_node, author=author(), reason=reason, forced=forced, revoke=revoke
+            )
+            node.write()
+    finally:
+        opened.close()
+    emit_json(_facts(planned, forced, dry_run)) if as_json else emit(words(planned, forced, dry_run))
+
+
+def words(planned: Preview, forced: bool, dry_run: bool) -> str:
+    """What happens, for a person."""
+    rows = ", ".join(f"{number(count)} {table}" for table, count in planned.rows.items() if count)
+    lines = [
+        say("Sổ của {unit}: {rows}", "The register of {unit}: {rows}", unit=planned.unit_name,
+            rows=rows or say("chưa có bản ghi", "no records yet")),
+        say("  từ   {name}", "  from {name}", name=planned.from_name or say("(chưa ai giữ)", "(nobody yet)")),
+        say("  cho  {name}", "  to   {name}", name=planned.to_name),
+    ]  # fmt: skip
+    if planned.from_node is None:
+        lines.append(say("Nút mới ghi được ngay.", "The new keeper can write at once."))
+    elif forced:
+        lines.append(say(
+            "Nút cũ không được hỏi: sổ kết thúc ở vị trí {seq} đang có tại đây. Những gì nút cũ ghi thêm được giữ riêng"
+            " và trở lại thành đề nghị (`syncd adopt`).",
+            "The old keeper is not asked: its register ends at position {seq}, as held here. What it has written since"
+            " is put aside and comes back as proposals (`syncd adopt`).", seq=number(planned.applied_seq),
+        ))  # fmt: skip
+    else:
+        lines.append(say(
+            "Nút cũ ngừng nhận ghi khi nhận được lệnh và ký điểm cuối; nút mới ghi được sau đó. Không gửi lại gì cho"
+            " tuyến đã có dữ liệu.",
+            "The old keeper stops writing when the order reaches it and signs the end; then the new one can write."
+            " Nothing is sent again to tiers that hold the records.",
+        ))  # fmt: skip
+    lines.append(
+        say("Xem trước, chưa làm gì. Bỏ --dry-run để thực hiện.", "A preview: nothing was done. Leave out --dry-run to"
+            " do it.") if dry_run
+        else say("Đã ra lệnh. Theo dõi: `syncd status`.", "Ordered. To follow it: `syncd status`.")
+    )  # fmt: skip
+    return "\n".join(lines)
+
+
+def _facts(planned: Preview, forced: bool, dry_run: bool) -> dict[str, Any]:
+    return {
+        "unit_id": planned.unit_id, "unit": planned.unit_name, "from": planned.from_node,
+        "from_term": planned.from_term, "to": planned.to_node, "rows": planned.rows, "end_seq": planned.applied_seq if forced else None,
+        "forced": forced, "ordered": not dry_run,
+    }  # fmt: skip

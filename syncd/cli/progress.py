@@ -1,0 +1,39 @@
+"""How far a long command is: one line on a terminal, nothing anywhere else.
+
+Enters: what is being done and how many rows. Leaves: stderr, and only where a person looks.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from syncd.cli.output import pad, shorten
+from syncd.language import number
+
+CELLS = 70
+EVERY_S = 0.2
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str, int], None]]:
+    """A function to tell; the line is wiped at the end."""
+    if not sys.stderr.isatty():
+        yield lambda _what, _rows: None
+        return
+    shown_at = 0.0
+
+    def tell(what: str, rows: int) -> None:
+        nonlocal shown_at
+        if time.monotonic() - shown_at >= EVERY_S:
+            shown_at = time.monotonic()
+            text = f"{what} {number(rows)}" if rows else what
+            sys.stderr.write("\r" + pad(shorten(text, CELLS), CELLS))
+            sys.stderr.flush()
+
+    try:
+        yield tell
+    finally:
+        sys.stderr.write("\r" + " " * CELLS + "\r")

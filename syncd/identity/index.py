@@ -1,0 +1,167 @@
+"""The index of blocking keys in local tables, so that a group's persons are matched without reading all others.
+
+Enters: a store, or a transaction and the ids that a group changed. Leaves: rows of `syncd_identity_…`.
+Must hold: `update` may run inside the transaction that applies, and costs by the persons changed alone; an index begun
+and not finished is none. A person that changes while all are being indexed keeps a stale key at worst: it yields a
+comparison too many, never a link, since what is compared is the row as it stands.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeAlias
+
+from conflict.identity_names import Name
+from syncd.identity import sql
+from syncd.identity.keys import KEY_BYTES, KINDS, keys_of, pack, unpack
+from syncd.identity.people import PERSONS, People, everybody
+from syncd.limits import IDENTITY_INDEX_ROWS
+from syncd.store.base import Store, Tx
+
+TABLES = ("syncd_identity_due", "syncd_identity_part", "syncd_identity_key", "syncd_identity_person")
+INDEXED = "identity_indexed"
+EVERYBODY = "*"  # the part that all bear
+PERSON_COLUMNS = (("person_id", sql.UUIDS), ("keys", "bytea[]"))
+KEY_COLUMNS = (("key", sql.NUMBERS), ("person_id", sql.UUIDS))
+
+KeyColumns: TypeAlias = "list[array[int]]"
+
+
+def is_indexed(tx: Tx) -> bool:
+    """Whether an index of everybody was finished here."""
+    return tx.value("SELECT value FROM syncd_meta WHERE key = ?", (INDEXED,)) is not None
+
+
+def index_all(store: Store, people: People | None = None, keys: KeyColumns | None = None) -> int:
+    """Make the whole index anew; returns how many persons it holds. `people`, `keys`: everybody's, when at hand."""
+    if people is None:
+        with store.read() as tx:
+            people = everybody(tx)
+    columns = keys if keys is not None else key_columns(people)
+    with store.write("identity-index") as tx:
+        tx.run("DELETE FROM syncd_meta WHERE key = ?", (INDEXED,))
+        for table in TABLES:
+            tx.run(f"DELETE FROM {table}")
+        _add_parts(tx, count_parts(people))
+    for places in _chunks(sorted(range(len(people)), key=people.ids.__getitem__)):
+        packed = [(people.ids[place], pack(column[place] for column in columns)) for place in places]
+        with store.write("identity-index") as tx:
+            sql.insert(tx, "syncd_identity_person", PERSON_COLUMNS, packed)
+    for column in columns:  # in the order of the index: its pages are filled one after the other
+        for places in _chunks(sorted((n for n, key in enumerate(column) if key), key=column.__getitem__)):
+            with store.write("identity-index") as tx:
+                sql.insert(tx, "syncd_identity_key", KEY_COLUMNS, [(column[n], people.ids[n]) for n in places])
+    with store.write("identity-index") as tx:
+        tx.run("INSERT INTO syncd_meta (key, value) VALUES (?, '1') ON CONFLICT DO NOTHING", (INDEXED,))
+    return len(people)
+
+
+def key_columns(people: People) -> KeyColumns:
+    """Everybody's keys, one array per kind."""
+    columns = [array("q", bytes(KEY_BYTES * len(people))) for _ in range(KINDS)]
+    for place in range(len(people)):
+        for column, key in zip(columns, keys_at(people, place), strict=True):
+            column[place] = key
+    return columns
+
+
+def update(tx: Tx, changed_ids: Iterable[str]) -> None:
+    """Bring the keys of these persons up to date and note that they are due; ids of persons that are gone too."""
+    ids = sorted(set(changed_ids))
+    known = {row[0]: bytes(row[1]) for row in sql.select_in(
+        tx, "SELECT person_id, keys FROM syncd_identity_person", "person_id", ids)}  # fmt: skip
+    people = People()
+    people.add(sql.select_in(tx, PERSONS, "id", ids))
+    packed = {people.ids[place]: pack(keys_at(people, place)) for place in range(len(people))}
+    stale = [person_id for person_id, keys in known.items() if packed.get(person_id) != keys]
+    fresh = sorted(person_id for person_id, keys in packed.items() if known.get(person_id) != keys)
+    tx.many(
+        "DELETE FROM syncd_identity_key WHERE key = ? AND person_id = ?",
+        [(key, person_id) for person_id in stale for key in unpack(known[person_id])],
+    )
+    tx.many("DELETE FROM syncd_identity_person WHERE person_id = ?", [(person_id,) for person_id in stale])
+    sql.insert(
+        tx, "syncd_identity_person", PERSON_COLUMNS,
+        [(person_id, packed[person_id]) for person_id in fresh],
+    )  # fmt: skip
+    sql.insert(
+        tx, "syncd_identity_key", KEY_COLUMNS,
+        [(key, person_id) for person_id in fresh for key in unpack(packed[person_id])],
+    )  # fmt: skip
+    # Counts of names only weigh evidence: a person renamed or gone moves them too little to be worth a second read.
+    _add_parts(tx, _parts_of(people, [place for place, each in enumerate(people.ids) if each not in known]))
+    sql.insert(tx, "syncd_identity_due", (("person_id", sql.UUIDS),), [(person_id,) for person_id in ids])
+
+
+def catch_up(store: Store) -> int:
+    """Find the persons whose keys are not those of the index, and bring it up to date; returns how many.
+
+    For a node on which nobody called `update` for a while: reads everybody once, writes only what differs.
+    """
+    changed: list[str] = []
+    with store.read() as tx:
+        for rows in tx.stream(_PERSONS_WITH_KEYS):
+            people = People()
+            people.add(row[:-1] for row in rows)
+            for place, row in enumerate(rows):
+                if row[-1] is None or bytes(row[-1]) != pack(keys_at(people, place)):
+                    changed.append(row[0])
+        changed += [row[0] for row in tx.all(_PERSONS_GONE)]
+    for start in range(0, len(changed), IDENTITY_INDEX_ROWS // KINDS):
+        with store.write("identity-index") as tx:
+            update(tx, changed[start : start + IDENTITY_INDEX_ROWS // KINDS])
+    return len(changed)
+
+
+_PERSONS_WITH_KEYS = f"""
+    SELECT p.*, k.keys FROM ({PERSONS}) AS p LEFT JOIN syncd_identity_person AS k ON k.person_id = p.id
+"""
+_PERSONS_GONE = """
+    SELECT k.person_id FROM syncd_identity_person AS k
+    WHERE NOT EXISTS (SELECT 1 FROM person AS p WHERE p.id = k.person_id)
+"""
+
+
+def keys_at(people: People, place: int) -> tuple[int, ...]:
+    """The keys of one person."""
+    birth, precision = people.birth_of(place)
+    return keys_of(
+        people.name_of(place), people.sex[place], birth, precision,
+        people.citizen_ids[place], people.insurance_nos[place], people.phones[place],
+    )  # fmt: skip
+
+
+def parts_of_name(name: Name) -> tuple[str, str, str]:
+    """The parts of a name whose bearers are counted apart."""
+    return f"f {name.family}", f"m {' '.join(name.middle)}", f"g {name.given}"
+
+
+def count_parts(people: People) -> Counter[str]:
+    """Bearers of each part of a name and of each ethnic code, among all read."""
+    return _parts_of(people, range(len(people)))
+
+
+def _parts_of(people: People, places: Sequence[int]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for number, bearers in Counter(people.name[place] for place in places).items():
+        for part in parts_of_name(people.names[number]):
+            counts[part] += bearers
+    for number, bearers in Counter(people.ethnic[place] for place in places).items():
+        counts[f"e {people.ethnics.values[number]}"] += bearers
+    counts[EVERYBODY] += len(places)
+    return counts
+
+
+def _add_parts(tx: Tx, counts: Counter[str]) -> None:
+    tx.many(
+        "INSERT INTO syncd_identity_part (part, n) VALUES (?, ?)"
+        " ON CONFLICT (part) DO UPDATE SET n = syncd_identity_part.n + excluded.n",
+        sorted(item for item in counts.items() if item[1]),
+    )
+
+
+def _chunks(places: list[int]) -> Iterator[list[int]]:
+    for start in range(0, len(places), IDENTITY_INDEX_ROWS):
+        yield places[start : start + IDENTITY_INDEX_ROWS]

@@ -1,0 +1,184 @@
+"""Terms: which node kept a unit's register when, and who keeps it now (design §1, I4, I7).
+
+Enters: node records and hand-over orders, as the control streams brought them. Leaves: per unit a chain of terms, and
+the tables `syncd_term` and `syncd_keeper` that the guard, the tree and the receivers go by.
+Must hold: the same records give the same chain in whatever order they came; an order counts only from a node that
+answers for the unit, a forced one only from the custodian.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import attrgetter, itemgetter
+
+from schema.spec import Kind
+from syncd.envelope import stream_id_of
+from syncd.limits import TERMS_MAX
+from syncd.store.base import Tx
+from syncd.tree import NodeRecord, Term, Tree, covers, load_nodes, records_that_count, units_above
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A unit's register passes from a keeper to the next. `forced_seq`: where the old stream ends, whoever wrote more.
+
+    `from_term` 0: nobody has kept the unit before.
+    """
+
+    id: str
+    unit_id: str
+    from_node: str
+    from_term: int
+    to_node: str
+    forced_seq: int | None
+    forced_hash: bytes | None
+    is_revoked: bool
+    ordered_at: str
+
+    @property
+    def is_forced(self) -> bool:
+        return self.forced_seq is not None
+
+    @property
+    def rank(self) -> tuple[bool, str, str]:
+        """Of several orders about one term the custodian's stands, else the first."""
+        return not self.is_forced, self.ordered_at, self.id
+
+
+def refresh_keepers(tx: Tx) -> None:
+    """Derive the terms of every unit anew, and write what changed.
+
+    A record counts only when the unit lies in the unit tree at or below the enrolling parent's own unit, so no node can
+    hand out what it does not answer for (I7); a unit not yet known here has no keeper yet.
+    """
+    tx.lock("syncd keepers")  # or two transactions would each leave out what the other has just learned
+    tree, above = load_nodes(tx), units_above(tx)
+    chains = _chains(records_that_count(tx, tree, above), orders(tx, tree, above))
+    _store_terms(tx, [_ended(tx, term) for chain in chains.values() if len(chain) > 1 for term in chain])
+    _store_keepers(tx, tree.me, [chain[-1] for chain in chains.values()])
+
+
+def orders(tx: Tx, tree: Tree, above: Mapping[str, str | None]) -> list[Order]:
+    """The hand-over orders that count."""
+    found = []
+    for row in tx.all(
+        "SELECT id, kept_unit_id, from_node_id, from_term, to_node_id, forced_seq, forced_hash, is_revoked, ordered_at"
+        " FROM handover"
+    ):
+        order = Order(
+            id=row[0], unit_id=row[1], from_node=row[2], from_term=row[3], to_node=row[4], forced_seq=row[5],
+            forced_hash=None if row[6] is None else bytes(row[6]), is_revoked=bool(row[7]), ordered_at=row[8],
+        )  # fmt: skip
+        if _may_order(tree, above, order):
+            found.append(order)
+    return found
+
+
+def minter_of(tree: Tree, row_id: str) -> NodeRecord | None:
+    """The node whose tag a row's id bears."""
+    return next((record for record in tree.nodes.values() if record.tag == row_id[28:]), None)
+
+
+def _may_order(tree: Tree, above: Mapping[str, str | None], order: Order) -> bool:
+    """Who orders answers for the unit and stands above both keepers; only the custodian ends a term by force.
+
+    A node that is not known here lies in another branch: whoever stands above both of us is believed about it.
+    """
+    by = minter_of(tree, order.id)
+    if by is None or not covers(above, by.unit_id, order.unit_id):
+        return False
+    if (order.is_forced or order.is_revoked) and by.node_id != tree.root_id:
+        return False
+    return all(
+        node_id not in tree.nodes or tree.is_within(node_id, by.node_id) for node_id in (order.from_node, order.to_node)
+    )
+
+
+def _chains(records: Iterable[NodeRecord], found: Iterable[Order]) -> dict[str, list[Term]]:
+    """Unit → its terms, oldest first. Each begins with an enrolment or a first order and follows the orders."""
+    starts: dict[str, list[Term]] = {}
+    # One that was revoked keeps its place in the history, behind whoever still serves in the same term.
+    for record in sorted(records, key=lambda record: record.status != "enrolled"):
+        if record.unit_id is not None and record.term >= 1:
+            starts.setdefault(record.unit_id, []).append(
+                Term(unit_id=record.unit_id, term=record.term, node_id=record.node_id, began="record")
+            )
+    by_unit = {unit: list(of_unit) for unit, of_unit in groupby(
+        sorted(found, key=attrgetter("unit_id")), key=attrgetter("unit_id"))}  # fmt: skip
+    for unit, of_unit in by_unit.items():
+        # Whose record has not come (of another branch) is who the order names: it comes from who answers for the unit.
+        starts.setdefault(unit, []).extend(
+            Term(unit_id=unit, term=order.from_term, node_id=order.from_node, began="record")
+            if order.from_term
+            else Term(unit_id=unit, term=1, node_id=order.to_node, began="handover")
+            for order in sorted(of_unit, key=attrgetter("rank"))
+        )
+    return {unit: _chain(begun, by_unit.get(unit, [])) for unit, begun in starts.items() if begun}
+
+
+def _chain(starts: list[Term], of_unit: list[Order]) -> list[Term]:
+    by_term: dict[int, Term] = {}
+    for term in starts:
+        by_term.setdefault(term.term, term)
+    next_of = {(order.from_node, order.from_term): order for order in sorted(of_unit, key=attrgetter("rank"))[::-1]}
+    number = min(by_term)
+    for _ in range(TERMS_MAX):
+        at = by_term[number]
+        order = next_of.get((at.node_id, at.term)) if at.term else None
+        if order is not None:
+            by_term[number] = replace(
+                at, next_node_id=order.to_node, ended_seq=order.forced_seq, ended_hash=order.forced_hash
+            )
+            by_term[number + 1] = Term(
+                unit_id=at.unit_id, term=number + 1, node_id=order.to_node,
+                began="forced" if order.is_forced else "handover",
+            )  # fmt: skip
+        later = [term for term in by_term if term > number]
+        if not later:
+            break
+        number = min(later)
+    return [by_term[term] for term in sorted(by_term)]
+
+
+def _ended(tx: Tx, term: Term) -> Term:
+    """Where a term ended: by force where the custodian says, else where its stream says so itself."""
+    if term.next_node_id is None or term.ended_seq is not None:
+        return term
+    stream_id = stream_id_of(Kind.REGISTER, term.unit_id, term.node_id, term.term)
+    found = tx.one("SELECT held_seq, held_hash FROM syncd_stream WHERE stream_id = ? AND ended = 1", (stream_id,))
+    return term if found is None else replace(term, ended_seq=found[0], ended_hash=bytes(found[1]))
+
+
+def _store_terms(tx: Tx, terms: Iterable[Term]) -> None:
+    wanted = {
+        (term.unit_id, term.term, term.node_id, term.began, term.ended_seq, term.ended_hash, term.next_node_id)
+        for term in terms
+    }
+    rows = tx.all("SELECT unit_id, term, node_id, began, ended_seq, ended_hash, next_node_id FROM syncd_term")
+    if wanted != {(*row[:5], None if row[5] is None else bytes(row[5]), row[6]) for row in rows}:
+        tx.run("DELETE FROM syncd_term")
+        tx.many(
+            "INSERT INTO syncd_term (unit_id, term, node_id, began, ended_seq, ended_hash, next_node_id)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            sorted(wanted, key=itemgetter(0, 1)),
+        )
+
+
+def _store_keepers(tx: Tx, me: str, newest: Iterable[Term]) -> None:
+    wanted = {
+        (term.unit_id, term.node_id, term.term, int(term.node_id == me and _may_write(tx, term))) for term in newest
+    }
+    present = set(tx.all("SELECT unit_id, node_id, term, mine FROM syncd_keeper"))
+    if wanted != present:
+        tx.run("DELETE FROM syncd_keeper")
+        tx.many("INSERT INTO syncd_keeper (unit_id, node_id, term, mine) VALUES (?, ?, ?, ?)", sorted(wanted))
+
+
+def _may_write(tx: Tx, term: Term) -> bool:
+    """A term that follows another begins when its own stream does, which takes over what the old one left."""
+    if term.began == "record" or term.term == 1:
+        return True
+    stream_id = stream_id_of(Kind.REGISTER, term.unit_id, term.node_id, term.term)
+    return tx.one("SELECT 1 FROM syncd_stream WHERE stream_id = ? AND held_seq > 0", (stream_id,)) is not None

@@ -1,0 +1,159 @@
+"""The proposals that wait for this node's decision, and in what order they can be decided together (design §1, I11).
+
+Enters: a transaction of a keeper. Leaves: `Waiting`, oldest first, and waves of them that do not touch each other.
+Must hold: a proposal follows its row: it waits here when its unit is kept here, or when the row it names now lives in a
+unit kept here, whatever unit it was addressed to; a verdict of another unit's stream does not count.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from conflict import Newer
+from conflict.match import normalise_name
+from schema.spec import Kind, Registry, Table
+from syncd import limits
+from syncd.store.base import Row, Tx
+
+_MINE = "SELECT unit_id FROM syncd_keeper WHERE mine = 1"
+_COLUMNS = (
+    "p.id, p.unit_id, p.table_name, p.row_id, p.operation, p.seen, p.wished, p.author, p.reason, p.made_at,"
+    " p.clock_offset_ms, p.author_depth, p.withdrawn_at, p.expires_at"
+)
+# A verdict counts in the stream of the unit the proposal names (it was decided before the row moved) or of one kept here.
+_UNDECIDED = f"""NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id
+    AND (v.unit_id = p.unit_id OR v.unit_id IN ({_MINE})))"""
+_ADDRESSED = f"SELECT p.id, p.made_at FROM proposal AS p WHERE p.unit_id IN ({_MINE}) AND {_UNDECIDED}"
+_FOLLOWING = f"""SELECT p.id, p.made_at FROM proposal AS p JOIN {{table}} AS r ON r.id = p.row_id
+    WHERE p.table_name = '{{table}}' AND p.unit_id IS NOT NULL AND p.unit_id NOT IN ({_MINE})
+    AND r.unit_id IN ({_MINE}) AND {_UNDECIDED}"""
+_THESE = f"SELECT {_COLUMNS} FROM proposal AS p WHERE {_UNDECIDED} AND p.id {{chosen}} ORDER BY p.made_at, p.id"
+_ABOUT_ROWS = f"""SELECT p.id, p.table_name, p.row_id, p.operation, p.wished, p.author FROM proposal AS p
+    WHERE p.withdrawn_at IS NULL AND {_UNDECIDED} AND p.row_id {{chosen}} ORDER BY p.made_at, p.id"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """One proposal as stored. `seen` and `wished` are JSON texts."""
+
+    id: str
+    unit_id: str
+    table: str
+    row_id: str | None
+    operation: str
+    seen: str
+    wished: str
+    author: str
+    reason: str
+    made_at: str
+    clock_offset_ms: int | None
+    author_depth: int
+    withdrawn_at: str | None
+    expires_at: str | None
+
+    @property
+    def author_tag(self) -> str:
+        """The tag of the node it was made at."""
+        return self.id[28:]
+
+
+def undecided(tx: Tx, registry: Registry) -> list[str]:
+    """Ids of the proposals that wait here, oldest first."""
+    sources = [_ADDRESSED, *(_FOLLOWING.format(table=table.name) for table in _tables_kept(tx, registry))]
+    query = f"SELECT q.id FROM ({' UNION ALL '.join(sources)}) AS q ORDER BY q.made_at, q.id"
+    return [row[0] for row in tx.all(query)]
+
+
+def waiting(tx: Tx, proposal_ids: Sequence[str]) -> list[Waiting]:
+    """Those of these proposals that wait still, oldest first."""
+    return [Waiting(**dict(zip(Waiting.__slots__, row, strict=True))) for row in rows_of(tx, _THESE, proposal_ids)]
+
+
+def deciding_unit(proposed: Waiting, row_unit: str | None, mine: frozenset[str]) -> str | None:
+    """The unit in whose stream this node decides, or None where another keeper does.
+
+    `row_unit`: where the row is now; None when it is not here (deleted, or an insert).
+    """
+    if row_unit is not None:
+        return row_unit if row_unit in mine else None
+    return proposed.unit_id if proposed.unit_id in mine else None
+
+
+def newer_wishes(tx: Tx, batch: Sequence[Waiting]) -> dict[str, list[Newer]]:
+    """Proposal → later ones of the same author about the same row, oldest first: they supersede it.
+
+    People of one name at two nodes are two authors.
+    """
+    row_ids = sorted({each.row_id for each in batch if each.row_id is not None})
+    by_key: dict[tuple[str, str, str, str], list[Row]] = {}
+    for row in rows_of(tx, _ABOUT_ROWS, row_ids):
+        by_key.setdefault((row[0][28:], row[5], row[1], row[2]), []).append(row)
+    found: dict[str, list[Newer]] = {}
+    for rows in by_key.values():
+        for place, row in enumerate(rows[:-1]):
+            found[row[0]] = [_newer(later) for later in rows[place + 1 :]]
+    return found
+
+
+def waves(batch: Iterable[Waiting]) -> list[list[Waiting]]:
+    """Proposals in waves: in one wave no two speak of one row, or insert persons of one name into one unit.
+
+    Each wave sees what the ones before it have written.
+    """
+    found: list[list[Waiting]] = []
+    depth: dict[tuple[str, ...], int] = {}
+    for each in batch:
+        key = (each.table, each.row_id) if each.row_id is not None else (each.table, each.unit_id, _name(each.wished))
+        place = depth.get(key, 0)
+        depth[key] = place + 1
+        if place == len(found):
+            found.append([])
+        found[place].append(each)
+    return found
+
+
+def rows_of(tx: Tx, query: str, row_ids: Sequence[str], values: Sequence[Any] = ()) -> Iterator[Row]:
+    """Rows of a query whose `{chosen}` compares an id with `row_ids`; they come in as few statements as can be."""
+    if tx.dialect != "sqlite":
+        if row_ids:
+            yield from tx.all(query.format(chosen="= ANY(?::uuid[])"), (*values, list(row_ids)))
+        return
+    for start in range(0, len(row_ids), limits.SQL_VALUES_MAX):
+        chunk = row_ids[start : start + limits.SQL_VALUES_MAX]
+        yield from tx.all(query.format(chosen=f"IN ({', '.join('?' * len(chunk))})"), (*values, *chunk))
+
+
+def takes_proposals(table: Table | None) -> bool:
+    """Whether rows of a table have a keeper to whom one can propose."""
+    return table is not None and table.kind is Kind.REGISTER and table.name != "verdict"
+
+
+def _tables_kept(tx: Tx, registry: Registry) -> list[Table]:
+    """Tables with rows in units kept here: elsewhere nothing can have followed its row here."""
+    return [
+        table
+        for table in registry
+        if takes_proposals(table) and tx.one(f"SELECT 1 FROM {table.name} WHERE unit_id IN ({_MINE}) LIMIT 1")
+    ]
+
+
+def _newer(row: Row) -> Newer:
+    return Newer(id=row[0], op=row[3], columns=frozenset(_object(row[4])))
+
+
+def _name(wished: str) -> str:
+    """What an insert could resemble another by."""
+    name = _object(wished).get("full_name")
+    return normalise_name(name) if isinstance(name, str) else ""
+
+
+def _object(text: str) -> dict[str, Any]:
+    """A JSON object; nothing where the text is none (it is refused when its turn comes)."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,146 @@
+"""Generated registers, edits and the figures counted from them, on real SQLite and real PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+
+import pytest
+
+from schema.population import DEATH, MIGRATION
+from schema.spec import Table
+from syncd.aggregate import Cells
+from syncd.inputs.edits import edits, run, sql_text
+from syncd.inputs.figures import figures
+from syncd.inputs.generate import TABLES, generate
+from syncd.store.base import Store
+from tests.unit.inputs.builders import OTHER_UNIT, UNIT, count
+
+TODAY = date(2026, 11, 20)
+
+
+@pytest.fixture
+def register(commune: Store) -> Store:
+    """A commune with a generated register of 1 500 persons."""
+    generate(commune, unit_id=UNIT, persons=1_500, seed=1, today=TODAY)
+    return commune
+
+
+def test_a_register_is_written_and_continued_with_new_household_numbers(register: Store) -> None:
+    more = generate(register, unit_id=UNIT, persons=100, seed=2, today=TODAY)
+    assert more.persons == 100
+    assert count(register, "person") == 1_600
+    with register.read() as tx:
+        doubled = tx.all("SELECT number FROM household GROUP BY number HAVING count(*) > 1")
+    assert not doubled
+
+
+def test_edits_are_plain_sql_that_every_guard_accepts(register: Store) -> None:
+    with register.read() as tx:
+        made = edits(tx, unit_id=UNIT, count=200, seed=3, today=TODAY)
+        assert made == edits(tx, unit_id=UNIT, count=200, seed=3, today=TODAY)
+    before = count(register, "syncd_journal")
+    for number, edit in enumerate(made):
+        with register.write("test") as tx:
+            if number % 2:
+                run(tx, edit)
+            else:
+                for statement in sql_text(edit).split(";\n"):
+                    tx.run(statement.rstrip(";"))
+    assert count(register, "syncd_journal") >= before + 200
+    assert {edit.kind for edit in made} >= {
+        "phone",
+        "education",
+        "marital",
+        "birth",
+        "death",
+        "arrival",
+        "departure",
+    }
+
+
+def test_figures_of_a_province_equal_a_count_of_the_records(register: Store) -> None:
+    with_tree(register)
+    fold(register)
+    with register.read() as tx:
+        found = figures(tx, register.registry, [OTHER_UNIT], "2026-11")
+    usual = "residence IN ('usual', 'absent')"
+    assert found.usual.total == count(register, "person", usual)
+    assert found.usual.male == count(register, "person", f"{usual} AND sex = 1")
+    assert sum(group.male + group.female for group in found.ages) == found.usual.total
+    # Born in December 2011 or later: not yet 15 at the end of November 2026.
+    young = sum(group.male + group.female for group in found.ages if group.first < 15)
+    assert young == count(register, "person", f"{usual} AND birth_date >= '2011-12-01'")
+    for table, column, n in ((DEATH, "died_on", found.deaths), (MIGRATION, "moved_on", found.arrivals)):
+        assert n.total == events(register, table, column)
+    assert json.loads(json.dumps(found.to_json()))["usual"]["total"] == found.usual.total
+
+
+def events(store: Store, table: Table, column: str) -> int:
+    where = f"{column} BETWEEN '2026-11-01' AND '2026-11-30'"
+    return count(store, table.name, where + (" AND direction = 'arrival'" if table is MIGRATION else ""))
+
+
+def test_a_past_month_leaves_out_who_was_born_later(register: Store) -> None:
+    fold(register)
+    with register.read() as tx:
+        found = figures(tx, register.registry, [UNIT], "2026-01")
+    later = count(register, "person", "birth_date >= '2026-02-01'")
+    assert later
+    assert any(english.startswith(f"{later} persons were born after") for _, english in found.notes)
+
+
+def test_a_register_that_has_not_come_is_named_missing(commune: Store) -> None:
+    with_tree(commune)
+    with commune.read() as tx:
+        before = figures(tx, commune.registry, [OTHER_UNIT], "2026-11")
+    with commune.apply("test") as tx:
+        tx.run(
+            "INSERT INTO syncd_stream (stream_id, kind, unit_id, keeper, term, own, held_seq, held_hash,"
+            " applied_seq, applied_hash, floor_hash, state, changed_at)"
+            " SELECT ?, 1, unit_id, node_id, 1, 0, 9, ?, 7, ?, ?, 'ok', ? FROM syncd_keeper",
+            ("018f0000-0000-7000-8000-0000000000aa", b"h", b"h", b"h", "2026-11-20T01:00:00Z"),
+        )
+    with commune.read() as tx:
+        after = figures(tx, commune.registry, [OTHER_UNIT], "2026-11")
+    assert [(state.code, state.state) for state in before.registers_missing] == [("18133", "missing")]
+    assert not after.registers_missing
+    assert [(state.code, state.position) for state in after.registers] == [("18133", 7)]
+
+
+def test_views_read_as_the_cells_do(register: Store) -> None:
+    with_tree(register)
+    fold(register)
+    assert count(register, "person") == int(total(register, "v_population"))
+    assert total(register, "v_flow") == count(register, "birth") + count(register, "death") + count(
+        register, "migration"
+    )
+    with register.read() as tx:
+        assert tx.all("SELECT unit_code, state FROM v_completeness") == [("18133", "missing")]
+        assert tx.all("SELECT code, parent_code FROM v_unit WHERE level = 'commune'") == [("18133", "42")]
+
+
+def total(store: Store, view: str) -> int:
+    with store.read() as tx:
+        return int(tx.value(f"SELECT sum(n) FROM {view}"))
+
+
+def fold(store: Store) -> None:
+    """Fill the cells as applying does."""
+    with store.apply("test") as tx:
+        cells = Cells()
+        for table, _ in TABLES:
+            if table.fold:
+                rows = tx.all(f"SELECT {', '.join(table.fold.all_columns)} FROM {table.name}")
+                cells.add(table, UNIT, 1, list(zip(*rows, strict=True)))
+        cells.store(tx)
+
+
+def with_tree(store: Store) -> None:
+    with store.apply("test") as tx:
+        tx.run("INSERT INTO unit (id, level, code, name) VALUES (?, 'province', '42', 'Tỉnh Hà Tĩnh')", (OTHER_UNIT,))
+        tx.run(
+            "INSERT INTO unit (id, parent_id, level, code, name)"
+            " VALUES (?, ?, 'commune', '18133', 'Thị trấn Phố Châu')",
+            (UNIT, OTHER_UNIT),
+        )
