@@ -20,7 +20,6 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import combinations
@@ -109,7 +108,8 @@ def _quality(world: World, linked: set[frozenset[str]], proposed: set[frozenset[
         f"recall_{kind}": round(len((right | offered) & of_kind) / max(1, len(of_kind)), 4)
         for kind, of_kind in sorted(kinds.items())
     }
-    slips = Counter(error for pair in pairs - right - offered for error in _errors(world.truth, pair))
+    of = {each.person_id: each for each in world.truth}
+    slips = Counter(slip for pair in pairs - right - offered for slip in _slips(of, pair))
     say(f"slips of the missed: {slips.most_common(12)}")
     return {
         "true_pairs": len(pairs), "linked": len(linked), "proposed": len(proposed),
@@ -198,13 +198,8 @@ def _twin_pairs(truth: list[Truth]) -> set[frozenset[str]]:
     return {frozenset((one, other)) for both in rows.values() for one in both["2"] for other in both["3"]}
 
 
-def _errors(truth: list[Truth], pair: frozenset[str]) -> Iterator[str]:
-    by_id = _BY_ID or _BY_ID.update({each.person_id: each for each in truth}) or _BY_ID
-    slips = [slip for person in pair for slip in by_id[person].errors.split()]
-    yield from slips or ["none"]
-
-
-_BY_ID: dict[str, Truth] = {}
+def _slips(of: dict[str, Truth], pair: frozenset[str]) -> list[str]:
+    return [slip for person in pair for slip in of[person].errors.split()] or ["none"]
 
 
 def _pairs(store: Store, state: str) -> set[frozenset[str]]:

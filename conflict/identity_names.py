@@ -118,7 +118,8 @@ def _compare_letters(left: Name, right: Name, distance: Distance) -> NameLikenes
             return NameLikeness.FAMILY_TYPO
         if _slips(left, right, distance):
             return NameLikeness.TYPO
-    if len(left.syllables) > 1 and left.family == right.family and left.given == right.given:
+    both_full = min(len(left.syllables), len(right.syllables)) > 1
+    if both_full and left.family == right.family and left.given == right.given:
         return NameLikeness.MIDDLE_DIFFERS
     return NameLikeness.DIFFERENT
 

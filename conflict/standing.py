@@ -53,7 +53,7 @@ def superseded_columns(proposal: Proposal, newer: Sequence[Newer], rules: Rules)
     replaced: dict[str, str] = {}
     for later in newer:
         if proposal.op == "delete" or later.op == "delete":
-            replaced |= {column: later.id for column in (*proposal.wished, "*")}
+            replaced |= dict.fromkeys((*proposal.wished, "*"), later.id)
         else:
             replaced |= {
                 column: later.id for column in proposal.wished if later.columns.intersection(rules.group_of(column))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from conflict.case import CaseKind
 from schema.spec import Audience, Kind, Table
 from schema.tables import SCHEMA_REVISION
-from syncd import handover, limits, log, receipt
+from syncd import handover, limits, log, reassign, receipt
 from syncd.aggregate import Cells
 from syncd.apply import apply_blocks
 from syncd.cases import close_cases, open_case
@@ -38,6 +38,7 @@ from syncd.log import Entry, Stream
 from syncd.open import open_parts
 from syncd.store.base import Store, Tx
 from syncd.terms import refresh_keepers
+from syncd.tree import load_nodes
 from syncd.verify import compare
 from syncd.wire import UPDATE, Block, Schema, decode_body, decode_checkpoint
 
@@ -57,6 +58,11 @@ class _Run:
     cells: Cells = field(default_factory=Cells)
     whole: tuple[int, bytes] = (0, b"")
     seq: int = 0
+
+
+def _is_taken(at: Stream) -> bool:
+    """Whether the envelopes of a stream come from elsewhere: of its own ones only while they are taken back."""
+    return not at.own or at.rejoin_seq > 0
 
 
 class _Failed(Exception):  # noqa: N818 - carries an error out of the transaction that it rolls back
@@ -92,6 +98,8 @@ class Applier:
         self._clock = clock
         self._keys = node_keys
         self._tables_changed = tables_changed
+        # Called in the transaction, before envelopes of an own stream are applied: what was typed meanwhile is kept.
+        self.make_way: Callable[[Tx, Stream], Stream] = lambda _tx, at: at
 
     def apply(self, stream_id: str, more: More | None = None) -> bool:
         """Apply what the log holds beyond the applied position; returns whether anything moved.
@@ -108,7 +116,7 @@ class Applier:
             except _Failed as failed:
                 if failed.whole_seq > failed.applied_seq:
                     moved = self._transaction(stream_id, None, failed.whole_seq) or moved
-                self._stop(stream_id, failed.error)
+                self.stop(stream_id, failed.error)
                 return moved
             moved = moved or went_on
             if not went_on:
@@ -118,13 +126,15 @@ class Applier:
         """One transaction: whole groups up to `until`, or to the end of the log, or until the writer's turn is over."""
         with self._store.read() as tx:
             seen = log.stream(tx, stream_id)
-        if seen is None or seen.own or not self._has_work(seen, more, until):
+        if seen is None or not _is_taken(seen) or not self._has_work(seen, more, until):
             return False  # before a write transaction, which would reach the disk even empty
         with self._store.apply("apply") as tx:
             tx.lock(stream_id)
             at = log.stream(tx, stream_id)
-            if at is None or at.own or not self._has_work(at, more, until):
+            if at is None or not _is_taken(at) or not self._has_work(at, more, until):
                 return False
+            if at.own:
+                at = self.make_way(tx, at)
             run = _Run(at=at, whole=(at.applied_seq, at.applied_hash), seq=at.applied_seq)
             for entry in self._entries(tx, run, more, until):
                 self._entry(tx, run, entry)
@@ -136,6 +146,8 @@ class Applier:
 
     def _has_work(self, at: Stream, more: More | None, until: int | None) -> bool:
         """Whether a whole group lies ahead; on PostgreSQL an open one is begun while its rest arrives."""
+        if at.applied_seq < at.floor_seq:
+            return False  # what lies between was forgotten: a baseline comes first (`syncd/baseline.py`)
         end = at.held_seq if not at.open_from else at.open_from - 1
         if more is not None and self._store.dialect != "sqlite":
             end = at.held_seq
@@ -209,11 +221,17 @@ class Applier:
 
     def put(self, tx: Tx, at: Stream, envelope: Envelope, cells: Cells) -> set[str]:
         """The changes of one envelope of `at` into the tables; returns the names of those touched."""
-        return apply_blocks(tx, self.registry, at, at.keeper[28:], self.blocks(tx, at, envelope), cells)
+        blocks, tag = self.blocks(tx, at, envelope), at.keeper[28:]
+        orders = reassign.ordered_by(tx, at.unit_id) if at.kind == Kind.REGISTER else set()
+        if orders and orders & {node_id[28:] for node_id in load_nodes(tx).line(at.keeper)}:
+            reassign.require_gone(tx, self.registry, at, blocks.get(Audience.SCOPE, []))
+            tag = None
+        return apply_blocks(tx, self.registry, at, tag, blocks, cells)
 
-    def put_baseline(self, tx: Tx, at: Stream, baseline: Stream, envelope: Envelope, cells: Cells) -> set[str]:
-        """Rows of a baseline of `at` into its tables: whoever kept the unit before may have minted their ids."""
-        return apply_blocks(tx, self.registry, at, None, self.blocks(tx, baseline, envelope), cells)
+    def put_baseline(self, tx: Tx, at: Stream, envelope: Envelope, cells: Cells) -> set[str]:
+        """Rows of a baseline of `at` into its tables: whoever kept the unit before may have minted their ids. It is
+        sealed with the keys of `at`."""
+        return apply_blocks(tx, self.registry, at, None, self.blocks(tx, at, envelope), cells)
 
     def compare(self, tx: Tx, at: Stream, envelope: Envelope) -> None:
         """This node stands at exactly the position the keeper digested: compare content (I1)."""
@@ -280,13 +298,22 @@ class Applier:
         if moved.ended and moved.applied_seq == moved.held_seq:
             run.touched.add("handover")  # a term may have ended, another may begin
         self.follow(tx, run.touched)
-        if self._is_root(tx) and run.whole[0] > run.at.applied_seq:
-            self.vouch(tx, moved)
+        if run.whole[0] > run.at.applied_seq:
+            self.arrived(tx, moved)
 
     def follow(self, tx: Tx, touched: set[str]) -> None:
         """Derive anew what stands in no stream: who keeps what."""
         if touched & {"node", "unit", "handover"}:
             refresh_keepers(tx)
+
+    def arrived(self, tx: Tx, at: Stream) -> None:
+        """The tables show a stream further than before: the custodian says so."""
+        if self._is_root(tx):
+            self.vouch(tx, at)
+
+    def changed(self, touched: set[str]) -> None:
+        """Rows of these tables changed, and that is committed."""
+        self._tables_changed(touched)
 
     def vouch(self, tx: Tx, stream: Stream) -> None:
         """As custodian: sign that this position is applied here."""
@@ -301,7 +328,8 @@ class Applier:
     def _is_root(self, tx: Tx) -> bool:
         return bool(tx.value("SELECT value FROM syncd_meta WHERE key = 'root_id'") == self._keys.node_id)
 
-    def _stop(self, stream_id: str, error: Exception) -> None:
+    def stop(self, stream_id: str, error: Exception) -> None:
+        """Record why a stream cannot be applied further."""
         state = "waiting" if isinstance(error, KeyMissing | TreeOlder | StreamBehind | SchemaNewer) else "stopped"
         with self._store.read() as tx:
             known = log.stream(tx, stream_id)

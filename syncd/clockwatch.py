@@ -1,8 +1,8 @@
 """Clocks far off: a station a year ahead is a case for whoever looks after it, at the station and at its parent.
 
-Enters: the offset each hello measures. Leaves: one case per node, closed when its clock is right again. Must hold: while
-nothing changes nothing is written; what such a clock writes under `latest` waits for a person (`conflict/settle.py`), so
-it neither wins nor loses for ever.
+Enters: the offset each hello measures. Leaves: one case per node, closed when its clock is right again. Must hold:
+while nothing changes nothing is written; what such a clock writes under `latest` waits for a person
+(`conflict/settle.py`), so it neither wins nor loses for ever.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ _PACK: Final[dict[int, int]] = {
     zstd.CompressionParameter.checksum_flag: 0,
 }
 _UNPACK: Final[dict[int, int]] = {zstd.DecompressionParameter.window_log_max: ZSTD_WINDOW_LOG_MAX}
+ZSTD_VERSION: Final = zstd.zstd_version
 _HINT = "nothing was applied; fetch the envelope again"
 
 

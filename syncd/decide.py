@@ -28,7 +28,7 @@ from syncd.undecided import Waiting, deciding_unit, newer_wishes, rows_of, takes
 # Stream, table, row → mask of columns: (row, column number) → when it last changed.
 ChangedAt = Callable[[Tx, str, Table, Mapping[str, int]], Mapping[tuple[str, int], int]]
 
-REFUSED = (ConflictError, StoreError, ValueError, TypeError, RecursionError)
+REFUSED = (ConflictError, StoreError, ValueError, TypeError, KeyError, RecursionError)
 VERDICT_COLUMNS = ("unit_id", "proposal_id", "outcome", "row_id", "detail", "case_kind", "decided_at", "decided_by")
 
 
@@ -330,10 +330,10 @@ def _values(table: Table, text: str) -> dict[str, Any]:
 
 
 def _value(column: Column, value: Any) -> Any:
-    """A JSON value as the database has it: bytes are hexadecimal there, `\\x` before them or not."""
+    """A JSON value as the database has it: bytes are hexadecimal there, `\\x` before them or not, or an object."""
+    if column.type is Type.BYTES and isinstance(value, dict | str):
+        return bytes.fromhex(value["hex"] if isinstance(value, dict) else value.removeprefix("\\x"))
     if isinstance(value, str):
-        if column.type is Type.BYTES:
-            return bytes.fromhex(value.removeprefix("\\x"))
         value.encode()  # half a surrogate pair is no text
         return value
     if value is None or (type(value) is int and INT_MIN <= value <= INT_MAX):

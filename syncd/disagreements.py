@@ -7,18 +7,30 @@ Must hold: nothing here decides anything; a verdict this release cannot read is 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from conflict import CaseKind, ConflictError, Why, from_json
+from conflict import CaseKind, ConflictError, from_json
+from schema.spec import Audience
 from syncd import limits
+from syncd.disagreement_words import KEPT_LOST, OUTCOME, RESULT, STATE, WHY
 from syncd.errors import UsageError
 from syncd.language import Both, say
+from syncd.review.standing import ASKED_HERE, Word, standing_word, words
+from syncd.review.verbs import ANSWER, OF_THE_ASKED, SETTLING, Verb, allowed
 from syncd.status import table_names, unit_words
 from syncd.store.base import Row, Tx
 
+__all__ = [
+    "OUTCOME", "RESULT", "STATE", "Conflict", "Copy", "Filter", "Side", "code_names", "conflict", "conflicts",
+    "short_id", "why_words",
+]  # fmt: skip
+
 REVIEW, LOST, ACCEPTED, WAITING, CASE = "review", "lost", "accepted", "waiting", "case"
+ASKED, QUESTION, ANSWERED, POSTPONED, SETTLED = "asked", "question", "answered", "later", "settled"
+DONE = frozenset({ACCEPTED, SETTLED})  # shown only when everything is
+OPEN = frozenset({REVIEW, CASE, QUESTION, ANSWERED, POSTPONED})  # waits for a person's decision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +47,21 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """One row of a case as it stands. `values` is empty where the row is not here."""
+
+    table: str
+    row_id: str
+    unit: str | None
+    keeper: str | None
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Conflict:
-    """One disagreement. `id`: of the proposal, or of the case. `state`: one of the constants above. Of a case: `kind`,
-    `keeper` (who writes the stream it is about), and its stored detail as `why`.
+    """One disagreement. `id`: of the proposal, or of the case. `state`: one of the constants above. `kind`: of the
+    case, or of the review. Of a case: `keeper` (who writes the stream it is about), its stored detail as `why`, the
+    `rows` it is about and what was `said`. `is_here`: this node decides; then `verdicts` are those it may give.
     """
 
     id: str
@@ -58,19 +82,44 @@ class Conflict:
     columns: tuple[Side, ...]
     kind: str | None = None
     keeper: str | None = None
+    is_here: bool = False
+    verdicts: tuple[str, ...] = ()
+    rows: tuple[Copy, ...] = ()
+    said: tuple[Word, ...] = ()
 
 
-def conflicts(tx: Tx, accepted_too: bool = False) -> list[Conflict]:
-    """What waits for a person or lost, newest first; with `accepted_too` every proposal."""
-    found = [*_cases(tx), *_undecided(tx), *_verdicts(tx)]
-    wanted = [each for each in found if accepted_too or each.state != ACCEPTED]
-    wanted.sort(key=lambda each: (each.decided_at or each.made_at or "", each.id), reverse=True)
-    return wanted[: limits.CONFLICTS_SHOWN_MAX]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which disagreements. `unit`: a unit's code. `before`: an instant; older ones only."""
+
+    kind: str | None = None
+    unit: str | None = None
+    before: str | None = None
+    all_states: bool = False
+
+    def takes(self, found: Conflict) -> bool:
+        codes = {(name or "").partition(" ")[0] for name in (found.unit, *(row.unit for row in found.rows))}
+        return (
+            (self.all_states or found.state not in DONE)
+            and self.kind in (None, found.kind)
+            and (self.unit is None or self.unit in codes)
+            and (self.before is None or (found.made_at or found.decided_at or "") < self.before)
+        )
+
+
+def conflicts(tx: Tx, accepted_too: bool = False, wanted: Filter | None = None) -> list[Conflict]:
+    """What waits for a person or lost: first what waits for this node, then newest first; with `accepted_too` all."""
+    takes = (wanted or Filter(all_states=accepted_too)).takes
+    found = [each for each in _every(tx, "") if takes(each)]
+    found.sort(key=lambda each: (each.decided_at or each.made_at or "", each.id), reverse=True)
+    found.sort(key=lambda each: not (each.is_here and each.state in OPEN))
+    return found[: limits.CONFLICTS_SHOWN_MAX]
 
 
 def conflict(tx: Tx, part: str) -> Conflict:
     """The one whose id contains `part`. Raises UsageError when none or several do."""
-    found = {each.id: each for each in conflicts(tx, True) if part.lower() in each.id}
+    wanted = "".join(letter for letter in part.lower() if letter in "0123456789abcdef-")
+    found = {each.id: each for each in _every(tx, wanted)} if wanted == part.lower() else {}
     if not found:
         raise UsageError(
             say("không có xung đột nào mang mã {part}", "no conflict has the id {part}", part=part),
@@ -111,64 +160,132 @@ def why_words(why: str) -> str:
 
 _VERDICTS = """
     SELECT v.proposal_id, v.outcome, v.detail, v.case_kind, v.decided_at, v.decided_by, v.row_id, v.unit_id, u.code,
-           u.name, p.table_name, p.operation, p.author, p.reason, p.made_at, p.seen, p.wished
+           u.name, p.table_name, p.operation, p.author, p.reason, p.made_at, p.seen, p.wished, k.mine, n.name
     FROM verdict AS v LEFT JOIN proposal AS p ON p.id = v.proposal_id LEFT JOIN unit AS u ON u.id = v.unit_id
-    ORDER BY v.decided_at DESC, v.id LIMIT ?
+    LEFT JOIN syncd_keeper AS k ON k.unit_id = v.unit_id
+    LEFT JOIN (SELECT node_id, max(name) AS name FROM node GROUP BY node_id) AS n ON n.node_id = k.node_id
+    WHERE CAST(v.proposal_id AS text) LIKE ? AND NOT EXISTS (SELECT 1 FROM verdict AS w WHERE w.resolves = v.id)
+    ORDER BY CASE WHEN v.outcome = 'review' THEN 0 ELSE 1 END, v.decided_at DESC, v.id LIMIT ?
 """
 _UNDECIDED = """
     SELECT p.id, NULL, NULL, NULL, NULL, NULL, p.row_id, p.unit_id, u.code, u.name, p.table_name, p.operation, p.author,
-           p.reason, p.made_at, p.seen, p.wished
+           p.reason, p.made_at, p.seen, p.wished, 0, n.name
     FROM proposal AS p LEFT JOIN unit AS u ON u.id = p.unit_id
-    WHERE p.withdrawn_at IS NULL AND NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id)
+    LEFT JOIN syncd_keeper AS k ON k.unit_id = p.unit_id
+    LEFT JOIN (SELECT node_id, max(name) AS name FROM node GROUP BY node_id) AS n ON n.node_id = k.node_id
+    WHERE CAST(p.id AS text) LIKE ? AND p.withdrawn_at IS NULL
+    AND NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id)
     ORDER BY p.made_at DESC, p.id LIMIT ?
 """
 _CASES = """
-    SELECT c.case_id, c.kind, c.tab, c.row_id, c.unit_id, u.code, u.name, c.detail, c.opened_at, n.name
+    SELECT c.case_id, c.kind, c.tab, c.row_id, c.unit_id, u.code, u.name, c.detail, c.opened_at, n.name, c.openings
     FROM syncd_case AS c LEFT JOIN unit AS u ON u.id = c.unit_id
     LEFT JOIN syncd_stream AS s ON s.stream_id = c.stream_id
     LEFT JOIN (SELECT node_id, max(name) AS name FROM node GROUP BY node_id) AS n ON n.node_id = s.keeper
-    WHERE c.closed_at IS NULL ORDER BY c.opened_at DESC, c.case_id LIMIT ?
+    WHERE CAST(c.case_id AS text) LIKE ? AND c.closed_at IS NULL ORDER BY c.opened_at DESC, c.case_id LIMIT ?
 """
+# Cases found elsewhere that something was said about here; and such as have closed since.
+_TOLD = f"""
+    SELECT r.case_id, max(CASE WHEN {ASKED_HERE} THEN 1 ELSE 0 END) FROM resolution AS r
+    WHERE CAST(r.case_id AS text) LIKE ?
+    AND NOT EXISTS (SELECT 1 FROM syncd_case AS c WHERE c.case_id = r.case_id AND c.closed_at IS NULL)
+    GROUP BY r.case_id ORDER BY max(r.made_at) DESC LIMIT ?
+"""
+_ROWS = "SELECT tab, row_id FROM syncd_case_row WHERE case_id = ? ORDER BY row_id"
 
 
-def _verdicts(tx: Tx) -> Iterator[Conflict]:
-    for row in tx.all(_VERDICTS, (limits.CONFLICTS_SHOWN_MAX,)):
+def _every(tx: Tx, part: str) -> Iterator[Conflict]:
+    """Everything whose id contains `part`, each kind up to its bound."""
+    values = (f"%{part}%", limits.CONFLICTS_SHOWN_MAX)
+    yield from _cases(tx, values)
+    yield from _told(tx, values)
+    for row in tx.all(_UNDECIDED, values):
+        columns = tuple(_plain_sides(row[15], row[16], "waiting", "not_decided"))
+        title = say("Đề nghị chờ đơn vị giữ sổ quyết định", "Proposal waiting for the keeper's decision")
+        yield _conflict(row, WAITING, columns, "not_decided", title)
+    for row in tx.all(_VERDICTS, values):
         columns, why = _sides(row[2], row[15], row[16])
         yield _conflict(row, _state(row[1], columns), columns, why, _title(row[3], row[1]))
 
 
-def _undecided(tx: Tx) -> Iterator[Conflict]:
-    for row in tx.all(_UNDECIDED, (limits.CONFLICTS_SHOWN_MAX,)):
-        columns = tuple(_plain_sides(row[15], row[16], "waiting", "not_decided"))
-        title = say("Đề nghị chờ đơn vị giữ sổ quyết định", "Proposal waiting for the keeper's decision")
-        yield _conflict(row, WAITING, columns, "not_decided", title)
-
-
-def _cases(tx: Tx) -> Iterator[Conflict]:
+def _cases(tx: Tx, values: tuple[Any, ...]) -> Iterator[Conflict]:
     names = table_names()
-    for case_id, kind, tab, row_id, unit_id, code, unit, detail, opened_at, keeper in tx.all(
-        _CASES, (limits.CONFLICTS_SHOWN_MAX,)
-    ):
-        yield Conflict(
-            id=case_id,
-            state=CASE,
-            title=case_title(kind),
-            table=_case_table(detail) or names.get(tab),
-            row_id=row_id,
-            unit_id=unit_id,
-            unit=unit_words(code, unit),
-            operation=None,
-            author=None,
-            reason=None,
-            made_at=opened_at,
-            outcome=None,
-            decided_at=opened_at,
-            decided_by=None,
-            why=detail,
-            columns=(),
-            kind=kind,
-            keeper=keeper,
-        )
+    for case_id, kind, tab, row_id, unit_id, code, unit, detail, opened_at, keeper, openings in tx.all(_CASES, values):
+        said = words(tx, case_id)
+        word = standing_word(said, openings)
+        places = tx.all(_ROWS, (case_id,)) or _named_rows(tab, row_id, detail)
+        yield _case(
+            tx, case_id, kind, said, [(names[number], row) for number, row in places if number in names],
+            state=_case_state(word), unit_id=unit_id, unit=unit_words(code, unit), detail=detail, opened_at=opened_at,
+            keeper=keeper, table=_case_table(detail) or names.get(tab), row_id=row_id, verdicts=allowed(kind),
+        )  # fmt: skip
+
+
+def _told(tx: Tx, values: tuple[Any, ...]) -> Iterator[Conflict]:
+    """What another node decides or has decided, as far as this node was told: its own rows' side."""
+    for case_id, is_asked in tx.all(_TOLD, values):
+        said = words(tx, case_id)
+        last = said[-1]
+        places = sorted({(word.table, word.row_id) for word in said if word.table and word.row_id})
+        word = standing_word(said, 0)
+        waits = word is not None and word.verb not in SETTLING
+        unit = tx.one("SELECT code, name FROM unit WHERE id = ?", (last.unit_id,)) or (None, None)
+        yield _case(
+            tx, case_id, last.kind, said, [(table or "", row or "") for table, row in places],
+            state=QUESTION if is_asked else ASKED if waits and word is not None and word.verb != ANSWER else SETTLED,
+            unit_id=last.unit_id, unit=unit_words(*unit), detail="{}", opened_at=said[0].made_at, keeper=None,
+            table=last.table, row_id=last.row_id, verdicts=OF_THE_ASKED if is_asked else (),
+        )  # fmt: skip
+
+
+def _case(
+    tx: Tx, case_id: str, kind: str, said: list[Word], places: list[tuple[str, str]], *, state: str,
+    unit_id: str | None, unit: str | None, detail: str, opened_at: str, keeper: str | None, table: str | None,
+    row_id: str | None, verdicts: Sequence[Verb],
+) -> Conflict:  # fmt: skip
+    settled = next((word for word in reversed(said) if state == SETTLED and word.verb in SETTLING), None)
+    return Conflict(
+        id=case_id, state=state, title=case_title(kind), table=table, row_id=row_id, unit_id=unit_id, unit=unit,
+        operation=None, author=None, reason=None, made_at=opened_at, outcome=settled.verb if settled else None,
+        decided_at=settled.made_at if settled else opened_at, decided_by=settled.author if settled else None,
+        why=detail, columns=(), kind=kind, keeper=keeper, is_here=bool(verdicts) and state != ASKED,
+        verdicts=tuple(verb.value for verb in verdicts), said=tuple(said),
+        rows=tuple(_copy(tx, name, row) for name, row in places),
+    )  # fmt: skip
+
+
+def _case_state(word: Word | None) -> str:
+    if word is None:
+        return CASE
+    if word.verb in SETTLING:
+        return SETTLED
+    return {Verb.ASK_COMMUNE.value: ASKED, ANSWER: ANSWERED}.get(word.verb, POSTPONED)
+
+
+def _copy(tx: Tx, table_name: str, row_id: str) -> Copy:
+    """A row of a case as it stands now, with who keeps it."""
+    from schema.tables import registry
+
+    table = registry().by_name[table_name]
+    names = [column.name for column in table.all_columns if column.audience is Audience.SCOPE]
+    row = tx.one(f"SELECT {', '.join(names)} FROM {table.name} WHERE id = ?", (row_id,))
+    values = {} if row is None else dict(zip(names, row, strict=True))
+    place = tx.one(
+        "SELECT u.code, u.name, n.name FROM unit AS u LEFT JOIN syncd_keeper AS k ON k.unit_id = u.id"
+        " LEFT JOIN (SELECT node_id, max(name) AS name FROM node GROUP BY node_id) AS n ON n.node_id = k.node_id"
+        " WHERE u.id = ?",
+        (values.get("unit_id"),),
+    ) or (None, None, None)
+    shown = {name: value for name, value in values.items() if name not in ("id", "unit_id")}
+    return Copy(table=table_name, row_id=row_id, unit=unit_words(place[0], place[1]), keeper=place[2], values=shown)
+
+
+def _named_rows(tab: int | None, row_id: str | None, detail: str) -> list[tuple[int, str]]:
+    """The rows of a case found by matching persons: the other one is named in its detail."""
+    if tab is None or row_id is None:
+        return []
+    other = _object(detail).get("other_row_id")
+    return [(tab, row_id), *([(tab, str(other))] if other else [])]
 
 
 def case_title(kind: str) -> str:
@@ -206,6 +323,10 @@ def _conflict(row: Row, state: str, columns: tuple[Side, ...], why: str, title: 
         decided_by=row[5],
         why=why,
         columns=columns,
+        kind=row[3],
+        keeper=row[18],
+        is_here=bool(row[17]),
+        verdicts=tuple(verb.value for verb in allowed(row[3] or "")) if row[17] and state == REVIEW else (),
     )
 
 
@@ -266,71 +387,3 @@ def _object(text: str | None) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-# The wish was written over a kept value that had changed meanwhile: the kept value is the loser.
-KEPT_LOST = frozenset({Why.AUTHOR_UPPER, Why.LATER, Why.GREATER, Why.SMALLER, Why.UNION})
-
-OUTCOME = {
-    "accepted": Both("Đề nghị được chấp nhận", "Proposal accepted"),
-    "partly": Both("Đề nghị được chấp nhận một phần", "Proposal accepted in part"),
-    "rejected": Both("Đề nghị bị từ chối, giữ bản của đơn vị giữ sổ", "Proposal rejected, the kept value stands"),
-    "review": Both("Đề nghị chờ người quyết định", "Proposal waits for a person"),
-}
-RESULT = {
-    "accepted": Both("nhận", "accepted"),
-    "already": Both("đã đúng", "already so"),
-    "kept": Both("giữ bản cũ", "kept"),
-    "review": Both("chờ xem xét", "review"),
-    "waiting": Both("chờ", "waiting"),
-}
-STATE = {
-    REVIEW: Both("chờ xem xét", "review"),
-    LOST: Both("có bên thua", "one side lost"),
-    ACCEPTED: Both("đã nhận", "accepted"),
-    WAITING: Both("chưa quyết", "undecided"),
-    CASE: Both("vụ việc mở", "open case"),
-}
-WHY = {
-    "unchanged": Both("giá trị chưa đổi từ khi người đề nghị xem", "unchanged since the proposer saw it"),
-    "equal": Both("giá trị đang giữ đã đúng như đề nghị", "the kept value is already the one wished"),
-    "nothing_wished": Both(
-        "đề nghị không đổi gì; bản đang giữ đứng", "the wish changes nothing; the kept value stands"
-    ),
-    "keeper_stands": Both("chính sách: giữ bản của đơn vị giữ sổ", "policy: the keeper's value stands"),
-    "author_upper": Both(
-        "chính sách: bản tuyến trên được nhận; bản đang giữ thua", "policy: the upper tier wins; the kept value lost"
-    ),
-    "author_not_upper": Both("người đề nghị không thuộc tuyến trên", "the proposer is not an upper tier"),
-    "later": Both("đề nghị muộn hơn; bản đang giữ thua", "the wish is later; the kept value lost"),
-    "not_later": Both("bản đang giữ muộn hơn; đề nghị thua", "the kept value is later; the wish lost"),
-    "clock_far_off": Both("đồng hồ lệch quá xa, cần người xem", "a clock is far off: a person must look"),
-    "clock_unknown": Both("chưa đo được đồng hồ, cần người xem", "a clock was never measured: a person must look"),
-    "time_unknown": Both("không rõ bản đang giữ đổi lúc nào", "nobody knows when the kept value changed"),
-    "greater": Both("đề nghị lớn hơn được nhận", "the greater value wins"),
-    "not_greater": Both("bản đang giữ lớn hơn", "the kept value is greater"),
-    "smaller": Both("đề nghị nhỏ hơn được nhận", "the smaller value wins"),
-    "not_smaller": Both("bản đang giữ nhỏ hơn", "the kept value is smaller"),
-    "not_comparable": Both("hai giá trị không so sánh được", "the values cannot be compared"),
-    "union": Both("gộp hai danh sách", "both lists are joined"),
-    "union_removal": Both("một bên đã bỏ bớt, cần người xem", "one side removed a value: a person must look"),
-    "union_too_long": Both("danh sách gộp quá dài", "the joined list is too long"),
-    "policy_review": Both(
-        "chính sách: người phải quyết định; bản đang giữ đứng", "policy: a person decides; the kept value stands"
-    ),
-    "group": Both("theo cột khác trong cùng nhóm", "decided with another column of its group"),
-    "group_incomplete": Both("nhận sẽ trộn hai nửa của một nhóm", "accepting would mix two halves of one group"),
-    "unknown_column": Both("đơn vị giữ sổ chưa có cột này", "the keeper has no such column"),
-    "row_deleted": Both("bản ghi đã bị xóa", "the row was deleted"),
-    "row_exists": Both("bản ghi đã có", "the row exists already"),
-    "row_changed": Both("bản ghi đã đổi từ khi xem", "the row changed since it was seen"),
-    "referenced": Both("còn bản ghi khác tham chiếu", "other rows refer to it"),
-    "resembles": Both("giống bản ghi đã có", "it resembles a kept row"),
-    "new": Both("bản ghi mới", "a new row"),
-    "columns": Both("xem từng cột", "see the columns"),
-    "superseded": Both("đã có đề nghị mới hơn của cùng người", "a newer proposal of the same author replaced it"),
-    "malformed": Both("đề nghị không thực hiện được như đã viết", "it cannot be carried out as written"),
-    "rule_violated": Both("giá trị đề nghị trái quy tắc", "the wished value breaks a rule"),
-    "not_decided": Both("đơn vị giữ sổ chưa trả lời", "the keeper has not answered yet"),
-    "unreadable": Both("bản này không đọc được nội dung", "this release cannot read the detail"),
-}

@@ -26,6 +26,7 @@ code.
     │   └── RuleBroken                 a value breaks a rule of its table
     ├── ForkError                  1   two writers of one stream
     └── EnvelopeError              1   an envelope, or what it carries, is refused
+        ├── Forked                     its keeper signed another one for the same place
         ├── Truncated
         ├── Altered
         ├── Replayed
@@ -155,6 +156,10 @@ class Truncated(EnvelopeError):
 
 
 class Altered(EnvelopeError):
+    pass
+
+
+class Forked(EnvelopeError):
     pass
 
 

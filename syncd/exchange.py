@@ -12,19 +12,18 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from conflict.case import CaseKind
 from schema.tables import SCHEMA_REVISION
 from syncd import limits, log, messages, quarantine, receipt
-from syncd.cases import open_case
-from syncd.clock import instant_of
 from syncd.envelope import decode_header
 from syncd.errors import EnvelopeError, Unsupported
 from syncd.framing import frame
 from syncd.log import Stream
 from syncd.messages import Hello, HelloReply, Owed, Partial, Position, Pull, PullReply, PushReply, Refusal
+from syncd.pasts import common_pasts, lost_by, settled_forks
 from syncd.pipeline import Node
-from syncd.receive import LATER, Received
+from syncd.receive import FORKED, LATER, Received
 from syncd.send import Batch, lacking
+from syncd.signals import LOG
 from syncd.store.base import Tx
 
 SHORT_HASH_BYTES = 16
@@ -57,11 +56,16 @@ class Desk:
         with self._node.store.read() as tx:
             held = {stream.stream_id: quarantine.standing(tx, stream) for stream in log.streams(tx)}
             partial = tx.one("SELECT stream_id, seq, bytes FROM syncd_partial WHERE node_id = ?", (peer,))
+            named = messages.by_stream(hello.up)
+            settled = settled_forks(tx, named)
+            lost = lost_by(self._node.tree(), peer, named.keys(), held.values())
+        self._node.rejoin.close_forks(settled)
+        time_ms = self._node.clock() - (self._node.clock_offset_ms or 0)  # the root's, as far as it is known here
+        self._node.note_clock(peer, hello.time_ms - time_ms)
         return HelloReply(
             protocol=messages.PROTOCOL,
-            time_ms=self._node.clock()
-            - (self._node.clock_offset_ms or 0),  # the root's time, as far as it is known here
-            up=[_position_of(held.get(item.stream_id), item) for item in hello.up],
+            time_ms=time_ms,
+            up=[*(_position_of(held.get(item.stream_id), item) for item in hello.up), *map(_held, lost)],
             partial=None if partial is None else Partial(uuid.UUID(partial[0]).bytes, partial[1], len(partial[2])),
             credit_bytes=limits.PUSH_BYTES_MAX,
         )
@@ -102,8 +106,12 @@ class Desk:
             passed = sorted(tree.terms)  # of a register only what its earlier keepers wrote flows down
             where = f"kind <> 1 OR unit_id IN ({', '.join('?' * len(passed))})" if passed else "kind <> 1"
             streams = [s for s in log.streams(tx, where, passed) if tree.goes_down(s, peer)]
-            streams = _first(streams, pull.partial)
-            batch = lacking(tx, streams, messages.by_stream(pull.down), limits.PULL_BYTES_MAX)
+            down = messages.by_stream(pull.down)
+            asked = common_pasts(tx, tree, peer, pull.want)
+            streams = _first([*{s.stream_id: s for s in [*streams, *(s for s, _at in asked)]}.values()], pull.partial)
+            theirs = {**down, **{s.stream_id: at for s, at in asked}}
+            batch = lacking(tx, streams, theirs, limits.PULL_BYTES_MAX)
+            want = self._node.rejoin.child_asked(tx, peer, down, [key for key in batch.forked if key in down])
             stated = {str(uuid.UUID(bytes=item.stream)): item.seq for item in pull.owed}
             wanted = {**dict.fromkeys(news, 0), **stated}
             receipts = [
@@ -116,6 +124,7 @@ class Desk:
             receipts=receipts,
             frames=len(batch.entries),
             skipped_bytes=sending.skipped_bytes,
+            want=want,
         )
         return reply, sending
 
@@ -154,15 +163,21 @@ class Link:
         self._partial = reply.partial
         self._credit_bytes = min(max(reply.credit_bytes, limits.KIB), limits.PUSH_BYTES_MAX)
         self._blocked.clear()
+        self._node.rejoin.heard(reply.up)
         self._node.clock_offset_ms = (sent_ms + received_ms) // 2 - reply.time_ms
+        self._node.note_clock(self._node.node_id, self._node.clock_offset_ms)
         self.has_unnoted = True
 
     def next_push(self) -> Sending | None:
         """The next body for the parent, or None when it lacks nothing that it would take."""
         with self._node.store.read() as tx:
-            streams = [s for s in self._up(tx) if self._blocked.get(s.stream_id) is None]
-            batch = lacking(tx, _first(streams, self._partial), self._theirs, self._credit_bytes)
-        self._note_forks(batch)
+            offers = self._node.rejoin.offers
+            handed = [stream for key in offers if (stream := log.stream(tx, key)) is not None]
+            streams = [stream for stream in [*self._up(tx), *handed] if self._may_push(stream.stream_id)]
+            theirs = {**offers, **self._theirs}
+            batch = lacking(tx, _first(streams, self._partial), theirs, self._credit_bytes)
+        for stream_id in batch.forked:  # an older copy or a clone was started here, or there (I13)
+            self._node.rejoin.differs(theirs[stream_id])
         if batch.entries:
             return _sending(batch, self._partial)
         self._note_positions()
@@ -176,15 +191,16 @@ class Link:
         for refusal in reply.refused:
             stream_id = str(uuid.UUID(bytes=refusal.stream))
             self._blocked[stream_id] = refusal.seq
-            if refusal.code != LATER:
+            if refusal.code not in (LATER, FORKED):
                 self._note_refusal(stream_id, refusal)
         self.has_unnoted = True
         self._node.take_receipts(reply.receipts)
 
     @property
     def has_blocked(self) -> bool:
-        """Whether the parent refused a stream in this session, so that a new hello is due after a while."""
-        return bool(self._blocked)
+        """Whether the parent refused a stream in this session, or holds another past of one, so that a new hello is due
+        after a while."""
+        return bool(self._blocked) or self._node.rejoin.has_goals
 
     def pull(self, wait_ms: int) -> Pull:
         """Ask for what flows down."""
@@ -199,19 +215,29 @@ class Link:
             ]
             waiting, cases = _health(tx)
             backed_up_ms = receipt.heard_of_backup(tx)
+            want = self._node.rejoin.wants(tx)
         place = frame_place(self._unfinished)
         partial = None if place is None else Partial(uuid.UUID(place[0]).bytes, place[1], len(self._unfinished))
-        return Pull(down, owed, partial, wait_ms, waiting, cases, backed_up_ms)
+        return Pull(down, owed, partial, wait_ms, waiting, cases, backed_up_ms, want)
 
     def take_pull(self, reply: PullReply, envelopes: Sequence[bytes], unfinished: bytes = b"") -> Received | None:
         """Take what came down; `unfinished` is the beginning of a frame whose rest did not come."""
         self._unfinished = unfinished
         self._node.take_receipts(reply.receipts)
-        return self._node.accept(self.parent, envelopes) if envelopes else None
+        received = self._node.accept(self.parent, envelopes) if envelopes else None
+        rejoin = self._node.rejoin
+        rejoin.answered(received.taken if received else 0, not unfinished)
+        if rejoin.told(self.parent, reply.want):
+            self._theirs |= rejoin.offers
+            self._node.signals.emit(LOG, rejoin.offers)
+        return received
 
     def unfinished(self, reply: PullReply) -> bytes:
         """The bytes kept from the last answer, when the parent left them out of this one."""
         return self._unfinished if reply.skipped_bytes == len(self._unfinished) else b""
+
+    def _may_push(self, stream_id: str) -> bool:
+        return stream_id not in self._blocked and not self._node.rejoin.is_goal(stream_id)
 
     def _up(self, tx: Tx) -> list[Stream]:
         tree = self._node.tree()
@@ -227,18 +253,6 @@ class Link:
     def _note_refusal(self, stream_id: str, refusal: Refusal) -> None:
         with self._node.store.apply("refused") as tx:
             log.stop(tx, stream_id, "refused", refusal.text)
-
-    def _note_forks(self, batch: Batch) -> None:
-        """The parent holds another past of these streams: an older copy or a clone was started here, or there (I13)."""
-        for stream_id in batch.forked:
-            theirs = self._theirs[stream_id]
-            self._blocked[stream_id] = theirs.seq
-            with self._node.store.apply("forked") as tx:
-                log.stop(tx, stream_id, "stopped", f"the parent holds another past at position {theirs.seq}")
-                open_case(
-                    tx, CaseKind.FORK, (stream_id, theirs.seq), opened_at=instant_of(self._node.clock()),
-                    detail={"seq": theirs.seq}, stream_id=stream_id,
-                )  # fmt: skip
 
 
 def frame_place(unfinished: bytes) -> tuple[str, int] | None:

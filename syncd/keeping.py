@@ -6,6 +6,7 @@ Must hold: an order is refused here whenever the nodes that hear of it would not
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from schema.spec import Kind
@@ -17,6 +18,7 @@ from syncd.errors import UsageError
 from syncd.language import say
 from syncd.limits import SHOWN_UNITS_MAX
 from syncd.pipeline import Node
+from syncd.reassign import packed
 from syncd.store.base import Tx
 from syncd.tree import Tree, covers, units_above
 
@@ -48,14 +50,69 @@ def order(
     with node.store.write("order") as tx:
         planned = _checked(node, tx, unit_id, to_node, forced or revoke)
         forced_at = _end_here(tx, planned) if forced else (None, None)
-        tx.run(
-            "INSERT INTO handover (kept_unit_id, from_node_id, from_term, to_node_id, forced_seq, forced_hash,"
-            " is_revoked, reason, author, ordered_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (unit_id, planned.from_node or to_node, planned.from_term, to_node, *forced_at, int(revoke), reason,
-             author, instant_of(node.clock())),
-        )  # fmt: skip
+        _insert(tx, node, planned, forced_at, revoke, reason, author)
     node.refresh()
     return planned
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """Households that pass to another unit. `row_ids`: None for every row of the unit."""
+
+    from_unit: str
+    to_unit: str
+    row_ids: tuple[str, ...] | None
+
+
+def households_named(tx: Tx, unit_id: str, named: Sequence[str]) -> tuple[str, ...]:
+    """The ids of a unit's households by number or id. Raises UsageError with those that are not there."""
+    known: dict[str, str] = {}
+    for row_id, household_number in tx.all("SELECT id, number FROM household WHERE unit_id = ?", (unit_id,)):
+        known[row_id] = known[str(household_number)] = row_id
+    missing = [each for each in named if each not in known]
+    if missing or not named:
+        raise UsageError(
+            say("không có hộ: {missing}", "no such household: {missing}",
+                missing=", ".join(missing[:SHOWN_UNITS_MAX]) or "-"),
+            say("mỗi dòng một số hộ hoặc id của hộ trong đơn vị", "one household number or id of the unit per line"),
+        )  # fmt: skip
+    return tuple(sorted({known[each] for each in named}))
+
+
+def size_of(tx: Tx, move: Move) -> dict[str, int]:
+    """How many households and persons a move concerns."""
+    households = {row[0] for row in tx.all("SELECT id FROM household WHERE unit_id = ?", (move.from_unit,))}
+    chosen = households if move.row_ids is None else households & set(move.row_ids)
+    persons = tx.all(
+        "SELECT household_id, count(*) FROM person WHERE unit_id = ? GROUP BY household_id", (move.from_unit,)
+    )
+    counted = sum(count for household, count in persons if move.row_ids is None or household in chosen)
+    return {"households": len(chosen), "persons": int(counted)}
+
+
+def reassign(node: Node, move: Move, *, author: str, reason: str) -> None:
+    """Order the keeper of `from_unit` to put rows under `to_unit`; it keeps that one too, from now on if nobody did.
+
+    Raises UsageError when the units have different keepers, or this node does not stand above them.
+    """
+    with node.store.write("order-move") as tx:
+        keeper = node.tree().keepers.get(move.from_unit, (node.node_id, 0))[0]
+        target = node.tree().keepers.get(move.to_unit)
+        _checked(node, tx, move.from_unit, node.node_id, False, may_keep=True)
+        if target is None:
+            _insert(tx, node, _checked(node, tx, move.to_unit, keeper, False), (None, None), False, reason, author)
+        elif target[0] != keeper:
+            raise UsageError(
+                say("hai đơn vị do hai nút giữ", "the two units have different keepers"),
+                say("bàn giao một đơn vị trước: `syncd handover`", "hand one of them over first: `syncd handover`"),
+            )
+        tx.run(
+            "INSERT INTO reassignment (from_unit_id, to_unit_id, row_ids, reason, author, ordered_at)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (move.from_unit, move.to_unit, None if move.row_ids is None else packed(move.row_ids), reason, author,
+             instant_of(node.clock())),
+        )  # fmt: skip
+    node.refresh()
 
 
 def plan(node: Node, unit_id: str, to_node: str, *, forced: bool = False, revoke: bool = False) -> Preview:
@@ -91,9 +148,15 @@ def unit_named(node: Node, tx: Tx, named: str) -> str:
     return unit_of_code(tx, named, instant_of(node.clock())[:10]).id
 
 
-def _checked(node: Node, tx: Tx, unit_id: str, to_node: str, by_force: bool) -> Preview:
+def _checked(node: Node, tx: Tx, unit_id: str, to_node: str, by_force: bool, *, may_keep: bool = False) -> Preview:
     planned = _preview(node, tx, unit_id, to_node)
     _require_mine_to_order(node, tx, planned, by_force)
+    if planned.from_node == planned.to_node and not may_keep:
+        raise UsageError(
+            say("{name} đang giữ {unit} rồi", "{name} keeps {unit} already", name=planned.to_name,
+                unit=planned.unit_name),
+            say("không cần làm gì", "nothing to do"),
+        )  # fmt: skip
     return planned
 
 
@@ -139,12 +202,6 @@ def _require_mine_to_order(node: Node, tx: Tx, planned: Preview, by_force: bool)
             ),
             say("chạy lệnh tại tuyến trên chung của hai nút", "run this at the tier above both"),
         )
-    if planned.from_node == planned.to_node:
-        raise UsageError(
-            say("{name} đang giữ {unit} rồi", "{name} keeps {unit} already", name=planned.to_name,
-                unit=planned.unit_name),
-            say("không cần làm gì", "nothing to do"),
-        )  # fmt: skip
     chain = tree.terms.get(planned.unit_id, ())
     if not by_force and len(chain) > 1 and chain[-2].ended_seq is None:
         raise UsageError(
@@ -167,6 +224,18 @@ _ABOVE_UNIT = """
     )
     SELECT id, parent_id FROM above
 """
+
+
+def _insert(
+    tx: Tx, node: Node, planned: Preview, forced_at: tuple[int | None, bytes | None], revoke: bool, reason: str,
+    author: str,
+) -> None:  # fmt: skip
+    tx.run(
+        "INSERT INTO handover (kept_unit_id, from_node_id, from_term, to_node_id, forced_seq, forced_hash,"
+        " is_revoked, reason, author, ordered_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (planned.unit_id, planned.from_node or planned.to_node, planned.from_term, planned.to_node, *forced_at,
+         int(revoke), reason, author, instant_of(node.clock())),
+    )  # fmt: skip
 
 
 def _end_here(tx: Tx, planned: Preview) -> tuple[int, bytes]:

@@ -48,6 +48,10 @@ class KeyRing:
             self._open[place] = found
         return self._open[place]
 
+    def forget(self) -> None:
+        """Read the grants anew: some were taken back with the branch that held them."""
+        self._open.clear()
+
     def newest_epoch(self, tx: Tx, stream_id: str, audience: int) -> int | None:
         """The newest epoch of a stream's audience that this node can read."""
         granters = self._granters(tx, stream_id)

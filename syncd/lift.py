@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
@@ -41,17 +41,33 @@ class Lifted:
 
 def lift(tx: Tx, applier: Applier, at: Stream, seq: int, made_ms: int) -> Lifted:
     """Go back to `seq`, which the log here must hold; `made_ms`: now, by this node's clock."""
-    if not at.own:
-        return _leave(tx, applier, at, seq)
+    left: list[Lifted] = []
+    kept = 0
+    if at.own:
+        kept = _keeping(tx, applier, at, seq, made_ms, lambda: left.append(_leave(tx, applier, at, seq)))
+    else:
+        left.append(_leave(tx, applier, at, seq))
+    return replace(left[0], wishes=kept)
+
+
+def set_aside(tx: Tx, applier: Applier, at: Stream, made_ms: int) -> int:
+    """Keep what this node wrote and has not sealed; the log stays as it is, the tables show its applied position again.
+    Returns how many rows that were.
+    """
+    applied = replace(at, held_seq=at.applied_seq, held_hash=at.applied_hash)
+    return _keeping(tx, applier, applied, at.applied_seq, made_ms, lambda: rebuild(tx, applier, at, {}))
+
+
+def _keeping(tx: Tx, applier: Applier, at: Stream, seq: int, made_ms: int, go_back: Callable[[], object]) -> int:
     hold_writers(tx, applier, at)
     changed = _changed(tx, applier, at, seq)
     before = {table: _read(tx, at, table, ids) for table, ids in changed.items()}
     _drop_journal(tx, applier, at)
-    left = _leave(tx, applier, at, seq)
+    go_back()
     after = {table: _read(tx, at, table, ids) for table, ids in changed.items()}
     wishes = _wishes(before, after)
     _keep(tx, at, seq, wishes, made_ms)
-    return Lifted(stream=left.stream, touched=left.touched, envelopes=left.envelopes, wishes=len(wishes))
+    return len(wishes)
 
 
 def hold_writers(tx: Tx, applier: Applier, at: Stream) -> None:
@@ -106,7 +122,7 @@ def _drop_journal(tx: Tx, applier: Applier, at: Stream) -> None:
     sequence.count_cut(tx)
 
 
-# --- wishes ------------------------------------------------------------------------------------------------------------
+# --- wishes -----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

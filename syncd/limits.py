@@ -66,6 +66,10 @@ BACKUP_ENVELOPES: Final = 16  # read at once: each may have 8 MiB
 BACKUP_FILES_MAX: Final = 10_000  # looked at in one folder
 NODE_FILE_BYTES_MAX: Final = MIB
 
+# Baselines and pruning.
+BASELINE_BYTES_MAX: Final = 512 * MIB  # sealed, in memory while it is made: some ten million persons
+BASELINE_PIECE_BYTES: Final = 8 * MIB  # of a piece before it is packed
+
 # Databases.
 BUSY_TIMEOUT_MS: Final = 5_000
 SQL_VALUES_MAX: Final = 30_000  # values bound in one SQLite statement
@@ -82,6 +86,7 @@ DECIDE_ROWS_MAX: Final = 1_000  # proposals in one transaction
 TREE_DEPTH_MAX: Final = 32  # the tree is data, of any depth; this only stops records made to keep us busy
 QUARANTINE_BYTES_MAX: Final = 64 * MIB  # of one stream, written after its keeper's term
 CASE_ROWS_MAX: Final = 1_000  # rows a case names one by one
+LEAVING_WAIT_S: Final = 0.2  # between two looks whether an old transaction still writes a unit that passes
 TERMS_MAX: Final = 10_000  # hand-overs of one unit
 
 # What an operator's screen shows or reads at most.
@@ -91,6 +96,9 @@ CONFLICTS_SHOWN_MAX: Final = 200
 SQL_ROWS_MAX: Final = 100_000  # rows that `syncd sql` prints
 CHECKPOINT_ATTEMPTS_MAX: Final = 5  # `verify` beside a running daemon
 PROPOSAL_SET_MAX: Final = 60  # --set options of one proposal
+PROPOSAL_VALID_DAYS_MAX: Final = 3_660
+WISHES_LINES_MAX: Final = 10_000  # of `propose --file`, written in one transaction
+WISHES_BYTES_MAX: Final = 32 * MIB
 
 # Enrolment.
 TOKEN_VALID_S_MAX: Final = 90 * 24 * 3600
@@ -158,4 +166,4 @@ EVENT_DAYS: Final = 7  # two records of one event may differ by so much (domain.
 BIRTH_SPACING_DAYS: Final = 210  # seven months
 MOTHER_AGE_MIN: Final = 10
 MOTHER_AGE_MAX: Final = 55
-RESOLVE_BULK_MAX: Final = 1_000  # cases decided by one command
+DETECT_SIDES_SHOWN: Final = 5  # candidates for the other end of a move

@@ -85,10 +85,11 @@ def stream(tx: Tx, stream_id: str) -> Stream | None:
 
 
 def create(tx: Tx, new: Stream) -> None:
-    """Record a stream at position 0."""
+    """Record a stream at position 0, unless it is known."""
     tx.run(
         "INSERT INTO syncd_stream (stream_id, kind, unit_id, keeper, term, own, held_seq, held_hash, applied_seq,"
-        " applied_hash, state, floor_hash, rejoin_seq) VALUES (?, ?, ?, ?, ?, ?, 0, ?, 0, ?, 'ok', ?, ?)",
+        " applied_hash, state, floor_hash, rejoin_seq) VALUES (?, ?, ?, ?, ?, ?, 0, ?, 0, ?, 'ok', ?, ?)"
+        " ON CONFLICT (stream_id) DO NOTHING",
         (
             new.stream_id, new.kind, new.unit_id, new.keeper, new.term, int(new.own), NO_HASH, NO_HASH, NO_HASH,
             new.rejoin_seq,

@@ -172,6 +172,11 @@ def decode(data: bytes, kind: type[Message]) -> Message:
         raise Altered(f"a message is not a {kind.__name__}", hint="upgrade the older of the two nodes") from error
 
 
+def raw_id(stream_id: str) -> bytes:
+    """A stream's id as on the wire."""
+    return uuid.UUID(stream_id).bytes
+
+
 def position(stream_id: str, seq: int, position_hash: bytes) -> Position:
     """A position with the stream's id as raw bytes."""
     return Position(uuid.UUID(stream_id).bytes, seq, position_hash)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from conflict.case import CaseKind
 from schema.spec import Audience, Kind, Table
 from schema.tables import SCHEMA_REVISION
-from syncd import handover, keys, log, quarantine, receipt, sequence
+from syncd import baseline, handover, keys, log, quarantine, reassign, receipt, sequence
 from syncd.aggregate import Cells
 from syncd.applying import Applier, ChangedAt, More
 from syncd.cases import open_case
@@ -28,6 +28,7 @@ from syncd.errors import ForkError
 from syncd.granting import grant_down, grant_followers
 from syncd.log import Stream
 from syncd.receive import LATER, Received, receive
+from syncd.rejoin import Rejoin
 from syncd.seal import PlainPart, seal_envelope
 from syncd.sequence import Parts
 from syncd.signals import APPLIED, LOG, RECEIPT, Signals
@@ -81,6 +82,9 @@ class Node:
             table.number: {column.number: str(column.type) for column in table.all_columns} for table in store.registry
         }
         self.applier = Applier(store, self.ring, self._wire_schema, clock, node_keys, self._tables_changed)
+        self.rejoin = Rejoin(
+            store, self.applier, self.ring, clock, node_keys.node_id, self._sequencing, self.tree, self._rejoined
+        )
         with store.read() as tx:
             facts: dict[str, str] = dict(tx.all("SELECT key, value FROM syncd_meta"))
         self.node_id = node_keys.node_id
@@ -124,10 +128,16 @@ class Node:
 
     def _tables_changed(self, names: set[str]) -> None:
         """Rows of these tables changed: what this node concludes from them is due again."""
-        if names & {"node", "unit", "key_grant", "handover"}:
+        if names & {"node", "unit", "key_grant", "handover", "reassignment"}:
             self._forget_tree()
         if "proposal" in names:
             self._proposals_due = True
+
+    def _rejoined(self, names: set[str]) -> None:
+        """A branch was left: what this node concluded from it is concluded anew."""
+        self._own.clear()
+        self._forget_tree()
+        self._tables_changed(names | {"proposal"})
 
     # --- write: journal → log -----------------------------------------------------------------------------------
 
@@ -137,6 +147,8 @@ class Node:
         """
         with self._sequencing:
             while True:
+                if self.rejoin.holds_back():
+                    return 0  # an own stream may go on elsewhere than in this log
                 self._discard_open()
                 with self.store.read() as tx:
                     strays, waiting = handover.strays(tx, self.node_id), sequence.units_waiting(tx)
@@ -172,6 +184,8 @@ class Node:
     def checkpoint(self) -> int:
         """Write a checkpoint behind every own stream whose content has no newer one; returns how many were written."""
         with self._sequencing:
+            if self.rejoin.holds_back():
+                return 0
             self._discard_open()
             written = 0
             with self.store.read() as snapshot:
@@ -215,7 +229,7 @@ class Node:
     def _create(self, kind: int, unit: str | None, term: int | None = None) -> Stream:
         tree = self.tree()
         if term is None:
-            term = tree.keepers.get(unit or "", ("", 1))[1] if kind == Kind.REGISTER else 1
+            term = tree.term_to_write(unit or "") if kind == Kind.REGISTER else 1
         stream = Stream(
             stream_id=stream_id_of(kind, unit, self.node_id, term),
             kind=kind,
@@ -314,7 +328,8 @@ class Node:
 
     def accept(self, peer: str, envelopes: Sequence[bytes]) -> Received:
         """Take envelopes of a neighbour into the log; control streams are applied at once: the rest leans on them."""
-        result = self._receive(peer, envelopes)
+        wanted = self.rejoin.make_way(peer, envelopes)
+        result = self._receive(peer, envelopes, wanted)
         controls = [
             s.stream_id for s in result.streams.values() if s.kind == Kind.CONTROL and s.applied_seq < s.held_seq
         ]
@@ -324,17 +339,19 @@ class Node:
             # What waited for a node record of this very batch, or one that another process took; the rest is there.
             taken = result.taken
             self._drop_tree()
-            result = self._receive(peer, envelopes)
+            result = self._receive(peer, envelopes, wanted)
             result.taken += taken
         if any(s.kind == Kind.OVERSIGHT and s.applied_seq == 0 for s in result.streams.values()):
             self._grants_due = True
         self.signals.emit(LOG, [stream.stream_id for stream in result.streams.values()])
         return result
 
-    def _receive(self, peer: str, envelopes: Sequence[bytes]) -> Received:
+    def _receive(self, peer: str, envelopes: Sequence[bytes], wanted: frozenset[str]) -> Received:
         tree = self.tree()
         with self.store.apply("receive") as tx:
-            return receive(tx, tree, peer, envelopes, self.clock())
+            result = receive(tx, tree, peer, envelopes, self.clock(), wanted)
+            baseline.taken(tx, tree, result.streams, self.applier.vouch if self.is_root else None)
+        return result
 
     def apply_all(
         self,
@@ -347,10 +364,13 @@ class Node:
         `may_retry(stream_id)`: whether it is time to try a stopped stream again.
         """
         with self.store.read() as tx:
-            behind = log.streams(tx, "own = 0 AND applied_seq < held_seq")
+            behind = log.streams(tx, "(own = 0 OR rejoin_seq > 0) AND applied_seq < held_seq")
         applied = False
-        for stream_id in [s.stream_id for s in behind if s.state != "stopped" or may_retry(s.stream_id)]:
-            if self.applier.apply(stream_id, more_of(stream_id) if more_of else None):
+        tree = self.tree()
+        for stream in [s for s in behind if s.state != "stopped" or may_retry(s.stream_id)]:
+            stream_id = stream.stream_id
+            put_back = baseline.may_take(tree, stream) and baseline.take(self.store, self.applier, stream_id)
+            if self.applier.apply(stream_id, more_of(stream_id) if more_of else None) or put_back:
                 applied = True
                 self.signals.emit(APPLIED, [stream_id])
                 if self.is_root:
@@ -376,6 +396,9 @@ class Node:
 
     def settle(self) -> Outcome:
         """Decide proposals for units kept here and grant keys that children need; both are local writes."""
+        rejoined = self.rejoin.settle()
+        if self.rejoin.holds_back():
+            return Outcome(wrote=rejoined)
         decided = granted = 0
         passed = self._pass_terms()
         if self._proposals_due:
@@ -396,8 +419,13 @@ class Node:
         looked = self._detector().run(self.tree())
         if looked.more:
             self.signals.emit(APPLIED, [self.node_id])  # its turn comes again, after what came meanwhile is applied
-        wrote = bool(decided or granted or passed or looked.wrote)
+        wrote = bool(rejoined or decided or granted or passed or looked.wrote)
         return Outcome(wrote=wrote, waiting=bool(self._leaving) or looked.more)
+
+    def note_clock(self, node_id: str, offset_ms: int) -> None:
+        """What a hello told of a neighbour's clock, or of this node's own."""
+        record = self.tree().nodes.get(node_id)
+        self.clocks.note(node_id, None if record is None else record.unit_id, offset_ms)
 
     def look_again_s(self) -> float | None:
         """When a disagreement is to be looked for again, although nothing moves: a term runs out."""
@@ -420,11 +448,14 @@ class Node:
         cut_ended(self.store, self.applier, self.tree(), self.clock())
         with self.store.read() as tx:
             ends, begins = handover.ending(tx, self.node_id), handover.beginning(tx, self.node_id)
+            moves = reassign.due(tx, self.tree())
+        for move in moves:
+            reassign.carry_out(self.store, move)
         ended = [self._end_term(term) for term in ends]
         for beginning in begins:
             self._begin_term(beginning)
         self._terms_due = not all(ended)
-        return any(ended) or bool(begins)
+        return any(ended) or bool(begins) or bool(moves)
 
     def _end_term(self, term: Term) -> bool:
         """Write the last envelope of a term, once no transaction begun before the order can write any more; False while
@@ -484,6 +515,8 @@ class Node:
         if root is None or not signed:
             return False
         receipts = [receipt.read(data, self.root_id, root.signing_public) for data in signed]
+        # While a stream is being taken anew the log here is the other branch's: the receipt comes again.
+        receipts = [item for item in receipts if not self.rejoin.is_goal(item.stream_id)]
         # Children hear of them at once: on SQLite a large group being applied may hold the write lock for seconds.
         with self.store.read() as tx:
             news = [item for item in receipts if receipt.is_news(tx, item)]

@@ -2,7 +2,7 @@
 
 Enters: a table, a row, wished values as a person typed them. Leaves: one row of `proposal`, captured like any write.
 Must hold: `seen` is read from this node's own copy in the transaction that writes the proposal, whole groups at a time;
-a row this node keeps itself is not proposed about, it is written.
+a row this node keeps itself is not proposed about, it is written; the same wish, while it is pending, is one proposal.
 """
 
 from __future__ import annotations
@@ -18,14 +18,19 @@ from syncd.clock import instant_of
 from syncd.errors import UsageError
 from syncd.language import Both, say
 from syncd.store.base import Store, Tx
+from syncd.undecided import takes_proposals
 
 ID_CHARS = 36
+_COLUMNS = (
+    "unit_id", "table_name", "row_id", "operation", "seen", "wished", "author", "reason", "made_at", "clock_offset_ms",
+    "author_depth", "expires_at",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
     """What to propose. `row_id`: None for an insert, which names the unit instead. `wished`: column → canonical
-    value.
+    value. `expires_at`: an instant by the reference clock, from which on it shall have no effect.
     """
 
     operation: str
@@ -35,11 +40,15 @@ class Wish:
     wished: Mapping[str, str | int | None]
     author: str | None
     reason: str
+    expires_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposed:
-    """The proposal as written."""
+    """The proposal as written. `is_repeated`: it was pending already, nothing was written now.
+
+    `proposal_id` is empty where a wish was only looked at.
+    """
 
     proposal_id: str
     unit_id: str
@@ -47,33 +56,146 @@ class Proposed:
     keeper_name: str
     seen: Mapping[str, Any]
     wished: Mapping[str, Any]
+    is_repeated: bool = False
 
 
 def propose(store: Store, wish: Wish, now_ms: int) -> Proposed:
     """Write the proposal in one transaction. Raises UsageError where nothing can be proposed."""
     table = register_table(store, wish.table)
-    _check_wish(table, wish)
     with store.write("propose") as tx:
-        unit_id = _unit_of_row(tx, table, wish) if wish.row_id else _unit_of_code(tx, wish.unit_code)
-        keeper_name = _require_other_keeper(tx, unit_id, wish)
-        seen = _seen(tx, table, unit_id, wish)
-        proposal_id = _insert(tx, wish, unit_id, seen, now_ms)
-        name = tx.value("SELECT name FROM unit WHERE id = ?", (unit_id,))
-    return Proposed(
-        proposal_id=proposal_id,
-        unit_id=unit_id,
-        unit_name=str(name or ""),
-        keeper_name=keeper_name,
-        seen=seen,
-        wished=wish.wished,
-    )
+        return propose_in(tx, table, wish, now_ms)
+
+
+def propose_in(tx: Tx, table: Table, wish: Wish, now_ms: int) -> Proposed:
+    """The same within a transaction of the caller's."""
+    tx.lock("propose")  # two processes with one wish must not both find it new
+    proposer = Proposer(tx, now_ms)
+    return proposer.write(proposer.prepare(table, wish))
+
+
+def preview(store: Store, wish: Wish, now_ms: int) -> Proposed:
+    """What `propose` would write now; writes nothing."""
+    table = register_table(store, wish.table)
+    with store.read() as tx:
+        return Proposer(tx, now_ms).prepare(table, wish).proposed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """A wish that can be written."""
+
+    wish: Wish
+    proposed: Proposed
+
+
+class Proposer:
+    """Proposals of one transaction: what all of them need is read once."""
+
+    def __init__(self, tx: Tx, now_ms: int) -> None:
+        from syncd.tree import load_tree
+
+        self._tx = tx
+        self._now = instant_of(now_ms)
+        self._tree = load_tree(tx)
+        self._facts: dict[str, str] = dict(
+            tx.all("SELECT key, value FROM syncd_meta WHERE key IN ('name', 'depth', 'parent_id')")
+        )
+        self._offset_ms = known_offset_ms(tx)
+        self._units: dict[str, str] = {}
+        self._prepared: set[tuple[str, ...]] = set()
+
+    def prepare(self, table: Table, wish: Wish) -> Ready:
+        """Check a wish and read what it is based on. Raises UsageError where nothing can be proposed."""
+        _check_wish(table, wish)
+        if wish.expires_at is not None and wish.expires_at <= self._now:
+            raise UsageError(
+                say("hạn của đề nghị đã qua", "the proposal would have expired already"),
+                say("nêu một ngày sau hôm nay: --expires", "name a later day: --expires"),
+            )
+        unit_id = _unit_of_row(self._tx, table, wish) if wish.row_id else _unit_of_code(self._tx, wish.unit_code)
+        keeper_name = self._require_other_keeper(unit_id, wish)
+        seen = _seen(self._tx, table, unit_id, wish)
+        key = (wish.operation, wish.table, wish.row_id or unit_id, json_of(seen), json_of(wish.wished))
+        twin = self._pending(wish, unit_id, seen) or ("" if key in self._prepared else None)
+        self._prepared.add(key)
+        proposed = Proposed(
+            proposal_id=twin or "", unit_id=unit_id, unit_name=self._unit_name(unit_id), keeper_name=keeper_name,
+            seen=seen, wished=wish.wished, is_repeated=twin is not None,
+        )  # fmt: skip
+        return Ready(wish=wish, proposed=proposed)
+
+    def write(self, ready: Ready) -> Proposed:
+        """Write it down, unless it is pending already."""
+        wish, found = ready.wish, ready.proposed
+        if found.is_repeated:
+            return found
+        values = (
+            found.unit_id, wish.table, wish.row_id, wish.operation, json_of(found.seen), json_of(wish.wished),
+            wish.author or self._facts.get("name", ""), wish.reason, self._now, self._offset_ms,
+            int(self._facts.get("depth", "0")), wish.expires_at,
+        )  # fmt: skip
+        marks = ", ".join("?" * len(_COLUMNS))
+        query = f"INSERT INTO proposal ({', '.join(_COLUMNS)}) VALUES ({marks}) RETURNING id"
+        return Proposed(
+            proposal_id=str(self._tx.value(query, values)), unit_id=found.unit_id, unit_name=found.unit_name,
+            keeper_name=found.keeper_name, seen=found.seen, wished=found.wished,
+        )  # fmt: skip
+
+    def _pending(self, wish: Wish, unit_id: str, seen: Mapping[str, Any]) -> str | None:
+        """The id of this node's own proposal that says the same and has no verdict yet."""
+        place, value = ("p.row_id = ?", wish.row_id) if wish.row_id else ("p.row_id IS NULL AND p.unit_id = ?", unit_id)
+        rows = self._tx.all(
+            f"SELECT p.id, p.seen, p.wished FROM proposal AS p WHERE {place} AND p.table_name = ? AND p.operation = ?"
+            " AND p.withdrawn_at IS NULL AND (p.expires_at IS NULL OR p.expires_at > ?)"
+            " AND NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id) ORDER BY p.id",
+            (value, wish.table, wish.operation, self._now),
+        )
+        own = (row for row in rows if row[0][28:] == self._tree.me[28:])
+        same = (row[0] for row in own if (_object(row[1]), _object(row[2])) == (dict(seen), dict(wish.wished)))
+        return next(same, None)
+
+    def _unit_name(self, unit_id: str) -> str:
+        if unit_id not in self._units:
+            self._units[unit_id] = str(self._tx.value("SELECT name FROM unit WHERE id = ?", (unit_id,)) or "")
+        return self._units[unit_id]
+
+    def _require_other_keeper(self, unit_id: str, wish: Wish) -> str:
+        tree = self._tree
+        keeper = tree.keepers.get(unit_id)
+        if keeper is None or not tree.is_within(keeper[0], tree.me):
+            raise UsageError(
+                say(
+                    "chưa rõ nút nào giữ đơn vị của bản ghi này",
+                    "nobody below this node is known to keep this row's unit",
+                ),
+                say("chờ lần trao đổi tiếp theo rồi thử lại", "wait for the next exchange and try again"),
+            )
+        if keeper[0] == tree.me:
+            raise UsageError(
+                say("nút này giữ bản ghi: không cần đề nghị", "this node keeps the row itself: nothing to propose"),
+                say(
+                    'sửa trực tiếp: syncd sql "UPDATE {table} …"',
+                    'write it: syncd sql "UPDATE {table} …"',
+                    table=wish.table,
+                ),
+            )
+        return tree.nodes[keeper[0]].name
+
+
+def known_offset_ms(tx: Tx) -> int | None:
+    """How far this node's clock is ahead of the reference clock, as its last exchange measured it; the root's is 0."""
+    parent = tx.value("SELECT value FROM syncd_meta WHERE key = 'parent_id'")
+    if not parent:
+        return 0
+    found = tx.value("SELECT clock_offset_ms FROM syncd_peer WHERE node_id = ?", (parent,))
+    return None if found is None else int(found)
 
 
 def register_table(store: Store, name: str) -> Table:
     """The table of that name, if its rows have a keeper to whom one can propose."""
     table = store.registry.by_name.get(name)
-    names = [each.name for each in store.registry.of_kind(Kind.REGISTER) if each.name != "verdict"]
-    if table is None or table.name not in names:
+    if table is None or not takes_proposals(table):
+        names = [each.name for each in store.registry.of_kind(Kind.REGISTER) if takes_proposals(each)]
         raise UsageError(
             say("không có bảng {name} để đề nghị", "there is no table {name} to propose about", name=name),
             say("dùng một trong các bảng: {names}", "use one of: {names}", names=", ".join(names)),
@@ -100,7 +222,7 @@ def _parse(table: Table, setting: str) -> tuple[str, str | int | None]:
             say(
                 "--set {text}: không có cột này trong bảng {table}",
                 "--set {text}: no such column in table {table}",
-                text=name,
+                text=name if equals else "…",  # without = it may be a value
                 table=table.name,
             ),
             say("viết --set cột=giá_trị; các cột: {names}", "write --set column=value; columns: {names}", names=names),
@@ -183,30 +305,6 @@ def _unit_of_code(tx: Tx, code: str | None) -> str:
     return str(rows[0][0])
 
 
-def _require_other_keeper(tx: Tx, unit_id: str, wish: Wish) -> str:
-    from syncd.tree import load_tree
-
-    tree = load_tree(tx)
-    keeper = tree.keepers.get(unit_id)
-    if keeper is None or not tree.is_within(keeper[0], tree.me):
-        raise UsageError(
-            say(
-                "chưa rõ nút nào giữ đơn vị của bản ghi này", "nobody below this node is known to keep this row's unit"
-            ),
-            say("chờ lần trao đổi tiếp theo rồi thử lại", "wait for the next exchange and try again"),
-        )
-    if keeper[0] == tree.me:
-        raise UsageError(
-            say("nút này giữ bản ghi: không cần đề nghị", "this node keeps the row itself: nothing to propose"),
-            say(
-                'sửa trực tiếp: syncd sql "UPDATE {table} …"',
-                'write it: syncd sql "UPDATE {table} …"',
-                table=wish.table,
-            ),
-        )
-    return tree.nodes[keeper[0]].name
-
-
 def _seen(tx: Tx, table: Table, unit_id: str, wish: Wish) -> dict[str, Any]:
     """What this node's copy shows: of an update the whole groups of the wished columns, of a delete the whole row."""
     from syncd.decide import rules_of
@@ -220,35 +318,13 @@ def _seen(tx: Tx, table: Table, unit_id: str, wish: Wish) -> dict[str, Any]:
     return dict(zip(names, rows[0], strict=True))
 
 
-def _insert(tx: Tx, wish: Wish, unit_id: str, seen: Mapping[str, Any], now_ms: int) -> str:
-    facts: dict[str, str] = dict(
-        tx.all("SELECT key, value FROM syncd_meta WHERE key IN ('name', 'depth', 'parent_id')")
-    )
-    offset = (
-        0
-        if not facts.get("parent_id")
-        else tx.value("SELECT clock_offset_ms FROM syncd_peer WHERE node_id = ?", (facts["parent_id"],))
-    )
-    return str(
-        tx.value(
-            "INSERT INTO proposal (unit_id, table_name, row_id, operation, seen, wished, author, reason, made_at,"
-            " clock_offset_ms, author_depth) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
-            (
-                unit_id,
-                wish.table,
-                wish.row_id,
-                wish.operation,
-                _json(seen),
-                _json(wish.wished),
-                wish.author or facts.get("name", ""),
-                wish.reason,
-                instant_of(now_ms),
-                offset,
-                int(facts.get("depth", "0")),
-            ),
-        )
-    )
+def _object(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
-def _json(values: Mapping[str, Any]) -> str:
+def json_of(values: Mapping[str, Any]) -> str:
+    """Column → value as stored: keys sorted, so that equal wishes are equal texts."""
     return json.dumps(dict(values), sort_keys=True, ensure_ascii=False)

@@ -142,7 +142,7 @@ def _put_back(tx: Tx, applier: Applier, link: _Link, cells: Cells) -> None:
     if link.baseline is not None:
         for entry in _entries(tx, link.baseline.stream_id, 0, link.baseline.held_seq):
             if entry.mark in CHANGES:
-                applier.put_baseline(tx, link.at, link.baseline, parse_envelope(entry.envelope), cells)
+                applier.put_baseline(tx, link.at, parse_envelope(entry.envelope), cells)
     void = _void(tx, link.at.stream_id)
     compared = _last_compared(tx, link)
     for entry in _entries(tx, link.at.stream_id, link.from_seq, link.seq):

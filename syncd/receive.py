@@ -8,21 +8,21 @@ and this node have no part in; a stream refused stops no other; what was receive
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
 from conflict.case import CaseKind
 from schema.spec import Kind
-from syncd import log, quarantine
+from syncd import floor, log, quarantine
 from syncd.cases import open_case
 from syncd.clock import instant_of
 from syncd.envelope import Envelope, Position, check_follows, parse_envelope, verify_envelope
-from syncd.errors import Altered, BeyondTerm, EnvelopeError, Foreign, Gap, Replayed, TooLarge
+from syncd.errors import Altered, BeyondTerm, EnvelopeError, Foreign, Forked, Gap, Replayed, TooLarge
 from syncd.log import Stream
 from syncd.store.base import Tx
 from syncd.tree import Tree
 
-LATER, REFUSED = "later", "refused"
+LATER, REFUSED, FORKED = "later", "refused", "forked"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,8 +34,13 @@ class Received:
     taken: int = 0
 
 
-def receive(tx: Tx, tree: Tree, peer: str, envelopes: Sequence[bytes], now_ms: int) -> Received:
-    """Take the envelopes that rightly continue what is held. Raises EnvelopeError only for bytes that are none."""
+def receive(
+    tx: Tx, tree: Tree, peer: str, envelopes: Sequence[bytes], now_ms: int, wanted: Container[str] = frozenset()
+) -> Received:
+    """Take the envelopes that rightly continue what is held. Raises EnvelopeError only for bytes that are none.
+
+    `wanted`: streams this node has asked for, or is being handed back, against the way they go as a rule.
+    """
     result = Received()
     beyond: dict[str, Stream] = {}  # streams whose keeper goes on writing after its term
     for data in envelopes:
@@ -47,7 +52,7 @@ def receive(tx: Tx, tree: Tree, peer: str, envelopes: Sequence[bytes], now_ms: i
             continue  # what follows a refusal cannot be taken either
         try:
             at = result.streams.get(stream_id) or _find(tx, envelope)
-            result.streams[stream_id] = _take(tx, tree, peer, at, envelope, data)
+            result.streams[stream_id] = _take(tx, tree, peer, at, envelope, data, wanted)
             result.taken += 1
         except Replayed:
             result.streams[stream_id] = at
@@ -58,7 +63,7 @@ def receive(tx: Tx, tree: Tree, peer: str, envelopes: Sequence[bytes], now_ms: i
             quarantine.put(tx, tree, at, envelope, data, now_ms)
             result.refused[stream_id] = (REFUSED, envelope.header.seq, str(error))
         except EnvelopeError as error:
-            code = LATER if isinstance(error, Gap) else REFUSED
+            code = LATER if isinstance(error, Gap) else FORKED if isinstance(error, Forked) else REFUSED
             result.refused[stream_id] = (code, envelope.header.seq, str(error))
             _note(tx, result.streams.get(stream_id), envelope, error, now_ms)
     return result
@@ -91,20 +96,43 @@ def _find(tx: Tx, envelope: Envelope) -> Stream:
     )
 
 
-def _take(tx: Tx, tree: Tree, peer: str, at: Stream, envelope: Envelope, data: bytes) -> Stream:
+def _take(
+    tx: Tx, tree: Tree, peer: str, at: Stream, envelope: Envelope, data: bytes, wanted: Container[str]
+) -> Stream:
+    _check_same_past(tx, tree, at, envelope)
     check_follows(envelope.header, Position(seq=at.held_seq, hash=at.held_hash))
-    if at.own:
+    is_wanted = at.stream_id in wanted
+    if at.own and not is_wanted:
         raise Altered(
             f"stream {at.stream_id} is written here, yet {peer} holds more of it than this node",
             hint="this database is an older copy or was cloned: nothing is sealed until an operator has looked",
         )
-    _authorise(tree, peer, at)
+    _authorise(tree, peer, at, is_wanted)
+    if at.kind == Kind.BASELINE and envelope.header.genesis is not None:
+        floor.check_genesis(tree, envelope.header.genesis)
     _check_end(tree, at, envelope)
     verify_envelope(envelope, tree.nodes[at.keeper].signing_public)
     _check_whole(envelope)
     if at.held_seq == 0:
         log.create(tx, at)
     return log.append(tx, at, envelope.header, envelope.hash, data)
+
+
+def _check_same_past(tx: Tx, tree: Tree, at: Stream, envelope: Envelope) -> None:
+    """Raise Forked when the keeper signed another envelope for a place that is taken here, or after another past."""
+    header = envelope.header
+    if header.seq <= at.held_seq:
+        held = log.hash_at(tx, at.stream_id, header.seq)
+        is_other = held is not None and held != envelope.hash
+    else:
+        is_other = header.seq == at.held_seq + 1 and header.previous != at.held_hash
+    keeper = tree.nodes.get(at.keeper)
+    if is_other and keeper is not None:
+        verify_envelope(envelope, keeper.signing_public)
+        raise Forked(
+            f"envelope {header.seq} of stream {at.stream_id} is another than the one kept here",
+            hint="two machines extended one stream (a cloned disk or a restored copy): the sender takes this one over",
+        )
 
 
 def _check_end(tree: Tree, at: Stream, envelope: Envelope) -> None:
@@ -129,7 +157,7 @@ def _check_whole(envelope: Envelope) -> None:
             )
 
 
-def _authorise(tree: Tree, peer: str, at: Stream) -> None:
+def _authorise(tree: Tree, peer: str, at: Stream, is_wanted: bool) -> None:
     keeps = tree.keeps(at)
     if keeps is None:
         raise _NotYet(f"no node record says yet that {at.keeper} keeps stream {at.stream_id}")
@@ -138,7 +166,7 @@ def _authorise(tree: Tree, peer: str, at: Stream) -> None:
             f"{at.keeper} does not keep {Kind(at.kind).name.lower()} stream {at.stream_id} in term {at.term}",
             hint="the unit's keeper is named by `syncd status`; nothing was taken",
         )
-    if not tree.comes_from(at, peer):
+    if not is_wanted and not tree.comes_from(at, peer):
         raise Foreign(
             f"neighbour {peer} has no part in stream {at.stream_id} of {at.keeper}",
             hint="the tree gives this stream another way; nothing was taken",
@@ -151,7 +179,7 @@ def _note(tx: Tx, at: Stream | None, envelope: Envelope, error: EnvelopeError, n
     if isinstance(error, Gap | TooLarge):
         return
     held = at or log.stream(tx, header.stream_id)
-    if held is not None and header.seq == held.held_seq + 1 and header.previous != held.held_hash:
+    if held is not None and isinstance(error, Forked):
         open_case(
             tx, CaseKind.FORK, (header.stream_id, header.seq), opened_at=instant_of(now_ms),
             detail={"seq": header.seq}, stream_id=header.stream_id, unit_id=held.unit_id,

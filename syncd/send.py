@@ -1,7 +1,8 @@
 """Sending: which envelopes a neighbour lacks, in an order that lets it use them at once.
 
 Enters: the neighbour's positions. Leaves: the same bytes that lie in the log, up to a byte credit.
-Must hold: a neighbour's position counts only if our log has the same hash there; streams of keys and nodes go first.
+Must hold: a neighbour's position counts only if our log has the same hash there; streams of keys and nodes go first;
+who lacks what was forgotten here is sent the baseline that stands for it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from syncd import log
+from syncd import floor, log
 from syncd.log import Entry, Stream
 from syncd.messages import Position
 from syncd.store.base import Tx
@@ -36,11 +37,16 @@ def lacking(tx: Tx, streams: Iterable[Stream], theirs: Mapping[str, Position], b
     """What of `streams` the neighbour lacks, at least one envelope and then up to `bytes_max`."""
     batch = Batch()
     room = bytes_max
+    outdated = floor.superseded(tx)
     for stream in streams:
+        if stream.stream_id in outdated:
+            continue  # a newer baseline says more
         position = theirs.get(stream.stream_id)
         seq = position.seq if position else 0
         if seq >= stream.held_seq and not _differs(stream, position):
             continue
+        if seq < stream.floor_seq:
+            continue  # its baseline, a stream among these, brings the neighbour to where this log begins
         if _differs(stream, position) or (position and not _is_past(tx, stream, position)):
             batch.forked.append(stream.stream_id)
             continue

@@ -105,12 +105,14 @@ class Tree:
         keeper = self.nodes.get(stream.keeper)
         if keeper is None:
             return None
+        if stream.kind == Kind.BASELINE:
+            return self._keeps_baseline(stream)
         term = self.term_of(stream)
         if term is not None and term.ended_seq is not None:
             return True  # whatever became of its keeper: the stream has an end, and up to there it stands
         if keeper.status != "enrolled" or (stream.kind in OF_ONE_TERM and stream.term != 1):
             return False  # terms pass with units; any other stream of a node is one, however many it would begin
-        if stream.kind in (Kind.REGISTER, Kind.BASELINE):
+        if stream.kind == Kind.REGISTER:
             kept = self.keepers.get(stream.unit_id or "")
             return None if kept is None else term is not None or kept == (stream.keeper, stream.term)
         if stream.kind == Kind.CONTROL:
@@ -121,12 +123,23 @@ class Tree:
         kept = self.keepers.get(stream.unit_id)  # only who stands above a unit, or keeps it, has a say about it
         return None if kept is None else self.is_within(kept[0], stream.keeper)
 
+    def _keeps_baseline(self, stream: Stream) -> bool | None:
+        """A baseline is made by who keeps the stream it stands for, and of any by the custodian."""
+        if stream.keeper == self.root_id:
+            return None if stream.unit_id not in self.keepers else True
+        return self.keeps(replace(stream, kind=int(Kind.REGISTER)))
+
     def term_of(self, stream: Stream) -> Term | None:
         """The term a register's stream is of, if its unit has passed on."""
         if stream.kind != Kind.REGISTER:
             return None
         place = (stream.keeper, stream.term)
         return next((t for t in self.terms.get(stream.unit_id or "", ()) if (t.node_id, t.term) == place), None)
+
+    def term_to_write(self, unit_id: str) -> int:
+        """The term this node's changes of a unit belong to: its own that has not ended, whoever shall follow it."""
+        mine = [t.term for t in self.terms.get(unit_id, ()) if t.node_id == self.me and t.ended_seq is None]
+        return mine[-1] if mine else self.keepers.get(unit_id, ("", 1))[1]
 
     def followers(self, node_id: str, unit_id: str | None = None) -> Iterator[str]:
         """Who took over units that this node kept; their tiers need what it wrote."""
@@ -150,6 +163,9 @@ class Tree:
         a unit kept there, and what the earlier keepers of such a unit wrote, with the records that vouch for them."""
         if stream.kind == Kind.OVERSIGHT and stream.unit_id is not None:
             kept = self.keepers.get(stream.unit_id)
+            return kept is not None and self.is_within(kept[0], node_id)
+        if stream.kind == Kind.BASELINE and stream.keeper == self.root_id:  # the custodian's, for who keeps the unit now
+            kept = self.keepers.get(stream.unit_id or "")
             return kept is not None and self.is_within(kept[0], node_id)
         if stream.kind in (Kind.REGISTER, Kind.BASELINE):
             return any(self.is_within(later, node_id) for later in self.followers(stream.keeper, stream.unit_id))

@@ -23,14 +23,14 @@ _COLUMNS = (
     "p.id, p.unit_id, p.table_name, p.row_id, p.operation, p.seen, p.wished, p.author, p.reason, p.made_at,"
     " p.clock_offset_ms, p.author_depth, p.withdrawn_at, p.expires_at"
 )
-# A verdict counts in the stream of the unit the proposal names (it was decided before the row moved) or of one kept here.
+# A verdict counts in the stream of the unit the proposal names (decided before the row moved) or of one kept here.
 _UNDECIDED = f"""NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id
     AND (v.unit_id = p.unit_id OR v.unit_id IN ({_MINE})))"""
-_ADDRESSED = f"SELECT p.id, p.made_at FROM proposal AS p WHERE p.unit_id IN ({_MINE}) AND {_UNDECIDED}"
-_FOLLOWING = f"""SELECT p.id, p.made_at FROM proposal AS p JOIN {{table}} AS r ON r.id = p.row_id
+_ADDRESSED = f"SELECT p.id, p.made_at, p.table_name FROM proposal AS p WHERE p.unit_id IN ({_MINE}) AND {_UNDECIDED}"
+_FOLLOWING = f"""SELECT p.id, p.made_at, p.table_name FROM proposal AS p JOIN {{table}} AS r ON r.id = p.row_id
     WHERE p.table_name = '{{table}}' AND p.unit_id IS NOT NULL AND p.unit_id NOT IN ({_MINE})
     AND r.unit_id IN ({_MINE}) AND {_UNDECIDED}"""
-_THESE = f"SELECT {_COLUMNS} FROM proposal AS p WHERE {_UNDECIDED} AND p.id {{chosen}} ORDER BY p.made_at, p.id"
+_THESE = f"SELECT {_COLUMNS} FROM proposal AS p WHERE {_UNDECIDED} AND p.id {{chosen}}"
 _ABOUT_ROWS = f"""SELECT p.id, p.table_name, p.row_id, p.operation, p.wished, p.author FROM proposal AS p
     WHERE p.withdrawn_at IS NULL AND {_UNDECIDED} AND p.row_id {{chosen}} ORDER BY p.made_at, p.id"""
 
@@ -61,15 +61,20 @@ class Waiting:
 
 
 def undecided(tx: Tx, registry: Registry) -> list[str]:
-    """Ids of the proposals that wait here, oldest first."""
+    """Ids of the proposals that wait here, oldest first; of one moment those about households before persons, so that
+    a new row finds the new row it names.
+    """
     sources = [_ADDRESSED, *(_FOLLOWING.format(table=table.name) for table in _tables_kept(tx, registry))]
-    query = f"SELECT q.id FROM ({' UNION ALL '.join(sources)}) AS q ORDER BY q.made_at, q.id"
-    return [row[0] for row in tx.all(query)]
+    numbers = {table.name: table.number for table in registry}
+    rows = tx.all(" UNION ALL ".join(sources))
+    return [row[0] for row in sorted(rows, key=lambda row: (row[1], numbers.get(row[2], 0), row[0]))]
 
 
 def waiting(tx: Tx, proposal_ids: Sequence[str]) -> list[Waiting]:
-    """Those of these proposals that wait still, oldest first."""
-    return [Waiting(**dict(zip(Waiting.__slots__, row, strict=True))) for row in rows_of(tx, _THESE, proposal_ids)]
+    """Those of these proposals that wait still, in this order."""
+    found = {row[0]: row for row in rows_of(tx, _THESE, proposal_ids)}
+    rows = (found[proposal_id] for proposal_id in proposal_ids if proposal_id in found)
+    return [Waiting(**dict(zip(Waiting.__slots__, row, strict=True))) for row in rows]
 
 
 def deciding_unit(proposed: Waiting, row_unit: str | None, mine: frozenset[str]) -> str | None:
@@ -106,7 +111,8 @@ def waves(batch: Iterable[Waiting]) -> list[list[Waiting]]:
     found: list[list[Waiting]] = []
     depth: dict[tuple[str, ...], int] = {}
     for each in batch:
-        key = (each.table, each.row_id) if each.row_id is not None else (each.table, each.unit_id, _name(each.wished))
+        name = _name(each.wished) if each.operation == "insert" else ""
+        key = (each.table, each.unit_id, name) if name else (each.table, each.row_id or each.id)
         place = depth.get(key, 0)
         depth[key] = place + 1
         if place == len(found):

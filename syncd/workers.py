@@ -339,11 +339,12 @@ class Applier(Worker):
         self.vitals.works(self.name, "applying")
         began = time.monotonic()
         outcome = self._node.apply_all(self._more_of, self._may_retry)
-        self._node.settle()
+        settled = self._node.settle()
         if outcome.applied:
             event("applied", duration_s=time.monotonic() - began)
         self.vitals.waits(self.name)
-        self._bell.wait(self._until_retry_s())
+        wait_s = self._until_retry_s()
+        self._bell.wait(limits.LEAVING_WAIT_S if settled.waiting else wait_s)
 
     def _may_retry(self, stream_id: str) -> bool:
         """A stopped stream is tried again, ever more rarely: a large group costs as much as if it succeeded."""

@@ -34,11 +34,12 @@ pytest_add_cli_args_test_selection = ["tests/unit/conflict"]
 addopts = ["--import-mode=importlib", "-p", "no:cacheprovider"]
 pythonpath = ["."]
 """
-# A mutant may be slow, and must meet the same examples as the one before.
+# A mutant may be slow, and must meet the same examples as the one before; nobody asks for its smallest example.
 CONFTEST = """
-from hypothesis import settings
+from hypothesis import Phase, settings
 
-settings.register_profile("mutants", deadline=None, derandomize=True, database=None)
+PHASES = (Phase.explicit, Phase.generate)
+settings.register_profile("mutants", deadline=None, derandomize=True, database=None, phases=PHASES)
 settings.load_profile("mutants")
 """
 

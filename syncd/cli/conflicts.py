@@ -1,167 +1,366 @@
-"""`syncd conflicts list|show`: what waits for a person, what lost and why.
+"""`syncd conflicts list|show|resolve|undo`: what waits for a person, what lost and why, and a person's decision.
 
-Enters: the node's tables. Leaves: a list, or one disagreement with its values side by side.
+Enters: the node's tables, verdicts. Leaves: a list, one disagreement with its values side by side, rows that settle it.
+Must hold: each command names the next one in full; nothing is decided without a verdict in words of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from syncd.cli.output import BOLD, RED, YELLOW, cell, emit, emit_json, paint, shorten, table
+from syncd.cli.output import YELLOW, emit, emit_json, paint, shorten, table
 from syncd.cli.times import moment
 from syncd.cli.verb import Group, directory_option, json_option, option, verb
-from syncd.language import Both, say
+from syncd.language import Both, number, say
 
 if TYPE_CHECKING:
-    from syncd.disagreements import Conflict
+    from syncd.disagreements import Conflict, Filter
+    from syncd.review.desk import Asked
+    from syncd.store.base import Store
 
-Names = Mapping[str, Mapping[Any, str]]
-
-VALUE_CELLS_MAX = 28
 TITLE_CELLS_MAX = 46
+WHO_CELLS_MAX = 24
+NAMED_MAX = 2  # ids that the list writes into the command it names next
+VERDICTS = ("keep-ours", "take-theirs", "value", "same-person", "not-the-same", "ask-commune", "later")
 
 command = Group(
     name="conflicts",
     words=Both(
-        "Xung đột: đề nghị chờ xem xét, bên thua và lý do, vụ việc mở.",
-        "Disagreements: reviews, losers with the reason, open cases.",
+        "Xung đột: đề nghị chờ xem xét, bên thua và lý do, vụ việc mở; quyết định và rút lại.",
+        "Disagreements: reviews, losers with the reason, open cases; deciding and taking back.",
     ),
-    examples=("syncd conflicts list", "syncd conflicts show 7c1e-9a42"),
+    examples=(
+        "syncd conflicts list",
+        "syncd conflicts show 7c1e-9a42",
+        "syncd conflicts resolve 7c1e-9a42 --verdict keep-ours",
+    ),
 )
+
+
+def filter_options(function: Any) -> Any:
+    """--kind, --unit, --older-than."""
+    for declare in (
+        option("--older-than", "older_than", metavar="30d", vi="Chỉ vụ cũ hơn (30d, 12h).", en="Only older ones."),
+        option("--unit", "unit", metavar="CODE", vi="Chỉ của đơn vị mang mã này.", en="Only of the unit with this code."),
+        option("--kind", "kind", metavar="KIND", vi="Chỉ loại này (xem --json).", en="Only this kind (see --json)."),
+    ):
+        function = declare(function)
+    return function
 
 
 @verb(
-    Both("Liệt kê xung đột, mới nhất trước.", "List disagreements, newest first."),
+    Both(
+        "Liệt kê xung đột: trước hết những vụ nút này quyết định, rồi mới nhất trước.",
+        "List disagreements: first what this node decides, then newest first.",
+    ),
     "syncd conflicts list",
+    "syncd conflicts list --kind duplicate_citizen_id --older-than 30d",
     name="list",
 )
-@option("--all", "accepted_too", is_flag=True, vi="Cả đề nghị đã được nhận.", en="Accepted proposals too.")
+@option("--all", "accepted_too", is_flag=True, vi="Cả những gì đã xong.", en="What is settled too.")
+@filter_options
 @directory_option
 @json_option
-def list_command(accepted_too: bool, directory: Path | None, as_json: bool) -> None:
+def list_command(
+    accepted_too: bool, kind: str | None, unit: str | None, older_than: str | None, directory: Path | None, as_json: bool
+) -> None:
     from syncd.cli.place import opened_store
-    from syncd.disagreements import STATE, conflicts, short_id
+    from syncd.disagreements import conflicts
 
     with opened_store(directory) as store, store.read() as tx:
-        found = conflicts(tx, accepted_too)
+        found = conflicts(tx, wanted=_filter(kind, unit, older_than, accepted_too))
     if as_json:
         emit_json(found)
-        return
-    if not found:
+    elif not found:
         emit(say("Không có xung đột nào.", "No disagreements."))
-        return
+    else:
+        emit(_list(found))
+        emit(_next_of_list(found))
+
+
+def _list(found: Sequence[Conflict]) -> str:
+    from syncd.disagreements import STATE, short_id
+
     headers = [
         say("mã", "id"),
         say("trạng thái", "state"),
         say("nội dung", "what"),
         say("đơn vị", "unit"),
+        say("ai quyết", "who decides"),
         say("lúc", "when"),
     ]
-    emit(
-        table(
-            headers,
-            [
-                [
-                    short_id(each.id),
-                    paint(STATE[each.state].here, *([YELLOW] if each.state != "accepted" else [])),
-                    shorten(each.title, TITLE_CELLS_MAX),
-                    each.unit or "",
-                    moment(each.decided_at or each.made_at),
-                ]
-                for each in found
-            ],
-        )
-    )
-    emit(say("Xem từng vụ: syncd conflicts show MÃ", "See one: syncd conflicts show ID"))
+    rows = [
+        [
+            short_id(each.id),
+            paint(STATE[each.state].here, *([YELLOW] if each.state != "accepted" else [])),
+            shorten(each.title, TITLE_CELLS_MAX),
+            shorten(_units(each), TITLE_CELLS_MAX),
+            shorten(_decides(each), WHO_CELLS_MAX),
+            moment(each.decided_at or each.made_at),
+        ]
+        for each in found
+    ]
+    return table(headers, rows)
+
+
+def _units(found: Conflict) -> str:
+    units = list(dict.fromkeys(row.unit for row in found.rows if row.unit)) or [found.unit or ""]
+    return " / ".join(units)
+
+
+def _decides(found: Conflict) -> str:
+    from syncd.disagreements import ASKED, DONE, LOST, OPEN
+
+    if found.state in DONE or found.state == LOST:
+        return ""
+    if found.is_here and found.state in OPEN:
+        return say("nút này", "this node")
+    if found.state == ASKED:
+        return next((row.keeper for row in found.rows if row.keeper), None) or say("đơn vị được hỏi", "the unit asked")
+    return found.keeper or ""
+
+
+def _next_of_list(found: Sequence[Conflict]) -> str:
+    """The next command, with the ids of what this node decides."""
+    from syncd.disagreements import OPEN, short_id
+
+    mine = [each for each in found if each.is_here and each.state in OPEN] or list(found)
+    ids = " ".join(short_id(each.id) for each in mine[:NAMED_MAX])
+    more = " …" if len(mine) > NAMED_MAX else ""
+    return say("Xem rõ và cách quyết định: {show}", "See them and how to decide: {show}",
+               show=f"syncd conflicts show {ids}{more}")  # fmt: skip
 
 
 @verb(
     Both(
-        "Hiện một xung đột: đã thấy, đã giữ lúc đó, mong muốn, kết quả, lý do; vụ việc thì hiện điều lệch và việc cần "
-        "làm.",
-        "Show one: seen, kept then, wished, result, and why; of a case what differs and what to do.",
+        "Hiện xung đột: giá trị cạnh nhau, ai, lúc nào, vì sao; và các quyết định có thể, kèm lệnh.",
+        "Show disagreements: values side by side, who, when, why; and the possible verdicts with their commands.",
     ),
     "syncd conflicts show 7c1e-9a42",
     name="show",
 )
-@click.argument("conflict_id", metavar="ID")
+@click.argument("conflict_ids", nargs=-1, required=True, metavar="ID...")
 @directory_option
 @json_option
-def show_command(conflict_id: str, directory: Path | None, as_json: bool) -> None:
+def show_command(conflict_ids: tuple[str, ...], directory: Path | None, as_json: bool) -> None:
+    from syncd.cli.conflict_text import conflict_text
     from syncd.cli.place import opened_store
     from syncd.disagreements import code_names, conflict
+    from syncd.review.candidates import candidates
 
     with opened_store(directory) as store, store.read() as tx:
-        found = conflict(tx, conflict_id)
-        names = code_names(tx, found)
+        found = [conflict(tx, each) for each in conflict_ids]
+        texts = [] if as_json else [conflict_text(each, code_names(tx, each), candidates(tx, each)) for each in found]
     if as_json:
-        emit_json(found)
+        emit_json(found[0] if len(found) == 1 else found)
     else:
-        emit(conflict_text(found, names))
+        emit("\n\n".join(texts))
 
 
-def conflict_text(found: Conflict, names: Names) -> str:
-    """One disagreement as text."""
-    from syncd.disagreements import STATE, why_words
+@verb(
+    Both(
+        "Quyết định: nêu mã, hoặc chọn hàng loạt bằng --kind, --unit, --older-than.\n\n--verdict value cần thêm "
+        "CỘT=GIÁ_TRỊ. Mọi quyết định ghi lại người quyết và rút lại được: syncd conflicts undo.",
+        "Decide: name ids, or choose many by --kind, --unit, --older-than.\n\n--verdict value needs COLUMN=VALUE. Every "
+        "decision records who made it and can be taken back: syncd conflicts undo.",
+    ),
+    "syncd conflicts resolve 7c1e-9a42 --verdict keep-ours",
+    "syncd conflicts resolve 7c1e-9a42 --verdict value full_name='Nguyễn Thị Bưởi'",
+    "syncd conflicts resolve --kind departure_without_arrival --older-than 365d --verdict keep-ours --dry-run",
+    name="resolve",
+)
+@click.argument("words", nargs=-1, metavar="ID... [COLUMN=VALUE...]")
+@option("--verdict", type=click.Choice(VERDICTS), vi="Quyết định.", en="The verdict.")
+@option("--row", "row", metavar="ID", vi="Bản ghi nào (một phần mã).", en="Which row (a part of its id).")
+@option("--with", "other", metavar="ID", vi="Đầu kia của lần chuyển.", en="The other end of a move.")
+@option("--reason", default="", metavar="TEXT", vi="Lý do, lưu cùng quyết định.", en="Why, kept with the decision.")
+@option("--author", default=None, metavar="NAME", vi="Người quyết định.", en="Who decides (default: the user).")
+@filter_options
+@option("--dry-run", is_flag=True, vi="Chỉ cho biết sẽ làm gì.", en="Only say what would be done.")
+@option("--yes", is_flag=True, vi="Không hỏi lại khi chọn hàng loạt.", en="Do not ask back when there are many.")
+@directory_option
+@json_option
+def resolve_command(
+    words: tuple[str, ...], verdict: str | None, row: str | None, other: str | None, reason: str, author: str | None,
+    kind: str | None, unit: str | None, older_than: str | None, dry_run: bool, yes: bool, directory: Path | None,
+    as_json: bool,
+) -> None:  # fmt: skip
+    import os
 
-    lines = [paint(f"{found.title}", BOLD) + f"  [{STATE[found.state].here}]"]
-    facts = [
-        (say("mã", "id"), found.id),
-        (say("bản ghi", "row"), f"{found.table or ''} {found.row_id or ''}".strip()),
-        (say("đơn vị", "unit"), found.unit or ""),
-        (say("đề nghị bởi", "proposed by"), f"{found.author} · {moment(found.made_at)}" if found.author else ""),
-        (say("lý do đề nghị", "reason given"), found.reason or ""),
-        (
-            say("quyết định bởi", "decided by"),
-            f"{found.decided_by} · {moment(found.decided_at)}" if found.decided_by else "",
-        ),
-        *(_case_lines(found) or [(say("vì sao", "why"), why_words(found.why) if found.why != "columns" else "")]),
-    ]
-    label = max(len(name) for name, _ in facts)
-    lines += [f"  {name:<{label}}  {value}" for name, value in facts if value]
-    if found.columns:
-        lines.append(sides_table(found, names))
-    return "\n".join(lines)
+    from syncd.cli.place import opened_store
+    from syncd.review.resolve import resolve
+
+    ids = [word for word in words if "=" not in word]
+    settings = tuple(word for word in words if "=" in word)
+    wanted = _filter(kind, unit, older_than, False) if kind or unit or older_than else None
+    if bool(ids) == (wanted is not None):
+        raise click.UsageError(
+            say("nêu mã, hoặc chọn bằng --kind, --unit, --older-than", "name ids, or choose by --kind, --unit, "
+                "--older-than")
+        )  # fmt: skip
+    with opened_store(directory) as store:
+        found = _chosen(store, ids, wanted)
+        asked = _asked(verdict, author, reason, settings, row, other, found)
+        if not found or (wanted is not None and not _confirmed(found, asked, dry_run, yes)) or dry_run:
+            _report_plan(found, asked, as_json)
+            return
+        for each in found:
+            resolve(store, each.id, asked, time.time_ns() // 1_000_000, os.urandom)
+        settled = _again(store, found)
+    _report(settled, as_json)
 
 
-def _case_lines(found: Conflict) -> list[tuple[str, str]]:
-    """A case has no columns side by side: what differs is told in words."""
-    from syncd.cli.case_words import case_words
+@verb(
+    Both(
+        "Rút lại quyết định đã ra ở nút này; trạng thái trước đó trở lại, không có gì bị xóa khỏi sổ quyết định.",
+        "Take a decision of this node back; the state before returns, and nothing said is deleted.",
+    ),
+    "syncd conflicts undo 7c1e-9a42 --reason 'nhầm người'",
+    name="undo",
+)
+@click.argument("conflict_id", metavar="ID")
+@option("--reason", default="", metavar="TEXT", vi="Lý do.", en="Why.")
+@option("--author", default=None, metavar="NAME", vi="Người rút lại.", en="Who takes it back (default: the user).")
+@directory_option
+@json_option
+def undo_command(
+    conflict_id: str, reason: str, author: str | None, directory: Path | None, as_json: bool
+) -> None:  # fmt: skip
+    import os
 
-    about = found.unit or found.keeper or ""
-    return case_words(found.kind, found.why, about, found.keeper or "") if found.kind else []
+    from syncd.cli.place import opened_store
+    from syncd.cli.who import author as user
+    from syncd.disagreements import conflict
+    from syncd.review.desk import Asked
+    from syncd.review.resolve import undo
+    from syncd.review.verbs import Verb
+
+    with opened_store(directory) as store:
+        with store.read() as tx:
+            found = conflict(tx, conflict_id)
+        asked = Asked(verb=Verb.LATER, author=author or user(), reason=reason)
+        undo(store, found.id, asked, time.time_ns() // 1_000_000, os.urandom)
+        settled = _again(store, [found])
+    if as_json:
+        emit_json(settled[0])
+        return
+    emit(say("Đã rút lại. Xem: syncd conflicts show {id}", "Taken back. See: syncd conflicts show {id}", id=found.id))
 
 
-def sides_table(found: Conflict, names: Names) -> str:
-    """The columns side by side, codes with their names, the reason in words."""
-    from syncd.disagreements import RESULT, why_words
+def _filter(kind: str | None, unit: str | None, older_than: str | None, all_states: bool) -> Filter:
+    from conflict.case import CaseKind
+    from syncd.disagreements import Filter
 
-    headers = [
-        say("cột", "column"),
-        say("đã thấy", "seen"),
-        say("đã giữ lúc đó", "kept then"),
-        say("mong muốn", "wished"),
-        say("kết quả", "result"),
-        say("vì sao", "why"),
-    ]
-    rows = []
-    for side in found.columns:
-        result = RESULT[side.result].here if side.result in RESULT else side.result
-        known = names.get(side.column, {})
-        values = [shorten(_value(value, known), VALUE_CELLS_MAX) for value in (side.seen, side.kept, side.wished)]
-        rows.append(
-            [side.column, *values, paint(result, *([RED] if side.result == "kept" else [])), why_words(side.why)]
+    if kind is not None and kind not in {each.value for each in CaseKind}:
+        raise click.UsageError(
+            say("không có loại {kind}; các loại: {kinds}", "no kind {kind}; kinds: {kinds}", kind=kind,
+                kinds=", ".join(each.value for each in CaseKind))
+        )  # fmt: skip
+    return Filter(kind=kind, unit=unit, before=_before(older_than), all_states=all_states)
+
+
+def _before(older_than: str | None) -> str | None:
+    from syncd.clock import instant_of
+
+    if older_than is None:
+        return None
+    size = {"d": 86_400_000, "h": 3_600_000}.get(older_than[-1:])
+    if size is None or not older_than[:-1].isdigit() or len(older_than) > 6:
+        raise click.UsageError(say("--older-than: viết 30d hoặc 12h", "--older-than: write 30d or 12h"))
+    return instant_of(max(0, time.time_ns() // 1_000_000 - int(older_than[:-1]) * size))
+
+
+def _chosen(store: Store, ids: Sequence[str], wanted: Filter | None) -> list[Conflict]:
+    """By id, or all that the filter takes and this node decides."""
+    from syncd.disagreements import OPEN, conflict, conflicts
+
+    with store.read() as tx:
+        if wanted is None:
+            return list({each.id: each for each in (conflict(tx, part) for part in ids)}.values())
+        return [each for each in conflicts(tx, wanted=wanted) if each.is_here and each.state in OPEN]
+
+
+def _asked(
+    verdict: str | None, author: str | None, reason: str, settings: tuple[str, ...], row: str | None,
+    other: str | None, found: Sequence[Conflict],
+) -> Asked:  # fmt: skip
+    from syncd.cli.who import author as user
+    from syncd.review.desk import Asked
+    from syncd.review.verbs import Verb
+
+    if verdict is None:
+        possible = dict.fromkeys(word for each in found for word in each.verdicts) or dict.fromkeys(VERDICTS)
+        raise click.UsageError(
+            say("thiếu --verdict; một trong: {verbs}", "--verdict is missing; one of: {verbs}",
+                verbs=", ".join(possible))
+        )  # fmt: skip
+    return Asked(
+        verb=Verb(verdict), author=author or user(), reason=reason, settings=settings, row=row, other=other
+    )  # fmt: skip
+
+
+def _confirmed(found: Sequence[Conflict], asked: Asked, dry_run: bool, yes: bool) -> bool:
+    """Whether many are to be decided: said with --yes, or answered at the terminal."""
+    if dry_run or yes:
+        return not dry_run
+    emit(_list(found))
+    question = say("Quyết định {verb} cho {n} vụ trên?", "Decide {verb} for these {n}?", verb=asked.verb.value,
+                   n=number(len(found)))  # fmt: skip
+    return click.confirm(question)
+
+
+def _report_plan(found: Sequence[Conflict], asked: Asked, as_json: bool) -> None:
+    if as_json:
+        emit_json({"dry_run": True, "verdict": asked.verb.value, "conflicts": found})
+        return
+    if found:
+        emit(_list(found))
+    emit(
+        say(
+            "{n} vụ sẽ nhận {verb}; chưa có gì được ghi.",
+            "{n} would be decided {verb}; nothing was written.",
+            n=number(len(found)),
+            verb=asked.verb.value,
         )
-    return table(headers, rows, indent="  ")
+    )
 
 
-def _value(value: Any, names: Mapping[Any, str]) -> str:
-    return f"{value} {names[value]}" if value in names else cell(value)
+def _again(store: Store, found: Sequence[Conflict]) -> list[Conflict]:
+    from syncd.disagreements import conflict
+    from syncd.errors import UsageError
+
+    settled = []
+    with store.read() as tx:
+        for each in found:
+            try:
+                settled.append(conflict(tx, each.id))
+            except UsageError:  # a case without a word about it that has closed meanwhile
+                settled.append(each)
+    return settled
 
 
-command.add_command(list_command)
-command.add_command(show_command)
+def _report(settled: Sequence[Conflict], as_json: bool) -> None:
+    from syncd.disagreements import STATE, short_id
+
+    if as_json:
+        emit_json(settled[0] if len(settled) == 1 else settled)
+        return
+    for each in settled:
+        state = STATE["settled"].here if each.state in ("lost", "accepted") else STATE[each.state].here
+        emit(f"{short_id(each.id)}  {each.title}: {state}")
+    emit(
+        say(
+            "Quyết định tự đi tới mọi tuyến. Rút lại: syncd conflicts undo {id}",
+            "The decision travels to every tier by itself. Take it back: syncd conflicts undo {id}",
+            id=short_id(settled[0].id),
+        )
+    )
+
+
+for each in (list_command, show_command, resolve_command, undo_command):
+    command.add_command(each)

@@ -112,6 +112,6 @@ def words(planned: Preview, forced: bool, dry_run: bool) -> str:
 def _facts(planned: Preview, forced: bool, dry_run: bool) -> dict[str, Any]:
     return {
         "unit_id": planned.unit_id, "unit": planned.unit_name, "from": planned.from_node,
-        "from_term": planned.from_term, "to": planned.to_node, "rows": planned.rows, "end_seq": planned.applied_seq if forced else None,
-        "forced": forced, "ordered": not dry_run,
+        "from_term": planned.from_term, "to": planned.to_node, "rows": planned.rows,
+        "end_seq": planned.applied_seq if forced else None, "forced": forced, "ordered": not dry_run,
     }  # fmt: skip

@@ -34,6 +34,7 @@ VERBS = {
     "handover": "handover",
     "replace": "replace",
     "adopt": "adopt",
+    "reassign": "reassign",
     "sql": "sql",
     "units": "units",
     "import": "import_csv",

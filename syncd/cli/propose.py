@@ -1,12 +1,14 @@
 """`syncd propose`: wish a change of a row that another node keeps.
 
-Enters: a table, a row's id, what to set. Leaves: one proposal; the keeper decides and the verdict comes back.
+Enters: a table, a row's id, what to set; or a file of wishes; or `list`, `withdraw ID`. Leaves: proposals; the keeper
+decides and the verdicts come back.
 """
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,23 +16,36 @@ from syncd.cli.output import cell, emit, emit_json, table
 from syncd.cli.verb import directory_option, json_option, option, verb
 from syncd.language import Both, say
 
+if TYPE_CHECKING:
+    from syncd.proposing import Proposed
+
 OPERATIONS = ("insert", "update", "delete")
+LIST, WITHDRAW, FILE = "list", "withdraw", "file"
 
 
 @verb(
     Both(
         "Đề nghị sửa một bản ghi do nút khác giữ.\n\nTOÁN_TỬ là insert, update hoặc delete (có thể bỏ qua update). "
         "Giá trị đã thấy "
-        "được lấy từ bản sao ở nút này; đơn vị giữ sổ quyết định, kết quả tự về lại.",
+        "được lấy từ bản sao ở nút này; đơn vị giữ sổ quyết định, kết quả tự về lại.\n\n`propose list` liệt kê "
+        "đề nghị, `propose withdraw MÃ` rút lại một đề nghị của nút này. Tệp CSV (--file): dòng đầu ghi các cột "
+        "operation, table, row_id, unit, reason, expires, set; từ ô set trở đi mỗi ô một cột=giá_trị; mọi dòng được "
+        "kiểm tra trước khi ghi.",
         "Propose a change of a row that another node keeps.\n\nThe words are [insert|update|delete] TABLE [ID]; "
         "update may be left "
-        "out. What was seen is read from this node's copy; the keeper decides and the verdict comes back by itself.",
+        "out. What was seen is read from this node's copy; the keeper decides and the verdict comes back by itself."
+        "\n\n`propose list` lists proposals, `propose withdraw ID` takes back one of this node's. A CSV (--file): its "
+        "first line names the columns operation, table, row_id, unit, reason, expires, set; from the cell under set on, each "
+        "cell holds column=value; every line is checked before the first is written.",
     ),
     "syncd propose person 0199b2c4-7d10-7c3a-8f21-6a51d0c3e9ab --set education=12 --reason 'theo học bạ'",
     "syncd propose person 0199b2c4-7d10-7c3a-8f21-6a51d0c3e9ab --delete --reason 'ghi hai lần'",
     "syncd propose person --insert --unit 18133 --set full_name='Lê Văn A' --set sex=1 …",
+    "syncd propose --file de_nghi.csv --dry-run",
+    "syncd propose withdraw 7c3a-8f21",
+    "syncd propose list",
 )
-@click.argument("words", nargs=-1, required=True, metavar="[insert|update|delete] TABLE [ID]")
+@click.argument("words", nargs=-1, metavar="[insert|update|delete] TABLE [ID] | list | withdraw ID")
 @option(
     "--set",
     "settings",
@@ -56,6 +71,24 @@ OPERATIONS = ("insert", "update", "delete")
     vi="Người đề nghị (mặc định: tên nút).",
     en="Who proposes (default: the node's name).",
 )
+@option(
+    "--expires",
+    default=None,
+    metavar="DAY",
+    vi="Hạn: một ngày (2026-12-31, 31/12/2026) hoặc số ngày (30d); quá hạn thì không còn hiệu lực.",
+    en="Until when: a day (2026-12-31, 31/12/2026) or a number of days (30d); later it has no effect.",
+)
+@option(
+    "--file",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=None,
+    metavar="FILE",
+    vi="Đề nghị hàng loạt từ tệp CSV.",
+    en="Propose in bulk, from a CSV.",
+)
+@option("--dry-run", is_flag=True, vi="Chỉ kiểm tra, không ghi.", en="Only check, write nothing.")
+@option("--all", "everything", is_flag=True, vi="list: cả những đề nghị đã xong.", en="list: the settled ones too.")
 @directory_option
 @json_option
 def command(
@@ -66,11 +99,56 @@ def command(
     unit_code: str | None,
     reason: str,
     author: str | None,
+    expires: str | None,
+    file: Path | None,
+    dry_run: bool,
+    everything: bool,
     directory: Path | None,
     as_json: bool,
-) -> None:
+) -> int:
+    from syncd.cli import proposals
     from syncd.cli.place import opened_store
-    from syncd.proposing import Wish, parse_settings, propose, register_table
+
+    now_ms = time.time_ns() // 1_000_000
+    if words[:1] == (FILE,) and len(words) == 2:
+        file, words = Path(words[1]), ()
+    if file is not None:
+        if words or settings:
+            raise click.UsageError(say("--file đứng một mình", "--file stands alone"))
+        with opened_store(directory) as store:
+            return proposals.from_file(store, file, author, now_ms, dry_run, as_json)
+    if words in ((LIST,), (WITHDRAW,)) or (words[:1] == (WITHDRAW,) and len(words) == 2):
+        with opened_store(directory) as store:
+            if words == (LIST,):
+                return proposals.show(store, now_ms, everything, as_json)
+            if len(words) == 2:
+                return proposals.take_back(store, words[1], now_ms, as_json)
+            raise click.UsageError(say("nêu mã của đề nghị", "name the proposal's id"))
+    done = _one(words, settings, is_insert, is_delete, unit_code, reason, author, expires, dry_run, directory, now_ms)
+    if as_json:
+        emit_json(done)
+    else:
+        _tell(done, dry_run)
+    return 0
+
+
+def _one(
+    words: tuple[str, ...],
+    settings: tuple[str, ...],
+    is_insert: bool,
+    is_delete: bool,
+    unit_code: str | None,
+    reason: str,
+    author: str | None,
+    expires: str | None,
+    dry_run: bool,
+    directory: Path | None,
+    now_ms: int,
+) -> Proposed:
+    """One proposal, written or only looked at."""
+    from syncd.cli.place import opened_store
+    from syncd.expiry import expires_at
+    from syncd.proposing import Wish, parse_settings, preview, propose, register_table
 
     operation, table_name, row_id = _sort(words, is_insert, is_delete, unit_code)
     with opened_store(directory) as store:
@@ -82,21 +160,28 @@ def command(
             wished=parse_settings(register_table(store, table_name), settings),
             author=author,
             reason=reason,
+            expires_at=None if expires is None else expires_at(expires, now_ms),
         )
-        done = propose(store, wish, time.time_ns() // 1_000_000)
-    if as_json:
-        emit_json(done)
-        return
-    emit(say("Đã ghi đề nghị {id}.", "Proposal {id} is written.", id=done.proposal_id))
+        return (preview if dry_run else propose)(store, wish, now_ms)
+
+
+def _tell(done: Proposed, dry_run: bool) -> None:
+    if done.is_repeated:
+        emit(say("Đề nghị này đang chờ sẵn: {id}.", "This is pending already: {id}.", id=done.proposal_id))
+    elif dry_run:
+        emit(say("Chỉ kiểm tra: chưa ghi gì.", "Checked only: nothing was written."))
+    else:
+        emit(say("Đã ghi đề nghị {id}.", "Proposal {id} is written.", id=done.proposal_id))
     emit(
         say(
-            "Đơn vị {unit}, do nút {keeper} giữ, sẽ quyết định. Xem: syncd conflicts show {id}",
-            "{unit}, kept by {keeper}, decides. See: syncd conflicts show {id}",
+            "Đơn vị {unit}, do nút {keeper} giữ, sẽ quyết định.",
+            "{unit}, kept by {keeper}, decides.",
             unit=done.unit_name,
             keeper=done.keeper_name,
-            id=done.proposal_id,
         )
     )
+    if done.proposal_id:
+        emit(say("Xem: syncd conflicts show {id}", "See: syncd conflicts show {id}", id=done.proposal_id))
     if done.wished:
         rows = [[name, cell(done.seen.get(name)), cell(value)] for name, value in sorted(done.wished.items())]
         emit(table([say("cột", "column"), say("đã thấy", "seen"), say("đề nghị", "wished")], rows, indent="  "))
@@ -106,6 +191,8 @@ def _sort(
     words: tuple[str, ...], is_insert: bool, is_delete: bool, unit_code: str | None
 ) -> tuple[str, str, str | None]:
     """Operation, table and row from the words, in either way of writing them."""
+    if not words:
+        raise click.UsageError(say("cần tên bảng và mã bản ghi", "name a table and a row's id"))
     rest = list(words)
     named = rest.pop(0) if rest[0] in OPERATIONS else None
     operation = "insert" if is_insert else "delete" if is_delete else named or "update"

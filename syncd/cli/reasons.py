@@ -158,6 +158,7 @@ MESSAGES = (
         "{place} nối tiếp một quá khứ khác với bản đang giữ",
         "{place} continues another past than the one kept here",
     ),
+    Both("{place} khác với lô đang giữ ở đây", "{place} is another than the one kept here"),
     Both("{place} không mang chữ ký của nút giữ sổ", "{place} does not carry its keeper's signature"),
     Both(
         "{place}: phần dành cho đối tượng {audience} đã bị sửa",
@@ -304,6 +305,14 @@ REMEDIES = (
     Both("lần trao đổi sau bắt đầu lại từ đầu", "the next exchange starts it from the beginning"),
     Both("lần trao đổi sau lấy phần còn thiếu", "the next exchange fetches what lies between"),
     Both("không cần làm gì", "nothing to do"),
+    Both(
+        "hai máy cùng ghi một luồng (đĩa bị nhân bản hoặc bản khôi phục): bên gửi nhận luồng này",
+        "two machines extended one stream (a cloned disk or a restored copy): the sender takes this one over",
+    ),
+    Both(
+        "hai máy cùng ghi một luồng (đĩa bị nhân bản hoặc bản khôi phục): xem `syncd conflicts list`",
+        "two machines extended one stream (a cloned disk or a restored copy): see `syncd conflicts list`",
+    ),
     Both(
         "sẽ tự thử lại; kiểm tra cấp trên có đang chạy, địa chỉ và đường truyền",
         "tried again by itself; check that the parent runs, its address, and the line",

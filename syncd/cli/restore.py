@@ -19,8 +19,8 @@ from syncd.language import Both, number, say
 @verb(
     Both(
         "Khôi phục một nút từ bản sao lưu vào thư mục trống.\n\nCần exchange.key của nút đó hoặc recovery.key của "
-        "tỉnh. Trước khi ghi gì, cả tệp được đọc và kiểm chứng. Nút vừa khôi phục tự lấy lại phần thiếu từ cấp trên và cấp "
-        "dưới. --keys-only chỉ lấy lại khóa, chứng thư và cấu hình; dữ liệu tải lại từ các nút khác.",
+        "tỉnh. Trước khi ghi gì, cả tệp được đọc và kiểm chứng. Nút vừa khôi phục tự lấy lại phần thiếu từ cấp trên và "
+        "cấp dưới. --keys-only chỉ lấy lại khóa, chứng thư và cấu hình; dữ liệu tải lại từ các nút khác.",
         "Restore a node from its backup into an empty directory.\n\nNeeds that node's exchange.key or the province's "
         "recovery.key. The whole file is read and proven before anything is written. A restored node fetches what it "
         "lacks from its parent and its children. --keys-only brings keys, certificates and settings back alone; the "
@@ -32,6 +32,7 @@ from syncd.language import Both, number, say
 @click.argument("backup", metavar="FILE|DIR", type=click.Path(path_type=Path, exists=True))
 @option(
     "--to",
+    "--dir",
     "directory",
     type=click.Path(path_type=Path, file_okay=False),
     required=True,

@@ -27,6 +27,7 @@ from syncd.detect.people import missing, same_numbers
 from syncd.detect.place import Places
 from syncd.detect.records import Records, chosen, gather
 from syncd.keys import KeyRing
+from syncd.review.standing import withdraw_questions
 from syncd.signals import APPLIED, LOG
 from syncd.store.base import Store, Tx
 from syncd.tree import Tree
@@ -251,6 +252,7 @@ class Detector:
         )
         for case in result.closed:
             close_case(tx, case, now)
+        withdraw_questions(tx, result.closed, ITSELF, now)
         for found in result.opened:
             self._open(tx, found, now)
         for match in result.moved.matches:

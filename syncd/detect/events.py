@@ -91,8 +91,8 @@ def _residence(records: Records, person: Person) -> Iterator[Finding]:
 
 
 def _is_one_birth(one: Birth, other: Birth) -> bool:
-    """Of one mother within a week: one birth, unless both name a child (then they are twins, or the child's own rows say
-    it) or the children differ in sex."""
+    """Of one mother within a week: one birth, unless both name a child (then they are twins, or the child's own rows
+    say it) or the children differ in sex."""
     return (
         (one.child_id is None or other.child_id is None)
         and one.sex == other.sex

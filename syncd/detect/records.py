@@ -95,7 +95,11 @@ _DEATH = "SELECT id, unit_id, person_id, died_on FROM death"
 _MOVE = "SELECT id, unit_id, person_id, direction, moved_on, match_id FROM migration"
 _LINKED = """SELECT x.person_id, y.person_id FROM person_link AS x JOIN person_link AS y ON y.link_id = x.link_id
     AND y.person_id <> x.person_id WHERE x.state = 'linked' AND y.state = 'linked' AND"""
-_MARKED = "SELECT id FROM person WHERE unit_id = ? AND residence IN ('deceased', 'departed') LIMIT ?"
+# Whom a deleted event may have been about: nobody says it any more.
+_MARKED = """
+    SELECT id FROM person WHERE unit_id = ? AND residence IN ('deceased', 'departed')
+    UNION SELECT r.row_id FROM syncd_case_row AS r JOIN syncd_case AS c ON c.case_id = r.case_id
+    WHERE r.unit_id = ? AND c.kind = 'rule_violated' AND c.closed_at IS NULL LIMIT ?"""
 
 
 def gather(tx: Tx, changed: Changed) -> Records:
@@ -106,7 +110,7 @@ def gather(tx: Tx, changed: Changed) -> Records:
     found.core |= {row[0] for row in chosen(tx, "SELECT person_id FROM person_link WHERE", "id",
                                             changed.rows.get("person_link", ()))}  # fmt: skip
     for unit_id in sorted(changed.units):
-        found.core |= {row[0] for row in tx.all(_MARKED, (unit_id, limits.DETECT_FOUND_MAX))}
+        found.core |= {row[0] for row in tx.all(_MARKED, (unit_id, unit_id, limits.DETECT_FOUND_MAX))}
     found.linked = _linked(tx, found.core)
     everybody = found.core.union(*found.linked.values())
     for row in (*events["birth"], *_either(tx, _BIRTH, ("child_id", "mother_id"), everybody)):

@@ -16,7 +16,7 @@ from enum import StrEnum
 from conflict.case import CaseKind, case_id
 from conflict.identity import Judgement, Method, Outcome
 from schema.population import PERSON
-from syncd.cases import open_case
+from syncd.cases import close_case, open_case
 from syncd.errors import UsageError
 from syncd.identity import sql
 from syncd.language import say
@@ -237,20 +237,19 @@ def _set(tx: Tx, link_id: str, state: State, method: str, by: str, now: str, sco
 
 
 def _open(tx: Tx, each: Found, link_id: str, now: str) -> None:
-    one, other = sorted(each.ids)
+    one, other = sorted(each.sides, key=lambda side: side.person_id)
     judgement = each.judgement
     open_case(
-        tx, CASE_KINDS[judgement.method], (one, other), opened_at=now,
-        detail={"link_id": link_id, "other_row_id": other, "score": judgement.score, "why": " ".join(judgement.why)},
-        tab=PERSON.number, row_id=one,
+        tx, CASE_KINDS[judgement.method], (one.person_id, other.person_id), opened_at=now,
+        detail={"link_id": link_id, "score": judgement.score, "why": " ".join(judgement.why)},
+        tab=PERSON.number, row_id=one.person_id,
+        rows=[(side.person_id, PERSON.number, side.unit_id) for side in (one, other)],
     )  # fmt: skip
 
 
 def _close(tx: Tx, ids: frozenset[str], now: str) -> None:
-    tx.many(
-        "UPDATE syncd_case SET closed_at = ? WHERE case_id = ? AND closed_at IS NULL",
-        [(now, case_id(kind, *sorted(ids))) for kind in CASE_KINDS.values()],
-    )
+    for kind in CASE_KINDS.values():
+        close_case(tx, case_id(kind, *ids), now)
 
 
 def _own(tx: Tx, link_id: str) -> Known:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from syncd import keeping
-from tests.trees import TreeBuilder, TreeNode, step
+from tests.postgres import PostgresServer
+from tests.trees import TreeBuilder, TreeNode, finish, step
 
 PERSON = (
     "INSERT INTO person (unit_id, full_name, sex, birth_date, birth_precision, ethnic, residence)"
@@ -123,3 +125,101 @@ def test_a_forced_end_drops_what_came_later_and_keeps_it_as_wishes(tree: TreeBui
     for node in (two, north, province):
         assert names(node, one.unit_id) == ["Hai", "Một"]
         assert node.rows("SELECT phone, education FROM person WHERE full_name = 'Một'") == [("0900000001", "3")]
+
+
+HOUSEHOLD = "INSERT INTO household (unit_id, number, kind) VALUES (?, ?, 'family')"
+MEMBER = (
+    "INSERT INTO person (unit_id, household_id, full_name, sex, birth_date, birth_precision, ethnic, residence)"
+    " SELECT unit_id, id, ?, 2, '1990-05-17', 'd', '01', 'usual' FROM household WHERE number = ?"
+)
+
+
+def counts(node: TreeNode, unit_id: str) -> tuple[int, int]:
+    query = "SELECT (SELECT count(*) FROM household WHERE unit_id = ?), (SELECT count(*) FROM person WHERE unit_id = ?)"
+    return node.rows(query, (unit_id, unit_id))[0]  # type: ignore[return-value]
+
+
+def new_unit(tree: TreeBuilder, parent: str, code: str) -> str:
+    province = at(tree, "province")
+    unit_id = f"01900000-0000-7000-8fff-0000{province.keys.tag}"
+    province.sql(
+        "INSERT INTO unit (id, parent_id, level, code, name) VALUES (?, ?, 'unit', ?, ?)",
+        (unit_id, at(tree, parent).unit_id, code, code),
+    )
+    tree.settle()
+    return unit_id
+
+
+def test_households_pass_to_a_new_unit_and_come_back(tree: TreeBuilder) -> None:
+    one, two, north, province = (at(tree, name) for name in ("one", "two", "north", "province"))
+    for place in range(6):
+        one.sql(HOUSEHOLD, (one.unit_id, str(place)))
+        one.sql(MEMBER, (f"Người {place}", str(place)))
+    tree.settle()
+    split = new_unit(tree, "north", "13")
+    with north.store.read() as tx:
+        chosen = keeping.households_named(tx, one.unit_id, ["1", "3", "4"])
+    keeping.reassign(
+        north.node, keeping.Move(from_unit=one.unit_id, to_unit=split, row_ids=chosen), author="An", reason=""
+    )
+    tree.settle()
+    for node in (one, north, province):
+        assert (counts(node, one.unit_id), counts(node, split)) == ((3, 3), (3, 3))
+    keeping.order(north.node, split, two.node.node_id, author="An", reason="")
+    tree.settle()
+    two.sql("UPDATE person SET education = '5' WHERE unit_id = ?", (split,))
+    tree.settle()
+    assert province.value("SELECT count(*) FROM person WHERE education = '5'") == counts(two, split)[1] == 3
+    keeping.order(north.node, split, one.node.node_id, author="An", reason="")
+    tree.settle()
+    keeping.reassign(
+        north.node, keeping.Move(from_unit=split, to_unit=one.unit_id, row_ids=None), author="An", reason=""
+    )
+    tree.settle()
+    for node in (one, north, province):
+        assert (counts(node, one.unit_id), counts(node, split)) == ((6, 6), (0, 0))
+        assert node.value("SELECT count(*) FROM person WHERE education = '5'") == 3
+
+
+def test_a_district_keeps_a_commune_without_a_station_until_one_joins(tree: TreeBuilder) -> None:
+    north, province = at(tree, "north"), at(tree, "province")
+    commune = new_unit(tree, "north", "14")
+    keeping.order(north.node, commune, north.node.node_id, author="An", reason="")
+    tree.settle()
+    add(north, commune, "Một")
+    tree.settle()
+    assert names(province, commune) == ["Một"]
+
+
+def test_on_postgresql_a_transaction_begun_before_the_order_is_waited_for(
+    tmp_path: Path, postgres_server: PostgresServer
+) -> None:
+    dsns = {name: postgres_server.create_database() for name in ("province", "north")}
+    tree = TreeBuilder(tmp_path)
+    province = tree.root(dsn=dsns["province"])
+    north = tree.child(province, "north", "1", dsn=dsns["north"])
+    one = tree.child(north, "one", "11")
+    tree.settle()
+    commune = new_unit(tree, "north", "14")
+    keeping.order(north.node, commune, north.node.node_id, author="An", reason="")
+    tree.settle()
+    add(north, commune, "Một")
+    with psycopg.connect(dsns["north"]) as clerk:
+        clerk.execute("UPDATE person SET education = '7' WHERE full_name = 'Một'")
+        keeping.order(north.node, commune, one.node.node_id, author="An", reason="")
+        north.node.write()
+        assert north.node.settle().waiting
+        assert names(one, commune) == []
+        with pytest.raises(Exception, match="one"):
+            add(north, commune, "Hai")
+        clerk.commit()
+    tree.settle()
+    assert one.rows("SELECT full_name, education FROM person") == [("Một", "7")]
+    add(one, commune, "Hai")
+    tree.settle()
+    for node in (one, north, province):
+        assert names(node, commune) == ["Hai", "Một"]
+        assert node.rows("SELECT ok FROM syncd_checkpoint WHERE ok = 0") == []
+    finish()
+    for dsn in dsns.values():
+        postgres_server.drop_database(dsn)

@@ -1,0 +1,360 @@
+"""Baselines: the content of a unit's register at a position, as a stream of its own (design §1).
+
+Enters: a snapshot that stands at exactly one position of a register's stream. Leaves: a stream (kind 4) that says of
+what and where it is the content, in pieces that travel and resume like any other; taken, it is where a log may begin.
+Must hold: only the keeper and the custodian make one; what it holds is exactly the position it names, digests included;
+made twice it is the same bytes, so a restored node makes no second one; nobody who stands beyond it is moved by it.
+
+It is sealed with the epoch keys of the stream it stands for: who may read the one may read the other, without a grant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from schema.spec import Audience, Column, Kind, Table
+from schema.tables import SCHEMA_REVISION
+from syncd import floor, limits, log
+from syncd.applying import Applier
+from syncd.compress import ZSTD_VERSION
+from syncd.envelope import Adopted, Envelope, Genesis, Header, Mark, parse_envelope, stream_id_of
+from syncd.errors import EnvelopeError, KeyFileError, StoreError, TooLarge
+from syncd.keys import KeyRing
+from syncd.log import Stream
+from syncd.rebuild import rebuild
+from syncd.seal import PlainPart, seal_envelope
+from syncd.signals import LOG, RECEIPT
+from syncd.store.base import Row, Store, Tx
+from syncd.tree import Tree
+from syncd.verify import digest_stream
+from syncd.wire import INSERT, UPDATE, Block, Schema, encode_body, encode_checkpoint
+
+if TYPE_CHECKING:
+    from syncd.pipeline import Node
+
+Plains = dict[Audience, bytes]
+
+
+def make(node: Node, stream_id: str) -> Stream | None:
+    """Write a baseline of a register's stream at the position its rows stand at here; None when that is not possible
+    now: rows wait for the log, a group is open, or nothing follows the last baseline. Its keeper and the custodian may.
+    """
+    with node.store.read() as snapshot:
+        at = log.stream(snapshot, stream_id)
+        if at is None or at.kind != Kind.REGISTER or not (at.own or node.is_root):
+            return None
+        if not _stands_still(snapshot, node.store, at):
+            return None
+        new = _new_stream(node, at)
+        if log.stream(snapshot, new.stream_id) is not None:
+            return None
+        sealed = _Sealer(node, snapshot, at, new).seal()
+    with node.store.apply("baseline") as tx:
+        tx.lock(new.stream_id)
+        if log.stream(tx, new.stream_id) is not None:
+            return None  # another process of this hub was quicker
+        log.create(tx, new)
+        for envelope in sealed:
+            new = log.append(tx, new, envelope.header, envelope.hash, envelope.to_bytes())
+        floor.note(tx, new.stream_id, _stands_for(at))
+        floor.note_whole(tx, new.stream_id)
+        if node.is_root:
+            node.applier.vouch(tx, new)
+    node.signals.emit(LOG, [new.stream_id])
+    if node.is_root:
+        node.signals.emit(RECEIPT, [new.stream_id])
+    return new
+
+
+def taken(tx: Tx, tree: Tree, streams: dict[str, Stream], vouch: Callable[[Tx, Stream], None] | None) -> None:
+    """After envelopes were taken into logs: record what baselines stand for; a stream held here less far begins anew
+    behind a whole one. `streams` is brought up to date. `vouch`: the custodian's."""
+    for stream in [found for found in streams.values() if found.kind == Kind.BASELINE and not found.own]:
+        of = _note_first(tx, stream)
+        if of is None or stream.applied_seq == stream.held_seq:
+            continue
+        streams[stream.stream_id] = stream = log.mark_applied(tx, stream)  # it has no effect of its own
+        if not stream.ended:
+            continue
+        floor.note_whole(tx, stream.stream_id)
+        if vouch is not None:
+            vouch(tx, stream)
+        moved = _jump(tx, tree, stream, of)
+        if moved is not None:
+            streams[moved.stream_id] = moved
+
+
+def may_take(tree: Tree, at: Stream) -> bool:
+    """Whether `take` is worth asking: its tables do not simply follow their log."""
+    return at.kind == Kind.REGISTER and (
+        at.applied_seq < at.floor_seq or at.state == "stopped" or at.unit_id in tree.terms
+    )
+
+
+def take(store: Store, applier: Applier, stream_id: str) -> bool:
+    """Where a stream's tables cannot follow its log, but a baseline can show what lies ahead, put that in their place:
+    the log begins behind them, or a group stopped it. Returns whether anything moved.
+    """
+    with store.read() as tx:
+        at = log.stream(tx, stream_id)
+        if at is None:
+            return False
+        covered, ahead = _is_covered(tx, at), _ahead(tx, at)
+    if covered:
+        return _step_over(store, applier, stream_id)
+    if ahead is None:
+        return False
+    try:
+        with store.apply("take-baseline") as tx:
+            tx.lock(stream_id)
+            at = log.stream(tx, stream_id)
+            ahead = None if at is None else _ahead(tx, at)
+            if at is None or ahead is None:
+                return False
+            touched = rebuild(tx, applier, at, {stream_id: ahead.at_seq})
+            moved = log.stream(tx, stream_id) or at
+            _compare(tx, applier, moved, ahead)
+            _cover(tx, applier, moved)
+            applier.arrived(tx, moved)
+    except (EnvelopeError, StoreError) as error:
+        applier.stop(stream_id, error)
+        return False
+    applier.changed(touched)
+    return True
+
+
+def _step_over(store: Store, applier: Applier, stream_id: str) -> bool:
+    """What an earlier term says lies in a baseline that is shown already."""
+    with store.apply("covered") as tx:
+        tx.lock(stream_id)
+        at = log.stream(tx, stream_id)
+        if at is None or at.applied_seq >= at.held_seq or not _is_covered(tx, at):
+            return False
+        applier.arrived(tx, log.mark_applied(tx, at))
+    return True
+
+
+def _is_covered(tx: Tx, at: Stream) -> bool:
+    """Whether what a stream says lies in the baseline of a later term of its unit: it has no effect any more."""
+    if at.kind != Kind.REGISTER or at.own or at.applied_seq >= at.held_seq:
+        return False
+    later = "kind = ? AND unit_id = ? AND term > ? AND floor_seq > 0 AND applied_seq >= floor_seq"
+    return bool(log.streams(tx, later, (int(Kind.REGISTER), at.unit_id, at.term)))
+
+
+def _ahead(tx: Tx, at: Stream) -> floor.Baseline | None:
+    """The newest whole baseline beyond what the tables show, where they need one."""
+    if at.kind != Kind.REGISTER or (at.own and not at.rejoin_seq):
+        return None
+    if at.applied_seq >= at.floor_seq and at.state != "stopped":
+        return None
+    found = floor.newest(tx).get(at.stream_id)
+    if found is None or not max(at.applied_seq + 1, at.floor_seq) <= found.at_seq <= at.held_seq:
+        return None
+    return found
+
+
+def _note_first(tx: Tx, stream: Stream) -> Adopted | None:
+    """What a baseline stands for; recorded when its first envelope is met."""
+    known = floor.baseline(tx, stream.stream_id)
+    if known is not None:
+        return Adopted(stream_id=known.of_id, seq=known.at_seq, hash=known.at_hash)
+    first = tx.value("SELECT envelope FROM syncd_log WHERE stream_id = ? AND seq = 1", (stream.stream_id,))
+    genesis = None if first is None else parse_envelope(bytes(first)).header.genesis
+    if genesis is None or genesis.adopts is None:
+        return None
+    floor.note(tx, stream.stream_id, genesis.adopts)
+    return genesis.adopts
+
+
+def _jump(tx: Tx, tree: Tree, stream: Stream, of: Adopted) -> Stream | None:
+    """The stream that a whole baseline stands for, if that brings it further."""
+    tx.lock(f"receive {of.stream_id}")
+    at = log.stream(tx, of.stream_id)
+    if at is None:
+        genesis = Genesis(kind=stream.kind, unit=stream.unit_id, keeper=stream.keeper, term=stream.term, adopts=of)
+        keeper = floor.keeper_of(tree, genesis)
+        if keeper is None or keeper == tree.me:
+            return None  # what this node itself wrote is taken back by its own way (`syncd/rejoin.py`)
+        at = Stream(
+            stream_id=of.stream_id, kind=int(Kind.REGISTER), unit_id=stream.unit_id, keeper=keeper, term=stream.term,
+            own=False,
+        )  # fmt: skip
+        log.create(tx, at)
+    if at.held_seq >= of.seq or (at.own and not at.rejoin_seq):
+        return None
+    return floor.jump(tx, at, of)
+
+
+def _compare(tx: Tx, applier: Applier, at: Stream, found: floor.Baseline) -> None:
+    """A baseline ends with the digests of its content."""
+    rows = tx.all("SELECT envelope FROM syncd_log WHERE stream_id = ? AND mark = ?", (found.stream_id, int(Mark.ENDS)))
+    for (envelope,) in rows:
+        if at.applied_seq == found.at_seq:
+            applier.compare(tx, at, parse_envelope(bytes(envelope)))
+
+
+def _cover(tx: Tx, applier: Applier, at: Stream) -> None:
+    """Earlier terms of the unit lie in the baseline: they are shown as far as they are held."""
+    earlier = "kind = ? AND unit_id = ? AND term < ? AND own = 0 AND applied_seq < held_seq"
+    for stream in log.streams(tx, earlier, (int(Kind.REGISTER), at.unit_id, at.term)):
+        applier.arrived(tx, log.mark_applied(tx, stream))
+
+
+# --- making one ------------------------------------------------------------------------------------------------------
+
+
+def _stands_still(snapshot: Tx, store: Store, at: Stream) -> bool:
+    """Whether the rows of this snapshot are exactly those of the stream's position."""
+    if at.applied_seq <= at.floor_seq or at.rejoin_seq or (at.own and at.open_from):
+        return False
+    if not at.own:
+        return True
+    numbers = ", ".join(str(table.number) for table in store.registry.of_kind(Kind.REGISTER))
+    waiting = f"SELECT 1 FROM syncd_journal WHERE tab IN ({numbers}) AND unit_id = ? LIMIT 1"
+    return snapshot.one(waiting, (at.unit_id,)) is None
+
+
+def _stands_for(at: Stream) -> Adopted:
+    return Adopted(stream_id=at.stream_id, seq=at.applied_seq, hash=at.applied_hash)
+
+
+def _new_stream(node: Node, at: Stream) -> Stream:
+    return Stream(
+        stream_id=stream_id_of(Kind.BASELINE, at.unit_id, node.node_id, at.term, _stands_for(at)),
+        kind=int(Kind.BASELINE), unit_id=at.unit_id, keeper=node.node_id, term=at.term, own=True,
+    )  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Sealer:
+    """Reads the rows of one snapshot and seals them, piece by piece."""
+
+    node: Node
+    snapshot: Tx
+    at: Stream
+    new: Stream
+    envelopes: list[Envelope] = field(default_factory=list)
+    size_bytes: int = 0
+
+    def seal(self) -> list[Envelope]:
+        """Pieces of one group, then the digests."""
+        schema = wire_schema(self.node.store)
+        waiting: Plains | None = None
+        for plains in self._pieces(schema):
+            if waiting is not None:
+                self._add(Mark.OPEN, waiting)
+            waiting = plains
+        self._add(Mark.CLOSED, waiting or {})
+        self._add(Mark.ENDS, self._digests())
+        return self.envelopes
+
+    def _pieces(self, schema: Schema) -> Iterator[Plains]:
+        for table in self.node.store.registry.of_kind(Kind.REGISTER):
+            columns = [column for column in table.all_columns if column.number != 1]
+            query = (
+                f"SELECT {', '.join(column.name for column in columns)} FROM {table.name} WHERE unit_id = ? ORDER BY id"
+            )
+            for rows in self.snapshot.stream(query, (self.at.unit_id,), limits.GROUP_ROWS_MAX):
+                yield from _encoded(table, columns, rows, schema)
+
+    def _digests(self) -> Plains:
+        plains: Plains = {}
+        for audience in (Audience.SCOPE, Audience.CUSTODIAN):
+            lines = digest_stream(self.snapshot, self.node.store.registry, self.at, [audience], self.at.applied_seq)
+            plains[audience] = encode_checkpoint(lines)
+        return plains
+
+    def _add(self, mark: Mark, plains: Plains) -> None:
+        previous = self.envelopes[-1] if self.envelopes else None
+        written = _header_at(self.snapshot, self.at)
+        header = Header(
+            stream_id=self.new.stream_id, seq=len(self.envelopes) + 1,
+            previous=previous.hash if previous else log.NO_HASH, mark=int(mark), schema_revision=SCHEMA_REVISION,
+            tree_seq=written.tree_seq, time_ms=written.time_ms, clock_offset_ms=written.clock_offset_ms,
+            rows=0,  # it changes none
+            genesis=None if previous else Genesis(
+                kind=self.new.kind, unit=self.new.unit_id, keeper=self.new.keeper, term=self.new.term,
+                adopts=_stands_for(self.at),
+            ),
+        )  # fmt: skip
+        parts = [
+            _part(self.snapshot, self.node.ring, self.at, audience, plains[audience]) for audience in sorted(plains)
+        ]
+        envelope = seal_envelope(header, parts, self.node.keys.sign, _nonces(parts))
+        self.envelopes.append(envelope)
+        self.size_bytes += sum(part.size for part in envelope.header.parts)
+        if self.size_bytes > limits.BASELINE_BYTES_MAX:
+            raise TooLarge(
+                f"a baseline of stream {self.at.stream_id} would take more than {limits.BASELINE_BYTES_MAX} bytes",
+                hint="its log is not pruned; give a unit of this size nodes of its own",
+            )
+
+
+def _header_at(tx: Tx, at: Stream) -> Header:
+    """The envelope that a baseline stands behind: time and unit tree are those of the content."""
+    return parse_envelope(log.entries(tx, at.stream_id, at.applied_seq - 1, 1)[0].envelope).header
+
+
+def _encoded(table: Table, columns: Sequence[Column], rows: list[Row], schema: Schema) -> Iterator[Plains]:
+    """Rows as the bodies of one envelope, or of several where they are long."""
+    plains = {audience: encode_body([block], schema) for audience, block in _blocks(table, columns, rows)}
+    if sum(map(len, plains.values())) <= limits.BASELINE_PIECE_BYTES or len(rows) == 1:
+        yield plains
+        return
+    half = len(rows) // 2
+    yield from _encoded(table, columns, rows[:half], schema)
+    yield from _encoded(table, columns, rows[half:], schema)
+
+
+def _blocks(table: Table, columns: Sequence[Column], rows: list[Row]) -> Iterator[tuple[Audience, Block]]:
+    """An insert of what every reader sees; what fewer may read is added to it."""
+    values = [list(column) for column in zip(*rows, strict=True)]
+    for audience in (Audience.SCOPE, Audience.CUSTODIAN):
+        chosen = [place for place, column in enumerate(columns) if column.number and column.audience is audience]
+        if chosen or audience is Audience.SCOPE:
+            yield (
+                audience,
+                Block(
+                    table=table.number,
+                    op=INSERT if audience is Audience.SCOPE else UPDATE,
+                    columns=tuple(columns[place].number for place in chosen),
+                    ids=values[0],
+                    values=[values[place] for place in chosen],
+                ),
+            )
+
+
+def _part(tx: Tx, ring: KeyRing, at: Stream, audience: Audience, body: bytes) -> PlainPart:
+    epoch = ring.newest_epoch(tx, at.stream_id, int(audience)) or 1
+    key = ring.key(tx, at.stream_id, int(audience), epoch)
+    if key is None:
+        raise KeyFileError(
+            f"no key of stream {at.stream_id} for audience {audience.name.lower()}",
+            hint="a baseline is made by the keeper or the root, which have every key of it",
+        )
+    return PlainPart(audience=int(audience), epoch=epoch, epoch_key=key, body=body)
+
+
+def _nonces(parts: Sequence[PlainPart]) -> Callable[[int], bytes]:
+    """Nonces that follow from what is sealed: the same content gives the same bytes, another one another nonce. What is
+    encrypted also depends on the packer's release."""
+    digest = sha256(b"syncd baseline nonce v1" + ZSTD_VERSION.encode())
+    for part in parts:
+        digest.update(sha256(part.epoch_key or b"").digest() + sha256(part.body).digest())
+    made = 0
+
+    def next_nonce(size: int) -> bytes:
+        nonlocal made
+        made += 1
+        return sha256(digest.digest() + made.to_bytes(4, "big")).digest()[:size]
+
+    return next_nonce
+
+
+def wire_schema(store: Store) -> Schema:
+    """The types of columns by number, as bodies are encoded with."""
+    return {table.number: {column.number: str(column.type) for column in table.all_columns} for table in store.registry}

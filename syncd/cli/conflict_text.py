@@ -1,0 +1,229 @@
+"""One disagreement as text: what it is, who said what when, the values side by side, and what can be done next.
+
+Enters: a `Conflict`, names of codes, candidates. Leaves: lines. Must hold: the commands are complete and can be copied;
+who cannot decide here reads who can.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from syncd.cli.output import BOLD, RED, cell, paint, shorten, table
+from syncd.cli.review_words import (
+    EXPLAINED,
+    OF_CASE,
+    OF_EVENT,
+    OF_EVENTS,
+    OF_MOVE,
+    OF_QUESTION,
+    OF_REVIEW,
+    RULES,
+    SAID,
+)
+from syncd.cli.times import moment
+from syncd.disagreements import (
+    CASE,
+    DONE,
+    OPEN,
+    QUESTION,
+    RESULT,
+    REVIEW,
+    STATE,
+    WAITING,
+    Conflict,
+    Copy,
+    short_id,
+    why_words,
+)
+from syncd.language import say
+
+Names = Mapping[str, Mapping[Any, str]]
+VALUE_CELLS_MAX = 28
+ROW_CHARS = slice(14, 23)
+
+
+def conflict_text(found: Conflict, names: Names, candidates: Sequence[str] = ()) -> str:
+    """One disagreement. `candidates`: moves that may be the other end."""
+    lines = [paint(f"{found.title}", BOLD) + f"  [{STATE[found.state].here}]"]
+    facts = [*_facts(found), *_why(found)]
+    label = max(len(name) for name, _ in facts)
+    lines += [f"  {name:<{label}}  {value}" for name, value in facts if value]
+    if found.columns:
+        lines.append(sides_table(found, names))
+    if found.rows:
+        lines += ["", *_copies(found, names)]
+    if candidates:
+        lines += ["", say("Có thể là đầu kia của lần chuyển:", "May be the other end of the move:")]
+        lines += [f"  {each}" for each in candidates]
+    return "\n".join([*lines, *_next(found, candidates)])
+
+
+def sides_table(found: Conflict, names: Names) -> str:
+    """The columns side by side, codes with their names, the reason in words."""
+    headers = [
+        say("cột", "column"),
+        say("đã thấy", "seen"),
+        say("đã giữ lúc đó", "kept then"),
+        say("mong muốn", "wished"),
+        say("kết quả", "result"),
+        say("vì sao", "why"),
+    ]
+    rows = []
+    for side in found.columns:
+        result = RESULT[side.result].here if side.result in RESULT else side.result
+        known = names.get(side.column, {})
+        values = [shorten(_value(value, known), VALUE_CELLS_MAX) for value in (side.seen, side.kept, side.wished)]
+        rows.append(
+            [side.column, *values, paint(result, *([RED] if side.result == "kept" else [])), why_words(side.why)]
+        )
+    return table(headers, rows, indent="  ")
+
+
+def _facts(found: Conflict) -> list[tuple[str, str]]:
+    return [
+        (say("mã", "id"), found.id),
+        (say("bản ghi", "row"), f"{found.table or ''} {found.row_id or ''}".strip()),
+        (say("đơn vị", "unit"), found.unit or ""),
+        (say("đề nghị bởi", "proposed by"), f"{found.author} · {moment(found.made_at)}" if found.author else ""),
+        (say("lý do đề nghị", "reason given"), found.reason or ""),
+        (
+            say("quyết định bởi", "decided by"),
+            f"{found.decided_by} · {moment(found.decided_at)}" if found.decided_by else "",
+        ),
+        *((say("đã nói", "said"), _said(found, place)) for place in range(len(found.said))),
+    ]
+
+
+def _said(found: Conflict, place: int) -> str:
+    word = found.said[place]
+    what = SAID[word.verb].here if word.verb in SAID else word.verb
+    return " · ".join(part for part in (what, word.author, moment(word.made_at), word.reason) if part)
+
+
+def _why(found: Conflict) -> list[tuple[str, str]]:
+    """Why it waits, in words; alarms of the program itself tell more (`case_words`)."""
+    from syncd.cli.case_words import WORDS, case_words
+
+    label = say("vì sao", "why")
+    if found.state in (REVIEW, WAITING) or not _is_case(found):
+        explained = EXPLAINED[found.kind].here if found.state == REVIEW and found.kind in EXPLAINED else ""
+        reason = why_words(found.why) if found.why not in ("columns", "review") else ""
+        return [(label, explained), (label if not explained else "", reason)]
+    facts = _object(found.why)
+    if str(facts.get("what", found.kind)) in WORDS or found.kind not in EXPLAINED:
+        return case_words(found.kind, found.why, found.unit or found.keeper or "", found.keeper or "")
+    rule = RULES.get(str(facts.get("rule")))
+    lines = [(label, EXPLAINED[found.kind].here), (say("quy tắc", "rule"), rule.here if rule else "")]
+    if "column" in facts:
+        lines.append((say("cột", "column"), str(facts["column"])))
+    if "offset_s" in facts:
+        days = abs(int(facts["offset_s"])) // 86_400
+        lines.append((say("lệch", "off by"), say("{n} ngày", "{n} days", n=days)))
+        lines.append((say("việc cần làm", "to do"), say("chỉnh đồng hồ máy đó", "set that machine's clock")))
+    return lines
+
+
+def _is_case(found: Conflict) -> bool:
+    return found.state in (CASE, QUESTION) or bool(found.rows or found.said) or found.operation is None
+
+
+def _copies(found: Conflict, names: Names) -> list[str]:
+    """The rows of a case: side by side where they are of one table, else one after the other."""
+    if len({row.table for row in found.rows}) == 1:
+        return table(
+            [found.rows[0].table, *(_place(row) for row in found.rows)], list(_lines(found.rows, names)), indent="  "
+        ).split("\n")  # fmt: skip
+    lines = []
+    for row in found.rows:
+        lines += table([row.table, _place(row)], list(_lines([row], names)), indent="  ").split("\n")
+    return lines
+
+
+def _place(row: Copy) -> str:
+    """Whose row it is, since when, and the part of its id that commands take."""
+    parts = [row.unit or say("không có ở đây", "not here"), row.keeper, _minted(row.row_id), row.row_id[ROW_CHARS]]
+    return " · ".join(dict.fromkeys(part for part in parts if part))
+
+
+def _minted(row_id: str) -> str:
+    """When a row was first written: its id says so (UUIDv7)."""
+    from syncd.clock import instant_of
+
+    number = uuid.UUID(row_id)
+    return moment(instant_of(number.int >> 80))[:10] if number.version == 7 else ""
+
+
+def _lines(rows: Sequence[Copy], names: Names) -> list[list[str]]:
+    """Column, then its value per row; what differs is painted, what nobody has is left out."""
+    lines = []
+    for name in dict.fromkeys(name for row in rows for name in row.values):
+        values = [row.values.get(name) for row in rows]
+        if all(value is None for value in values):
+            continue
+        differs = len(rows) > 1 and len(set(values)) > 1
+        shown = [shorten(_value(value, names.get(name, {})), VALUE_CELLS_MAX) for value in values]
+        lines.append([name, *(paint(text, *([RED] if differs else [])) for text in shown)])
+    return lines
+
+
+def _next(found: Conflict, candidates: Sequence[str]) -> list[str]:
+    """What can be done, each with its command; elsewhere who can do it."""
+    if found.is_here and found.state in OPEN:
+        lines = ["", say("Có thể quyết định:", "What can be decided:")]
+        commands = [(_command(found, word, candidates), _meaning(found, word)) for word in found.verdicts]
+        room = max(len(text) for text, _ in commands)
+        return [*lines, *(f"  {text:<{room}}   {meaning}" for text, meaning in commands)]
+    if found.state in DONE or found.said or (found.is_here and found.decided_by):
+        undo = say("Rút lại: syncd conflicts undo {id}", "Take it back: syncd conflicts undo {id}", id=short_id(found.id))
+        return ["", undo] if found.is_here else []
+    who = next((row.keeper for row in found.rows if row.keeper), None) or found.keeper
+    if not who:
+        return []
+    return [
+        "",
+        say(
+            "Nút {who} quyết định; nút này chỉ xem. Muốn giá trị khác: syncd propose",
+            "{who} decides; this node only looks on. To wish another value: syncd propose",
+            who=who,
+        ),
+    ]
+
+
+def _command(found: Conflict, word: str, candidates: Sequence[str]) -> str:
+    text = f"syncd conflicts resolve {short_id(found.id)} --verdict {word}"
+    if word == "value":
+        there = [row for row in found.rows if row.values]
+        row = f" --row {there[0].row_id[ROW_CHARS]}" if len(there) > 1 else ""
+        waits = next((side.column for side in found.columns if side.result == "review"), None)
+        column = waits or str(_object(found.why).get("column", say("CỘT", "COLUMN")))
+        return f"{text}{row} {column}={say('GIÁ_TRỊ', 'VALUE')}"
+    if word == "same-person" and (found.kind or "").endswith(("_without_arrival", "_without_departure")):
+        return f"{text} --with {candidates[0].partition(' ')[0] if candidates else say('MÃ', 'ID')}"
+    return text
+
+
+def _meaning(found: Conflict, word: str) -> str:
+    if found.state == QUESTION:
+        return OF_QUESTION[word].here
+    if found.state == REVIEW:
+        return OF_REVIEW[word].here
+    if found.kind == "twin_event" and word in ("same-person", "not-the-same"):
+        return (OF_EVENT if word == "same-person" else OF_EVENTS).here
+    if word == "same-person" and (found.kind or "").endswith(("_without_arrival", "_without_departure")):
+        return OF_MOVE.here
+    return OF_CASE[word].here
+
+
+def _value(value: Any, names: Mapping[Any, str]) -> str:
+    return f"{value} {names[value]}" if value in names else cell(value)
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,127 @@
+"""Floors: where the logs of streams begin, and the baselines held here that stand for what came before.
+
+Enters: streams, what a baseline's first envelope says. Leaves: rows of `syncd_baseline`; logs that begin later.
+Must hold: a floor stands only where a whole baseline reaches, so whoever lacks what was forgotten takes that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from schema.spec import Kind
+from syncd import log
+from syncd.envelope import Adopted, Genesis, stream_id_of
+from syncd.errors import Foreign
+from syncd.log import Stream
+from syncd.store.base import Tx
+from syncd.tree import Tree
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """A baseline held here: the content of stream `of_id` at a position. `is_whole`: its last envelope is held."""
+
+    stream_id: str
+    of_id: str
+    at_seq: int
+    at_hash: bytes
+    is_whole: bool
+
+
+def check_genesis(tree: Tree, genesis: Genesis) -> None:
+    """Raise Foreign unless a baseline stands for a register's stream of its own unit and term: the keeper's own, or
+    made by the custodian, anybody's."""
+    if genesis.adopts is None or keeper_of(tree, genesis) is None:
+        raise Foreign(
+            f"{genesis.keeper} offers a baseline of a stream that unit {genesis.unit} never had in term {genesis.term}",
+            hint="the sender is faulty or hostile; nothing was taken",
+        )
+
+
+def keeper_of(tree: Tree, genesis: Genesis) -> str | None:
+    """Who keeps the stream that a baseline stands for; None when no node known here does."""
+    candidates = [genesis.keeper, *(tree.nodes if genesis.keeper == tree.root_id else ())]
+    for node_id in candidates:
+        named = stream_id_of(Kind.REGISTER, genesis.unit, node_id, genesis.term)
+        if genesis.adopts is not None and named == genesis.adopts.stream_id:
+            return str(node_id)
+    return None
+
+
+def note(tx: Tx, stream_id: str, of: Adopted) -> None:
+    """Record what a baseline stands for; its end is not held yet."""
+    tx.run(
+        "INSERT INTO syncd_baseline (stream_id, of_id, at_seq, at_hash) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (stream_id) DO NOTHING",
+        (stream_id, of.stream_id, of.seq, of.hash),
+    )
+
+
+def note_whole(tx: Tx, stream_id: str) -> None:
+    """Record that a baseline is held to its end."""
+    tx.run("UPDATE syncd_baseline SET is_whole = 1 WHERE stream_id = ? AND is_whole = 0", (stream_id,))
+
+
+def baselines(tx: Tx) -> list[Baseline]:
+    """Every baseline held here, of each stream the newest first."""
+    rows = tx.all("SELECT stream_id, of_id, at_seq, at_hash, is_whole FROM syncd_baseline ORDER BY of_id, at_seq DESC")
+    return [
+        Baseline(stream_id=row[0], of_id=row[1], at_seq=row[2], at_hash=bytes(row[3]), is_whole=bool(row[4]))
+        for row in rows
+    ]
+
+
+def baseline(tx: Tx, stream_id: str) -> Baseline | None:
+    """One of them."""
+    return next((found for found in baselines(tx) if found.stream_id == stream_id), None)
+
+
+def newest(tx: Tx) -> dict[str, Baseline]:
+    """Stream → its newest whole baseline."""
+    found: dict[str, Baseline] = {}
+    for each in baselines(tx):
+        if each.is_whole:
+            found.setdefault(each.of_id, each)
+    return found
+
+
+def superseded(tx: Tx) -> set[str]:
+    """Baselines that nobody needs to be sent: a newer one of the same stream is whole."""
+    best = newest(tx)
+    return {each.stream_id for each in baselines(tx) if each.of_id in best and each.at_seq < best[each.of_id].at_seq}
+
+
+def jump(tx: Tx, at: Stream, to: Adopted) -> Stream:
+    """The log of `at` begins anew behind a baseline that reaches beyond its end; the tables follow when they are
+    applied. Returns the stream as it now stands."""
+    tx.run("DELETE FROM syncd_log WHERE stream_id = ?", (at.stream_id,))
+    tx.run(
+        "UPDATE syncd_stream SET held_seq = ?, held_hash = ?, floor_seq = ?, floor_hash = ?, open_from = 0"
+        " WHERE stream_id = ?",
+        (to.seq, to.hash, to.seq, to.hash, at.stream_id),
+    )
+    return replace(at, held_seq=to.seq, held_hash=to.hash, floor_seq=to.seq, floor_hash=to.hash, open_from=0)
+
+
+def forget(tx: Tx, at: Stream, seq: int) -> int:
+    """Prune the log of `at` up to `seq`, which is held; returns how many envelopes went."""
+    found = log.hash_at(tx, at.stream_id, seq)
+    if found is None or seq <= at.floor_seq:
+        return 0
+    rows = tx.value(
+        "SELECT coalesce(sum(rows), 0) FROM syncd_log WHERE stream_id = ? AND seq <= ?", (at.stream_id, seq)
+    )
+    gone = tx.run("DELETE FROM syncd_log WHERE stream_id = ? AND seq <= ?", (at.stream_id, seq))
+    tx.run(
+        "UPDATE syncd_stream SET floor_seq = ?, floor_hash = ?, floor_rows = floor_rows + ? WHERE stream_id = ?",
+        (seq, found, int(rows), at.stream_id),
+    )
+    return gone
+
+
+def drop(tx: Tx, stream_id: str) -> int:
+    """Forget a whole stream that another one stands for; returns how many envelopes went."""
+    gone = tx.run("DELETE FROM syncd_log WHERE stream_id = ?", (stream_id,))
+    for table in ("syncd_baseline", "syncd_receipt", "syncd_checkpoint", "syncd_partial", "syncd_stream"):
+        tx.run(f"DELETE FROM {table} WHERE stream_id = ?", (stream_id,))
+    return gone

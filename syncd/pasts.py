@@ -1,0 +1,83 @@
+"""Comparing pasts: samples of a log, the newest position two logs share, what a neighbour has lost.
+
+Enters: positions and samples of a neighbour, the logs here. Leaves: positions. Pure questions to one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping, Sequence
+
+from conflict.case import CaseKind
+from schema.spec import Kind
+from syncd import limits, log, messages
+from syncd.log import Stream
+from syncd.messages import Position, Sample, Want
+from syncd.store.base import Tx
+from syncd.tree import Tree
+
+SHORT_HASH_BYTES = 16
+
+
+def want(tx: Tx, stream_id: str, at: Stream | None) -> Want:
+    """A question for a stream: where this log stands, and where it stood."""
+    return Want(messages.raw_id(stream_id), _samples(tx, at))
+
+
+def _samples(tx: Tx, at: Stream | None) -> list[Sample]:
+    """Positions of a log, its end first, at growing distances."""
+    if at is None:
+        return [Sample(0, log.NO_HASH[:SHORT_HASH_BYTES])]
+    steps = [at.held_seq, *(at.held_seq - (1 << step) for step in range(limits.SAMPLES_MAX - 3))]
+    places = dict.fromkeys([*(seq for seq in steps if seq > at.floor_seq), at.floor_seq, 0])
+    found = [(seq, log.hash_at(tx, at.stream_id, seq)) for seq in places]
+    return [Sample(seq, hash_[:SHORT_HASH_BYTES]) for seq, hash_ in found if hash_ is not None]
+
+
+def is_past(tx: Tx, at: Stream | None, position: Position) -> bool:
+    """Whether the neighbour stands where this log stands or once stood."""
+    if at is None or position.seq > at.held_seq:
+        return False
+    if position.seq < at.floor_seq:
+        return True  # what was pruned here is in the custodian's backup: there is no other past
+    found = log.hash_at(tx, at.stream_id, position.seq)
+    return found is not None and found.startswith(position.hash)
+
+
+def common_pasts(tx: Tx, tree: Tree, peer: str, wants: Sequence[Want]) -> list[tuple[Stream, Position]]:
+    """The streams a child asks for, each with the newest of its positions that this log agrees with. It may ask for
+    what flows down to it and for what was written at or below it."""
+    found = []
+    for each in wants:
+        at = log.stream(tx, each.stream_id)
+        if at is not None and (tree.goes_down(at, peer) or tree.is_within(at.keeper, peer)):
+            found.append((at, _common(tx, at, each)))
+    return found
+
+
+def _common(tx: Tx, at: Stream, asked: Want) -> Position:
+    for sample in asked.samples:
+        found = log.hash_at(tx, at.stream_id, sample.seq)
+        if found is not None and found.startswith(sample.hash):
+            return Position(asked.stream, sample.seq, found)
+    return Position(asked.stream, 0, log.NO_HASH)
+
+
+def lost_by(tree: Tree, child: str, named: Container[str], held: Iterable[Stream]) -> list[Stream]:
+    """What was written at or below a child and is held here, and the child did not name: it has lost it."""
+    return [
+        stream
+        for stream in held
+        if stream.held_seq
+        and stream.stream_id not in named
+        and stream.kind != Kind.BASELINE  # older ones are pruned whole
+        and tree.is_within(stream.keeper, child)
+    ]
+
+
+def settled_forks(tx: Tx, positions: Mapping[str, Position]) -> list[str]:
+    """Streams with an open case of a fork, of which the neighbour now stands on this log's own past."""
+    rows = tx.all(
+        "SELECT DISTINCT stream_id FROM syncd_case WHERE kind = ? AND closed_at IS NULL AND stream_id IS NOT NULL",
+        (CaseKind.FORK.value,),
+    )
+    return [key for (key,) in rows if key in positions and is_past(tx, log.stream(tx, key), positions[key])]

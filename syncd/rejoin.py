@@ -1,0 +1,423 @@
+"""Rejoining: a restored copy, a clone, a fork; whoever holds another past than its neighbour finds back (I13).
+
+Enters: positions and envelopes of neighbours. Leaves: which streams are asked for, and the way made for their
+envelopes: logs cut at the common past, own changes beyond it kept as wishes, which become proposals once this node has
+taken its own streams back.
+Must hold: while an own stream is being taken back nothing is sealed; a log is cut only for an envelope that the
+stream's keeper signed and that follows what stays; the parent, being nearer to the custodian, is believed about every
+stream but those it wrote itself and lost the end of; the root gives way to nobody.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from conflict.case import CaseKind
+from schema.spec import Kind
+from syncd import limits, log
+from syncd.applying import Applier
+from syncd.cases import close_cases, open_case
+from syncd.clock import Clock, instant_of
+from syncd.envelope import Envelope, parse_envelope, verify_envelope
+from syncd.errors import EnvelopeError
+from syncd.events import event
+from syncd.keys import KeyRing
+from syncd.lift import has_unsealed, hold_writers, lift, set_aside
+from syncd.log import Stream
+from syncd.messages import Position, Want
+from syncd.pasts import is_past
+from syncd.pasts import want as ask
+from syncd.positions import HighWater
+from syncd.store.base import Store, Tx
+from syncd.tree import Tree
+
+
+class Rejoin:
+    """What this process knows of streams that neighbours hold differently. A new one learns it again."""
+
+    def __init__(
+        self,
+        store: Store,
+        applier: Applier,
+        ring: KeyRing,
+        clock: Clock,
+        node_id: str,
+        sequencing: threading.Lock,
+        tree: Callable[[], Tree],
+        changed: Callable[[set[str]], None],
+    ) -> None:
+        self._store = store
+        self._applier = applier
+        self._ring = ring
+        self._clock = clock
+        self._me = node_id
+        self._sequencing = sequencing  # held wherever own streams change, as by whoever seals
+        self._tree = tree
+        self._changed = changed
+        self._guard = threading.Lock()
+        self._goals: dict[str, Position] = {}  # streams to take from the parent, and where it stands
+        self._stuck = False  # the last answer brought none of them
+        self._offers: dict[str, Position] = {}  # streams of the parent of which it has lost the end, and where it is
+        self._taking: dict[str, str] = {}  # own streams → the child that is handing their end back
+        self._high_water: HighWater | None = None
+        self._awaits_answer = False
+        self._answered: set[str] = set()  # children that have nothing of ours that we lack
+        applier.make_way = self._set_aside
+
+    # --- whether anything may be sealed --------------------------------------------------------------------------
+
+    def watch(self, high_water: HighWater) -> None:
+        """Compare the database with the mark outside it: an older copy awaits its neighbours' word."""
+        self._high_water = high_water
+        with self._store.read() as tx:
+            behind = high_water.behind(tx)
+        self._awaits_answer = bool(behind) and (not self._is_root or bool(self._tree().children()))
+        if self._awaits_answer:
+            event("restored-copy", logging.WARNING, streams=len(behind))
+
+    def note_positions(self) -> None:
+        """Move the mark to where the own streams stand, once nothing is missing."""
+        if self._high_water is not None and not self.holds_back():
+            with self._store.read() as tx:
+                self._high_water.note(tx)
+
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether this is an older copy that no neighbour has answered yet."""
+        return self._awaits_answer
+
+    def holds_back(self) -> bool:
+        """Whether nothing may be sealed now: an own stream may go on elsewhere than in this log."""
+        with self._store.read() as tx:
+            return self._holds_back(tx)
+
+    def _holds_back(self, tx: Tx) -> bool:
+        if self._awaits_answer or self._taking:
+            return True
+        own = {row[0] for row in tx.all("SELECT stream_id FROM syncd_stream WHERE own = 1")}
+        if own & self._goals.keys():
+            return True
+        return tx.one("SELECT 1 FROM syncd_stream WHERE rejoin_seq > 0 LIMIT 1") is not None
+
+    # --- what the parent holds ---------------------------------------------------------------------------------------
+
+    def heard(self, theirs: Iterable[Position]) -> frozenset[str]:
+        """The parent's word where it stands on everything at and below this node; returns the streams to be taken."""
+        with self._sequencing:
+            with self._store.read() as tx:
+                held = {stream.stream_id: stream for stream in log.streams(tx)}
+                stated = [item for item in theirs if item.seq]
+                goals = {
+                    item.stream_id: item
+                    for item in stated
+                    if not is_past(tx, held.get(item.stream_id), item)
+                }
+                begun = [stream for stream in held.values() if stream.rejoin_seq]
+            with self._guard:
+                self._goals = {**goals, **{key: goal for key, goal in self._goals.items() if key in self._from_above}}
+                self._stuck = False
+            self._begin([
+                *((held[key], goal.seq) for key, goal in goals.items() if key in held and held[key].own),
+                *((at, at.held_seq) for at in begun if at.stream_id not in goals and at.stream_id not in self._taking),
+            ])  # fmt: skip
+            self._awaits_answer = False
+        return frozenset(goals)
+
+    @property
+    def _from_above(self) -> set[str]:
+        """Goals that a pull told of: a hello says nothing about them."""
+        tree = self._tree()
+        with self._store.read() as tx:
+            return {s.stream_id for s in log.streams(tx) if s.stream_id in self._goals and not tree.goes_up(s)}
+
+    def differs(self, position: Position) -> None:
+        """The parent stands elsewhere on a stream that goes up, as a push has shown."""
+        with self._guard:
+            self._goals[position.stream_id] = position
+
+    def _begin(self, own: Sequence[tuple[Stream, int]]) -> None:
+        """Note that own streams are being taken back, up to where the parent is."""
+        moved = [(seq, stream.stream_id) for stream, seq in own if stream.rejoin_seq != seq]
+        if moved:
+            with self._store.apply("rejoin-begin") as tx:
+                tx.many("UPDATE syncd_stream SET rejoin_seq = ? WHERE stream_id = ?", moved)
+
+    def wants(self, tx: Tx) -> list[Want]:
+        """What to ask the parent for. Own records of nodes and keys come last: the keys of a branch are needed until
+        the branch is left."""
+        held = {stream.stream_id: stream for stream in log.streams(tx)}
+        with self._guard:
+            goals = dict(self._goals)
+            everything = self._stuck
+        reached = [key for key, goal in goals.items() if is_past(tx, held.get(key), goal)]
+        with self._guard:
+            for key in reached:
+                self._goals.pop(key, None)
+                goals.pop(key)
+        own_controls = {key for key in goals if key in held and held[key].own and held[key].kind == Kind.CONTROL}
+        branches = {key for key in goals if key in held and held[key].own and held[key].held_seq} - own_controls
+        asked = goals.keys() - own_controls if branches and not everything else goals.keys()
+        chosen = sorted(asked, key=lambda key: (key not in held, key))[: limits.WANTS_MAX]
+        return [ask(tx, key, held.get(key)) for key in chosen]
+
+    def answered(self, taken: int, whole: bool) -> None:
+        """An answer to a pull has been dealt with: `taken` envelopes, `whole` when it was not cut off."""
+        with self._guard:
+            self._stuck = whole and not taken and bool(self._goals)
+
+    def is_goal(self, stream_id: str) -> bool:
+        """Whether a stream is to be taken from the parent, so that nothing of it is offered."""
+        return stream_id in self._goals
+
+    @property
+    def has_goals(self) -> bool:
+        """Whether anything is to be taken from the parent."""
+        return bool(self._goals)
+
+    # --- what flows down ------------------------------------------------------------------------------------------
+
+    def told(self, parent: str, wanted: Iterable[Want]) -> bool:
+        """The parent holds another past, or less, of streams that came from it; returns whether any is to be offered.
+
+        What it wrote itself and has lost the end of is handed back; in everything else this node gives way, except
+        about the root's own streams: two branches of the custodian are for a person to judge.
+        """
+        tree = self._tree()
+        offers: dict[str, Position] = {}
+        with self._store.read() as tx:
+            for want in wanted:
+                at = log.stream(tx, want.stream_id)
+                if at is None or at.own or tree.goes_up(at):
+                    continue
+                head = want.samples[0]
+                position = Position(want.stream, head.seq, head.hash)
+                if is_past(tx, at, position):
+                    if at.keeper == parent and head.seq < at.held_seq:
+                        offers[at.stream_id] = position
+                elif at.keeper != tree.root_id:
+                    with self._guard:
+                        self._goals[at.stream_id] = position
+        with self._guard:
+            self._offers = offers
+        return bool(offers)
+
+    @property
+    def offers(self) -> dict[str, Position]:
+        """Streams of the parent to hand back to it, and where it stands."""
+        return self._offers
+
+    def child_asked(self, tx: Tx, child: str, down: Mapping[str, Position], forked: Sequence[str]) -> list[Want]:
+        """A child's positions of what came from here; returns what it holds otherwise, or what was lost here."""
+        behind = [key for key in forked if (found := log.stream(tx, key)) is not None]
+        unknown = [key for key, item in down.items() if item.seq and log.stream(tx, key) is None]
+        own = {key for key in behind if (found := log.stream(tx, key)) is not None and found.own}
+        for key, peer in list(self._taking.items()):
+            if peer == child and key not in own:
+                del self._taking[key]
+        if self._is_root:
+            lacks = [key for key in own if _could_extend(tx, key, down[key])] + unknown
+            if not lacks:
+                self._answered.add(child)
+            if self._awaits_answer and {record.node_id for record in self._tree().children()} <= self._answered:
+                self._awaits_answer = False
+        return [ask(tx, key, log.stream(tx, key)) for key in [*behind, *unknown]][
+            : limits.WANTS_MAX
+        ]
+
+    # --- making way for what comes -----------------------------------------------------------------------------------
+
+    def make_way(self, peer: str, envelopes: Sequence[bytes]) -> frozenset[str]:
+        """Prepare the logs for envelopes that neighbours were asked for; returns the streams they may extend, although
+        they go the other way as a rule.
+        """
+        tree = self._tree()
+        is_child = peer in {record.node_id for record in tree.children()}
+        goals = {} if is_child else dict(self._goals)
+        if not goals and not is_child:
+            return frozenset()
+        wanted: set[str] = set()
+        for stream_id, parsed in _by_stream(envelopes).items():
+            if stream_id in goals:
+                self._give_way(tree, parsed, goals[stream_id].seq)
+                wanted.add(stream_id)
+            elif is_child and self._take_back(tree, peer, parsed):
+                wanted.add(stream_id)
+        return frozenset(wanted)
+
+    def _give_way(self, tree: Tree, parsed: Sequence[Envelope], goal_seq: int) -> None:
+        """Leave the branch that the parent's envelopes contradict."""
+        with self._store.read() as tx:
+            at = log.stream(tx, parsed[0].header.stream_id)
+            new = None if at is None else _first_other(tx, at, parsed)
+        if at is None:
+            self._create(tree, parsed[0], goal_seq)
+        elif new is not None and _is_signed(tree, at, new):
+            if at.own:
+                with self._sequencing:
+                    self._leave(at.stream_id, new, goal_seq)
+            else:
+                self._leave(at.stream_id, new, 0)
+
+    def _take_back(self, tree: Tree, child: str, parsed: Sequence[Envelope]) -> bool:
+        """A child hands the end of an own stream back: only where it goes on from this log's own end."""
+        first = parsed[0]
+        with self._store.read() as tx:
+            at = log.stream(tx, first.header.stream_id)
+        if at is None:
+            return self._create(tree, first, parsed[-1].header.seq)
+        if not at.own:
+            return False
+        follows = (first.header.seq - 1, first.header.previous) == (at.held_seq, at.held_hash)
+        if not follows or not _is_signed(tree, at, first):
+            return False
+        with self._sequencing:
+            self._taking[at.stream_id] = child
+            self._leave(at.stream_id, first, parsed[-1].header.seq)
+        return True
+
+    def _create(self, tree: Tree, first: Envelope, goal_seq: int) -> bool:
+        """An own stream that this copy has never known."""
+        genesis = first.header.genesis
+        if genesis is None or genesis.keeper != self._me:
+            return False
+        new = Stream(
+            stream_id=first.header.stream_id, kind=genesis.kind, unit_id=genesis.unit, keeper=self._me,
+            term=genesis.term, own=True, rejoin_seq=goal_seq,
+        )  # fmt: skip
+        if not _is_signed(tree, new, first):
+            return False
+        with self._sequencing, self._store.apply("rejoin-create") as tx:
+            if log.stream(tx, new.stream_id) is None:
+                log.create(tx, new)
+        return True
+
+    def _leave(self, stream_id: str, new: Envelope, goal_seq: int) -> None:
+        """One transaction: the branch is left, or it is noted that the stream goes on elsewhere."""
+        seq = new.header.seq - 1
+        with self._store.apply("rejoin") as tx:
+            tx.lock(f"receive {stream_id}")
+            tx.lock(stream_id)
+            at = log.stream(tx, stream_id)
+            if at is None or log.hash_at(tx, stream_id, seq) != new.header.previous:
+                return  # somebody else was here
+            goal_seq = max(goal_seq, seq + 1) if at.own else 0
+            if at.own:
+                tx.run("UPDATE syncd_stream SET rejoin_seq = ? WHERE stream_id = ?", (goal_seq, stream_id))
+                at = replace(at, rejoin_seq=goal_seq)
+            if seq == at.held_seq and not (at.own and has_unsealed(tx, self._applier, at)):
+                return
+            if seq < at.held_seq:
+                self._note_fork(tx, at, seq, new)
+            lifted = lift(tx, self._applier, at, seq, self._clock())
+        self._ring.forget()
+        self._changed(lifted.touched)
+        event(
+            "branch-left", logging.WARNING, stream=stream_id, seq=seq, envelopes=lifted.envelopes,
+            wishes=lifted.wishes,
+        )  # fmt: skip
+
+    def _note_fork(self, tx: Tx, at: Stream, seq: int, new: Envelope) -> None:
+        rows = tx.value(
+            "SELECT coalesce(sum(rows), 0) FROM syncd_log WHERE stream_id = ? AND seq > ?", (at.stream_id, seq)
+        )
+        mine = log.hash_at(tx, at.stream_id, seq + 1) or b""
+        open_case(
+            tx, CaseKind.FORK, (at.stream_id, seq + 1, new.hash.hex(), mine.hex()), opened_at=instant_of(self._clock()),
+            detail={"seq": seq + 1, "envelopes": at.held_seq - seq, "rows": int(rows)},
+            stream_id=at.stream_id, unit_id=at.unit_id,
+        )  # fmt: skip
+        if not at.own:  # a replica has nothing to settle: it takes the stream anew
+            close_cases(tx, CaseKind.FORK, at.stream_id, instant_of(self._clock()))
+
+    def _set_aside(self, tx: Tx, at: Stream) -> Stream:
+        """Before envelopes of an own stream are applied: keep what was typed meanwhile, which they could overwrite."""
+        hold_writers(tx, self._applier, at)
+        if not has_unsealed(tx, self._applier, at):
+            return at
+        set_aside(tx, self._applier, at, self._clock())
+        return log.stream(tx, at.stream_id) or at
+
+    def close_forks(self, streams: Sequence[str]) -> None:
+        """A neighbour has come back to the past that is kept here."""
+        if streams:
+            with self._store.apply("fork-closed") as tx:
+                for stream_id in streams:
+                    close_cases(tx, CaseKind.FORK, stream_id, instant_of(self._clock()))
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    def settle(self) -> bool:
+        """Own streams that are back are this node's again, and wishes are written; returns whether any were."""
+        with self._store.read() as tx:
+            begun = log.streams(tx, "own = 1 AND rejoin_seq > 0")
+            back = [stream for stream in begun if _is_back(stream) and not self._is_awaited(tx, stream)]
+            has_wishes = tx.one("SELECT 1 FROM syncd_wish WHERE op <> 'kept' LIMIT 1") is not None
+        if back:
+            with self._sequencing, self._store.apply("rejoined") as tx:
+                for stream in back:
+                    tx.run(
+                        "UPDATE syncd_stream SET rejoin_seq = 0 WHERE stream_id = ? AND held_seq = ?",
+                        (stream.stream_id, stream.held_seq),
+                    )
+                    close_cases(tx, CaseKind.FORK, stream.stream_id, instant_of(self._clock()))
+            event("rejoined", streams=len(back))
+        if not has_wishes or self.holds_back():
+            return bool(back)
+        from syncd import wishes  # here, not above: what it needs of `conflict` most stations never load
+
+        with self._store.read() as tx:
+            has_wishes = wishes.waiting(tx, self._applier.registry)
+        if has_wishes:
+            wishes.carry_out(self._store, self._applier.registry, self._me, self._clock)
+        return has_wishes or bool(back)
+
+    def _is_awaited(self, tx: Tx, at: Stream) -> bool:
+        goal = self._goals.get(at.stream_id)
+        return goal is not None and not is_past(tx, at, goal)
+
+    @property
+    def _is_root(self) -> bool:
+        return self._tree().root_id == self._me
+
+
+def _could_extend(tx: Tx, stream_id: str, position: Position) -> bool:
+    at = log.stream(tx, stream_id)
+    return at is not None and position.seq > at.held_seq
+
+
+def _is_back(at: Stream) -> bool:
+    whole_seq = at.open_from - 1 if at.open_from else at.held_seq
+    return at.held_seq >= at.rejoin_seq and at.applied_seq >= whole_seq
+
+
+def _by_stream(envelopes: Iterable[bytes]) -> dict[str, list[Envelope]]:
+    found: dict[str, list[Envelope]] = {}
+    for data in envelopes:
+        parsed = parse_envelope(data)
+        found.setdefault(parsed.header.stream_id, []).append(parsed)
+    return found
+
+
+def _first_other(tx: Tx, at: Stream, parsed: Sequence[Envelope]) -> Envelope | None:
+    """The first envelope that this log does not have, if it follows what is held; the log may hold another there."""
+    for envelope in parsed:
+        seq = envelope.header.seq
+        if seq <= at.held_seq and log.hash_at(tx, at.stream_id, seq) == envelope.hash:
+            continue
+        before = log.hash_at(tx, at.stream_id, seq - 1) if seq - 1 <= at.held_seq else None
+        return envelope if before == envelope.header.previous else None
+    return None
+
+
+def _is_signed(tree: Tree, at: Stream, envelope: Envelope) -> bool:
+    keeper = tree.nodes.get(at.keeper)
+    if keeper is None:
+        return False
+    try:
+        verify_envelope(envelope, keeper.signing_public)
+    except EnvelopeError:
+        return False  # `receive` says so
+    return True

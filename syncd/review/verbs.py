@@ -1,0 +1,57 @@
+"""The verdicts a person may give, by kind of disagreement. Pure; read by the commands and by whoever draws a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from conflict.case import CaseKind
+
+
+class Verb(StrEnum):
+    """What a person says."""
+
+    KEEP_OURS = "keep-ours"  # what is kept stands
+    TAKE_THEIRS = "take-theirs"  # what was wished is written
+    VALUE = "value"  # neither: these values
+    SAME_PERSON = "same-person"  # one person, one event, one move
+    NOT_THE_SAME = "not-the-same"
+    ASK_COMMUNE = "ask-commune"  # whoever keeps the row is asked
+    LATER = "later"
+
+
+ANSWER, UNDO = "answer", "undo"  # further words in `resolution`: of the unit that was asked; of what is taken back
+SETTLING = (Verb.KEEP_OURS, Verb.VALUE, Verb.SAME_PERSON, Verb.NOT_THE_SAME)
+REVIEWS = frozenset({
+    CaseKind.STALE_PROPOSAL, CaseKind.WISH_ON_DELETED_ROW, CaseKind.DELETE_PROPOSED, CaseKind.INSERT_RESEMBLES,
+})  # fmt: skip
+PERSONS = frozenset({
+    CaseKind.DUPLICATE_CITIZEN_ID, CaseKind.DUPLICATE_INSURANCE_NO, CaseKind.DUPLICATE_PERSON,
+})  # fmt: skip
+MOVES = frozenset({CaseKind.DEPARTURE_WITHOUT_ARRIVAL, CaseKind.ARRIVAL_WITHOUT_DEPARTURE})
+
+_V = Verb
+_ALLOWED: Mapping[CaseKind, tuple[Verb, ...]] = {
+    CaseKind.STALE_PROPOSAL: (_V.KEEP_OURS, _V.TAKE_THEIRS, _V.VALUE, _V.LATER),
+    CaseKind.WISH_ON_DELETED_ROW: (_V.KEEP_OURS, _V.LATER),
+    CaseKind.DELETE_PROPOSED: (_V.KEEP_OURS, _V.TAKE_THEIRS, _V.LATER),
+    CaseKind.INSERT_RESEMBLES: (_V.SAME_PERSON, _V.NOT_THE_SAME, _V.KEEP_OURS, _V.TAKE_THEIRS, _V.LATER),
+    CaseKind.DUPLICATE_CITIZEN_ID: (_V.SAME_PERSON, _V.NOT_THE_SAME, _V.VALUE, _V.ASK_COMMUNE, _V.LATER),
+    CaseKind.DUPLICATE_INSURANCE_NO: (_V.SAME_PERSON, _V.NOT_THE_SAME, _V.VALUE, _V.ASK_COMMUNE, _V.LATER),
+    CaseKind.DUPLICATE_PERSON: (_V.SAME_PERSON, _V.NOT_THE_SAME, _V.VALUE, _V.ASK_COMMUNE, _V.LATER),
+    CaseKind.DUPLICATE_HOUSEHOLD_NO: (_V.VALUE, _V.KEEP_OURS, _V.LATER),
+    CaseKind.TWIN_EVENT: (_V.SAME_PERSON, _V.NOT_THE_SAME, _V.ASK_COMMUNE, _V.LATER),
+    CaseKind.DEPARTURE_WITHOUT_ARRIVAL: (_V.SAME_PERSON, _V.KEEP_OURS, _V.ASK_COMMUNE, _V.LATER),
+    CaseKind.ARRIVAL_WITHOUT_DEPARTURE: (_V.SAME_PERSON, _V.KEEP_OURS, _V.ASK_COMMUNE, _V.LATER),
+    CaseKind.UNRESOLVED_REFERENCE: (_V.VALUE, _V.KEEP_OURS, _V.ASK_COMMUNE, _V.LATER),
+    CaseKind.RULE_VIOLATED: (_V.VALUE, _V.KEEP_OURS, _V.ASK_COMMUNE, _V.LATER),
+}
+OF_THE_ASKED = (_V.KEEP_OURS, _V.VALUE)  # what a unit that was asked may answer with
+
+
+def allowed(kind: str) -> tuple[Verb, ...]:
+    """The verdicts a kind admits. What has a cause of its own (a fork, a clock) ends with it, and is only put off."""
+    try:
+        return _ALLOWED.get(CaseKind(kind), (Verb.LATER,))
+    except ValueError:  # of a newer release
+        return (Verb.LATER,)

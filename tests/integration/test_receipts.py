@@ -1,0 +1,110 @@
+"""Only the custodian's word moves what counts as safe at the province (I9), and only about a past that is shared (I13).
+
+Each refused receipt stands beside the one that is taken: they differ in nothing but what is wrong with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from syncd import log, receipt
+from syncd.errors import Altered
+from syncd.log import Stream
+from tests.integration.shapes import ThreeTiers, add_household, own_stream, three_tiers
+from tests.trees import TreeBuilder
+
+
+@pytest.fixture
+def tiers(tmp_path: Path) -> Iterator[ThreeTiers]:
+    """The commune has written something that the province has not acknowledged yet."""
+    tree = three_tiers(TreeBuilder(tmp_path))
+    add_household(tree.commune)
+    tree.settle()
+    add_household(tree.commune, "2")
+    tree.commune.node.write()
+    yield tree
+    for node in tree.nodes:
+        node.store.close()
+
+
+def held(tiers: ThreeTiers) -> Stream:
+    """The commune's register, as the custodian would show it once it had applied all of it."""
+    with tiers.commune.store.read() as tx:
+        stream = log.stream(tx, own_stream(tiers.commune))
+    assert stream is not None
+    return replace(stream, applied_seq=stream.held_seq, applied_hash=stream.held_hash)
+
+
+def signed(tiers: ThreeTiers, stream: Stream) -> bytes:
+    """The province's receipt for the applied position of `stream`."""
+    return receipt.sign(tiers.province.keys, stream, 1_790_000_000_000).signed
+
+
+def acknowledged(tiers: ThreeTiers) -> int:
+    return int(
+        tiers.commune.value("SELECT custodian_seq FROM syncd_stream WHERE stream_id = ?", (held(tiers).stream_id,))
+    )
+
+
+def test_custodians_receipt_acknowledges_what_is_held(tiers: ThreeTiers) -> None:
+    assert acknowledged(tiers) < held(tiers).held_seq
+    assert tiers.commune.node.take_receipts([signed(tiers, held(tiers))])
+    assert acknowledged(tiers) == held(tiers).held_seq
+
+
+def test_receipt_taken_twice_is_no_news(tiers: ThreeTiers) -> None:
+    tiers.commune.node.take_receipts([signed(tiers, held(tiers))])
+    assert not tiers.commune.node.take_receipts([signed(tiers, held(tiers))])
+
+
+def test_relay_cannot_sign_in_the_custodians_name(tiers: ThreeTiers) -> None:
+    body = signed(tiers, held(tiers))[receipt.SIGNATURE_BYTES :]
+    forged = tiers.district.keys.sign(receipt.CONTEXT + body) + body
+    before = acknowledged(tiers)
+    with pytest.raises(Altered, match="signature"):
+        tiers.commune.node.take_receipts([forged])
+    assert acknowledged(tiers) == before
+
+
+def test_relay_cannot_vouch_in_its_own_name(tiers: ThreeTiers) -> None:
+    forged = receipt.sign(tiers.district.keys, held(tiers), 1_790_000_000_000).signed
+    before = acknowledged(tiers)
+    with pytest.raises(Altered):
+        tiers.commune.node.take_receipts([forged])
+    assert acknowledged(tiers) == before
+
+
+def test_custodians_receipt_names_the_custodian(tiers: ThreeTiers) -> None:
+    """Another custodian's word, with a signature that would be in order."""
+    found = receipt.sign(tiers.district.keys, held(tiers), 1_790_000_000_000).signed
+    with pytest.raises(Altered, match="another custodian"):
+        receipt.read(found, tiers.province.node.node_id, tiers.district.keys.ed25519_public)
+
+
+@pytest.mark.parametrize("place", [0, receipt.SIGNATURE_BYTES, -1])
+def test_altered_receipt_is_refused(tiers: ThreeTiers, place: int) -> None:
+    altered = bytearray(signed(tiers, held(tiers)))
+    altered[place] ^= 1
+    before = acknowledged(tiers)
+    with pytest.raises(Altered):
+        tiers.commune.node.take_receipts([bytes(altered)])
+    assert acknowledged(tiers) == before
+
+
+def test_receipt_beyond_what_is_held_here_waits_for_the_next_exchange(tiers: ThreeTiers) -> None:
+    ahead = replace(held(tiers), applied_seq=held(tiers).held_seq + 1)
+    before = acknowledged(tiers)
+    assert not tiers.commune.node.take_receipts([signed(tiers, ahead)])
+    assert acknowledged(tiers) == before
+
+
+def test_receipt_about_another_past_acknowledges_nothing_and_opens_a_case(tiers: ThreeTiers) -> None:
+    other = replace(held(tiers), applied_hash=b"\1" * 32)
+    before = acknowledged(tiers)
+    assert not tiers.commune.node.take_receipts([signed(tiers, other)])
+    assert acknowledged(tiers) == before
+    assert tiers.commune.rows("SELECT kind, stream_id FROM syncd_case") == [("fork", other.stream_id)]

@@ -1,0 +1,154 @@
+"""Judging a pair: numbers unless contradicted, scores with support, never twins."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conflict.identity import (
+    Evidence,
+    Household,
+    Likeness,
+    Method,
+    Outcome,
+    judge,
+    looks_like_twins,
+    rarity_bits,
+)
+from conflict.identity_births import BirthLikeness
+from conflict.identity_names import NameLikeness
+
+EVIDENCE = Evidence(
+    population=200_000, name=NameLikeness.SAME, name_bits=11.0, birth=BirthLikeness.SAME, sex_equal=True, one_unit=False
+)
+bits = st.floats(min_value=0, max_value=20)
+likeness = st.sampled_from(Likeness)
+evidences = st.builds(
+    Evidence,
+    population=st.integers(min_value=0, max_value=20_000_000),
+    name=st.sampled_from(NameLikeness), name_bits=bits, birth=st.sampled_from(BirthLikeness), sex_equal=st.booleans(),
+    one_unit=st.booleans(), citizen_id=likeness, insurance_no=likeness, phone=likeness, ethnic=likeness,
+    ethnic_bits=bits, mother=likeness, mother_bits=bits, father=likeness, father_bits=bits,
+    household=st.sampled_from(Household), hamlet=likeness, move_fits=st.booleans(),
+)  # fmt: skip
+
+
+def outcome(**changed: Any) -> Outcome:
+    return judge(replace(EVIDENCE, **changed)).outcome
+
+
+def test_one_citizen_id_links_without_asking() -> None:
+    found = judge(replace(EVIDENCE, citizen_id=Likeness.EQUAL, insurance_no=Likeness.EQUAL))
+    assert (found.outcome, found.method, found.score) == (Outcome.LINK, Method.CITIZEN_ID, 1000)
+    assert found.why[0] == "citizen_id"
+
+
+@pytest.mark.parametrize(
+    ("number", "method"), [("citizen_id", Method.CITIZEN_ID), ("insurance_no", Method.INSURANCE_NO)]
+)
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"sex_equal": False}, Outcome.LINK),
+        ({"name": NameLikeness.TYPO}, Outcome.LINK),
+        ({"birth": BirthLikeness.DAY_SLIP}, Outcome.LINK),
+        ({"birth": BirthLikeness.DIFFERENT}, Outcome.PROPOSE),
+        ({"name": NameLikeness.DIFFERENT}, Outcome.PROPOSE),
+        ({"name": NameLikeness.TYPO, "sex_equal": False}, Outcome.PROPOSE),
+        ({"name": NameLikeness.DIFFERENT, "sex_equal": False}, Outcome.CLASH),
+        ({"name": NameLikeness.DIFFERENT, "birth": BirthLikeness.DIFFERENT}, Outcome.CLASH),
+        ({"name": NameLikeness.MIDDLE_DIFFERS, "mother": Likeness.EQUAL}, Outcome.CLASH),
+        ({"name": NameLikeness.TONES_DIFFER, "mother": Likeness.EQUAL}, Outcome.PROPOSE),
+    ],
+)
+def test_a_number_is_contradicted_by_name_birth_and_sex(
+    number: str, method: Method, changed: dict[str, Any], expected: Outcome
+) -> None:
+    found = judge(replace(EVIDENCE, **{number: Likeness.EQUAL}, **changed))
+    assert (found.outcome, found.method) == (expected, method)
+
+
+def test_another_citizen_id_speaks_against_one_insurance_number() -> None:
+    other = {"citizen_id": Likeness.DIFFERENT, "insurance_no": Likeness.EQUAL}
+    assert outcome(**other) is Outcome.LINK
+    assert outcome(**other, sex_equal=False) is Outcome.PROPOSE
+
+
+def test_strangers_of_one_name_and_birthday_are_only_proposed() -> None:
+    assert outcome() is Outcome.PROPOSE
+    assert outcome(population=1_000, name_bits=20.0) is Outcome.PROPOSE
+
+
+@pytest.mark.parametrize(
+    "support",
+    [
+        {"citizen_id": Likeness.NEAR},
+        {"phone": Likeness.EQUAL},
+        {"mother": Likeness.EQUAL, "mother_bits": 9.0},
+        {"father": Likeness.EQUAL, "father_bits": 9.0},
+        {"household": Household.SHARED, "ethnic": Likeness.EQUAL, "ethnic_bits": 3.0},
+        {"household": Household.ONE, "hamlet": Likeness.EQUAL, "one_unit": True, "phone": Likeness.EQUAL},
+        {"move_fits": True},
+    ],
+)
+def test_name_and_birthday_with_support_link(support: dict[str, Any]) -> None:
+    assert outcome(**support) is Outcome.LINK
+
+
+def test_two_citizen_ids_are_two_persons() -> None:
+    assert outcome(citizen_id=Likeness.DIFFERENT) is Outcome.NOTHING
+    assert outcome(citizen_id=Likeness.DIFFERENT, move_fits=True, phone=Likeness.EQUAL) is Outcome.PROPOSE
+
+
+def test_nothing_in_common_is_nothing() -> None:
+    apart = {"name": NameLikeness.DIFFERENT, "birth": BirthLikeness.DIFFERENT, "sex_equal": False}
+    found = judge(replace(EVIDENCE, **apart, phone=Likeness.DIFFERENT))
+    assert (found.outcome, found.score, found.why) == (Outcome.NOTHING, 0, ())
+    worst = {"citizen_id": Likeness.DIFFERENT, "mother": Likeness.DIFFERENT, "father": Likeness.DIFFERENT}
+    assert judge(replace(EVIDENCE, **apart, **worst, population=20_000_000, ethnic=Likeness.DIFFERENT)).score == 0
+
+
+TWINS = {"mother": Likeness.EQUAL, "mother_bits": 9.0, "phone": Likeness.EQUAL}
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"name": NameLikeness.DIFFERENT}, Outcome.NOTHING),
+        ({"name": NameLikeness.MIDDLE_DIFFERS}, Outcome.NOTHING),  # Hải Anh and Hà Anh
+        ({"name": NameLikeness.TYPO}, Outcome.PROPOSE),  # Lan and Loan, or a slip
+        ({"name": NameLikeness.TYPO, "one_unit": True}, Outcome.NOTHING),
+        ({"name": NameLikeness.TONES_DIFFER}, Outcome.PROPOSE),  # Anh and Ánh
+        ({"name": NameLikeness.TONES_DIFFER, "household": Household.ONE}, Outcome.NOTHING),
+        ({"name": NameLikeness.BARE}, Outcome.PROPOSE),
+        ({"name": NameLikeness.BARE, "household": Household.ONE}, Outcome.PROPOSE),
+        ({"name": NameLikeness.MIDDLE_MISSING, "household": Household.ONE}, Outcome.PROPOSE),
+        ({"name": NameLikeness.DIFFERENT, "sex_equal": False}, Outcome.NOTHING),
+        ({"sex_equal": False}, Outcome.PROPOSE),
+    ],
+)
+def test_twins_are_never_linked_by_score(changed: dict[str, Any], expected: Outcome) -> None:
+    assert outcome(**TWINS, **changed) is expected
+
+
+@given(evidences)
+def test_what_looks_like_twins_is_never_linked(evidence: Evidence) -> None:
+    if looks_like_twins(evidence):
+        assert judge(evidence).outcome is not Outcome.LINK
+
+
+@given(evidences)
+def test_a_score_is_a_chance_and_links_only_names_of_one_person(evidence: Evidence) -> None:
+    found = judge(evidence)
+    assert 0 <= found.score <= 1000
+    assert judge(evidence) == found
+    if found.outcome is Outcome.LINK and found.method is Method.SCORE:
+        assert evidence.sex_equal
+        assert evidence.name <= NameLikeness.FAMILY_TYPO
+
+
+@given(st.integers(min_value=0, max_value=10_000_000), st.integers(min_value=0, max_value=10_000_000))
+def test_a_rarer_value_tells_more(bearers: int, population: int) -> None:
+    assert 0 <= rarity_bits(bearers + 1, population) <= rarity_bits(bearers, population) <= 20
