@@ -136,10 +136,12 @@ _NAME_STRIKES = {NameLikeness.DIFFERENT: 2, NameLikeness.MIDDLE_DIFFERS: 1, Name
 # By score alone only names that brothers cannot both bear.
 _NAMES_OF_ONE = frozenset({NameLikeness.SAME, NameLikeness.BARE, NameLikeness.REORDERED, NameLikeness.FAMILY_TYPO})
 # Twins' names are told apart by a tone at least; where one side left the tones out nobody can say.
-_NAMES_NOT_OF_TWINS = frozenset({NameLikeness.SAME, NameLikeness.REORDERED, NameLikeness.FAMILY_TYPO})
-_NAMES_PERHAPS_OF_TWINS = frozenset({NameLikeness.BARE, NameLikeness.TONES_DIFFER, NameLikeness.MIDDLE_MISSING})
-# Twins are written on one day, or on two when they came around midnight.
-_BIRTHS_OF_TWINS = frozenset({BirthLikeness.SAME, BirthLikeness.SAME_MONTH, BirthLikeness.DAY_SLIP})
+_NAMES_NOT_OF_TWINS = frozenset({NameLikeness.SAME, NameLikeness.REORDERED})
+_NAMES_PERHAPS_OF_TWINS = frozenset({
+    NameLikeness.BARE, NameLikeness.FAMILY_TYPO, NameLikeness.TONES_DIFFER, NameLikeness.MIDDLE_MISSING,
+})  # fmt: skip
+# In one household only what a hand leaves out: what it wrote otherwise, it meant otherwise.
+_NAMES_PERHAPS_OF_ONE_HOUSEHOLD = _NAMES_PERHAPS_OF_TWINS - {NameLikeness.TONES_DIFFER}
 
 
 def judge(evidence: Evidence) -> Judgement:
@@ -155,10 +157,9 @@ def judge(evidence: Evidence) -> Judgement:
 
 
 def looks_like_twins(evidence: Evidence) -> bool:
-    """One day, one mother or one household, and a name or sex that is not surely the same."""
-    one_home = evidence.mother in (Likeness.EQUAL, Likeness.NEAR) or evidence.household is Household.ONE
+    """One birthday but for a slip, one mother or one household, and a name or sex that is not surely the same."""
     differ = evidence.name not in _NAMES_NOT_OF_TWINS or not evidence.sex_equal
-    return one_home and differ and evidence.birth in _BIRTHS_OF_TWINS
+    return _share_home(evidence) and differ and evidence.birth is not BirthLikeness.DIFFERENT
 
 
 def rarity_bits(bearers: int, population: int) -> float:
@@ -194,14 +195,14 @@ def _are_twins(evidence: Evidence) -> bool:
     if not looks_like_twins(evidence) or evidence.name in _NAMES_NOT_OF_TWINS:
         return False
     if evidence.household is Household.ONE:
-        return evidence.name is not NameLikeness.BARE and evidence.name is not NameLikeness.MIDDLE_MISSING
+        return evidence.name not in _NAMES_PERHAPS_OF_ONE_HOUSEHOLD
     return evidence.name not in _NAMES_PERHAPS_OF_TWINS and (
         evidence.one_unit or evidence.name is not NameLikeness.TYPO
     )
 
 
 def _is_safe(evidence: Evidence) -> bool:
-    """Sex and day agree, and something speaks that strangers of one name and birthday do not share by chance."""
+    """Nothing contradicts, and something speaks that strangers of one name and birthday do not share by chance."""
     supported = (
         evidence.citizen_id is Likeness.NEAR
         or evidence.phone is Likeness.EQUAL
@@ -210,13 +211,18 @@ def _is_safe(evidence: Evidence) -> bool:
         or evidence.household in (Household.ONE, Household.SHARED)
         or evidence.move_fits
     )
-    return (
-        supported
-        and not looks_like_twins(evidence)
-        and evidence.sex_equal
-        and evidence.birth is not BirthLikeness.DIFFERENT
-        and evidence.citizen_id is not Likeness.DIFFERENT
+    contradicted = (
+        not evidence.sex_equal
+        or evidence.birth is BirthLikeness.DIFFERENT
+        or Likeness.DIFFERENT in (evidence.citizen_id, evidence.mother, evidence.father)
+        or (_share_home(evidence) and evidence.insurance_no is Likeness.DIFFERENT)
+        or looks_like_twins(evidence)
     )
+    return supported and not contradicted
+
+
+def _share_home(evidence: Evidence) -> bool:
+    return evidence.mother in (Likeness.EQUAL, Likeness.NEAR) or evidence.household is Household.ONE
 
 
 def _weights(evidence: Evidence) -> dict[str, float]:

@@ -57,7 +57,7 @@ def install(
             _create_deployment_tables(connection, kind, registry, identity)
             _seed(raw, kind, identity, applying_role)
             reinstall_triggers(raw, dialect, registry, identity, foreign_writes=foreign_writes)
-            install_views(raw, dialect)
+            install_views(raw, dialect, registry)
     finally:
         engine.dispose()
 
@@ -84,7 +84,7 @@ def statements(
         *created.split("\0"),
         f"INSERT INTO syncd_meta (key, value) VALUES {', '.join(seeds)}, ('applying_role', {role})",
         *triggers.statements(dialect, registry, identity, foreign_writes=foreign_writes),
-        *view_statements(dialect),
+        *view_statements(dialect, registry),
     ]
 
 

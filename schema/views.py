@@ -1,6 +1,7 @@
-"""Read-only views for analysts and BI tools, over the aggregate cells and the unit tree; they read no record.
+"""Read-only views: for analysts and BI tools over the aggregate cells and the unit tree, which read no record; and for
+clerks every register table as it would be with this node's own pending proposals.
 
-Enters: a dialect. Leaves: statements that create the views; run again they change nothing.
+Enters: a dialect, the registry. Leaves: statements that create the views; run again they change nothing.
 Must hold: the column names are a promise to other programs; columns are only ever added at the end.
 Cells are fine-grained: whoever publishes from them sums them up and suppresses small counts first.
 
@@ -9,14 +10,26 @@ v_flow        unit_id, unit_code, unit_name, month, kind (birth, death, arrival,
 v_unit        unit_id, parent_id, level, code, name, valid_from, valid_to, parent_code, parent_name
 v_completeness  unit_id, unit_code, unit_name, keeper (node id), term, state, applied_seq, held_seq, changed_at:
               one line per register; state 'missing' and applied_seq 0 while a kept register has not come here
+
+The table `person` shows rows as they are kept; `person_with_pending` (and so for each register table) shows them with
+what this node wishes, as long as nobody has decided, withdrawn, or let it expire:
+
+<table>_with_pending  id, unit_id, pending (NULL as kept, 'update', 'insert', 'delete'), then the table's columns.
+              Of several wishes about one column the newest is shown. A row wished to be deleted is still there; a row
+              wished to be inserted has the proposal's id for its own. A wish that is no object of fitting values (only
+              SQL can write one) is shown as nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from schema.ddl import Dialect
+from schema.spec import Kind, Registry, Table, Type
 
+SUFFIX = "_with_pending"
+POSTGRES_TYPES = {Type.UUID: "uuid", Type.INT: "bigint", Type.DATE: "date", Type.BYTES: "bytea"}
 VIEWS = {
     "v_population": """
 SELECT c.unit_id, u.code AS unit_code, u.name AS unit_name, c.sex, c.month AS birth_month, c.ethnic, c.residence, c.n
@@ -39,24 +52,121 @@ WHERE NOT EXISTS (SELECT 1 FROM syncd_stream AS s WHERE s.kind = 1 AND s.unit_id
 }
 
 
-def view_statements(dialect: str) -> list[str]:
+def view_statements(dialect: str, registry: Registry) -> list[str]:
     """Statements that create every view in a database without them."""
-    return [_create(dialect, name) for name in VIEWS]
+    kind = Dialect(dialect)
+    function = [] if kind.is_sqlite else [WISHED_FUNCTION]
+    return [*function, *(_create(kind, name, query) for name, query in views(kind, registry).items())]
 
 
-def install_views(connection: Any, dialect: str) -> None:
+def install_views(connection: Any, dialect: str, registry: Registry) -> None:
     """Create the views that are missing or differ. PostgreSQL replaces a view in place, so that grants on it stay."""
+    kind = Dialect(dialect)
     there: dict[str, str] = {}
-    if Dialect(dialect).is_sqlite:
+    if kind.is_sqlite:
         there = dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'view'").fetchall())
-    for name in VIEWS:
-        if there.get(name) == _create(dialect, name):
+    elif connection.execute("SELECT prosrc FROM pg_proc WHERE proname = 'syncd_wished'").fetchone() != (WISHED_SOURCE,):
+        connection.execute(WISHED_FUNCTION)
+    for name, query in views(kind, registry).items():
+        if there.get(name) == _create(kind, name, query):
             continue
         if name in there:
             connection.execute(f"DROP VIEW {name}")
-        connection.execute(_create(dialect, name))
+        connection.execute(_create(kind, name, query))
 
 
-def _create(dialect: str, name: str) -> str:
-    replace = "" if Dialect(dialect).is_sqlite else " OR REPLACE"
-    return f"CREATE{replace} VIEW {name} AS{VIEWS[name]}"
+def views(dialect: Dialect, registry: Registry) -> Mapping[str, str]:
+    """Every view's query by its name."""
+    tables = [table for table in registry.of_kind(Kind.REGISTER) if table.name != "verdict"]
+    return {**VIEWS, **{f"{table.name}{SUFFIX}": _with_pending(dialect, table) for table in tables}}
+
+
+def _create(dialect: Dialect, name: str, query: str) -> str:
+    replace = "" if dialect.is_sqlite else " OR REPLACE"
+    return f"CREATE{replace} VIEW {name} AS{query}"
+
+
+# PostgreSQL before 16 cannot ask whether a text is JSON, nor whether a value fits a type; a view must never fail
+# because of one row, so what does not fit counts as nothing.
+WISHED_SOURCE = """
+BEGIN
+  EXECUTE format('SELECT jsonb_populate_record(NULL::%I, $1)', tab) USING wished::jsonb;
+  RETURN wished::jsonb;
+EXCEPTION WHEN OTHERS THEN
+  RETURN '{}';
+END """
+WISHED_FUNCTION = (
+    "CREATE OR REPLACE FUNCTION syncd_wished(tab text, wished text) RETURNS jsonb LANGUAGE plpgsql STABLE AS "
+    f"$syncd${WISHED_SOURCE}$syncd$"
+)
+
+
+def _with_pending(dialect: Dialect, table: Table) -> str:
+    """Rows with the newest wish about each of their columns laid over them, and the rows wished to be inserted."""
+    words = _Sqlite(table) if dialect.is_sqlite else _Postgres(table)
+    over = "".join(
+        f",\n  CASE WHEN {words.has('o.wished', column.name)} THEN {words.value('o.wished', column.name, column.type)}"
+        f" ELSE r.{column.name} END AS {column.name}"
+        for column in table.columns
+    )
+    new = "".join(
+        f",\n  {words.value('m.wished', column.name, column.type)} AS {column.name}" for column in table.columns
+    )
+    return f"""
+WITH mine AS (
+  SELECT p.id, p.unit_id, p.row_id, p.operation, p.made_at, {words.parsed} AS wished FROM proposal AS p
+  WHERE p.table_name = '{table.name}' AND p.withdrawn_at IS NULL
+    AND {words.tag} = (SELECT value FROM syncd_meta WHERE key = 'tag')
+    AND (p.expires_at IS NULL OR p.expires_at > {words.now})
+    AND NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id)
+), marked AS (
+  SELECT row_id, min(operation) AS pending FROM mine WHERE operation <> 'insert' GROUP BY row_id
+), overlay AS ({words.overlay}
+)
+SELECT r.id, r.unit_id, k.pending AS pending{over}
+FROM {table.name} AS r LEFT JOIN marked AS k ON k.row_id = r.id LEFT JOIN overlay AS o ON o.row_id = r.id
+UNION ALL
+SELECT m.id, m.unit_id, m.operation AS pending{new}
+FROM mine AS m WHERE m.operation = 'insert'"""
+
+
+class _Sqlite:
+    """JSON as SQLite reads it. A key that occurs twice must be sorted out before an object is made of the pairs."""
+
+    tag = "substr(p.id, 29)"
+    now = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
+    parsed = "CASE WHEN json_valid(p.wished) AND json_type(p.wished) = 'object' THEN p.wished ELSE '{}' END"
+    overlay = """
+  SELECT row_id, json_group_object(key, value) AS wished FROM (
+    SELECT m.row_id, e.key, e.value,
+      row_number() OVER (PARTITION BY m.row_id, e.key ORDER BY m.made_at DESC, m.id DESC) AS place
+    FROM mine AS m, json_each(m.wished) AS e WHERE m.operation = 'update'
+  ) WHERE place = 1 GROUP BY row_id"""
+
+    def __init__(self, table: Table) -> None:
+        """Nothing here depends on the table."""
+
+    def has(self, wished: str, name: str) -> str:
+        return f"json_type({wished}, '$.{name}') IS NOT NULL"
+
+    def value(self, wished: str, name: str, kind: Type) -> str:
+        found = f"json_extract({wished}, '$.{name}')"
+        return f"unhex({found})" if kind is Type.BYTES else found
+
+
+class _Postgres:
+    """JSON as PostgreSQL reads it: of a key that occurs twice, jsonb keeps the last."""
+
+    tag = "substr(p.id::text, 29)"
+    now = "to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
+    overlay = """
+  SELECT m.row_id, jsonb_object_agg(e.key, e.value ORDER BY m.made_at, m.id) AS wished
+  FROM mine AS m, jsonb_each(m.wished) AS e WHERE m.operation = 'update' GROUP BY m.row_id"""
+    def __init__(self, table: Table) -> None:
+        self.parsed = f"syncd_wished('{table.name}', p.wished)"
+
+    def has(self, wished: str, name: str) -> str:
+        return f"jsonb_exists({wished}, '{name}')"
+
+    def value(self, wished: str, name: str, kind: Type) -> str:
+        return f"({wished} ->> '{name}')::{POSTGRES_TYPES.get(kind, 'text')}"

@@ -10,8 +10,8 @@ It is sealed with the epoch keys of the stream it stands for: who may read the o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -23,8 +23,9 @@ from syncd.compress import ZSTD_VERSION
 from syncd.envelope import Adopted, Envelope, Genesis, Header, Mark, parse_envelope, stream_id_of
 from syncd.errors import EnvelopeError, KeyFileError, StoreError, TooLarge
 from syncd.keys import KeyRing
+from syncd.lift import has_unsealed, lift
 from syncd.log import Stream
-from syncd.rebuild import rebuild
+from syncd.rebuild import rebuild, whole
 from syncd.seal import PlainPart, seal_envelope
 from syncd.signals import LOG, RECEIPT
 from syncd.store.base import Row, Store, Tx
@@ -69,9 +70,12 @@ def make(node: Node, stream_id: str) -> Stream | None:
     return new
 
 
-def taken(tx: Tx, tree: Tree, streams: dict[str, Stream], vouch: Callable[[Tx, Stream], None] | None) -> None:
+def taken(
+    tx: Tx, tree: Tree, applier: Applier, streams: dict[str, Stream], wanted: Container[str], now_ms: int
+) -> None:
     """After envelopes were taken into logs: record what baselines stand for; a stream held here less far begins anew
-    behind a whole one. `streams` is brought up to date. `vouch`: the custodian's."""
+    behind a whole one. `streams` is brought up to date. `wanted`: what this node has asked for.
+    """
     for stream in [found for found in streams.values() if found.kind == Kind.BASELINE and not found.own]:
         of = _note_first(tx, stream)
         if of is None or stream.applied_seq == stream.held_seq:
@@ -80,11 +84,12 @@ def taken(tx: Tx, tree: Tree, streams: dict[str, Stream], vouch: Callable[[Tx, S
         if not stream.ended:
             continue
         floor.note_whole(tx, stream.stream_id)
-        if vouch is not None:
-            vouch(tx, stream)
-        moved = _jump(tx, tree, stream, of)
-        if moved is not None:
-            streams[moved.stream_id] = moved
+        applier.arrived(tx, stream)
+        at = _behind(tx, tree, stream, of, stream.stream_id in wanted)
+        if at is not None:
+            if at.own:
+                at = _make_way(tx, applier, at, of, now_ms)
+            streams[at.stream_id] = floor.jump(tx, at, of)
 
 
 def may_take(tree: Tree, at: Stream) -> bool:
@@ -114,6 +119,8 @@ def take(store: Store, applier: Applier, stream_id: str) -> bool:
             ahead = None if at is None else _ahead(tx, at)
             if at is None or ahead is None:
                 return False
+            if at.own:
+                at = applier.make_way(tx, at)  # what was typed meanwhile is kept
             touched = rebuild(tx, applier, at, {stream_id: ahead.at_seq})
             moved = log.stream(tx, stream_id) or at
             _compare(tx, applier, moved, ahead)
@@ -170,23 +177,33 @@ def _note_first(tx: Tx, stream: Stream) -> Adopted | None:
     return genesis.adopts
 
 
-def _jump(tx: Tx, tree: Tree, stream: Stream, of: Adopted) -> Stream | None:
-    """The stream that a whole baseline stands for, if that brings it further."""
+def _behind(tx: Tx, tree: Tree, stream: Stream, of: Adopted, is_wanted: bool) -> Stream | None:
+    """The stream that a whole baseline stands for, if that brings it further. What this node itself wrote it takes back
+    only where it has asked for it."""
     tx.lock(f"receive {of.stream_id}")
     at = log.stream(tx, of.stream_id)
     if at is None:
         genesis = Genesis(kind=stream.kind, unit=stream.unit_id, keeper=stream.keeper, term=stream.term, adopts=of)
         keeper = floor.keeper_of(tree, genesis)
-        if keeper is None or keeper == tree.me:
-            return None  # what this node itself wrote is taken back by its own way (`syncd/rejoin.py`)
+        if keeper is None or (keeper == tree.me and not is_wanted):
+            return None
         at = Stream(
             stream_id=of.stream_id, kind=int(Kind.REGISTER), unit_id=stream.unit_id, keeper=keeper, term=stream.term,
-            own=False,
+            own=keeper == tree.me,
         )  # fmt: skip
         log.create(tx, at)
-    if at.held_seq >= of.seq or (at.own and not at.rejoin_seq):
-        return None
-    return floor.jump(tx, at, of)
+    return None if at.held_seq >= of.seq or (at.own and not is_wanted) else at
+
+
+def _make_way(tx: Tx, applier: Applier, at: Stream, of: Adopted, now_ms: int) -> Stream:
+    """An own stream is taken back by a baseline: what the custodian has not acknowledged stays as wishes of this node.
+    Where the parent stands says nothing here: it may be on another branch."""
+    known = max(at.custodian_seq, at.backed_up_seq, at.floor_seq)
+    seq = whole(tx, at, min(known, at.held_seq))
+    if at.applied_seq >= at.floor_seq and (seq < at.held_seq or has_unsealed(tx, applier, at)):
+        at = lift(tx, applier, at, seq, now_ms).stream
+    tx.run("UPDATE syncd_stream SET rejoin_seq = ? WHERE stream_id = ?", (max(at.rejoin_seq, of.seq), at.stream_id))
+    return replace(at, rejoin_seq=max(at.rejoin_seq, of.seq))
 
 
 def _compare(tx: Tx, applier: Applier, at: Stream, found: floor.Baseline) -> None:

@@ -44,6 +44,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     extra_tables: str = ""  # "module:TABLES": further tables this deployment replicates, the same at every node
     poll_ms: Annotated[int, Meta(ge=1, le=60_000)] = 20  # how often new local writes are looked for
     checkpoint_after_s: Annotated[float, Meta(ge=0.1, le=86_400)] = 30.0  # of quiet; at least daily
+    prune: bool = True  # once a day, what the custodian has backed up and a baseline stands for
+    keep_days: Annotated[int, Meta(ge=0, le=3_650)] = 30  # nothing younger is pruned
+    retention_days: Annotated[int, Meta(ge=0, le=36_500)] = 0  # what is older goes without a backup; 0: never
     language: Literal["auto", "vi", "en"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"

@@ -32,6 +32,7 @@ from syncd.security.names import ROOT_CERTIFICATE_FILE
 from syncd.security.tls import TlsFiles
 from syncd.startup import check_start
 from syncd.system import lock_file, notify_supervisor, watchdog_s
+from syncd.upkeep import Upkeep
 from syncd.vitals import Vitals
 from syncd.workers import Applier, Life, Puller, Sender, Worker, Writer
 
@@ -167,14 +168,16 @@ class Daemon:
         """The main thread: watchdog, times of exchanges to the disk, reloads; asleep while nothing happens."""
         watchdog = watchdog_s(os.environ)
         flushed_at = time.monotonic()
+        upkeep = Upkeep(self._opened, lambda: self._config, self._life.fail)
         while not self._life.ending:
-            waits = [watchdog] if watchdog else []
+            waits = [upkeep.wait_s, *([watchdog] if watchdog else [])]
             if self.vitals.is_dirty:
                 waits.append(max(flushed_at + limits.FLUSH_S - time.monotonic(), 0.0))
             if self._full_since():
                 waits.append(limits.RESERVE_LOOK_S)
-            self._bell.wait(min(waits) if waits else None)
+            self._bell.wait(min(waits))
             self._bell.clear()
+            upkeep.begin()
             if self._reserve is not None and self._reserve.full_since:
                 self._reserve.regain()
             if self._reload:
@@ -190,6 +193,7 @@ class Daemon:
         """Times of exchanges are worth a warning, not the process."""
         try:
             write(self._opened.store)
+            self._opened.node.rejoin.note_positions()
         except SyncdError as error:
             event("flush-failed", logging.WARNING, reason=written(error))
 

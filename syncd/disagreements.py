@@ -17,7 +17,7 @@ from syncd import limits
 from syncd.disagreement_words import KEPT_LOST, OUTCOME, RESULT, STATE, WHY
 from syncd.errors import UsageError
 from syncd.language import Both, say
-from syncd.review.standing import ASKED_HERE, Word, standing_word, words
+from syncd.review.standing import ASKED_HERE, UNSETTLED_CASE, Word, standing_word, words
 from syncd.review.verbs import ANSWER, OF_THE_ASKED, SETTLING, Verb, allowed
 from syncd.status import table_names, unit_words
 from syncd.store.base import Row, Tx
@@ -97,6 +97,24 @@ class Filter:
     before: str | None = None
     all_states: bool = False
 
+    def of_cases(self) -> tuple[str, tuple[Any, ...]]:
+        """A condition on cases, and its values."""
+        conditions = {"c.kind = ?": self.kind, "c.opened_at < ?": self.before}
+        parts = [condition for condition, value in conditions.items() if value is not None]
+        values = [value for value in conditions.values() if value is not None]
+        if self.unit is not None:
+            parts.append(_OF_UNIT)
+            values += [self.unit, self.unit]
+        if not self.all_states:
+            parts.append(UNSETTLED_CASE)
+        return " AND ".join(parts) or "1 = 1", tuple(values)
+
+    def of_verdicts(self) -> tuple[str, tuple[Any, ...]]:
+        """A condition on verdicts, and its values."""
+        conditions = {"v.case_kind = ?": self.kind, "p.made_at < ?": self.before, "u.code = ?": self.unit}
+        parts = [condition for condition, value in conditions.items() if value is not None]
+        return " AND ".join(parts) or "1 = 1", tuple(value for value in conditions.values() if value is not None)
+
     def takes(self, found: Conflict) -> bool:
         codes = {(name or "").partition(" ")[0] for name in (found.unit, *(row.unit for row in found.rows))}
         return (
@@ -110,7 +128,7 @@ class Filter:
 def conflicts(tx: Tx, accepted_too: bool = False, wanted: Filter | None = None) -> list[Conflict]:
     """What waits for a person or lost: first what waits for this node, then newest first; with `accepted_too` all."""
     takes = (wanted or Filter(all_states=accepted_too)).takes
-    found = [each for each in _every(tx, "") if takes(each)]
+    found = [each for each in _every(tx, "", wanted or Filter(all_states=accepted_too)) if takes(each)]
     found.sort(key=lambda each: (each.decided_at or each.made_at or "", each.id), reverse=True)
     found.sort(key=lambda each: not (each.is_here and each.state in OPEN))
     return found[: limits.CONFLICTS_SHOWN_MAX]
@@ -119,7 +137,7 @@ def conflicts(tx: Tx, accepted_too: bool = False, wanted: Filter | None = None) 
 def conflict(tx: Tx, part: str) -> Conflict:
     """The one whose id contains `part`. Raises UsageError when none or several do."""
     wanted = "".join(letter for letter in part.lower() if letter in "0123456789abcdef-")
-    found = {each.id: each for each in _every(tx, wanted)} if wanted == part.lower() else {}
+    found = {each.id: each for each in _every(tx, wanted, Filter(all_states=True))} if wanted == part.lower() else {}
     if not found:
         raise UsageError(
             say("không có xung đột nào mang mã {part}", "no conflict has the id {part}", part=part),
@@ -165,6 +183,7 @@ _VERDICTS = """
     LEFT JOIN syncd_keeper AS k ON k.unit_id = v.unit_id
     LEFT JOIN (SELECT node_id, max(name) AS name FROM node GROUP BY node_id) AS n ON n.node_id = k.node_id
     WHERE CAST(v.proposal_id AS text) LIKE ? AND NOT EXISTS (SELECT 1 FROM verdict AS w WHERE w.resolves = v.id)
+    AND {wanted}
     ORDER BY CASE WHEN v.outcome = 'review' THEN 0 ELSE 1 END, v.decided_at DESC, v.id LIMIT ?
 """
 _UNDECIDED = """
@@ -182,8 +201,12 @@ _CASES = """
     FROM syncd_case AS c LEFT JOIN unit AS u ON u.id = c.unit_id
     LEFT JOIN syncd_stream AS s ON s.stream_id = c.stream_id
     LEFT JOIN (SELECT node_id, max(name) AS name FROM node GROUP BY node_id) AS n ON n.node_id = s.keeper
-    WHERE CAST(c.case_id AS text) LIKE ? AND c.closed_at IS NULL ORDER BY c.opened_at DESC, c.case_id LIMIT ?
+    WHERE CAST(c.case_id AS text) LIKE ? AND c.closed_at IS NULL AND {wanted}
+    ORDER BY c.opened_at DESC, c.case_id LIMIT ?
 """
+# In the question itself, so that what is wanted is not beyond the bound of what is shown.
+_OF_UNIT = """(u.code = ? OR EXISTS (SELECT 1 FROM syncd_case_row AS r JOIN unit AS x ON x.id = r.unit_id
+    WHERE r.case_id = c.case_id AND x.code = ?))"""
 # Cases found elsewhere that something was said about here; and such as have closed since.
 _TOLD = f"""
     SELECT r.case_id, max(CASE WHEN {ASKED_HERE} THEN 1 ELSE 0 END) FROM resolution AS r
@@ -194,23 +217,26 @@ _TOLD = f"""
 _ROWS = "SELECT tab, row_id FROM syncd_case_row WHERE case_id = ? ORDER BY row_id"
 
 
-def _every(tx: Tx, part: str) -> Iterator[Conflict]:
-    """Everything whose id contains `part`, each kind up to its bound."""
+def _every(tx: Tx, part: str, wanted: Filter) -> Iterator[Conflict]:
+    """Everything whose id contains `part`, each sort up to its bound."""
     values = (f"%{part}%", limits.CONFLICTS_SHOWN_MAX)
-    yield from _cases(tx, values)
+    yield from _cases(tx, part, wanted)
     yield from _told(tx, values)
     for row in tx.all(_UNDECIDED, values):
         columns = tuple(_plain_sides(row[15], row[16], "waiting", "not_decided"))
         title = say("Đề nghị chờ đơn vị giữ sổ quyết định", "Proposal waiting for the keeper's decision")
         yield _conflict(row, WAITING, columns, "not_decided", title)
-    for row in tx.all(_VERDICTS, values):
+    where, bound = wanted.of_verdicts()
+    for row in tx.all(_VERDICTS.format(wanted=where), (values[0], *bound, values[1])):
         columns, why = _sides(row[2], row[15], row[16])
         yield _conflict(row, _state(row[1], columns), columns, why, _title(row[3], row[1]))
 
 
-def _cases(tx: Tx, values: tuple[Any, ...]) -> Iterator[Conflict]:
+def _cases(tx: Tx, part: str, wanted: Filter) -> Iterator[Conflict]:
     names = table_names()
-    for case_id, kind, tab, row_id, unit_id, code, unit, detail, opened_at, keeper, openings in tx.all(_CASES, values):
+    where, bound = wanted.of_cases()
+    rows = tx.all(_CASES.format(wanted=where), (f"%{part}%", *bound, limits.CONFLICTS_SHOWN_MAX))
+    for case_id, kind, tab, row_id, unit_id, code, unit, detail, opened_at, keeper, openings in rows:
         said = words(tx, case_id)
         word = standing_word(said, openings)
         places = tx.all(_ROWS, (case_id,)) or _named_rows(tab, row_id, detail)

@@ -22,6 +22,7 @@ from syncd.messages import Hello, HelloReply, Owed, Partial, Position, Pull, Pul
 from syncd.pasts import common_pasts, lost_by, settled_forks
 from syncd.pipeline import Node
 from syncd.receive import FORKED, LATER, Received
+from syncd.review.standing import open_reviews, unsettled_cases
 from syncd.send import Batch, lacking
 from syncd.signals import LOG
 from syncd.store.base import Tx
@@ -147,6 +148,7 @@ class Link:
         self._partial: Partial | None = None
         self._unfinished = b""
         self._credit_bytes = limits.PUSH_BYTES_MAX
+        self.has_greeted = False
         self.has_unnoted = False  # positions of the parent that `status` does not show yet
         self._blocked: dict[str, int] = {}  # stream → position the parent refused; tried again after the next hello
 
@@ -164,6 +166,9 @@ class Link:
         self._credit_bytes = min(max(reply.credit_bytes, limits.KIB), limits.PUSH_BYTES_MAX)
         self._blocked.clear()
         self._node.rejoin.heard(reply.up)
+        self.has_greeted = True
+        if self._node.rejoin.is_unfinished():
+            self._node.signals.emit(LOG, [self._node.node_id])  # whoever applies has something to end
         self._node.clock_offset_ms = (sent_ms + received_ms) // 2 - reply.time_ms
         self._node.note_clock(self._node.node_id, self._node.clock_offset_ms)
         self.has_unnoted = True
@@ -248,6 +253,7 @@ class Link:
         alone, the next hello tells it again."""
         if self.has_unnoted and not self._node.store.is_busy():
             self._node.note_parent_positions({key: item.seq for key, item in self._theirs.items()})
+            self._node.rejoin.note_positions()
             self.has_unnoted = False
 
     def _note_refusal(self, stream_id: str, refusal: Refusal) -> None:
@@ -320,6 +326,4 @@ def _health(tx: Tx) -> tuple[int, int]:
         " WHERE s.own = 1 AND l.seq > s.custodian_seq"
     )
     journal = tx.value("SELECT count(*) FROM syncd_journal")
-    cases = tx.value("SELECT count(*) FROM syncd_case WHERE closed_at IS NULL")
-    review = tx.value("SELECT count(*) FROM verdict WHERE outcome = 'review'")
-    return int(waiting) + int(journal), int(cases) + int(review)
+    return int(waiting) + int(journal), unsettled_cases(tx) + open_reviews(tx)

@@ -53,6 +53,7 @@ RETRY_DELAY_S_MAX: Final = 20.0
 CONNECT_S_MAX: Final = 10.0
 EXCHANGE_S_MAX: Final = 120.0
 HINT_WAIT_S_MAX: Final = 30.0
+UNSETTLED_WAIT_S: Final = 1.0  # of a pull while the parent holds another past, or has not been greeted yet
 
 # SQLite: apply holds the write lock no longer, so that a clerk's own commit never waits noticeably.
 WRITE_LOCK_MS_MAX: Final = 250
@@ -68,6 +69,12 @@ NODE_FILE_BYTES_MAX: Final = MIB
 
 # Baselines and pruning.
 BASELINE_BYTES_MAX: Final = 512 * MIB  # sealed, in memory while it is made: some ten million persons
+BASELINE_ROW_BYTES: Final = 40  # sealed, of one row: measured with a register of persons and households
+BASELINE_LOG_BYTES_MIN: Final = 256 * KIB  # a shorter log is not worth a baseline
+PRUNE_ENVELOPES: Final = 2_000  # forgotten in one transaction
+UPKEEP_FIRST_S: Final = 600.0  # after the start; many machines are off at night
+UPKEEP_S: Final = 24 * 3600.0
+UPKEEP_SPREAD_S: Final = 1800.0
 BASELINE_PIECE_BYTES: Final = 8 * MIB  # of a piece before it is packed
 
 # Databases.
@@ -145,7 +152,7 @@ IDENTITY_WRITE_PAIRS: Final = 500  # links and cases written in one transaction
 IDENTITY_INDEX_ROWS: Final = 20_000  # keys written in one transaction: about 100 ms on SQLite
 IDENTITY_IDS_MAX: Final = 500  # values in one IN list
 IDENTITY_CANDIDATES_MAX: Final = 200  # persons compared with one changed person
-IDENTITY_NAME_PAIRS_MAX: Final = 1_000_000  # comparisons of names remembered, some 100 bytes each
+IDENTITY_NAME_PAIRS_MAX: Final = 250_000  # comparisons of names remembered, and of dates: some 150 bytes each
 IDENTITY_MATES_MAX: Final = 30  # other members of a household looked at; a dormitory proves nothing
 IDENTITY_MOVE_DAYS_MAX: Final = 90  # between a departure and the arrival that speaks for it
 IDENTITY_LISTED_MAX: Final = 200  # links shown on one screen
@@ -154,7 +161,7 @@ IDENTITY_LISTED_MAX: Final = 200  # links shown on one screen
 DETECT_ROWS: Final = 2_000  # changed rows looked at in one turn; applying goes on in between
 DETECT_IDS_MAX: Final = 1_000  # values in one IN list
 DETECT_FOUND_MAX: Final = 5_000  # rows that one question may return; a number borne by thousands is settled in parts
-DETECT_UNSAVED_ROWS: Final = 5_000  # looked at again after a crash, at most: a position is not worth a commit of its own
+DETECT_UNSAVED_ROWS: Final = 5_000  # looked at again after a crash, at most: a position alone is not worth a commit
 DETECT_DUE_ROWS: Final = 1_000  # rows whose time has come, in one turn
 DETECT_SWEEP_CASES: Final = 5_000  # open cases looked at again once a day
 DETECT_LOOK_S_MAX: Final = 3600.0  # how long a node sleeps while something is on its agenda

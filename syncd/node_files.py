@@ -19,6 +19,7 @@ from syncd.config import Config, load_config, load_registry
 from syncd.errors import ConfigError, StoreError
 from syncd.language import say
 from syncd.pipeline import Node
+from syncd.positions import HighWater
 from syncd.security.identity import DatabaseKey, NodeKeys
 from syncd.setup import Connect
 from syncd.store.base import Failpoint, Store
@@ -62,10 +63,9 @@ def open_node(
     store = open_store(directory, settings, failpoint)
     try:
         facts = read_facts(store, directory)
-        return OpenNode(
-            directory=directory, config=settings, keys=node_keys, store=store, facts=facts,
-            node=Node(store, node_keys, clock, random_bytes),
-        )  # fmt: skip
+        node = Node(store, node_keys, clock, random_bytes)
+        node.rejoin.watch(HighWater(directory))
+        return OpenNode(directory=directory, config=settings, keys=node_keys, store=store, facts=facts, node=node)
     except BaseException:
         store.close()
         raise

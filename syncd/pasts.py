@@ -9,7 +9,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 
 from conflict.case import CaseKind
 from schema.spec import Kind
-from syncd import limits, log, messages
+from syncd import floor, limits, log, messages
 from syncd.log import Stream
 from syncd.messages import Position, Sample, Want
 from syncd.store.base import Tx
@@ -51,7 +51,18 @@ def common_pasts(tx: Tx, tree: Tree, peer: str, wants: Sequence[Want]) -> list[t
         at = log.stream(tx, each.stream_id)
         if at is not None and (tree.goes_down(at, peer) or tree.is_within(at.keeper, peer)):
             found.append((at, _common(tx, at, each)))
-    return found
+    return [*found, *_baselines_for(tx, found)]
+
+
+def _baselines_for(tx: Tx, asked: Sequence[tuple[Stream, Position]]) -> list[tuple[Stream, Position]]:
+    """Where the common past was forgotten here: the baselines that stand for it, unless they are asked for as well."""
+    best = floor.newest(tx)
+    wanted = {
+        best[at.stream_id].stream_id for at, position in asked if position.seq < at.floor_seq and at.stream_id in best
+    }
+    missing = sorted(wanted - {at.stream_id for at, _position in asked})
+    streams = [stream for key in missing if (stream := log.stream(tx, key)) is not None]
+    return [(stream, Position(messages.raw_id(stream.stream_id), 0, log.NO_HASH)) for stream in streams]
 
 
 def _common(tx: Tx, at: Stream, asked: Want) -> Position:

@@ -350,7 +350,7 @@ class Node:
         tree = self.tree()
         with self.store.apply("receive") as tx:
             result = receive(tx, tree, peer, envelopes, self.clock(), wanted)
-            baseline.taken(tx, tree, result.streams, self.applier.vouch if self.is_root else None)
+            baseline.taken(tx, tree, self.applier, result.streams, wanted, self.clock())
         return result
 
     def apply_all(

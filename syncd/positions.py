@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 from syncd import log
-from syncd.errors import ConfigError
+from syncd.errors import ConfigError, StoreError
 from syncd.language import say
 from syncd.store.base import Tx
 
@@ -29,12 +29,7 @@ class HighWater:
 
     def behind(self, tx: Tx) -> list[str]:
         """The own streams of which the database lacks what the file knows of; `RESTORED` when it says so itself."""
-        return [
-            key
-            for key, (seq, hash_) in sorted(self._marks.items())
-            if key == RESTORED or (((found := log.hash_at(tx, key, seq)) is None or found.hex() != hash_)
-            and not _is_pruned(tx, key, seq))
-        ]  # fmt: skip
+        return [key for key, (seq, hash_) in sorted(self._marks.items()) if _is_behind(tx, key, seq, hash_)]
 
     def note(self, tx: Tx) -> None:
         """Move the mark to the positions of the own streams; writes only what has changed."""
@@ -50,9 +45,14 @@ def mark_restored(directory: Path) -> None:
     _write(path, {**_read(path), RESTORED: (0, "")})
 
 
-def _is_pruned(tx: Tx, stream_id: str, seq: int) -> bool:
+def _is_behind(tx: Tx, stream_id: str, seq: int, hash_: str) -> bool:
+    if stream_id == RESTORED:
+        return True
     at = log.stream(tx, stream_id)
-    return at is not None and seq < at.floor_seq
+    if at is None or seq < at.floor_seq:
+        return at is None  # what was pruned had been here
+    found = log.hash_at(tx, stream_id, seq)
+    return found is None or found.hex() != hash_
 
 
 def _read(path: Path) -> dict[str, tuple[int, str]]:
@@ -73,8 +73,14 @@ def _read(path: Path) -> dict[str, tuple[int, str]]:
 
 def _write(path: Path, marks: dict[str, tuple[int, str]]) -> None:
     fresh = path.with_name(f"{path.name}.new")
-    with fresh.open("w", encoding="ascii") as file:
-        json.dump(marks, file, indent=0, sort_keys=True)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    try:
+        with fresh.open("w", encoding="ascii") as file:
+            json.dump(marks, file, indent=0, sort_keys=True)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except OSError as error:
+        raise StoreError(
+            say("không ghi được tệp {path}: {error}", "cannot write {path}: {error}", path=path, error=error.strerror),
+            say("giải phóng đĩa; sẽ tự thử lại", "free disk space; tried again by itself"),
+        ) from error

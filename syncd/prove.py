@@ -62,7 +62,14 @@ def prove(tx: Tx, registry: Registry, ring: KeyRing) -> list[StreamProof]:
     """Recompute and compare every stream that has rows here, in this one snapshot."""
     unsealed = _unsealed(tx, registry)
     names = _names(tx)
-    streams = log.streams(tx, "held_seq > 0")
+    streams = log.streams(tx, "held_seq > 0 AND kind <> ?", (int(Kind.BASELINE),))
+    passed = {(at.unit_id, at.term) for at in streams if at.kind == Kind.REGISTER and at.applied_seq}
+    # What a unit shows is the newest term's to state; the end of an earlier one was compared when the next began.
+    streams = [
+        at
+        for at in streams
+        if not (at.ended and any(unit == at.unit_id and term > at.term for unit, term in passed))
+    ]
     begun = {(stream.kind, stream.unit_id) for stream in streams if stream.own}
     return [
         *(
@@ -130,7 +137,7 @@ def _stated(tx: Tx, ring: KeyRing, stream: Stream) -> tuple[dict[int, list[Check
                 (stream.stream_id, stream.applied_seq),
             )
         )
-        for marks in (f"IN ({int(Mark.CLOSED)}, {int(Mark.OPEN)})", f"= {int(Mark.CHECKPOINT)}")
+        for marks in (f"IN ({int(Mark.CLOSED)}, {int(Mark.OPEN)})", f"IN ({int(Mark.CHECKPOINT)}, {int(Mark.ENDS)})")
     )
     if last_check <= last_rows:
         return None, say(

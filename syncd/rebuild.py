@@ -122,6 +122,7 @@ def unsealed(applier: Applier, at: Stream, columns: str) -> tuple[str, tuple[obj
 def _links(tx: Tx, goals: list[tuple[Stream, int]]) -> list[_Link]:
     """From the newest baseline that is needed, or from the first envelope of all."""
     links: list[_Link] = []
+    forgotten: Stream | None = None
     for at, goal in goals:
         seq = whole(tx, at, min(goal, at.held_seq))
         if not at.floor_seq:
@@ -129,12 +130,15 @@ def _links(tx: Tx, goals: list[tuple[Stream, int]]) -> list[_Link]:
             continue
         found = baseline_of(tx, at, at.floor_seq, seq) if seq else None
         if seq and found is None:
-            raise StoreError(
-                f"the log of stream {at.stream_id} begins behind {at.floor_seq}, and no baseline of it reaches there",
-                hint="its parent is asked for one with the next exchange",
-            )
+            forgotten = at  # unless a later term's baseline holds it too
         if found is not None:
+            forgotten = None
             links = [_Link(at=at, seq=seq, baseline=found[0], from_seq=found[1])]  # all before lies in it
+    if forgotten is not None:
+        raise StoreError(
+            f"the log of stream {forgotten.stream_id} begins behind {forgotten.floor_seq}; no baseline reaches there",
+            hint="its parent is asked for one with the next exchange",
+        )
     return links
 
 

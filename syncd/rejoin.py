@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from conflict.case import CaseKind
 from schema.spec import Kind
-from syncd import limits, log
+from syncd import floor, limits, log
 from syncd.applying import Applier
 from syncd.cases import close_cases, open_case
 from syncd.clock import Clock, instant_of
@@ -81,7 +81,7 @@ class Rejoin:
     def note_positions(self) -> None:
         """Move the mark to where the own streams stand, once nothing is missing."""
         if self._high_water is not None and not self.holds_back():
-            with self._store.read() as tx:
+            with self._guard, self._store.read() as tx:
                 self._high_water.note(tx)
 
     @property
@@ -101,6 +101,12 @@ class Rejoin:
         if own & self._goals.keys():
             return True
         return tx.one("SELECT 1 FROM syncd_stream WHERE rejoin_seq > 0 LIMIT 1") is not None
+
+    def is_unfinished(self) -> bool:
+        """Whether an own stream is being taken back, or wishes wait to be written down."""
+        with self._store.read() as tx:
+            return tx.one("SELECT 1 FROM syncd_stream WHERE rejoin_seq > 0 UNION ALL SELECT 1 FROM syncd_wish"
+                          " WHERE op <> 'kept' LIMIT 1") is not None  # fmt: skip
 
     # --- what the parent holds ---------------------------------------------------------------------------------------
 
@@ -160,7 +166,8 @@ class Rejoin:
         own_controls = {key for key in goals if key in held and held[key].own and held[key].kind == Kind.CONTROL}
         branches = {key for key in goals if key in held and held[key].own and held[key].held_seq} - own_controls
         asked = goals.keys() - own_controls if branches and not everything else goals.keys()
-        chosen = sorted(asked, key=lambda key: (key not in held, key))[: limits.WANTS_MAX]
+        begun = [each.stream_id for each in floor.baselines(tx) if not each.is_whole and each.of_id in goals]
+        chosen = [*begun, *sorted(asked, key=lambda key: (key not in held, key))][: limits.WANTS_MAX]
         return [ask(tx, key, held.get(key)) for key in chosen]
 
     def answered(self, taken: int, whole: bool) -> None:
@@ -190,7 +197,7 @@ class Rejoin:
         with self._store.read() as tx:
             for want in wanted:
                 at = log.stream(tx, want.stream_id)
-                if at is None or at.own or tree.goes_up(at):
+                if at is None or at.own or at.kind == Kind.BASELINE or tree.goes_up(at):
                     continue
                 head = want.samples[0]
                 position = Position(want.stream, head.seq, head.hash)
@@ -243,9 +250,18 @@ class Rejoin:
             if stream_id in goals:
                 self._give_way(tree, parsed, goals[stream_id].seq)
                 wanted.add(stream_id)
-            elif is_child and self._take_back(tree, peer, parsed):
+            elif self._stands_for(parsed[0]) in goals or (is_child and self._take_back(tree, peer, parsed)):
                 wanted.add(stream_id)
         return frozenset(wanted)
+
+    def _stands_for(self, envelope: Envelope) -> str:
+        """The stream that a baseline is the content of: it comes where the parent has forgotten what was asked for."""
+        genesis = envelope.header.genesis
+        if genesis is not None:
+            return genesis.adopts.stream_id if genesis.kind == Kind.BASELINE and genesis.adopts is not None else ""
+        with self._store.read() as tx:
+            known = floor.baseline(tx, envelope.header.stream_id)
+        return "" if known is None else known.of_id
 
     def _give_way(self, tree: Tree, parsed: Sequence[Envelope], goal_seq: int) -> None:
         """Leave the branch that the parent's envelopes contradict."""

@@ -13,6 +13,7 @@ from schema.replicated import KEY_GRANT, NODE
 from schema.spec import Kind
 from schema.tables import SCHEMA_REVISION
 from syncd import limits
+from syncd.review.standing import Waiting, open_reviews, unsettled_cases, waiting
 from syncd.store.base import Tx
 
 # Grants and enrolments are no records: a clerk does not wait for them.
@@ -106,8 +107,12 @@ class Status:
     reviews: int
     cases: int
     undecided: int
+    disagreements: tuple[Waiting, ...]  # the same by kind, those that this node decides, and since when
     checks: Checks
     last_backup_at: str | None
+    rejoining: int  # own streams of which neighbours hold more: being taken back, nothing is sealed meanwhile
+    wishes: int  # rows typed on a restored copy or a second machine that are not proposals yet
+    is_older_copy: bool = False  # the file beside the database knows of more than the database
 
 
 def status(tx: Tx) -> Status:
@@ -134,10 +139,13 @@ def status(tx: Tx) -> Status:
         stopped=_stopped(tx),
         unproven=_unproven(tx),
         reviews=open_reviews(tx),
-        cases=int(tx.value("SELECT count(*) FROM syncd_case WHERE closed_at IS NULL")),
+        cases=unsettled_cases(tx),
         undecided=_undecided(tx),
+        disagreements=tuple(waiting(tx)),
         checks=_checks(tx),
         last_backup_at=facts.get("last_backup_at"),
+        rejoining=int(tx.value("SELECT count(*) FROM syncd_stream WHERE rejoin_seq > 0")),
+        wishes=int(tx.value("SELECT count(*) FROM syncd_wish")),
     )
 
 
@@ -145,16 +153,6 @@ def waiting_rows(tx: Tx) -> int:
     """Changed rows of this node that the custodian has not confirmed."""
     own = _own(tx, False)
     return own.waiting + own.at_parent
-
-
-def open_reviews(tx: Tx) -> int:
-    """Proposals that wait for a person, at whichever node."""
-    return int(
-        tx.value(
-            "SELECT count(DISTINCT v.proposal_id) FROM verdict AS v WHERE v.outcome = 'review' AND NOT EXISTS"
-            " (SELECT 1 FROM verdict AS w WHERE w.proposal_id = v.proposal_id AND w.outcome <> 'review')"
-        )
-    )
 
 
 def _own(tx: Tx, is_root: bool) -> OwnChanges:

@@ -140,10 +140,13 @@ class Writer(Worker):
 
     def turn(self) -> None:
         poll_s, checkpoint_after_s = self._settings()
-        mark = self._store.change_mark()
+        mark: int | None = self._store.change_mark()
         if mark != self._mark or self._store.dialect != "sqlite":
             if self._store.backlog():
-                self._write()
+                if self._node.rejoin.holds_back():
+                    mark = None  # look again, although nothing more is committed
+                else:
+                    self._write()
             elif self._store.dialect == "sqlite":
                 self._node.notice()
             self._mark = mark
@@ -299,7 +302,9 @@ class Puller(Worker):
         self._link.take_pull(pulled.reply, pulled.envelopes, pulled.unfinished)
         if pulled.error is not None:
             raise pulled.error
-        self._wait_ms = int(limits.HINT_WAIT_S_MAX * 1000)
+        # What must be asked for otherwise is known after a hello: no long wait before it, or while such a thing lasts.
+        is_settled = self._link.has_greeted and not self._link.has_blocked
+        self._wait_ms = int((limits.HINT_WAIT_S_MAX if is_settled else limits.UNSETTLED_WAIT_S) * 1000)
         receipts = len(pulled.reply.receipts)
         self.vitals.peer_seen(self._link.parent, carried=bool(pulled.envelopes or receipts))
         if pulled.envelopes or receipts:

@@ -27,6 +27,7 @@ from syncd.cli.times import moment
 from syncd.disagreements import (
     CASE,
     DONE,
+    LOST,
     OPEN,
     QUESTION,
     RESULT,
@@ -41,6 +42,7 @@ from syncd.disagreements import (
 from syncd.language import say
 
 Names = Mapping[str, Mapping[Any, str]]
+BY_PERSON = "person"
 VALUE_CELLS_MAX = 28
 ROW_CHARS = slice(14, 23)
 
@@ -107,16 +109,16 @@ def _why(found: Conflict) -> list[tuple[str, str]]:
     """Why it waits, in words; alarms of the program itself tell more (`case_words`)."""
     from syncd.cli.case_words import WORDS, case_words
 
-    label = say("vì sao", "why")
+    label, kind = say("vì sao", "why"), found.kind or ""
     if found.state in (REVIEW, WAITING) or not _is_case(found):
-        explained = EXPLAINED[found.kind].here if found.state == REVIEW and found.kind in EXPLAINED else ""
+        explained = EXPLAINED[kind].here if found.state == REVIEW and kind in EXPLAINED else ""
         reason = why_words(found.why) if found.why not in ("columns", "review") else ""
         return [(label, explained), (label if not explained else "", reason)]
     facts = _object(found.why)
-    if str(facts.get("what", found.kind)) in WORDS or found.kind not in EXPLAINED:
+    if str(facts.get("what", kind)) in WORDS or kind not in EXPLAINED:
         return case_words(found.kind, found.why, found.unit or found.keeper or "", found.keeper or "")
     rule = RULES.get(str(facts.get("rule")))
-    lines = [(label, EXPLAINED[found.kind].here), (say("quy tắc", "rule"), rule.here if rule else "")]
+    lines = [(label, EXPLAINED[kind].here), (say("quy tắc", "rule"), rule.here if rule else "")]
     if "column" in facts:
         lines.append((say("cột", "column"), str(facts["column"])))
     if "offset_s" in facts:
@@ -176,9 +178,11 @@ def _next(found: Conflict, candidates: Sequence[str]) -> list[str]:
         commands = [(_command(found, word, candidates), _meaning(found, word)) for word in found.verdicts]
         room = max(len(text) for text, _ in commands)
         return [*lines, *(f"  {text:<{room}}   {meaning}" for text, meaning in commands)]
-    if found.state in DONE or found.said or (found.is_here and found.decided_by):
-        undo = say("Rút lại: syncd conflicts undo {id}", "Take it back: syncd conflicts undo {id}", id=short_id(found.id))
-        return ["", undo] if found.is_here else []
+    if found.state in DONE or found.state == LOST:
+        if not found.is_here or not (found.said or found.why == BY_PERSON):
+            return []  # nobody here has decided anything that could be taken back
+        id_ = short_id(found.id)
+        return ["", say("Rút lại: syncd conflicts undo {id}", "Take it back: syncd conflicts undo {id}", id=id_)]
     who = next((row.keeper for row in found.rows if row.keeper), None) or found.keeper
     if not who:
         return []

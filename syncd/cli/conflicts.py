@@ -46,7 +46,7 @@ def filter_options(function: Any) -> Any:
     """--kind, --unit, --older-than."""
     for declare in (
         option("--older-than", "older_than", metavar="30d", vi="Chỉ vụ cũ hơn (30d, 12h).", en="Only older ones."),
-        option("--unit", "unit", metavar="CODE", vi="Chỉ của đơn vị mang mã này.", en="Only of the unit with this code."),
+        option("--unit", "unit", metavar="CODE", vi="Chỉ đơn vị mang mã này.", en="Only the unit with this code."),
         option("--kind", "kind", metavar="KIND", vi="Chỉ loại này (xem --json).", en="Only this kind (see --json)."),
     ):
         function = declare(function)
@@ -67,8 +67,9 @@ def filter_options(function: Any) -> Any:
 @directory_option
 @json_option
 def list_command(
-    accepted_too: bool, kind: str | None, unit: str | None, older_than: str | None, directory: Path | None, as_json: bool
-) -> None:
+    accepted_too: bool, kind: str | None, unit: str | None, older_than: str | None, directory: Path | None,
+    as_json: bool,
+) -> None:  # fmt: skip
     from syncd.cli.place import opened_store
     from syncd.disagreements import conflicts
 
@@ -160,14 +161,27 @@ def show_command(conflict_ids: tuple[str, ...], directory: Path | None, as_json:
         emit_json(found[0] if len(found) == 1 else found)
     else:
         emit("\n\n".join(texts))
+        emit(_all_alike(found))
+
+
+def _all_alike(found: Sequence[Conflict]) -> str:
+    """Several that this node decides: the commands that decide them together."""
+    from syncd.disagreements import OPEN, short_id
+
+    if len(found) < 2 or not all(each.is_here and each.state in OPEN for each in found):
+        return ""
+    common = [word for word in found[0].verdicts if all(word in each.verdicts for each in found) and word != "value"]
+    ids = " ".join(short_id(each.id) for each in found)
+    lines = [f"  syncd conflicts resolve {ids} --verdict {word}" for word in common]
+    return "\n".join(["", say("Cùng một quyết định cho cả {n} vụ:", "The same for all {n}:", n=len(found)), *lines])
 
 
 @verb(
     Both(
         "Quyết định: nêu mã, hoặc chọn hàng loạt bằng --kind, --unit, --older-than.\n\n--verdict value cần thêm "
         "CỘT=GIÁ_TRỊ. Mọi quyết định ghi lại người quyết và rút lại được: syncd conflicts undo.",
-        "Decide: name ids, or choose many by --kind, --unit, --older-than.\n\n--verdict value needs COLUMN=VALUE. Every "
-        "decision records who made it and can be taken back: syncd conflicts undo.",
+        "Decide: name ids, or choose many by --kind, --unit, --older-than.\n\n--verdict value needs COLUMN=VALUE. "
+        "Every decision records who made it and can be taken back: syncd conflicts undo.",
     ),
     "syncd conflicts resolve 7c1e-9a42 --verdict keep-ours",
     "syncd conflicts resolve 7c1e-9a42 --verdict value full_name='Nguyễn Thị Bưởi'",

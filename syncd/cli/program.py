@@ -31,6 +31,7 @@ VERBS = {
     "verify": "verify",
     "backup": "backup",
     "restore": "restore",
+    "prune": "prune",
     "handover": "handover",
     "replace": "replace",
     "adopt": "adopt",

@@ -1,4 +1,4 @@
-"""A disagreement told to an officer who has never heard of replication: what it is, what holds meanwhile, what can be done.
+"""A disagreement told to an officer who has never heard of replication: what it is, what holds meanwhile, what to do.
 
 Enters: kinds, verdicts, rules by code. Leaves: sentences, Vietnamese first. Must hold: every kind and every verdict has
 its sentence (`tests/unit/test_review_words.py`); nothing here depends on a record's value.

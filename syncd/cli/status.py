@@ -49,12 +49,17 @@ def command(check: bool, directory: Path | None, as_json: bool) -> int:
 
 
 def _read(directory: Path | None) -> tuple[Any, dict[str, Any] | None]:
+    from dataclasses import replace
+
     from syncd.cli.place import node_directory, opened_store
     from syncd.control import ask
+    from syncd.positions import HighWater
     from syncd.status import status
 
+    place = node_directory(directory)
     with opened_store(directory) as store, store.read() as tx:
-        return with_live(status(tx), live := ask(node_directory(directory))), live
+        found = replace(status(tx), is_older_copy=bool(HighWater(place).behind(tx)))
+        return with_live(found, live := ask(place)), live
 
 
 def with_live(found: Any, live: dict[str, Any] | None) -> Any:

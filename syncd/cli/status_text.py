@@ -7,12 +7,14 @@ success is never claimed for an attempt; no reason and no remedy is cut short.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from textwrap import wrap
 from typing import Any
 
 from syncd.cli.output import BOLD, DIM, GREEN, RED, YELLOW, paint, shorten, table, width
 from syncd.cli.times import age, age_s, duration, moment
 from syncd.language import number, say
+from syncd.review.standing import Waiting
 from syncd.status import Neighbour, Status
 
 SCREEN_LINES = 24
@@ -21,6 +23,7 @@ STOPPED_SHOWN_MAX = 2
 NAME_CELLS_MAX = 30
 WORKERS = ("writer", "applier", "sender")
 INDENT = "    "
+NEXT = "  → syncd conflicts list"
 LATE_S = 24 * 3600.0  # a day without a successful exchange is worth a warning
 LOST_S = 3 * LATE_S
 UNPROVEN_S = 300.0  # longer without a checkpoint behind the newest rows is worth a warning: one comes 30 s after them
@@ -32,10 +35,11 @@ def screen(found: Status, live: dict[str, Any] | None, now_ms: int) -> str:
         _head(found, live),
         _own(found),
         *_troubles(live),
+        *_rejoining(found),
         *_parent(found, live, now_ms),
         *_children(found, now_ms),
         *_streams(found),
-        _conflicts(found),
+        *_conflicts(found, now_ms),
         _checks(found),
         _versions(found),
     ]
@@ -54,6 +58,8 @@ def verdict(found: Status, live: dict[str, Any] | None, now_ms: int) -> tuple[in
         for stream in found.unproven
         if (age_s(stream.changed_at, now_ms) or 0) > UNPROVEN_S
     ]
+    if found.is_older_copy or found.rejoining:
+        warning.append(say("bản sao cũ, đang lấy lại nhật ký", "an older copy, taking its log back"))
     if live is None:
         warning.append(say("daemon đã dừng", "the daemon is stopped"))
     for peer in (*([found.parent] if found.parent else []), *found.children):
@@ -88,6 +94,18 @@ def troubles(live: dict[str, Any] | None) -> list[str]:
 
 def _troubles(live: dict[str, Any] | None) -> list[str]:
     return [paint(_told(say("Trục trặc", "Trouble"), text), RED) for text in troubles(live)]
+
+
+def _rejoining(found: Status) -> list[str]:
+    """A restored copy or a second machine: why nothing is written into the log now, and what becomes of what is typed."""
+    if not (found.is_older_copy or found.rejoining):
+        return []
+    text = say(
+        "Bản sao cũ: chờ nút lân cận trả lại nhật ký, chưa ghi gì thêm; đã gõ {n} thay đổi, sẽ thành đề nghị",
+        "An older copy: neighbours are handing its log back, nothing is sealed; {n} changes typed become proposals",
+        n=number(found.own.unsealed + found.wishes),
+    )
+    return _wrapped(paint(text, YELLOW), "")
 
 
 def _head(found: Status, live: dict[str, Any] | None) -> str:
@@ -226,7 +244,7 @@ def _wrapped(text: str, indent: str) -> list[str]:
     return wrap(text, CELLS_MAX, initial_indent=indent, subsequent_indent=INDENT)
 
 
-def _conflicts(found: Status) -> str:
+def _conflicts(found: Status, now_ms: int) -> list[str]:
     text = say(
         "Xung đột: chờ xem xét {reviews} · vụ việc mở {cases} · đề nghị chưa quyết {undecided}",
         "Conflicts: for review {reviews} · open cases {cases} · undecided proposals {undecided}",
@@ -234,7 +252,22 @@ def _conflicts(found: Status) -> str:
         cases=_loud(found.cases),
         undecided=number(found.undecided),
     )
-    return text + (paint("   syncd conflicts list", DIM) if found.reviews or found.cases else "")
+    if not found.disagreements:
+        return [text]
+    return [text, shorten(f"  {_by_kind(found.disagreements, now_ms)}", CELLS_MAX - len(NEXT)) + paint(NEXT, DIM)]
+
+
+def _by_kind(waiting: Sequence[Waiting], now_ms: int) -> str:
+    """What waits by kind with the age of the oldest, what this node decides first."""
+    from syncd.disagreements import case_title
+
+    mine = sum(each.here for each in waiting)
+    kinds = [
+        f"{case_title(each.kind)} {number(each.count)} ({age(each.oldest_at, now_ms)})"
+        for each in sorted(waiting, key=lambda each: not each.here)
+    ]
+    head = say("nút này quyết định {n}", "this node decides {n}", n=number(mine))
+    return f"{head}: {' · '.join(kinds)}"
 
 
 def _checks(found: Status) -> str:

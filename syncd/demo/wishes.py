@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from syncd.cli.conflicts import sides_table
+from syncd.cli.conflict_text import sides_table
 from syncd.demo.story import Story
 from syncd.demo.tree import COMMUNE, DemoNode, DemoTree
 from syncd.disagreements import Conflict, code_names, conflict

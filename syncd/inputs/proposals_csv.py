@@ -148,7 +148,7 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, str], tuple[str, ...]]]:
 
 def _cells(names: Sequence[str], row: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...]]:
     """The named cells, and whatever stands under `set` and behind it."""
-    fixed = [name for name in names if name != "set"]
+    fixed = names[: names.index("set")] if "set" in names else names
     cells = dict.fromkeys(COLUMNS, "") | {name: cell.strip() for name, cell in zip(fixed, row, strict=False)}
     return cells, tuple(cell for cell in row[len(fixed) :] if cell.strip())
 

@@ -10,18 +10,13 @@ import pytest
 
 from schema.spec import Kind
 from syncd import baseline, floor, limits, log
-from syncd.aggregate import recount
 from syncd.envelope import Adopted, Genesis, parse_envelope
 from syncd.errors import Foreign
-from syncd.exchange import Desk, Link
-from syncd.log import Stream
-from syncd.pipeline import Node
-from syncd.setup import record_place
-from tests.integration.shapes import ThreeTiers, add_household, add_person, content, own_stream, three_tiers
+from syncd.exchange import Link
+from tests.integration.baselines import assert_equal, emptied, emptied_dsn, forget, made, stream_of, write_history
+from tests.integration.shapes import ThreeTiers, add_person, content, own_stream, three_tiers
 from tests.postgres import PostgresServer
-from tests.trees import TreeBuilder, TreeNode, exchange
-
-TABLES = ("household", "person", "death", "birth", "migration", "verdict")
+from tests.trees import TreeBuilder, exchange
 
 
 @pytest.fixture(params=[(), ("province", "district", "commune")], ids=["sqlite", "postgres"])
@@ -33,64 +28,6 @@ def tiers(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: Postg
         node.store.close()
     for dsn in dsns.values():
         postgres_server.drop_database(dsn)
-
-
-def write_history(at: TreeNode, people: int = 6) -> None:
-    household = add_household(at)
-    ids = [add_person(at, household, sex=1 + place % 2, phone=str(place)) for place in range(people)]
-    at.node.write()
-    at.sql("UPDATE person SET ethnic = '02', phone = NULL WHERE sex = 2")
-    at.sql("INSERT INTO death (person_id, died_on, sex, cause) VALUES (?, '2026-03-05', 1, 'tuổi già')", (ids[0],))
-    at.node.write()
-    at.sql("DELETE FROM person WHERE id = ?", (ids[1],))
-    at.node.write()
-
-
-def stream_of(at: TreeNode, stream_id: str) -> Stream:
-    with at.store.read() as tx:
-        found = log.stream(tx, stream_id)
-    assert found is not None
-    return found
-
-
-def made(at: TreeNode, stream_id: str) -> Stream:
-    found = baseline.make(at.node, stream_id)
-    assert found is not None
-    return found
-
-
-def forget(at: TreeNode, stream_id: str, seq: int) -> None:
-    """Prune without asking anybody."""
-    with at.store.apply("prune") as tx:
-        floor.forget(tx, stream_of(at, stream_id), seq)
-
-
-def emptied(tiers: ThreeTiers, at: TreeNode, dsn: str | None = None) -> TreeNode:
-    """The node's keys with an empty database, as after a lost disk."""
-    at.store.close()
-    opener = tiers.builder._database(f"{at.name}-new", at.keys, at.place, dsn)
-    store = opener()
-    record_place(store, at.keys, at.place, at.node.clock())
-    at.node = Node(store, at.keys, at.node.clock, at.node._random)
-    at.opener = opener
-    at.desk = Desk(at.node)
-    if at.parent is not None:
-        at.link = Link(at.node, at.parent.node.node_id)
-    for child in at.children:
-        child.link = Link(child.node, at.node.node_id)
-    return at
-
-
-def assert_equal(tiers: ThreeTiers) -> None:
-    tiers.prove()
-    wanted = {table: content(tiers.commune, table, without=("cause",)) for table in TABLES}
-    for node in tiers.nodes:
-        assert {table: content(node, table, without=("cause",)) for table in TABLES} == wanted, node.name
-        assert node.rows("SELECT stream_id, tab FROM syncd_checkpoint WHERE ok <> 1") == []
-        assert node.rows("SELECT state, reason FROM syncd_stream WHERE state <> 'ok' OR applied_seq <> held_seq") == []
-        with node.store.read() as tx:
-            assert recount(tx, node.store.registry) == []
-    assert content(tiers.province, "death") == content(tiers.commune, "death")
 
 
 def test_a_baseline_holds_exactly_the_content_of_the_position_it_names(tiers: ThreeTiers) -> None:
@@ -164,22 +101,11 @@ def test_a_node_with_an_empty_database_is_filled_although_its_child_has_pruned(t
     tiers.settle()
     forget(tiers.commune, stream_id, seq)
     forget(tiers.province, stream_id, seq)
-    dsn = None if tiers.district.store.dialect == "sqlite" else _other_dsn(tiers)
+    dsn = None if tiers.district.store.dialect == "sqlite" else emptied_dsn(tiers.district)
     emptied(tiers, tiers.district, dsn)
     tiers.settle()
     assert stream_of(tiers.district, stream_id).floor_seq == seq
     assert_equal(tiers)
-
-
-def _other_dsn(tiers: ThreeTiers) -> str:
-    """The district's own server database, emptied."""
-    import psycopg
-
-    dsn = tiers.district.store._dsn  # type: ignore[attr-defined]  # a PostgresStore
-    tiers.district.store.close()
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-    return str(dsn)
 
 
 def test_a_node_away_while_others_pruned_takes_the_baseline_and_goes_on(tiers: ThreeTiers) -> None:
@@ -287,3 +213,43 @@ def test_an_older_baseline_is_not_sent_beside_a_newer_one(tiers: ThreeTiers) -> 
     tiers.settle()
     assert tiers.district.rows("SELECT stream_id FROM syncd_baseline") == [(second.stream_id,)]
     assert first.stream_id != second.stream_id
+
+
+def test_a_keeper_with_an_empty_database_gets_its_register_back_from_a_parent_that_has_pruned(
+    tiers: ThreeTiers,
+) -> None:
+    write_history(tiers.commune)
+    tiers.settle()
+    stream_id = own_stream(tiers.commune)
+    made(tiers.commune, stream_id)
+    seq = stream_of(tiers.commune, stream_id).held_seq
+    add_person(tiers.commune, full_name="Sau mốc")
+    tiers.prove()
+    wanted = content(tiers.commune, "person")
+    forget(tiers.district, stream_id, seq)
+    forget(tiers.province, stream_id, seq)
+    emptied(tiers, tiers.commune, None if tiers.commune.store.dialect == "sqlite" else emptied_dsn(tiers.commune))
+    tiers.settle()
+    assert content(tiers.commune, "person") == wanted
+    assert stream_of(tiers.commune, stream_id).rejoin_seq == 0
+    add_person(tiers.commune, full_name="Sau khi dựng lại")
+    tiers.settle()
+    assert tiers.province.value("SELECT count(*) FROM person WHERE full_name = 'Sau khi dựng lại'") == 1
+    assert_equal(tiers)
+
+
+def test_what_a_rebuilt_keeper_typed_before_its_register_came_back_is_kept(tiers: ThreeTiers) -> None:
+    write_history(tiers.commune)
+    tiers.settle()
+    stream_id = own_stream(tiers.commune)
+    made(tiers.commune, stream_id)
+    seq = stream_of(tiers.commune, stream_id).held_seq
+    add_person(tiers.commune)
+    tiers.prove()
+    for node in (tiers.district, tiers.province):
+        forget(node, stream_id, seq)
+    emptied(tiers, tiers.commune, None if tiers.commune.store.dialect == "sqlite" else emptied_dsn(tiers.commune))
+    add_person(tiers.commune, full_name="Gõ khi chưa nối mạng")
+    tiers.settle()
+    assert tiers.province.value("SELECT count(*) FROM person WHERE full_name = 'Gõ khi chưa nối mạng'") == 1
+    assert_equal(tiers)

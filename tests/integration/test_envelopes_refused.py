@@ -216,7 +216,7 @@ def test_other_past_of_a_stream_is_a_fork_and_a_case(tree: Siblings) -> None:
     before = positions(tree.root)
     reply = tree.push(tree.one, [other])
     assert positions(tree.root) == before
-    assert [refusal.code for refusal in reply.refused] == ["refused"]
+    assert [refusal.code for refusal in reply.refused] == ["forked"]
     assert tree.root.rows("SELECT kind, stream_id FROM syncd_case") == [("fork", own_stream(tree.one))]
 
 

@@ -7,6 +7,7 @@ Must hold: nothing here reads the models: a later model never changes what this 
 
 from __future__ import annotations
 
+import sqlalchemy as sa
 from alembic import op
 
 from schema.migrations.words_0001 import drop_functions, install_functions, local, may, need, replicated, set_storage
@@ -35,10 +36,11 @@ REGISTERS = (
 DROPPED = (
     "syncd_identity_due", "syncd_identity_part", "syncd_identity_key", "syncd_identity_person", "syncd_cell_flow",
     "syncd_cell_stock", "syncd_agenda", "syncd_looked", "syncd_case_row", "syncd_case", "syncd_token",
-    "syncd_partial", "syncd_receipt", "syncd_peer", "syncd_checkpoint", "syncd_log", "syncd_wish", "syncd_baseline",
-    "syncd_term", "syncd_stream", "syncd_journal", "syncd_keeper", "syncd_replacing", "syncd_applying", "syncd_meta",
-    "move_match", "person_link", "person_check", "migration", "death", "birth", "person", "household", "code", "code_list",
-    "unit_change", "unit", "resolution", "reassignment", "handover", "verdict", "proposal", "key_grant", "node",
+    "syncd_partial", "syncd_quarantine", "syncd_receipt", "syncd_peer", "syncd_checkpoint", "syncd_log", "syncd_wish",
+    "syncd_baseline", "syncd_term", "syncd_stream", "syncd_journal", "syncd_keeper", "syncd_replacing",
+    "syncd_applying", "syncd_meta", "move_match", "person_link", "person_check", "migration", "death", "birth",
+    "person", "household", "code", "code_list", "unit_change", "unit", "resolution", "reassignment", "handover",
+    "verdict", "proposal", "key_grant", "node",
 )  # fmt: skip
 
 
@@ -57,8 +59,9 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Removes everything; triggers go with their tables, views stand in their way."""
-    for view in ("v_population", "v_flow", "v_unit", "v_completeness"):
-        op.execute(f"DROP VIEW IF EXISTS {view}")
+    for view in sa.inspect(op.get_bind()).get_view_names():
+        if view.startswith("v_") or view.endswith("_with_pending"):
+            op.execute(f"DROP VIEW {view}")
     for name in DROPPED:
         op.drop_table(name)
     drop_functions()

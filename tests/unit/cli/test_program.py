@@ -17,7 +17,8 @@ from syncd.cli.verb import Group, Verb
 
 README = Path(__file__).parents[3] / "README.md"
 # What a screen must not load: each costs more than the screen itself.
-HEAVY = ("sqlalchemy", "alembic", "httpx", "starlette", "uvicorn", "cryptography.x509", "psycopg", "rich", "tenacity")
+HEAVY = ("sqlalchemy", "alembic", "httpx", "starlette", "uvicorn", "cryptography.x509", "psycopg", "rich", "tenacity",
+         "rapidfuzz")  # fmt: skip
 
 
 def commands() -> list[tuple[str, click.Command]]:

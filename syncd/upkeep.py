@@ -1,0 +1,68 @@
+"""Upkeep: what a daemon does once a day: baselines of its own registers, and pruning.
+
+Enters: an open node and its settings. Leaves: shorter logs. Must hold: where there is nothing to do nothing is written;
+a day without success is tried again the next; the thread lives only while it works.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from syncd import limits
+from syncd.config import Config
+from syncd.errors import SyncdError, written
+from syncd.events import event
+from syncd.node_files import OpenNode
+
+
+class Upkeep:
+    """Asked by the main thread when it is time; works on a thread of its own."""
+
+    def __init__(self, opened: OpenNode, settings: Callable[[], Config], fail: Callable[[BaseException], None]) -> None:
+        self._opened = opened
+        self._settings = settings
+        self._fail = fail
+        self._thread: threading.Thread | None = None
+        # A thousand stations that a power cut has stopped together do not work at the same minute.
+        spread_s = int(opened.node.node_id[:4], 16) / 0xFFFF * limits.UPKEEP_SPREAD_S
+        self._due_at = time.monotonic() + limits.UPKEEP_FIRST_S + spread_s
+
+    @property
+    def wait_s(self) -> float:
+        """Until `begin` has something to begin."""
+        return max(self._due_at - time.monotonic(), 0.0)
+
+    def begin(self) -> None:
+        """Work if it is time."""
+        if self.wait_s or (self._thread is not None and self._thread.is_alive()):
+            return
+        self._due_at = time.monotonic() + limits.UPKEEP_S
+        if self._settings().prune:
+            self._thread = threading.Thread(target=self._work, name="upkeep", daemon=True)
+            self._thread.start()
+
+    def _work(self) -> None:
+        try:
+            run(self._opened, self._settings())
+        except SyncdError as error:
+            event("upkeep-failed", logging.WARNING, reason=written(error))
+        except Exception as error:  # a bug: as in any worker, the process ends and is started anew
+            event("bug", logging.ERROR, error=error, worker="upkeep")
+            self._fail(error)
+
+
+def run(opened: OpenNode, config: Config) -> None:
+    """One day's upkeep."""
+    from syncd.prune import Policy, make_due, prune
+
+    made = make_due(opened.node)
+    policy = Policy.of_days(config.keep_days, config.retention_days)
+    cuts = prune(opened.store, policy, opened.node.clock())
+    if made or cuts:
+        event(
+            "upkeep", baselines=len(made), streams=len(cuts), envelopes=sum(cut.envelopes for cut in cuts),
+            bytes=sum(cut.size_bytes for cut in cuts),
+        )  # fmt: skip
