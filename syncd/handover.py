@@ -7,10 +7,11 @@ is applied; nothing is sent again to who holds it. What the keeper wrote beyond 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from conflict.case import CaseKind
-from schema.spec import Kind, Registry
+from schema.spec import Audience, Kind, Registry
 from syncd import log
 from syncd.cases import open_case
 from syncd.envelope import Adopted, Header, stream_id_of
@@ -64,6 +65,35 @@ def beginning(tx: Tx, me: str) -> list[Beginning]:
         if adopts is None or _is_applied(tx, adopts):
             found.append(Beginning(unit_id=term.unit_id, term=term.term, stream_id=stream_of(term), adopts=adopts))
     return found
+
+
+def withheld(tx: Tx, registry: Registry, of: Beginning) -> list[Stream]:
+    """The streams of earlier keepers whose rows this node, as one of the tiers above, has had without the columns that
+    only a keeper and the custodian read: it has to read them anew before it states what it keeps."""
+    closed = [
+        table
+        for table in registry.of_kind(Kind.REGISTER)
+        if any(column.audience is Audience.CUSTODIAN for column in table.columns)
+    ]
+    if not any(tx.one(f"SELECT 1 FROM {t.name} WHERE unit_id = ? LIMIT 1", (of.unit_id,)) for t in closed):
+        return []
+    where = "kind = ? AND unit_id = ? AND term < ?"
+    return log.streams(tx, where, (int(Kind.REGISTER), of.unit_id, of.term))
+
+
+def may_read_all(tx: Tx, me: str, streams: Iterable[Stream]) -> bool:
+    """Whether every key of these streams has been granted to this node, for the columns of keepers too."""
+    for at in streams:
+        rows = tx.all(
+            "SELECT audience, epoch FROM key_grant WHERE stream_id = ? AND reader_id = ?", (at.stream_id, me)
+        )
+        scope, custodian = (
+            {epoch for audience, epoch in rows if audience == of}
+            for of in (int(Audience.SCOPE), int(Audience.CUSTODIAN))
+        )
+        if not at.own and not (scope and scope <= custodian):
+            return False
+    return True
 
 
 def check_adopts(tx: Tx, at: Stream, header: Header) -> None:

@@ -27,6 +27,7 @@ from syncd.envelope import Adopted, Genesis, Header, Mark, stream_id_of
 from syncd.errors import ForkError
 from syncd.granting import grant_down, grant_followers
 from syncd.log import Stream
+from syncd.rebuild import rebuild
 from syncd.receive import LATER, Received, receive
 from syncd.rejoin import Rejoin
 from syncd.seal import PlainPart, seal_envelope
@@ -452,10 +453,9 @@ class Node:
         for move in moves:
             reassign.carry_out(self.store, move)
         ended = [self._end_term(term) for term in ends]
-        for beginning in begins:
-            self._begin_term(beginning)
-        self._terms_due = not all(ended)
-        return any(ended) or bool(begins) or bool(moves)
+        begun = [self._begin_term(beginning) for beginning in begins]
+        self._terms_due = not all(ended) or not all(begun)
+        return any(ended) or any(begun) or bool(moves)
 
     def _end_term(self, term: Term) -> bool:
         """Write the last envelope of a term, once no transaction begun before the order can write any more; False while
@@ -494,18 +494,24 @@ class Node:
             for unit_id in units:
                 handover.set_aside(tx, self.store.registry, self.node_id, unit_id, instant_of(self.clock()))
 
-    def _begin_term(self, beginning: handover.Beginning) -> None:
-        """Write the first envelope of a term: it says where the one before it ended."""
+    def _begin_term(self, beginning: handover.Beginning) -> bool:
+        """Write the first envelope of a term: it says where the one before it ended. False while keys are missing."""
         with self._sequencing:
             with self.store.read() as tx:
+                withheld = handover.withheld(tx, self.store.registry, beginning)
                 stream = log.stream(tx, beginning.stream_id)
+                if withheld and not handover.may_read_all(tx, self.node_id, withheld):
+                    return False  # the grants are on their way; what is not read here would be lost to all
             stream = stream or self._create(Kind.REGISTER, beginning.unit_id, beginning.term)
             with self.store.apply("begin-term") as tx:
+                if withheld:
+                    rebuild(tx, self.applier, withheld[-1], {})
                 self._append(tx, stream, Mark.ADOPTS, {}, 0, adopts=beginning.adopts)
                 refresh_keepers(tx)
         self._own.clear()
         self._forget_tree()
         self._tell_written([beginning.stream_id])
+        return True
 
     # --- receipts -----------------------------------------------------------------------------------------------
 

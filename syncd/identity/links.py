@@ -2,8 +2,8 @@
 
 Enters: an open write transaction (captured as any write), judged pairs, a time, randomness for ids.
 Leaves: rows of `person_link`, which flow to the keepers concerned, each its own side; cases at this node.
-Must hold: no row of a person is touched; a pair taken apart is never linked again by itself; a pair that a person
-decided is left as it is; writing the same judgement twice changes nothing.
+Must hold: no row of a person is touched; a pair taken apart, by whatever node, is never linked again by itself; a pair
+that a person decided is left as it is; writing the same judgement twice changes nothing.
 """
 
 from __future__ import annotations
@@ -63,12 +63,13 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """A link that is there, of either state."""
+    """A link that is there, of either state. `is_mine`: made here; before a unit passed on, another node may have."""
 
     link_id: str
     ids: frozenset[str]
     state: str
     method: str
+    is_mine: bool
 
 
 @dataclass(slots=True, kw_only=True)
@@ -88,14 +89,14 @@ class Counts:
 
 
 def known_links(tx: Tx, person_ids: Iterable[str]) -> list[Known]:
-    """Every link of this node that one of these persons is a side of."""
+    """Every link with both sides here that one of these persons is a side of."""
     link_ids = sorted({row[0] for row in sql.select_in(
         tx, "SELECT link_id FROM person_link", "person_id", sorted(set(person_ids)))})  # fmt: skip
     return _pairs(tx, sql.select_in(tx, _SIDES, "link_id", link_ids))
 
 
 def every_link(tx: Tx) -> list[Known]:
-    """Every link of this node."""
+    """Every link with both sides here."""
     return _pairs(tx, tx.all(_SIDES))
 
 
@@ -107,7 +108,7 @@ def write_found(tx: Tx, found: Sequence[Found], now: str, random_bytes: RandomBy
         before = known.get(each.ids)
         if before is None:
             _begin(tx, each, now, random_bytes, counts)
-        elif before.method != PERSON_METHOD and before.state != State.UNLINKED:
+        elif before.is_mine and before.method != PERSON_METHOD and before.state != State.UNLINKED:
             _renew(tx, each, before, now, counts)
     return counts
 
@@ -157,15 +158,18 @@ _SIDES = "SELECT link_id, person_id, state, method, id FROM person_link"
 
 def _pairs(tx: Tx, rows: Iterable[Row]) -> list[Known]:
     mine = str(tx.value("SELECT value FROM syncd_meta WHERE key = 'tag'"))
-    sides: dict[str, list[tuple[str, str, str]]] = {}
-    for link_id, person_id, state, method, row_id in rows:
-        if row_id.endswith(mine):  # another node's links are its own to change
-            sides.setdefault(link_id, []).append((person_id, state, method))
-    return [
-        Known(link_id=link_id, ids=frozenset(side[0] for side in pair), state=pair[0][1], method=pair[0][2])
+    sides: dict[str, list[Row]] = {}
+    for row in rows:
+        sides.setdefault(row[0], []).append(row)
+    found = [
+        Known(
+            link_id=link_id, ids=frozenset(row[1] for row in pair), state=pair[0][2], method=pair[0][3],
+            is_mine=pair[0][4].endswith(mine),
+        )
         for link_id, pair in sorted(sides.items())
         if len(pair) == 2
-    ]
+    ]  # fmt: skip
+    return sorted(found, key=lambda link: link.is_mine)  # who keeps the last of a pair keeps this node's own
 
 
 def _begin(tx: Tx, each: Found, now: str, random_bytes: RandomBytes, counts: Counts) -> None:
@@ -207,7 +211,7 @@ def _decided(
             say("một bản ghi không thể liên kết với chính nó", "a row cannot be linked with itself"),
             say("nêu hai bản ghi nhân khẩu khác nhau", "name two different rows"),
         )
-    before = next((each for each in known_links(tx, ids) if each.ids == ids), None)
+    before = next((each for each in known_links(tx, ids) if each.ids == ids and each.is_mine), None)
     _close(tx, ids, now)
     if before is None:
         return _insert(tx, sides, state, PERSON_METHOD, 0, by, now, random_bytes)
@@ -255,7 +259,7 @@ def _close(tx: Tx, ids: frozenset[str], now: str) -> None:
 def _own(tx: Tx, link_id: str) -> Known:
     rows = tx.all("SELECT person_id FROM person_link WHERE link_id = ?", (link_id,))
     found = next((link for link in known_links(tx, (row[0] for row in rows)) if link.link_id == link_id), None)
-    if found is None:
+    if found is None or not found.is_mine:
         raise UsageError(
             say("ở nút này không có liên kết {link}", "no link {link} was made at this node", link=link_id),
             say(

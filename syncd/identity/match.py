@@ -220,7 +220,9 @@ def _kept(people: People, known: Sequence[Known]) -> Iterator[tuple[int, int]]:
 
 def _withdraw_gone(tx: Tx, people: People, known: Sequence[Known], now: str) -> int:
     gone = [
-        link for link in known if link.state != links.State.UNLINKED and not link.ids <= people.places.keys()
+        link
+        for link in known
+        if link.is_mine and link.state != links.State.UNLINKED and not link.ids <= people.places.keys()
     ]  # fmt: skip
     for link in gone:
         links.withdraw(tx, link, now)

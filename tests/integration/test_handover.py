@@ -89,6 +89,23 @@ def test_a_unit_passes_to_another_branch(tree: TreeBuilder) -> None:
         assert names(at(tree, name), one.unit_id) == ["Hai", "Một"]
 
 
+def test_columns_of_keepers_alone_pass_on_too(tree: TreeBuilder) -> None:
+    """A tier above has the rows without them: as keeper it reads them, and hands them back whole."""
+    one, north, province = at(tree, "one"), at(tree, "north"), at(tree, "province")
+    add(one, one.unit_id, "Một")
+    one.sql("INSERT INTO death (person_id, died_on, sex, cause) SELECT id, '2026-01-02', sex, 'I64' FROM person")
+    tree.settle()
+    assert [node.value("SELECT cause FROM death") for node in (one, north, province)] == ["I64", None, "I64"]
+    for keeper in ("north", "one", "two", "three"):
+        order(tree, "province", one.unit_id, keeper)
+        tree.settle()
+        assert at(tree, keeper).value("SELECT cause FROM death") == "I64"
+        at(tree, keeper).node.checkpoint()
+        tree.settle()
+        for node in tree.nodes:
+            assert node.rows("SELECT * FROM syncd_checkpoint WHERE ok = 0") == [], node.name
+
+
 def test_nothing_is_sent_again_to_who_holds_it(tree: TreeBuilder) -> None:
     one, province = at(tree, "one"), at(tree, "province")
     for number in range(300):

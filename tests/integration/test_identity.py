@@ -152,6 +152,17 @@ def test_a_row_is_never_linked_with_itself_nor_a_link_of_another_node_changed(tr
             links.link(tx, (side, side), "An", NOW, Random(1).randbytes)
 
 
+def test_what_another_node_decided_of_a_pair_stands(tree: Registers) -> None:
+    """As after a unit has passed on: the province had taken the pair apart when it stood above both."""
+    one, other = pair(tree)
+    sides = (Side(person_id=one, unit_id=tree.a.unit_id), Side(person_id=other, unit_id=tree.b.unit_id))
+    with tree.province.store.write("clerk") as tx:
+        links.part(tx, sides, "An", NOW, Random(1).randbytes)
+    tree.settle()
+    assert matched(tree.district).counts.linked == 0
+    assert states(tree.district) == [("unlinked", "person", 2)]
+
+
 def test_a_link_whose_ground_is_gone_is_asked_about(tree: Registers) -> None:
     _, other = pair(tree)
     matched(tree.district)
