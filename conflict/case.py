@@ -78,7 +78,7 @@ def case_id(kind: CaseKind, *parts: str | int) -> str:
     for text in (kind.value, *ordered):
         encoded = text.encode()
         # The length keeps ("ab", "c") and ("a", "bc") apart.
-        digest.update(len(encoded).to_bytes(4, "big") + encoded)
+        digest.update(len(encoded).to_bytes(4) + encoded)
     return str(uuid.UUID(bytes=digest.digest()[:16]))
 
 

@@ -82,7 +82,7 @@ def _settle_bundle(scene: _Scene, kept_values: Mapping[str, Value], bundle: tupl
     if all(column in seen and wished[column] == seen[column] for column in members):
         return {column: _nothing_wished(kept_values[column] == wished[column]) for column in members}
     disputes = _settle_disputes(scene, kept_values, bundle)
-    strictest = max((_STRICTNESS[settlement.result] for settlement in disputes.values()), default=0)
+    strictest = max([0, *(_STRICTNESS[settlement.result] for settlement in disputes.values())])
     settled = {}
     for column in members:
         if kept_values[column] == wished[column]:

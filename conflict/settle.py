@@ -7,6 +7,7 @@ Must hold: called only when the kept value differs from the wished one and is no
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from conflict.limits import CLOCK_OFFSET_MS_MAX
 from conflict.policy import Policy, Rules
@@ -96,22 +97,19 @@ def _by_order(dispute: Dispute, wins: Callable[[Value, Value], bool | None], won
 
 def _exceeds(left: Value, right: Value) -> bool | None:
     """Whether left > right; None when the two have no common order."""
-    if isinstance(left, str) and isinstance(right, str):
-        return _order_text(left) > _order_text(right)
-    if isinstance(left, bytes) and isinstance(right, bytes):
-        return left > right
-    if isinstance(left, int) and isinstance(right, int):
-        return left > right
-    return None
+    one, other = _order(left), _order(right)
+    return bool(one > other) if type(one) is type(other) else None
 
 
 def _is_below(left: Value, right: Value) -> bool | None:
     return _exceeds(right, left)
 
 
-def _order_text(text: str) -> str:
+def _order(value: Value) -> Any:
     # "…:00Z" would sort after "…:00.500Z" although it is earlier: canonical instants may leave the fraction out.
-    return f"{text[:-1]}.000Z" if _WHOLE_SECOND_INSTANT.fullmatch(text) else text
+    if isinstance(value, str) and _WHOLE_SECOND_INSTANT.fullmatch(value):
+        return f"{value[:-1]}.000Z"
+    return value
 
 
 def _union(dispute: Dispute) -> Settlement:

@@ -107,7 +107,7 @@ class Applier:
         `more` waits for the rest of an open group and says whether any came; without it only closed groups are begun.
         """
         moved = False
-        while True:
+        for _ in range(limits.APPLY_TURNS_MAX):  # then other streams have their turn, however fast this one grows
             try:
                 went_on = self._transaction(stream_id, more, None)
             except _Again:
@@ -120,7 +120,8 @@ class Applier:
                 return moved
             moved = moved or went_on
             if not went_on:
-                return moved
+                break
+        return moved
 
     def _transaction(self, stream_id: str, more: More | None, until: int | None) -> bool:
         """One transaction: whole groups up to `until`, or to the end of the log, or until the writer's turn is over."""

@@ -69,7 +69,7 @@ NODE_FILE_BYTES_MAX: Final = MIB
 
 # Baselines and pruning.
 BASELINE_BYTES_MAX: Final = 512 * MIB  # sealed, in memory while it is made: some ten million persons
-BASELINE_ROW_BYTES: Final = 40  # sealed, of one row: measured with a register of persons and households
+BASELINE_ROW_BYTES: Final = 24  # sealed, of one row: measured with a register of persons and households
 BASELINE_LOG_BYTES_MIN: Final = 256 * KIB  # a shorter log is not worth a baseline
 PRUNE_ENVELOPES: Final = 2_000  # forgotten in one transaction
 UPKEEP_FIRST_S: Final = 600.0  # after the start; many machines are off at night
@@ -93,6 +93,7 @@ DECIDE_ROWS_MAX: Final = 1_000  # proposals in one transaction
 TREE_DEPTH_MAX: Final = 32  # the tree is data, of any depth; this only stops records made to keep us busy
 QUARANTINE_BYTES_MAX: Final = 64 * MIB  # of one stream, written after its keeper's term
 CASE_ROWS_MAX: Final = 1_000  # rows a case names one by one
+APPLY_TURNS_MAX: Final = 50  # transactions of one stream before the others are looked at again
 LEAVING_WAIT_S: Final = 0.2  # between two looks whether an old transaction still writes a unit that passes
 TERMS_MAX: Final = 10_000  # hand-overs of one unit
 

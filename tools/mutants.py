@@ -39,7 +39,7 @@ CONFTEST = """
 from hypothesis import Phase, settings
 
 PHASES = (Phase.explicit, Phase.generate)
-settings.register_profile("mutants", deadline=None, derandomize=True, database=None, phases=PHASES)
+settings.register_profile("mutants", deadline=None, derandomize=True, database=None, phases=PHASES, max_examples=40)
 settings.load_profile("mutants")
 """
 

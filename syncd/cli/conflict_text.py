@@ -146,7 +146,9 @@ def _copies(found: Conflict, names: Names) -> list[str]:
 
 def _place(row: Copy) -> str:
     """Whose row it is, since when, and the part of its id that commands take."""
-    parts = [row.unit or say("không có ở đây", "not here"), row.keeper, _minted(row.row_id), row.row_id[ROW_CHARS]]
+    unit = row.unit or say("không có ở đây", "not here")
+    keeper = None if row.keeper is None or row.keeper in unit else row.keeper
+    parts = [unit, keeper, _minted(row.row_id), row.row_id[ROW_CHARS]]
     return " · ".join(dict.fromkeys(part for part in parts if part))
 
 

@@ -164,7 +164,6 @@ def _restored_early(pair: Pair, point: str) -> None:
     """The older copy has never known the stream of the commune's own register."""
     pair.province.start()
     _put_back(pair, lambda: pair.type(1))
-    pair.type(1)
     pair.commune_dies(point)
 
 
@@ -184,8 +183,8 @@ def _fork_ends(pair: Pair, point: str) -> None:
     pair.finish()
     pair.province.stop()
     pair.behind(
-        "INSERT INTO syncd_case (case_id, kind, stream_id, detail, opened_at) SELECT stream_id, 'fork', stream_id, '{}',"
-        " '2026-11-01T00:00:00Z' FROM syncd_stream WHERE kind = 1"
+        "INSERT INTO syncd_case (case_id, kind, stream_id, detail, opened_at) SELECT stream_id, 'fork', stream_id,"
+        " '{}', '2026-11-01T00:00:00Z' FROM syncd_stream WHERE kind = 1"
     )
     pair.province_dies(point, pair.sync)
 

@@ -6,6 +6,7 @@ Whole trees in one process; a copy of a node's database file is put back, or run
 from __future__ import annotations
 
 import contextlib
+import random
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,13 +16,16 @@ import pytest
 
 from syncd.aggregate import recount
 from syncd.exchange import Desk, Link
+from syncd.framing import FrameReader
+from syncd.messages import position
 from syncd.pipeline import Node
 from syncd.positions import HighWater, mark_restored
 from syncd.proposing import Wish, propose
 from syncd.store import sqlite
 from tests.integration.shapes import ThreeTiers, add_household, add_person, content, envelopes, own_stream, three_tiers
 from tests.postgres import PostgresServer
-from tests.trees import TreeBuilder, TreeNode, step
+from tests.sim.template import Template
+from tests.trees import TestClock, TreeBuilder, TreeNode, built, close, step
 
 REGISTERS = ("household", "person", "death", "birth", "verdict")
 
@@ -369,3 +373,129 @@ def test_two_machines_of_a_district_image_lose_nothing_and_their_communes_follow
     assert plain.province.value("SELECT phone FROM person WHERE id = ?", (person,)) == "1"
     assert_equal(plain)
     clone.close()
+
+
+# --- death on the way back -------------------------------------------------------------------------------------------
+
+
+class _Died(BaseException):
+    """The process of the restored node dies here."""
+
+
+def _prepared(folder: Path) -> Template:
+    """A commune whose older copy was put back, typed into and sealed, beside neighbours that know more."""
+    builder = TreeBuilder(folder)
+    tiers = three_tiers(builder)
+    household = add_household(tiers.commune, "1")
+    shared = add_person(tiers.commune, household, full_name="Chung", phone="1")
+    tiers.prove()
+    yesterday = copy_of(tiers.commune)
+    add_person(tiers.commune, household, full_name="Hôm nay", birth_date="1961-01-01")
+    tiers.commune.sql("UPDATE person SET education = '05' WHERE id = ?", (shared,))
+    tiers.settle()
+    yesterday.put_back()
+    other = add_household(tiers.commune, "2")
+    add_person(tiers.commune, other, full_name="Gõ lại", birth_date="2001-02-03", sex=2)
+    tiers.commune.sql("UPDATE person SET phone = '2' WHERE id = ?", (shared,))
+    tiers.commune.node.write()
+    add_person(tiers.commune, other, full_name="Chưa ghi", birth_date="1944-02-03", sex=1)
+    close()
+    return Template(folder=folder, nodes=tuple(builder.nodes))
+
+
+def _run(template: Template, folder: Path, failpoint: Callable[[str], None]) -> ThreeTiers:
+    """The way back; whenever the commune's process dies, a new one goes on."""
+    folder.mkdir()
+    source = random.Random(1)
+    province, district, commune = template.copy(
+        folder, TestClock(), source, lambda name: failpoint if name == "commune" else lambda _point: None
+    )
+    tiers = ThreeTiers(builder=TreeBuilder(folder), province=province, district=district, commune=commune)
+    tiers.builder.nodes += [province, district, commune]
+    built.extend(tiers.nodes)
+    for _ in range(40):
+        try:
+            tiers.settle()
+        except _Died:
+            commune.reopen()
+        else:
+            return tiers
+    raise AssertionError("still dying")
+
+
+def test_death_at_any_commit_of_the_way_back_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    template = _prepared(tmp_path)
+    points: list[str] = []
+    reference = _run(template, tmp_path / "reference", points.append)
+    wanted = _outcome(reference)
+    assert {"Chung", "Hôm nay", "Gõ lại", "Chưa ghi"} == names(reference.province)
+    close()
+    chosen = [point for point in dict.fromkeys(points) if not point.endswith(":begin")]
+    assert {"rejoin-begin", "rejoin", "rejoined", "wishes"} <= {point.partition(":")[0] for point in chosen}
+    for number, chosen_point in enumerate(chosen):
+        left = [1]
+
+        def die(point: str, chosen_point: str = chosen_point, left: list[int] = left) -> None:
+            if point == chosen_point and left[0]:
+                left[0] -= 1
+                raise _Died(point)
+
+        found = _run(template, tmp_path / str(number), die)
+        assert not left[0], chosen_point
+        assert _outcome(found) == wanted, chosen_point
+        assert_equal(found)
+        close()
+
+
+def _outcome(tiers: ThreeTiers) -> list[list[tuple[object, ...]]]:
+    """What a person sees at the end: the register, and what became of each wish."""
+    return [
+        tiers.province.rows("SELECT id, number FROM household ORDER BY id"),
+        tiers.province.rows("SELECT id, full_name, phone, education FROM person ORDER BY id"),
+        tiers.province.rows(
+            "SELECT p.row_id, p.operation, p.wished, v.outcome FROM proposal AS p"
+            " LEFT JOIN verdict AS v ON v.proposal_id = p.id ORDER BY p.row_id, p.operation"
+        ),
+    ]
+
+
+def test_answers_that_come_twice_change_nothing(plain: ThreeTiers) -> None:
+    add_person(plain.commune, full_name="Hôm qua")
+    plain.prove()
+    yesterday = copy_of(plain.commune)
+    add_person(plain.commune, full_name="Hôm nay", birth_date="1961-01-01")
+    plain.settle()
+    yesterday.put_back()
+    add_person(plain.commune, full_name="Gõ lại", birth_date="2001-02-03")
+    plain.commune.node.write()
+    link, desk, me = plain.commune.link, plain.district.desk, plain.commune.node.node_id
+    assert link is not None
+    link.take_hello(desk.hello(me, link.hello()), 1, 1)
+    reply, sending = desk.pull(me, link.pull(0))
+    envelopes_ = FrameReader(b"").feed(sending.body)
+    for _ in range(3):
+        link.take_pull(reply, envelopes_)
+        plain.commune.node.apply_all()
+        plain.commune.node.settle()
+    link.take_pull(reply, envelopes_)
+    plain.settle()
+    assert names(plain.province) == {"Hôm qua", "Hôm nay", "Gõ lại"}
+    assert plain.province.value("SELECT count(*) FROM proposal") == 1
+    assert_equal(plain)
+
+
+def test_branch_of_another_is_never_taken_for_the_parents_word(plain: ThreeTiers) -> None:
+    """A parent cannot make a node leave its branch by envelopes that its key did not sign."""
+    add_person(plain.commune)
+    plain.settle()
+    stream_id = own_stream(plain.commune)
+    before = envelopes(plain.commune, stream_id)
+    forged = bytearray(before[-1])
+    head = int.from_bytes(forged[:4], "big") & 0xFFFFFF
+    forged[4 + head + 3] ^= 1  # inside the signature
+    held = plain.commune.value("SELECT held_seq FROM syncd_stream WHERE stream_id = ?", (stream_id,))
+    plain.commune.node.rejoin.differs(position(stream_id, held + 1, bytes(32)))
+    received = plain.commune.node.accept(plain.district.node.node_id, [bytes(forged)])
+    assert received.taken == 0
+    assert envelopes(plain.commune, stream_id) == before
+    assert plain.commune.value("SELECT count(*) FROM syncd_wish") == 0

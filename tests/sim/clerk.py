@@ -39,6 +39,9 @@ class Clerk:
         self._counts = counts
         self._minted = 0
         self._verdicts: set[str] = set()
+        # Of nodes whose copies are put back or run twice: row → what was last acknowledged there, on any machine.
+        self.ledger: dict[tuple[str, str], list[Row | None]] = {}
+        self.has_copies = False
         self._draft = self.tables
 
     def begin(self) -> None:
@@ -69,6 +72,9 @@ class Clerk:
 
     def learn_verdicts(self) -> None:
         """What the keeper decided counts as its own word."""
+        if self.has_copies:
+            self.audit()
+            return
         rows = self.at.rows(
             "SELECT v.id, v.proposal_id, v.row_id, v.detail FROM verdict AS v ORDER BY v.decided_at, v.id"
         )
@@ -95,8 +101,60 @@ class Clerk:
         except Undone:
             self._counts["rolled back"] += 1
         else:
-            self.tables = self._draft
+            before, self.tables = self.tables, self._draft
+            self._note(before)
             self._counts["writes"] += 1
+
+    # --- where copies of the database are put back, or run twice --------------------------------------------------
+
+    def _note(self, before: dict[str, dict[str, Row]]) -> None:
+        for table, rows in self.tables.items():
+            for row_id in rows.keys() | before[table].keys():
+                if rows.get(row_id) != before[table].get(row_id):
+                    self.ledger.setdefault((table, row_id), []).append(rows.get(row_id))
+
+    def audit(self) -> None:
+        """The tables may have gone over to another branch: what was acknowledged is there still, or was overruled by
+        another acknowledged word, or is named by a proposal or a wish. Then the tables are the model.
+        """
+        if self.at.value("SELECT count(*) FROM syncd_stream WHERE rejoin_seq > 0"):
+            return  # under way: to be judged when the streams are back
+        found = {table: self._read(table) for table in self.tables}
+        for (table, row_id), words in self.ledger.items():
+            self._check_named(table, row_id, words, found[table].get(row_id))
+        self.tables = found
+
+    def _read(self, table: str) -> dict[str, Row]:
+        names = [column.name for column in REGISTER[table].columns]
+        query = f"SELECT id, {', '.join(names)} FROM {table} WHERE unit_id = ?"
+        return {row[0]: dict(zip(names, row[1:], strict=True)) for row in self.at.rows(query, (self.at.unit_id,))}
+
+    def _check_named(self, table: str, row_id: str, words: list[Row | None], now: Row | None) -> None:
+        """The last word about a row, from whichever machine, unless an earlier one stands instead."""
+        last = words[-1]
+        if now == last or (now is None and None in words):
+            return
+        wishes = self._wishes(table, row_id)
+        if last is None or now is None:
+            what = "kept" if now else "lost"
+            assert wishes or now in words, f"{self.at.name}.{table} {row_id}: {what} against the last word of it"
+            return
+        for name, value in last.items():
+            said = [word[name] for word in words if word is not None]
+            overruled = now[name] in said
+            decided = any(name in wish for wish in wishes)
+            assert now[name] == value or overruled or decided, (
+                f"{self.at.name}.{table} {row_id}: {name} is {now[name]!r}, acknowledged was {value!r}, nobody names it"
+            )
+
+    def _wishes(self, table: str, row_id: str) -> list[Row]:
+        """What is wished for a row, decided or not; of a delete, every column."""
+        rows = self.at.rows(
+            "SELECT operation, wished FROM proposal WHERE table_name = ? AND row_id = ? UNION ALL"
+            " SELECT op, wished FROM syncd_wish WHERE tab = ? AND row_id = ?",
+            (table, row_id, REGISTER[table].number, row_id),
+        )
+        return [_empty(REGISTER[table]) if op in ("delete", "insert") else json.loads(wished) for op, wished in rows]
 
     # --- kinds of transactions ------------------------------------------------------------------------------------
 

@@ -23,6 +23,10 @@ def check_state(node: TreeNode) -> None:
         " WHERE applied_seq <> held_seq OR state <> 'ok' OR open_from <> 0"
     )
     assert not behind, f"{name}: streams stand still: {behind}"
+    unsettled = node.rows("SELECT kind, held_seq, rejoin_seq FROM syncd_stream WHERE rejoin_seq > 0")
+    assert not unsettled, f"{name}: streams not taken back: {unsettled}"
+    wishes = node.rows("SELECT op, tab, row_id FROM syncd_wish WHERE op <> 'held'")
+    assert not wishes, f"{name}: wishes not written down: {wishes}"
     unheard = node.rows(
         "SELECT stream_id, held_seq, custodian_seq FROM syncd_stream WHERE own = 1 AND custodian_seq <> held_seq"
     )

@@ -12,12 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from schema.tables import registry
 from syncd import limits
 from syncd.aggregate import recount
 from syncd.errors import UsageError
 from syncd.proposing import Wish, propose
-from syncd.store.base import Failpoint
+from syncd.store.base import Failpoint, Store
+from syncd.store.sqlite import SqliteStore
 from tests.sim.clerk import Clerk
+from tests.sim.machines import Machines
 from tests.sim.network import Faults, Gone, Network
 from tests.sim.template import SHAPES, template
 from tests.sim.verdicts import check_content, check_decided, check_logs, check_state
@@ -47,6 +50,10 @@ class World:
         self.nodes = template(self.shape).copy(folder, self.clock, self.random, self._failpoint_of)
         self.root = self.nodes[0]
         self.clerks = [Clerk(node, self.random, self.counts) for node in self.nodes if not node.children]
+        self.machines = Machines(folder, self._opener, self._clerk_of)
+        self._has_copies = seed % 4 == 3
+        for clerk in self.clerks:
+            clerk.has_copies = self._has_copies
 
     def run(self) -> Counter[str]:
         """The whole seed: trouble, then peace, then the checks."""
@@ -107,6 +114,7 @@ class World:
                 self._sequence,
                 self._late,
                 self._restart,
+                *([self._snapshot, self._restore, self._clone, *[self._swap] * 3] if self._has_copies else []),
             ]
         )
         try:
@@ -135,6 +143,28 @@ class World:
     def _restart(self, node: TreeNode) -> None:
         if self.faults.crash:
             node.reopen()
+
+    def _snapshot(self, node: TreeNode) -> None:
+        self.machines.snapshot(node)
+
+    def _restore(self, node: TreeNode) -> None:
+        """A disk dies, its last copy is put back; what it held had reached its neighbours."""
+        self._sequence(node)
+        self._exchange(node)
+        self.counts["restored copies"] += self.machines.restore(node, self.random.random() < 0.5)
+
+    def _clone(self, node: TreeNode) -> None:
+        self.counts["clones"] += self.machines.clone(node)
+
+    def _swap(self, node: TreeNode) -> None:
+        self.counts["machines swapped"] += self.machines.swap(node)
+
+    def _opener(self, path: Path, name: str) -> Callable[[], Store]:
+        tables, failpoint = registry(), self._failpoint_of(name)
+        return lambda: SqliteStore(path, tables, failpoint=failpoint)
+
+    def _clerk_of(self, node: TreeNode) -> Clerk | None:
+        return next((clerk for clerk in self.clerks if clerk.at is node), None)
 
     def _exchange(self, node: TreeNode) -> None:
         """A session, or the part of it that the network lets through; other things happen in between."""
@@ -245,6 +275,12 @@ class World:
                 self.network.deliver_late()
             except Gone:
                 self.counts["broken off"] += 1
+        for node in [node for node in self.nodes if node.name in self.machines.second]:
+            for _ in range(3):  # both hand everything over; the first one stays
+                self._rest()
+                self.machines.swap(node)
+            self._rest()
+            self.machines.retire(node)
         for _ in range(2):
             self._rest()
             for node in self.nodes:

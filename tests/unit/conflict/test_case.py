@@ -33,8 +33,11 @@ def test_kinds_and_parts_are_kept_apart() -> None:
 
 
 def test_case_without_sides_is_refused() -> None:
-    with pytest.raises(ConflictError, match="pass the ids of its sides"):
+    with pytest.raises(ConflictError) as caught:
         case_id(CaseKind.TWIN_EVENT)
+    assert caught.value.what == "case twin_event names nothing that disagrees"
+    assert caught.value.hint == "pass the ids of its sides"
+    assert str(caught.value) == f"{caught.value.what}; {caught.value.hint}"
 
 
 @pytest.mark.parametrize("kind", list(CaseKind))

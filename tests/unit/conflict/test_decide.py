@@ -17,6 +17,7 @@ def test_columns_decide_independently() -> None:
     wish = proposal(seen={"a": 1, "b": 1, "c": 1}, wished={"a": 3, "b": 3, "c": 3})
     verdict = decide(wish, kept({"a": 1, "b": 2, "c": 2}), rules(a="keeper", b="keeper", c="upper"))
     assert (verdict.outcome, verdict.writes) == ("partly", {"a": 3, "c": 3})
+    assert verdict.why == "columns"
     assert [(column.column, column.result) for column in verdict.columns] == [
         ("a", "accepted"),
         ("b", "kept"),
@@ -132,6 +133,13 @@ def test_half_a_group_loses_to_a_keeper_who_changed_the_other_half() -> None:
     assert (verdict.outcome, only(verdict).why) == ("rejected", "group")
 
 
+def test_half_a_group_is_reviewed_where_the_value_seen_would_win_over_the_keepers() -> None:
+    """The keeper lowered what the author saw; by `max` the seen value would stand, but nobody wishes it."""
+    grouped = Rules(policies={"a": Policy.UPPER, "b": Policy.MAX}, groups=(("a", "b"),))
+    verdict = decide(proposal(seen={"a": 1, "b": 5}, wished={"a": 2}), kept({"a": 1, "b": 3}), grouped)
+    assert (verdict.outcome, only(verdict).why) == ("review", "group_incomplete")
+
+
 def test_group_member_the_keeper_does_not_have_is_no_obstacle_unless_wished() -> None:
     only_date = {"birth_date": "1990-01-01"}
     assert decide_birth(only_date, only_date, {"birth_date": "1990-02-02"}).outcome == "accepted"
@@ -191,6 +199,8 @@ def test_delete_of_an_unchanged_row_follows_the_delete_policy(policy: str, depth
     verdict = decide_delete(policy, {"a": 1}, {"a": 1}, author_tier_depth=depth)
     assert (verdict.outcome, verdict.why, verdict.delete) == (outcome, why, outcome == "accepted")
     assert verdict.case == ("delete_proposed" if outcome == "review" else None)
+    assert only(verdict).result == {"rejected": "kept"}.get(outcome, outcome)
+    assert only(verdict).policy == policy
 
 
 @pytest.mark.parametrize("seen", [{}, {"a": 1}, {"a": 1, "b": 1}, {"a": 1, "b": 2, "new": None}])

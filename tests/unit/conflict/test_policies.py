@@ -73,6 +73,8 @@ def test_upper_wins_only_above_the_keeper(depth: int, outcome: str, why: str) ->
 def test_latest_wins_by_time_and_a_tie_leaves_the_kept_value(made_at_ms: int, outcome: str) -> None:
     verdict = decide_one("latest", "a", "b", "c", made_at_ms=made_at_ms, changed_at_ms={"c": NOON_MS})
     assert verdict.outcome == outcome
+    assert verdict.writes == ({"c": "c"} if outcome == "accepted" else {})
+    assert only(verdict).why == ("later" if outcome == "accepted" else "not_later")
 
 
 def test_latest_corrects_both_clocks() -> None:
@@ -127,10 +129,11 @@ def test_latest_trusts_a_clock_exactly_a_day_off() -> None:
 def test_max_and_min_follow_the_order_and_empty_loses(
     kept_value: Any, wished: Any, max_wins: bool, min_wins: bool
 ) -> None:
-    for policy, wins in (("max", max_wins), ("min", min_wins)):
+    for policy, wins, won in (("max", max_wins, "greater"), ("min", min_wins, "smaller")):
         verdict = decide_one(policy, "seen", kept_value, wished)
         assert verdict.writes == ({"c": wished} if wins else {})
         assert verdict.outcome == ("accepted" if wins else "rejected")
+        assert only(verdict).why == (won if wins else f"not_{won}")
 
 
 @pytest.mark.parametrize("policy", ["max", "min", "union"])
@@ -145,12 +148,14 @@ def test_union_of_something_seen_that_is_no_text_is_reviewed() -> None:
 
 
 def test_union_joins_both_sides_in_a_stable_order() -> None:
-    assert decide_one("union", "b", "b; z;", "c;b;a").writes == {"c": "a;b;c;z"}
+    verdict = decide_one("union", "b", "b; z;", "c;b;a")
+    assert (verdict.writes, only(verdict).why) == ({"c": "a;b;c;z"}, "union")
     assert decide_one("union", None, "b", "a").writes == {"c": "a;b"}
 
 
-def test_union_that_adds_nothing_is_already_so() -> None:
-    verdict = decide_one("union", "a", "a;b;c", "c;a")
+@pytest.mark.parametrize("wished", ["c;a", "c;b;a"])
+def test_union_that_adds_nothing_is_already_so(wished: str) -> None:
+    verdict = decide_one("union", "a", "a;b;c", wished)
     assert (verdict.outcome, verdict.writes, only(verdict).result) == ("accepted", {}, "already")
 
 
@@ -164,7 +169,9 @@ def test_union_that_outgrows_its_column_is_reviewed() -> None:
     wish = proposal(seen={"c": "a"}, wished={"c": "a;bb"})
     for chars_max, outcome in ((7, "accepted"), (6, "review")):
         limited = Rules(policies={"c": Policy.UNION}, chars_max={"c": chars_max})
-        assert decide(wish, kept({"c": "a;cc"}), limited).outcome == outcome
+        verdict = decide(wish, kept({"c": "a;cc"}), limited)
+        assert verdict.outcome == outcome
+        assert only(verdict).why == ("union" if outcome == "accepted" else "union_too_long")
 
 
 def test_column_grouped_twice_is_refused() -> None:
