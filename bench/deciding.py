@@ -14,7 +14,7 @@ from typing import Any
 
 from bench import data
 from schema.install import Identity, install, statements
-from syncd.proposing import Wish, propose
+from syncd.proposing import Proposer, Wish
 from syncd.security.identity import NodeKeys
 from syncd.setup import Place
 from syncd.store import postgres, sqlite
@@ -77,16 +77,20 @@ class Deciding:
             self._server.drop_database(self._dsn)
 
     def _wish(self, chosen: list[str]) -> None:
-        for place, row_id in enumerate(chosen):
-            name, wished, _ = DISPUTED[place % len(DISPUTED)]
-            values: dict[str, str | int | None] = {
-                name: f"{wished}{self._suffix(name)}",
-                UNDISPUTED[0]: f"{UNDISPUTED[1]}{self._turn}",
-            }
-            wish = Wish(
-                operation="update", table="person", row_id=row_id, unit_code=None, wished=values, author="A", reason="B"
-            )
-            propose(self.province.store, wish, self.province.node.clock())
+        store = self.province.store
+        with store.write("propose") as tx:
+            proposer = Proposer(tx, self.province.node.clock())
+            for place, row_id in enumerate(chosen):
+                name, wished, _ = DISPUTED[place % len(DISPUTED)]
+                values: dict[str, str | int | None] = {
+                    name: f"{wished}{self._suffix(name)}",
+                    UNDISPUTED[0]: f"{UNDISPUTED[1]}{self._turn}",
+                }
+                wish = Wish(
+                    operation="update", table="person", row_id=row_id, unit_code=None, wished=values, author="A",
+                    reason="B",
+                )  # fmt: skip
+                proposer.write(proposer.prepare(store.registry.by_name["person"], wish))
         self.province.node.write()
 
     def _suffix(self, name: str) -> str:

@@ -44,6 +44,8 @@ FIGURES = (
     Figure(key="version_ms", bar=150, stretch=60, what="syncd --version, ms", digits=0),
     Figure(key="status_ms", bar=250, stretch=100, what="syncd status, ms", digits=0),
     Figure(key="peak_rss_mb", bar=150, stretch=100, what="province's peak MB, initial load", digits=0),
+    Figure(key="decide_per_s", bar=5_000, stretch=10_000, what="proposals decided/s, SQLite", higher=True, digits=0),
+    Figure(key="decide_pg_per_s", bar=5_000, stretch=10_000, what="…, PostgreSQL", higher=True, digits=0),
 )
 BY_KEY = {figure.key: figure for figure in FIGURES}
 

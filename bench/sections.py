@@ -16,6 +16,7 @@ from statistics import median
 from bench import data, latency, traffic, vitals
 from bench.capture import PostgresCapture, Sizes, SqliteCapture
 from bench.data import Statement
+from bench.deciding import PERSONS, PROPOSALS, Deciding
 from bench.peers import CopyPeer, NativePeer
 from bench.traffic import Meter
 from bench.tree import BenchTree, parent_port, route
@@ -224,6 +225,21 @@ def idle(bench: Bench) -> None:
         bench.add(f"idle_{key}", getattr(found, key))
 
 
+def deciding(bench: Bench) -> None:
+    """5 000 proposals against 5 000 changed rows, on both databases in turns."""
+    persons = min(PERSONS, bench.settings.rows)
+    count = min(PROPOSALS, persons // 4)
+    keepers = {
+        "decide_per_s": Deciding(bench.folder / "decide_sqlite", None, persons),
+        "decide_pg_per_s": Deciding(bench.folder / "decide_pg", bench.server, persons),
+    }
+    for _ in range(bench.settings.rounds):
+        for key, keeper in keepers.items():
+            bench.add(key, keeper.per_second(count))
+    for keeper in keepers.values():
+        keeper.close()
+
+
 def _delivered(tree: BenchTree) -> float:
     """Seconds a restored tree needs for its backlog; contents compared."""
     spent_s = tree.deliver()
@@ -247,4 +263,5 @@ SECTIONS: dict[str, tuple[Callable[[Bench], None], tuple[str, ...]]] = {
     "commands": (commands, ("version_ms", "status_ms")),
     "hops": (hops, ("latency_p50_ms", "latency_p95_ms")),
     "idle": (idle, ("idle_rss_mb", "idle_cpu_pct", "idle_written_bytes")),
+    "deciding": (deciding, ("decide_per_s", "decide_pg_per_s")),
 }

@@ -140,6 +140,7 @@ _NAMES_NOT_OF_TWINS = frozenset({NameLikeness.SAME, NameLikeness.REORDERED})
 _NAMES_PERHAPS_OF_TWINS = frozenset({
     NameLikeness.BARE, NameLikeness.FAMILY_TYPO, NameLikeness.TONES_DIFFER, NameLikeness.MIDDLE_MISSING,
 })  # fmt: skip
+_NAMES_OF_TWO = frozenset({NameLikeness.TONES_DIFFER, NameLikeness.TYPO, NameLikeness.MIDDLE_DIFFERS})
 # In one household only what a hand leaves out: what it wrote otherwise, it meant otherwise.
 _NAMES_PERHAPS_OF_ONE_HOUSEHOLD = _NAMES_PERHAPS_OF_TWINS - {NameLikeness.TONES_DIFFER}
 
@@ -177,7 +178,7 @@ def _by_number(evidence: Evidence, method: Method, score: int, why: tuple[str, .
     reasons = (method.value, *why)
     if strikes > _STRIKES_PROPOSE_MAX or _are_twins(evidence):
         return Judgement(outcome=Outcome.CLASH, method=method, score=score, why=reasons)
-    if strikes > _STRIKES_LINK_MAX or looks_like_twins(evidence):
+    if strikes > _STRIKES_LINK_MAX or looks_like_twins(evidence) or _may_be_a_twins_number(evidence):
         return Judgement(outcome=Outcome.PROPOSE, method=method, score=score, why=reasons)
     return Judgement(outcome=Outcome.LINK, method=method, score=_SCORE_MAX, why=reasons)
 
@@ -208,7 +209,7 @@ def _is_safe(evidence: Evidence) -> bool:
         or evidence.phone is Likeness.EQUAL
         or evidence.mother is Likeness.EQUAL
         or evidence.father is Likeness.EQUAL
-        or evidence.household in (Household.ONE, Household.SHARED)
+        or evidence.household is Household.SHARED
         or evidence.move_fits
     )
     contradicted = (
@@ -216,9 +217,21 @@ def _is_safe(evidence: Evidence) -> bool:
         or evidence.birth is BirthLikeness.DIFFERENT
         or Likeness.DIFFERENT in (evidence.citizen_id, evidence.mother, evidence.father)
         or (_share_home(evidence) and evidence.insurance_no is Likeness.DIFFERENT)
+        or evidence.household
+        is Household.ONE  # who wrote two lines of one household meant two: only a number says more
         or looks_like_twins(evidence)
     )
     return supported and not contradicted
+
+
+def _may_be_a_twins_number(evidence: Evidence) -> bool:
+    """One number and one birthday, names of two, the mothers not known: a brother's paper, unless two numbers agree."""
+    return (
+        evidence.name in _NAMES_OF_TWO
+        and evidence.birth is not BirthLikeness.DIFFERENT
+        and evidence.mother is Likeness.UNKNOWN
+        and (evidence.citizen_id, evidence.insurance_no) != (Likeness.EQUAL, Likeness.EQUAL)
+    )
 
 
 def _share_home(evidence: Evidence) -> bool:

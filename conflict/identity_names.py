@@ -33,7 +33,7 @@ class NameLikeness(IntEnum):
     """How two names agree, the closest first."""
 
     SAME = 1  # with all tones
-    BARE = 2  # the same letters, one side without any tone: it may be a brother's
+    BARE = 2  # the same letters, a side without any tone: it may be a brother's
     REORDERED = 3  # the same syllables, tones included, in another order
     FAMILY_TYPO = 4  # a slip in the first syllable alone
     TONES_DIFFER = 5  # the same letters, but both sides wrote tones, and not the same ones
@@ -101,8 +101,7 @@ def compare_names(left: Name, right: Name, distance: Distance) -> NameLikeness:
 
 def _compare_tones(left: Name, right: Name) -> NameLikeness:
     if not left.toned or not right.toned:
-        both_bare = left.toned == right.toned and left.syllables == right.syllables
-        return NameLikeness.SAME if both_bare else NameLikeness.BARE
+        return NameLikeness.BARE
     if left.toned == right.toned:
         return NameLikeness.SAME
     if sorted(left.toned.split()) == sorted(right.toned.split()):

@@ -15,6 +15,8 @@ from conflict.policy import Rules
 from conflict.proposal import Kept, Newer, Proposal
 from conflict.verdict import Result, Why
 
+WHOLE = "*"  # stands for the row where it gives way as one; no column has this name
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lapse:
@@ -46,14 +48,14 @@ def superseded_columns(proposal: Proposal, newer: Sequence[Newer], rules: Rules)
     """Column → id of the last of `newer` (oldest first) that takes its place (I11).
 
     An update gives way to a later update column by column, a group as a whole: half of an older wish would be joined to
-    half of a newer one. Where either is a delete the whole gives way, under the name `*`. Inserts name no row.
+    half of a newer one. Where either is a delete the whole gives way, under the name `WHOLE`. Inserts name no row.
     """
     if proposal.op == "insert":
         return {}
     replaced: dict[str, str] = {}
     for later in newer:
         if proposal.op == "delete" or later.op == "delete":
-            replaced |= dict.fromkeys((*proposal.wished, "*"), later.id)
+            replaced = dict.fromkeys((*proposal.wished, WHOLE), later.id)
         else:
             replaced |= {
                 column: later.id for column in proposal.wished if later.columns.intersection(rules.group_of(column))

@@ -221,6 +221,8 @@ def _record(tx: Tx, node: Node, request: JoinRequest, unit_id: str, now_ms: int)
     )
     if known is not None:
         parent_id, home_unit_id, term, status = known
+        if request.node_id in node.tree().nodes:
+            status = node.tree().nodes[request.node_id].status  # a hand-over may have revoked it
         if (parent_id, home_unit_id, status) != (node.node_id, unit_id, "enrolled"):
             raise JoinRefused(
                 say(
@@ -262,9 +264,7 @@ def _record(tx: Tx, node: Node, request: JoinRequest, unit_id: str, now_ms: int)
 
 def _first_term(tx: Tx, unit_id: str) -> int:
     """The term a new node keeps its unit in; 0 where another keeps it, until a hand-over says otherwise."""
-    if tx.one("SELECT 1 FROM syncd_keeper WHERE unit_id = ?", (unit_id,)) is not None and not all(
-        record.status == "revoked" for record in records_about(tx, unit_id)
-    ):
+    if tx.one("SELECT 1 FROM syncd_keeper WHERE unit_id = ?", (unit_id,)) is not None:
         return 0
     return max((record.term for record in records_about(tx, unit_id)), default=0) + 1
 

@@ -296,7 +296,7 @@ class Applier:
 
     def _effects(self, tx: Tx, run: _Run, moved: Stream) -> None:
         """What follows from applied rows in the same transaction."""
-        if moved.ended and moved.applied_seq == moved.held_seq:
+        if handover.ends_here(tx, moved):
             run.touched.add("handover")  # a term may have ended, another may begin
         self.follow(tx, run.touched)
         if run.whole[0] > run.at.applied_seq:

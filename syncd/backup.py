@@ -28,7 +28,7 @@ from schema.tables import SCHEMA_REVISION
 from syncd import backup_file, limits, log, receipt
 from syncd.backup_file import Head
 from syncd.clock import instant_of
-from syncd.errors import FileRefused
+from syncd.errors import ConfigError, FileRefused
 from syncd.identity_files import NODE_FILES
 from syncd.language import say
 from syncd.log import Stream
@@ -104,6 +104,36 @@ def back_up(
         path=target, made_at=instant_of(head.made_ms), size_bytes=size, rows=sum(seen.rows.values()),
         tables=len(seen.rows), streams=len(seen.streams), vouched=vouched, left_out=seen.left_out,
     )  # fmt: skip
+
+
+def find_backup(place: Path) -> Path:
+    """The file itself, or the newest backup in a folder. Raises ConfigError where there is none, or several nodes'."""
+    if not place.is_dir():
+        return place
+    found: list[tuple[Head, Path]] = []
+    for path in sorted(place.glob(f"*{SUFFIX}"))[: limits.BACKUP_FILES_MAX]:
+        found.append((backup_file.read_head(path), path))
+    if not found:
+        raise ConfigError(
+            say("trong {place} không có bản sao lưu nào", "there is no backup in {place}", place=place),
+            say("nêu tệp .backup do `syncd backup` ghi", "name the .backup file that `syncd backup` has written"),
+        )
+    nodes = {head.node_id for head, _path in found}
+    if len(nodes) > 1:
+        raise ConfigError(
+            say(
+                "trong {place} có bản sao lưu của {n} nút",
+                "{place} holds backups of {n} nodes",
+                place=place,
+                n=len(nodes),
+            ),
+            say(
+                "nêu đúng tệp: {names}",
+                "name the file: {names}",
+                names=", ".join(path.name for _head, path in found[:6]),
+            ),
+        )
+    return max(found, key=lambda each: each[0].made_ms)[1]
 
 
 def remove_older(made: Backup, keep: int) -> list[Path]:

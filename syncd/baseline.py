@@ -49,10 +49,11 @@ def make(node: Node, stream_id: str) -> Stream | None:
             return None
         if not _stands_still(snapshot, node.store, at):
             return None
-        new = _new_stream(node, at)
-        if log.stream(snapshot, new.stream_id) is not None:
+        of = _stands_for(snapshot, at)
+        new = _new_stream(node, at, of)
+        if of.seq < at.floor_seq or log.stream(snapshot, new.stream_id) is not None:
             return None
-        sealed = _Sealer(node, snapshot, at, new).seal()
+        sealed = _Sealer(node, snapshot, at, new, of).seal()
     with node.store.apply("baseline") as tx:
         tx.lock(new.stream_id)
         if log.stream(tx, new.stream_id) is not None:
@@ -60,7 +61,7 @@ def make(node: Node, stream_id: str) -> Stream | None:
         log.create(tx, new)
         for envelope in sealed:
             new = log.append(tx, new, envelope.header, envelope.hash, envelope.to_bytes())
-        floor.note(tx, new.stream_id, _stands_for(at))
+        floor.note(tx, new.stream_id, of)
         floor.note_whole(tx, new.stream_id)
         if node.is_root:
             node.applier.vouch(tx, new)
@@ -68,6 +69,24 @@ def make(node: Node, stream_id: str) -> Stream | None:
     if node.is_root:
         node.signals.emit(RECEIPT, [new.stream_id])
     return new
+
+
+def make_for_followers(node: Node) -> list[Stream]:
+    """As custodian: baselines for those who take over from a node that was revoked, where its log was pruned: its own
+    baselines are not believed any more."""
+    tree = node.tree()
+    revoked = [
+        term for chain in tree.terms.values() for term in chain
+        if term.ended_seq is not None and term.node_id in tree.nodes and tree.nodes[term.node_id].status != "enrolled"
+    ]  # fmt: skip
+    made = []
+    for term in revoked if node.is_root else ():
+        stream_id = stream_id_of(Kind.REGISTER, term.unit_id, term.node_id, term.term)
+        with node.store.read() as tx:
+            at = log.stream(tx, stream_id)
+        if at is not None and at.floor_seq and (new := make(node, stream_id)) is not None:
+            made.append(new)
+    return made
 
 
 def taken(
@@ -226,7 +245,10 @@ def _cover(tx: Tx, applier: Applier, at: Stream) -> None:
 
 def _stands_still(snapshot: Tx, store: Store, at: Stream) -> bool:
     """Whether the rows of this snapshot are exactly those of the stream's position."""
-    if at.applied_seq <= at.floor_seq or at.rejoin_seq or (at.own and at.open_from):
+    if not at.applied_seq or at.applied_seq < at.floor_seq or at.rejoin_seq or (at.own and at.open_from):
+        return False
+    later = "kind = ? AND unit_id = ? AND term > ? AND applied_seq > 0"  # then the rows are a later term's
+    if log.streams(snapshot, later, (int(Kind.REGISTER), at.unit_id, at.term)):
         return False
     if not at.own:
         return True
@@ -235,13 +257,20 @@ def _stands_still(snapshot: Tx, store: Store, at: Stream) -> bool:
     return snapshot.one(waiting, (at.unit_id,)) is None
 
 
-def _stands_for(at: Stream) -> Adopted:
+def _stands_for(tx: Tx, at: Stream) -> Adopted:
+    """The applied position; of a stream that says itself where it ends the one before its last envelope, which changes
+    no row and has to be held by whoever follows."""
+    entries = log.entries(tx, at.stream_id, at.applied_seq - 1, 1)
+    if entries and entries[0].mark is Mark.ENDS:
+        return Adopted(
+            stream_id=at.stream_id, seq=at.applied_seq - 1, hash=parse_envelope(entries[0].envelope).header.previous
+        )
     return Adopted(stream_id=at.stream_id, seq=at.applied_seq, hash=at.applied_hash)
 
 
-def _new_stream(node: Node, at: Stream) -> Stream:
+def _new_stream(node: Node, at: Stream, of: Adopted) -> Stream:
     return Stream(
-        stream_id=stream_id_of(Kind.BASELINE, at.unit_id, node.node_id, at.term, _stands_for(at)),
+        stream_id=stream_id_of(Kind.BASELINE, at.unit_id, node.node_id, at.term, of),
         kind=int(Kind.BASELINE), unit_id=at.unit_id, keeper=node.node_id, term=at.term, own=True,
     )  # fmt: skip
 
@@ -254,6 +283,7 @@ class _Sealer:
     snapshot: Tx
     at: Stream
     new: Stream
+    of: Adopted
     envelopes: list[Envelope] = field(default_factory=list)
     size_bytes: int = 0
 
@@ -281,13 +311,13 @@ class _Sealer:
     def _digests(self) -> Plains:
         plains: Plains = {}
         for audience in (Audience.SCOPE, Audience.CUSTODIAN):
-            lines = digest_stream(self.snapshot, self.node.store.registry, self.at, [audience], self.at.applied_seq)
+            lines = digest_stream(self.snapshot, self.node.store.registry, self.at, [audience], self.of.seq)
             plains[audience] = encode_checkpoint(lines)
         return plains
 
     def _add(self, mark: Mark, plains: Plains) -> None:
         previous = self.envelopes[-1] if self.envelopes else None
-        written = _header_at(self.snapshot, self.at)
+        written = _header_at(self.snapshot, self.of)
         header = Header(
             stream_id=self.new.stream_id, seq=len(self.envelopes) + 1,
             previous=previous.hash if previous else log.NO_HASH, mark=int(mark), schema_revision=SCHEMA_REVISION,
@@ -295,7 +325,7 @@ class _Sealer:
             rows=0,  # it changes none
             genesis=None if previous else Genesis(
                 kind=self.new.kind, unit=self.new.unit_id, keeper=self.new.keeper, term=self.new.term,
-                adopts=_stands_for(self.at),
+                adopts=self.of,
             ),
         )  # fmt: skip
         parts = [
@@ -311,9 +341,18 @@ class _Sealer:
             )
 
 
-def _header_at(tx: Tx, at: Stream) -> Header:
-    """The envelope that a baseline stands behind: time and unit tree are those of the content."""
-    return parse_envelope(log.entries(tx, at.stream_id, at.applied_seq - 1, 1)[0].envelope).header
+def _header_at(tx: Tx, of: Adopted) -> Header:
+    """The envelope that a baseline stands behind: time and unit tree are those of the content. Where it was pruned, an
+    older baseline of the same place has them too."""
+    entries = [entry for entry in log.entries(tx, of.stream_id, of.seq - 1, 1) if entry.seq == of.seq]
+    if not entries:
+        same = [each for each in floor.baselines(tx) if (each.of_id, each.at_seq) == (of.stream_id, of.seq)]
+        entries = log.entries(tx, same[0].stream_id, 0, 1) if same else []
+    if not entries:
+        raise StoreError(
+            f"log of stream {of.stream_id} lacks seq {of.seq}", hint="restore the last backup of this database"
+        )
+    return parse_envelope(entries[0].envelope).header
 
 
 def _encoded(table: Table, columns: Sequence[Column], rows: list[Row], schema: Schema) -> Iterator[Plains]:

@@ -1,14 +1,17 @@
 """Cutting: a stream that is held beyond the end of its term goes back to that end (design §1, forced terms).
 
-Enters: terms that the custodian ended by force. Leaves: content at that end; what came after it kept apart.
-Must hold: content, log and what is kept apart change in one transaction; the node whose own stream it is cuts nothing:
-what it wrote late reaches its parent as late writes.
+Enters: terms that the custodian ended by force, or of which another order stands. Leaves: content at that end; what
+came after it kept apart.
+Must hold: content, logs and what is kept apart change in one transaction per unit; the keeper itself goes back too, once
+whatever it has written is in its log, so that it can take the unit again one day.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+from schema.spec import Kind
 from syncd import log, quarantine
 from syncd.applying import Applier
 from syncd.log import Stream
@@ -17,41 +20,57 @@ from syncd.store.base import Store, Tx
 from syncd.tree import Tree
 
 
-def cut_ended(store: Store, applier: Applier, tree: Tree, now_ms: int) -> int:
-    """Take every stream that is held beyond the end of its term back to there; returns how many were."""
-    ends = {
-        (term.unit_id, term.node_id, term.term): term.ended_seq
-        for chain in tree.terms.values()
-        for term in chain
-        if term.ended_seq is not None
-    }
-    with store.read() as tx:
-        streams = [
-            (stream, end)
-            for stream in log.streams(tx, "kind = 1 AND own = 0")
-            if (end := ends.get((stream.unit_id or "", stream.keeper, stream.term))) is not None
-            and (stream.held_seq > end or (stream.held_seq == end and not stream.ended))
-        ]
-    for stream, end in streams:
-        with store.apply("cut-term") as tx:
-            _cut(tx, applier, stream, end, now_ms)
-    return len(streams)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overrun:
+    """A stream of a unit that ends earlier than it is held here, or whose end nobody has noted yet."""
+
+    stream: Stream
+    end_seq: int
 
 
-def _cut(tx: Tx, applier: Applier, stream: Stream, end: int, now_ms: int) -> None:
-    tx.lock(f"receive {stream.stream_id}")
-    if stream.applied_seq > end:
-        rebuild(tx, applier, stream, {stream.stream_id: end})
-    position_hash = log.hash_at(tx, stream.stream_id, end) or log.NO_HASH
-    late = tx.all(
-        "SELECT seq, hash, envelope FROM syncd_log WHERE stream_id = ? AND seq > ? ORDER BY seq",
-        (stream.stream_id, end),
-    )
-    tx.run("DELETE FROM syncd_log WHERE stream_id = ? AND seq > ?", (stream.stream_id, end))
-    tx.run(
-        "UPDATE syncd_stream SET held_seq = ?, held_hash = ?, open_from = 0, ended = 1 WHERE stream_id = ?",
-        (end, position_hash, stream.stream_id),
-    )
-    cut = replace(stream, held_seq=end, held_hash=position_hash, ended=True)
-    for seq, late_hash, envelope in late:
-        quarantine.store(tx, cut, seq, bytes(late_hash), bytes(envelope), now_ms)
+def overruns(tx: Tx, tree: Tree) -> dict[str, list[Overrun]]:
+    """Unit → its streams that have to go back."""
+    found = {unit_id: list(_overruns(tx, tree, unit_id)) for unit_id in tree.terms}
+    return {unit_id: streams for unit_id, streams in found.items() if streams}
+
+
+def cut(store: Store, applier: Applier, tree: Tree, unit_id: str, now_ms: int) -> None:
+    """Take a unit's streams back to where they end."""
+    with store.apply("cut-term") as tx:
+        for seen in _overruns(tx, tree, unit_id):
+            tx.lock(f"receive {seen.stream.stream_id}")
+        beyond = list(_overruns(tx, tree, unit_id))
+        applied = {each.stream.stream_id: each.end_seq for each in beyond if each.stream.applied_seq > each.end_seq}
+        if applied:
+            rebuild(tx, applier, beyond[0].stream, applied)
+        _cut(tx, tree, beyond, now_ms)
+
+
+def _overruns(tx: Tx, tree: Tree, unit_id: str) -> Iterator[Overrun]:
+    chain = tree.terms[unit_id]
+    ends = {(term.node_id, term.term): (term.ended_seq, term.ended_hash) for term in chain}
+    streams = log.streams(tx, "kind = ? AND unit_id = ?", (int(Kind.REGISTER), unit_id))
+    displaced = min((s.term for s in streams if tree.is_displaced(s)), default=None)
+    for stream in streams:
+        place = (stream.keeper, stream.term)
+        if place not in ends:
+            # What follows a keeper that another order put aside goes with it.
+            seq: int | None = 0 if displaced is not None and stream.term >= displaced else None
+            is_past = True
+        else:
+            seq, position_hash = ends[place]
+            is_past = seq is not None and log.hash_at(tx, stream.stream_id, seq) == position_hash  # else: a fork
+        if seq is not None and is_past and (stream.held_seq > seq or (stream.held_seq == seq and not stream.ended)):
+            yield Overrun(stream=stream, end_seq=seq)
+
+
+def _cut(tx: Tx, tree: Tree, beyond: Sequence[Overrun], now_ms: int) -> None:
+    for each in beyond:
+        late = tx.all(
+            "SELECT seq, hash, envelope FROM syncd_log WHERE stream_id = ? AND seq > ? ORDER BY seq",
+            (each.stream.stream_id, each.end_seq),
+        )
+        at = log.stream(tx, each.stream.stream_id) or each.stream  # as rebuilding has left it
+        ended = log.end(tx, log.cut(tx, at, each.end_seq))
+        for seq, late_hash, envelope in late:
+            quarantine.store(tx, tree, ended, seq, bytes(late_hash), bytes(envelope), now_ms)

@@ -17,8 +17,8 @@ from syncd import limits
 from syncd.disagreement_words import KEPT_LOST, OUTCOME, RESULT, STATE, WHY
 from syncd.errors import UsageError
 from syncd.language import Both, say
-from syncd.review.standing import ASKED_HERE, UNSETTLED_CASE, Word, standing_word, words
-from syncd.review.verbs import ANSWER, OF_THE_ASKED, SETTLING, Verb, allowed
+from syncd.review.standing import ASKED_HERE, MOVE_KINDS, UNSETTLED_CASE, Word, standing_word, words
+from syncd.review.verbs import ANSWER, MOVES, OF_THE_ASKED, SETTLING, Verb, allowed
 from syncd.status import table_names, unit_words
 from syncd.store.base import Row, Tx
 
@@ -130,7 +130,7 @@ def conflicts(tx: Tx, accepted_too: bool = False, wanted: Filter | None = None) 
     takes = (wanted or Filter(all_states=accepted_too)).takes
     found = [each for each in _every(tx, "", wanted or Filter(all_states=accepted_too)) if takes(each)]
     found.sort(key=lambda each: (each.decided_at or each.made_at or "", each.id), reverse=True)
-    found.sort(key=lambda each: not (each.is_here and each.state in OPEN))
+    found.sort(key=lambda each: (not (each.is_here and each.state in OPEN), each.kind in MOVES))
     return found[: limits.CONFLICTS_SHOWN_MAX]
 
 
@@ -202,7 +202,7 @@ _CASES = """
     LEFT JOIN syncd_stream AS s ON s.stream_id = c.stream_id
     LEFT JOIN (SELECT node_id, max(name) AS name FROM node GROUP BY node_id) AS n ON n.node_id = s.keeper
     WHERE CAST(c.case_id AS text) LIKE ? AND c.closed_at IS NULL AND {wanted}
-    ORDER BY c.opened_at DESC, c.case_id LIMIT ?
+    ORDER BY CASE WHEN c.kind IN ({moves}) THEN 1 ELSE 0 END, c.opened_at DESC, c.case_id LIMIT ?
 """
 # In the question itself, so that what is wanted is not beyond the bound of what is shown.
 _OF_UNIT = """(u.code = ? OR EXISTS (SELECT 1 FROM syncd_case_row AS r JOIN unit AS x ON x.id = r.unit_id
@@ -235,7 +235,7 @@ def _every(tx: Tx, part: str, wanted: Filter) -> Iterator[Conflict]:
 def _cases(tx: Tx, part: str, wanted: Filter) -> Iterator[Conflict]:
     names = table_names()
     where, bound = wanted.of_cases()
-    rows = tx.all(_CASES.format(wanted=where), (f"%{part}%", *bound, limits.CONFLICTS_SHOWN_MAX))
+    rows = tx.all(_CASES.format(wanted=where, moves=MOVE_KINDS), (f"%{part}%", *bound, limits.CONFLICTS_SHOWN_MAX))
     for case_id, kind, tab, row_id, unit_id, code, unit, detail, opened_at, keeper, openings in rows:
         said = words(tx, case_id)
         word = standing_word(said, openings)

@@ -9,7 +9,7 @@ bad network.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 from schema.tables import SCHEMA_REVISION
@@ -55,18 +55,19 @@ class Desk:
                 hint="upgrade the older of the two nodes (parents first)",
             )
         with self._node.store.read() as tx:
-            held = {stream.stream_id: quarantine.standing(tx, stream) for stream in log.streams(tx)}
+            held = {stream.stream_id: stream for stream in log.streams(tx)}
             partial = tx.one("SELECT stream_id, seq, bytes FROM syncd_partial WHERE node_id = ?", (peer,))
             named = messages.by_stream(hello.up)
             settled = settled_forks(tx, named)
             lost = lost_by(self._node.tree(), peer, named.keys(), held.values())
+            stated = [_position_of(tx, held.get(item.stream_id), item) for item in hello.up]
         self._node.rejoin.close_forks(settled)
         time_ms = self._node.clock() - (self._node.clock_offset_ms or 0)  # the root's, as far as it is known here
         self._node.note_clock(peer, hello.time_ms - time_ms)
         return HelloReply(
             protocol=messages.PROTOCOL,
             time_ms=time_ms,
-            up=[*(_position_of(held.get(item.stream_id), item) for item in hello.up), *map(_held, lost)],
+            up=[*stated, *map(_held, lost)],
             partial=None if partial is None else Partial(uuid.UUID(partial[0]).bytes, partial[1], len(partial[2])),
             credit_bytes=limits.PUSH_BYTES_MAX,
         )
@@ -106,13 +107,16 @@ class Desk:
         with self._node.store.read() as tx:
             passed = sorted(tree.terms)  # of a register only what its earlier keepers wrote flows down
             where = f"kind <> 1 OR unit_id IN ({', '.join('?' * len(passed))})" if passed else "kind <> 1"
-            streams = [s for s in log.streams(tx, where, passed) if tree.goes_down(s, peer)]
+            known = log.streams(tx, where, passed)
+            streams = [s for s in known if tree.goes_down(s, peer)]
             down = messages.by_stream(pull.down)
             asked = common_pasts(tx, tree, peer, pull.want)
             streams = _first([*{s.stream_id: s for s in [*streams, *(s for s, _at in asked)]}.values()], pull.partial)
             theirs = {**down, **{s.stream_id: at for s, at in asked}}
             batch = lacking(tx, streams, theirs, limits.PULL_BYTES_MAX)
-            want = self._node.rejoin.child_asked(tx, peer, down, [key for key in batch.forked if key in down])
+            strange = down.keys() - {s.stream_id for s in known}
+            forked = [key for key in batch.forked if key in down]
+            want = self._node.rejoin.child_asked(tx, peer, down, forked, strange)
             stated = {str(uuid.UUID(bytes=item.stream)): item.seq for item in pull.owed}
             wanted = {**dict.fromkeys(news, 0), **stated}
             receipts = [
@@ -155,7 +159,8 @@ class Link:
     def hello(self) -> Hello:
         """The first message of a session."""
         with self._node.store.read() as tx:
-            up = [_held(stream) for stream in self._up(tx)]
+            late = quarantine.late_ends(tx)
+            up = [_held(quarantine.standing(tx, at, late.get(at.stream_id, 0))) for at in self._up(tx, late)]
             waiting, cases = _health(tx)
         return Hello(messages.PROTOCOL, messages.PROTOCOL, SCHEMA_REVISION, self._node.clock(), up, waiting, cases)
 
@@ -181,6 +186,9 @@ class Link:
             streams = [stream for stream in [*self._up(tx), *handed] if self._may_push(stream.stream_id)]
             theirs = {**offers, **self._theirs}
             batch = lacking(tx, _first(streams, self._partial), theirs, self._credit_bytes)
+            if not batch.entries:
+                late = [at for at in self._up(tx, quarantine.late_ends(tx)) if self._may_push(at.stream_id)]
+                batch.entries = quarantine.lacking(tx, late, theirs, self._credit_bytes)
         for stream_id in batch.forked:  # an older copy or a clone was started here, or there (I13)
             self._node.rejoin.differs(theirs[stream_id])
         if batch.entries:
@@ -244,9 +252,10 @@ class Link:
     def _may_push(self, stream_id: str) -> bool:
         return stream_id not in self._blocked and not self._node.rejoin.is_goal(stream_id)
 
-    def _up(self, tx: Tx) -> list[Stream]:
+    def _up(self, tx: Tx, late: Container[str] = ()) -> list[Stream]:
+        """What goes up; also streams of which all that is here was written `late`."""
         tree = self._node.tree()
-        return [stream for stream in log.streams(tx, "held_seq > 0") if tree.goes_up(stream)]
+        return [at for at in log.streams(tx) if (at.held_seq or at.stream_id in late) and tree.goes_up(at)]
 
     def _note_positions(self) -> None:
         """Record what the parent holds, once there is nothing more urgent and nobody else writes: it is for `status`
@@ -258,7 +267,9 @@ class Link:
 
     def _note_refusal(self, stream_id: str, refusal: Refusal) -> None:
         with self._node.store.apply("refused") as tx:
-            log.stop(tx, stream_id, "refused", refusal.text)
+            at = log.stream(tx, stream_id)
+            if at is not None and not at.ended:  # what was written late is refused as it should be, and kept apart
+                log.stop(tx, stream_id, "refused", refusal.text)
 
 
 def frame_place(unfinished: bytes) -> tuple[str, int] | None:
@@ -304,8 +315,10 @@ def _held_short(stream: Stream) -> Position:
     return messages.position(stream.stream_id, stream.held_seq, stream.held_hash[:SHORT_HASH_BYTES])
 
 
-def _position_of(stream: Stream | None, asked: Position) -> Position:
-    return _held(stream) if stream else messages.position(asked.stream_id, 0, log.NO_HASH)
+def _position_of(tx: Tx, stream: Stream | None, asked: Position) -> Position:
+    if stream is None:
+        return messages.position(asked.stream_id, 0, log.NO_HASH)
+    return _held(quarantine.standing(tx, stream, asked.seq))
 
 
 def _positions(received: Received) -> list[Position]:

@@ -29,12 +29,26 @@ class Baseline:
 
 
 def check_genesis(tree: Tree, genesis: Genesis) -> None:
-    """Raise Foreign unless a baseline stands for a register's stream of its own unit and term: the keeper's own, or
-    made by the custodian, anybody's."""
-    if genesis.adopts is None or keeper_of(tree, genesis) is None:
+    """Raise Foreign unless a baseline stands for a register's stream of its own unit and term: the keeper's own, not
+    beyond the end of its term and not if it was revoked; or made by the custodian, anybody's."""
+    keeper = keeper_of(tree, genesis)
+    if genesis.adopts is None or keeper is None:
         raise Foreign(
             f"{genesis.keeper} offers a baseline of a stream that unit {genesis.unit} never had in term {genesis.term}",
             hint="the sender is faulty or hostile; nothing was taken",
+        )
+    if genesis.keeper == tree.root_id:
+        return
+    at = Stream(
+        stream_id=genesis.adopts.stream_id, kind=int(Kind.REGISTER), unit_id=genesis.unit, keeper=keeper,
+        term=genesis.term, own=False,
+    )  # fmt: skip
+    term = tree.term_of(at)
+    is_beyond = term is not None and term.ended_seq is not None and genesis.adopts.seq > term.ended_seq
+    if is_beyond or tree.nodes[keeper].status != "enrolled":
+        raise Foreign(
+            f"a baseline of stream {at.stream_id} comes from a node that does not keep it any more",
+            hint="nothing was taken; the root makes one where it is needed",
         )
 
 
@@ -87,8 +101,13 @@ def newest(tx: Tx) -> dict[str, Baseline]:
 
 def superseded(tx: Tx) -> set[str]:
     """Baselines that nobody needs to be sent: a newer one of the same stream is whole."""
-    best = newest(tx)
-    return {each.stream_id for each in baselines(tx) if each.of_id in best and each.at_seq < best[each.of_id].at_seq}
+    found, best = set(), dict[str, int]()
+    for each in baselines(tx):  # the newest first
+        if each.at_seq < best.get(each.of_id, 0):
+            found.add(each.stream_id)
+        elif each.is_whole:
+            best.setdefault(each.of_id, each.at_seq)
+    return found
 
 
 def jump(tx: Tx, at: Stream, to: Adopted) -> Stream:

@@ -21,7 +21,7 @@ from syncd.log import Stream
 from syncd.store.base import Row, Tx
 from syncd.tree import Term
 
-_TERM = "t.unit_id, t.term, t.node_id, t.began, t.ended_seq, t.ended_hash, t.next_node_id"
+_TERM = "unit_id, term, node_id, began, ended_seq, ended_hash, next_node_id"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,35 +35,24 @@ class Beginning:
 
 
 def ending(tx: Tx, me: str) -> list[Term]:
-    """The terms of this node that an order ends and whose last envelope it has not written. A forced end is the
-    custodian's: nothing is added to it."""
-    return [
-        _term(row)
-        for row in tx.all(
-            f"SELECT {_TERM} FROM syncd_term AS t"
-            " WHERE t.node_id = ? AND t.next_node_id IS NOT NULL AND t.ended_seq IS NULL ORDER BY 1, 2",
-            (me,),
-        )
-    ]
+    """The terms of this node that have begun, that an order ends and whose last envelope it has not written. A forced
+    end is the custodian's: nothing is added to it."""
+    terms = _terms(tx, "node_id = ? AND next_node_id IS NOT NULL AND ended_seq IS NULL", (me,))
+    return [term for term in terms if not _follows(term) or _has_begun(tx, term)]
 
 
 def beginning(tx: Tx, me: str) -> list[Beginning]:
-    """The terms of this node that follow one whose end is applied here, and that have not begun."""
+    """The terms of this node that follow one whose end is applied here, and that have not begun. One that another order
+    ends already begins nevertheless: what follows it names its end."""
     found = []
-    for row in tx.all(
-        f"SELECT {_TERM}, p.node_id, p.ended_seq, p.ended_hash FROM syncd_term AS t"
-        " JOIN syncd_term AS p ON p.unit_id = t.unit_id AND p.next_node_id = t.node_id AND p.term = t.term - 1"
-        " WHERE t.node_id = ? AND t.next_node_id IS NULL AND p.ended_seq IS NOT NULL ORDER BY 1, 2",
-        (me,),
-    ):
-        term = _term(row[:7])
-        own = log.stream(tx, stream_of(term))
-        if own is not None and own.held_seq:
+    for term in _terms(tx, "node_id = ? AND ended_seq IS NULL", (me,)):
+        if not _follows(term) or _has_begun(tx, term):
             continue
-        before, seq = stream_id_of(Kind.REGISTER, term.unit_id, row[7], term.term - 1), int(row[8])
-        adopts = Adopted(stream_id=before, seq=seq, hash=bytes(row[9])) if seq else None
-        if adopts is None or _is_applied(tx, adopts):
-            found.append(Beginning(unit_id=term.unit_id, term=term.term, stream_id=stream_of(term), adopts=adopts))
+        left = _left(tx, term.unit_id, term.term)
+        if left is not None and (left.adopts is None or _is_applied(tx, left.adopts)):
+            found.append(
+                Beginning(unit_id=term.unit_id, term=term.term, stream_id=stream_of(term), adopts=left.adopts)
+            )
     return found
 
 
@@ -102,40 +91,55 @@ def check_adopts(tx: Tx, at: Stream, header: Header) -> None:
     Raises Foreign, StreamBehind.
     """
     adopts = None if header.genesis is None else header.genesis.adopts
-    before = tx.one(
-        "SELECT node_id, ended_seq, ended_hash FROM syncd_term WHERE unit_id = ? AND term = ?",
-        (at.unit_id, at.term - 1),
-    )
-    if adopts is None or before is None:
+    left = _left(tx, at.unit_id or "", at.term)
+    if left is None:
         raise StreamBehind(
-            f"stream {at.stream_id} takes a unit over, but the order for it is not here",
-            hint="the stream goes on by itself when the order has arrived",
+            f"stream {at.stream_id} takes a unit over, but the order for it or the end of the term before is not here",
+            hint="the stream goes on by itself when they have arrived",
         )
-    stated = before[1] is None or (before[1], bytes(before[2])) == (adopts.seq, adopts.hash)
-    if adopts.stream_id != stream_id_of(Kind.REGISTER, at.unit_id, before[0], at.term - 1) or not stated:
+    if adopts != left.adopts:
         raise Foreign(
             f"stream {at.stream_id} takes over from another end than the one of the term before it",
             hint="nothing was applied; ask the operator of the node that keeps it",
         )
-    if not _is_applied(tx, adopts):
+    if adopts is not None and not _is_applied(tx, adopts):
         raise StreamBehind(
             f"stream {at.stream_id} follows stream {adopts.stream_id}, which is not applied up to {adopts.seq} here",
             hint="the stream goes on by itself when the one before it has arrived",
         )
 
 
-def strays(tx: Tx, me: str) -> list[str]:
-    """Units that passed on and have changes here that no stream can take any more: a transaction that began before the
-    order came did not see the new keeper."""
-    return [
-        row[0]
-        for row in tx.all(
-            "SELECT DISTINCT j.unit_id FROM syncd_journal AS j JOIN syncd_keeper AS k ON k.unit_id = j.unit_id"
-            " JOIN syncd_term AS t ON t.unit_id = j.unit_id AND t.node_id = ? AND t.ended_seq IS NOT NULL"
-            " WHERE k.node_id <> ?",
-            (me, me),
-        )
-    ]
+def ends_here(tx: Tx, at: Stream) -> bool:
+    """Whether a term ends at just the position that is applied here."""
+    if at.kind != Kind.REGISTER:
+        return False
+    found = tx.one(
+        "SELECT 1 FROM syncd_term WHERE unit_id = ? AND term = ? AND node_id = ? AND ended_seq = ?",
+        (at.unit_id, at.term, at.keeper, at.applied_seq),
+    )
+    return found is not None or (at.ended and at.applied_seq == at.held_seq)
+
+
+def strays(tx: Tx, registry: Registry, me: str, waiting: Iterable[tuple[int, str | None]]) -> list[str]:
+    """Units among those with changes `waiting` here that passed on, and whose stream can take no more: a transaction
+    that began before the order came did not see the new keeper."""
+    registers = {table.number for table in registry.of_kind(Kind.REGISTER)}
+    units = sorted({unit for tab, unit in waiting if unit is not None and tab in registers})
+    return [unit for unit in units if _is_kept_elsewhere(tx, me, unit)]
+
+
+def has_unsealed(tx: Tx, registry: Registry, unit_id: str) -> bool:
+    """Whether changes of a unit's register are not in the log yet."""
+    registers = ", ".join(str(table.number) for table in registry.of_kind(Kind.REGISTER))
+    query = f"SELECT 1 FROM syncd_journal WHERE unit_id = ? AND tab IN ({registers}) LIMIT 1"
+    return tx.one(query, (unit_id,)) is not None
+
+
+def _is_kept_elsewhere(tx: Tx, me: str, unit_id: str) -> bool:
+    keeper = tx.value("SELECT node_id FROM syncd_keeper WHERE unit_id = ?", (unit_id,))
+    if keeper in (None, me):
+        return False
+    return not log.streams(tx, "own = 1 AND kind = ? AND unit_id = ? AND ended = 0", (int(Kind.REGISTER), unit_id))
 
 
 def set_aside(tx: Tx, registry: Registry, me: str, unit_id: str, now: str) -> None:
@@ -173,9 +177,45 @@ def writers(tx: Tx) -> frozenset[str]:
     return frozenset(row[0] for row in rows)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Left:
+    """What the terms before one have left: the end of the last that kept anything, or nothing."""
+
+    adopts: Adopted | None
+
+
+def _left(tx: Tx, unit_id: str, number: int) -> _Left | None:
+    """What a term begins with; None while that is not known. A term that the custodian ended before anything of it had
+    arrived leaves what the one before it left."""
+    before = {term.term: term for term in _terms(tx, "unit_id = ? AND term < ?", (unit_id, number))}
+    for place in range(number - 1, 0, -1):
+        term = before.get(place)
+        if term is None or term.ended_seq is None or term.ended_hash is None:
+            return None
+        if term.ended_seq:
+            return _Left(adopts=Adopted(stream_id=stream_of(term), seq=term.ended_seq, hash=term.ended_hash))
+        if not _follows(term):
+            break  # the first of them
+    return _Left(adopts=None)
+
+
+def _follows(term: Term) -> bool:
+    """Whether a term takes over from another; the first one of a unit does not, whoever began it."""
+    return term.began != "record" and term.term > 1
+
+
+def _has_begun(tx: Tx, term: Term) -> bool:
+    own = log.stream(tx, stream_of(term))
+    return own is not None and own.held_seq > 0
+
+
 def _is_applied(tx: Tx, adopts: Adopted) -> bool:
     at = log.stream(tx, adopts.stream_id)
     return at is not None and (at.applied_seq, at.applied_hash) == (adopts.seq, adopts.hash)
+
+
+def _terms(tx: Tx, where: str, values: tuple[object, ...]) -> list[Term]:
+    return [_term(row) for row in tx.all(f"SELECT {_TERM} FROM syncd_term WHERE {where} ORDER BY 1, 2", values)]
 
 
 def _term(row: Row) -> Term:

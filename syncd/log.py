@@ -218,6 +218,15 @@ def cut(tx: Tx, at: Stream, seq: int) -> Stream:
     return kept
 
 
+def end(tx: Tx, at: Stream) -> Stream:
+    """Nothing follows what is held of `at`, whoever says more."""
+    tx.run(
+        "UPDATE syncd_stream SET ended = 1, state = 'ok', reason = NULL WHERE stream_id = ? AND held_seq = ?",
+        (at.stream_id, at.held_seq),
+    )
+    return replace(at, ended=True, state="ok", reason=None)
+
+
 def hash_at(tx: Tx, stream_id: str, seq: int) -> bytes | None:
     """The position hash of an envelope held here, or of the one the log begins behind; zeros for seq 0, None when it is
     neither."""

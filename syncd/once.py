@@ -66,7 +66,8 @@ def _settle(opened: OpenNode, summary: Summary) -> None:
     for _ in range(limits.SYNC_ROUNDS_MAX):
         summary.rows_written += opened.node.write()
         applied = opened.node.apply_all().applied
-        if not (opened.node.settle().wrote or applied or opened.store.backlog()):
+        settled = opened.node.settle()
+        if not (settled.wrote or settled.waiting or applied or opened.store.backlog()):
             break
     summary.checkpoints += opened.node.checkpoint()
 

@@ -35,12 +35,22 @@ def _samples(tx: Tx, at: Stream | None) -> list[Sample]:
 
 def is_past(tx: Tx, at: Stream | None, position: Position) -> bool:
     """Whether the neighbour stands where this log stands or once stood."""
-    if at is None or position.seq > at.held_seq:
+    if at is None:
         return False
+    if position.seq > at.held_seq:
+        return at.ended and _is_late(tx, position)
     if position.seq < at.floor_seq:
         return True  # what was pruned here is in the custodian's backup: there is no other past
     found = log.hash_at(tx, at.stream_id, position.seq)
     return found is not None and found.startswith(position.hash)
+
+
+def _is_late(tx: Tx, position: Position) -> bool:
+    """Whether the neighbour holds what is kept apart here: it was written after the stream had ended."""
+    found = tx.value(
+        "SELECT hash FROM syncd_quarantine WHERE stream_id = ? AND seq = ?", (position.stream_id, position.seq)
+    )
+    return found is not None and bytes(found).startswith(position.hash)
 
 
 def common_pasts(tx: Tx, tree: Tree, peer: str, wants: Sequence[Want]) -> list[tuple[Stream, Position]]:

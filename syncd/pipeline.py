@@ -16,15 +16,14 @@ from typing import TYPE_CHECKING
 from conflict.case import CaseKind
 from schema.spec import Audience, Kind, Table
 from schema.tables import SCHEMA_REVISION
-from syncd import baseline, handover, keys, log, quarantine, reassign, receipt, sequence
+from syncd import baseline, cutting, handover, keys, log, quarantine, reassign, receipt, sequence
 from syncd.aggregate import Cells
 from syncd.applying import Applier, ChangedAt, More
 from syncd.cases import open_case
 from syncd.clock import Clock, instant_of
 from syncd.clockwatch import ClockWatch
-from syncd.cutting import cut_ended
 from syncd.envelope import Adopted, Genesis, Header, Mark, stream_id_of
-from syncd.errors import ForkError
+from syncd.errors import ForkError, StoreError
 from syncd.granting import grant_down, grant_followers
 from syncd.log import Stream
 from syncd.rebuild import rebuild
@@ -152,7 +151,8 @@ class Node:
                     return 0  # an own stream may go on elsewhere than in this log
                 self._discard_open()
                 with self.store.read() as tx:
-                    strays, waiting = handover.strays(tx, self.node_id), sequence.units_waiting(tx)
+                    waiting = sequence.units_waiting(tx)
+                    strays = handover.strays(tx, self.store.registry, self.node_id, waiting)
                 if strays:
                     self._set_aside(strays)
                     continue
@@ -203,9 +203,11 @@ class Node:
     def notice(self) -> bool:
         """Tell of own streams that another process of this node has extended (`syncd verify` beside the daemon)."""
         with self.store.read() as tx:
-            heads: dict[str, int] = dict(tx.all("SELECT stream_id, held_seq FROM syncd_stream WHERE own = 1"))
-        grown = [stream_id for stream_id, seq in heads.items() if seq > self._heads.get(stream_id, 0)]
-        self._heads = heads
+            rows = tx.all("SELECT stream_id, held_seq, kind FROM syncd_stream WHERE own = 1")
+        grown = [stream_id for stream_id, seq, _kind in rows if seq > self._heads.get(stream_id, 0)]
+        if self._heads and any(kind == Kind.CONTROL for stream_id, _seq, kind in rows if stream_id in grown):
+            self._forget_tree()  # an order, or another node let in
+        self._heads = {stream_id: seq for stream_id, seq, _kind in rows}
         self._tell_written(grown)
         return bool(grown)
 
@@ -446,28 +448,71 @@ class Node:
         """End the terms that an order ends, begin those whose predecessor has ended here; returns whether any did."""
         if not self._terms_due:
             return False
-        cut_ended(self.store, self.applier, self.tree(), self.clock())
+        self._terms_due = False  # news that come meanwhile make it due again
+        cut = self._cut_terms()
+        baseline.make_for_followers(self)
         with self.store.read() as tx:
             ends, begins = handover.ending(tx, self.node_id), handover.beginning(tx, self.node_id)
             moves = reassign.due(tx, self.tree())
-        for move in moves:
-            reassign.carry_out(self.store, move)
+        moved = [self._move(move) for move in moves]
         ended = [self._end_term(term) for term in ends]
         begun = [self._begin_term(beginning) for beginning in begins]
-        self._terms_due = not all(ended) or not all(begun)
-        return any(ended) or any(begun) or bool(moves)
+        done = [*cut, *moved, *ended, *begun]
+        if not all(done):
+            self._terms_due = True
+        return any(done)
 
-    def _end_term(self, term: Term) -> bool:
-        """Write the last envelope of a term, once no transaction begun before the order can write any more; False while
-        one can. The guard refuses new writes already (`refresh_keepers`)."""
+    def _move(self, move: reassign.Reassignment) -> bool:
+        """Carry out an order to move rows. Two moves never share a cut: each stream would wait for the other's rows to
+        be gone."""
+        self.write()
+        units = (move.from_unit, move.to_unit)
+        with self.store.read() as tx:
+            if any(handover.has_unsealed(tx, self.store.registry, unit_id) for unit_id in units):
+                return False
+        reassign.carry_out(self.store, move, self.node_id, instant_of(self.clock()))
+        return True
+
+    def _cut_terms(self) -> list[bool]:
+        """Take streams back to where they end, by force or because another order stands; per unit whether it is done."""
+        tree = self.tree()
+        with self.store.read() as tx:
+            units = cutting.overruns(tx, tree)
+        quarantine.tell(self.store, tree, self.clock())
+        return [self._cut_unit(tree, unit_id, streams) for unit_id, streams in units.items()]
+
+    def _cut_unit(self, tree: Tree, unit_id: str, streams: Sequence[cutting.Overrun]) -> bool:
+        own = [each.stream for each in streams if each.stream.own]
+        if own and not self._is_sealed(unit_id, own[0].term):
+            return False
+        try:
+            with self._sequencing:
+                cutting.cut(self.store, self.applier, tree, unit_id, self.clock())
+        except StoreError as error:  # its log does not reach back here: this unit waits, no other does
+            self.applier.stop(streams[0].stream.stream_id, error)
+            return False
+        self._leaving.pop((unit_id, own[0].term if own else 0), None)
+        self._own.clear()
+        return True
+
+    def _is_sealed(self, unit_id: str, term: int) -> bool:
+        """Whether all that was written of a unit's register before its order came is in the log. The guard refuses new
+        writes already (`refresh_keepers`); a transaction begun before may still write."""
         with self.store.read() as tx:
             writers = handover.writers(tx)
-        waits_for = self._leaving.setdefault((term.unit_id, term.term), writers)
+        waits_for = self._leaving.setdefault((unit_id, term), writers)
         if waits_for & writers:
             return False
         self.write()
+        with self.store.read() as tx:
+            return not handover.has_unsealed(tx, self.store.registry, unit_id)
+
+    def _end_term(self, term: Term) -> bool:
+        """Write the last envelope of a term; False while a transaction begun before the order can still write."""
+        if not self._is_sealed(term.unit_id, term.term):
+            return False
         with self._sequencing, self.store.read() as snapshot:
-            if snapshot.one("SELECT 1 FROM syncd_journal LIMIT 1") is not None:
+            if handover.has_unsealed(snapshot, self.store.registry, term.unit_id) or self.rejoin.holds_back():
                 return False
             stream = log.stream(snapshot, handover.stream_of(term))
             stream = stream or self._create(Kind.REGISTER, term.unit_id, term.term)
@@ -481,8 +526,8 @@ class Node:
         self._tell_written([stream.stream_id])
         return True
 
-    def adopt_late(self, stream_id: str, author: str) -> int:
-        """Make proposals of what a keeper wrote after its term; returns how many. Raises UsageError."""
+    def adopt_late(self, stream_id: str, author: str) -> quarantine.Admitted:
+        """Make proposals of what a keeper wrote after its term. Raises UsageError."""
         made = quarantine.adopt(
             self.store, self.applier, self.tree(), stream_id, author, self.clock(), self.clock_offset_ms
         )

@@ -95,6 +95,7 @@ class Proposer:
         from syncd.tree import load_tree
 
         self._tx = tx
+        self._now_ms = now_ms
         self._now = instant_of(now_ms)
         self._tree = load_tree(tx)
         self._facts: dict[str, str] = dict(
@@ -129,9 +130,11 @@ class Proposer:
         wish, found = ready.wish, ready.proposed
         if found.is_repeated:
             return found
+        made_at = instant_of(self._now_ms)
+        self._now_ms += 1  # of several about one row the last written is the newest
         values = (
             found.unit_id, wish.table, wish.row_id, wish.operation, json_of(found.seen), json_of(wish.wished),
-            wish.author or self._facts.get("name", ""), wish.reason, self._now, self._offset_ms,
+            wish.author or self._facts.get("name", ""), wish.reason, made_at, self._offset_ms,
             int(self._facts.get("depth", "0")), wish.expires_at,
         )  # fmt: skip
         marks = ", ".join("?" * len(_COLUMNS))

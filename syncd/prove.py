@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from schema.spec import Audience, Kind, Registry
-from syncd import log
+from syncd import floor, log
 from syncd.envelope import Mark, parse_envelope
 from syncd.errors import EnvelopeError
 from syncd.keys import KeyRing
@@ -139,11 +139,12 @@ def _stated(tx: Tx, ring: KeyRing, stream: Stream) -> tuple[dict[int, list[Check
         )
         for marks in (f"IN ({int(Mark.CLOSED)}, {int(Mark.OPEN)})", f"IN ({int(Mark.CHECKPOINT)}, {int(Mark.ENDS)})")
     )
-    if last_check <= last_rows:
+    stated = (stream.stream_id, last_check) if last_check > last_rows else _end_of_baseline(tx, stream, last_rows)
+    if stated is None:
         return None, say(
             "chưa có mốc đối soát tại vị trí {seq}", "no checkpoint at position {seq} yet", seq=stream.applied_seq
         )
-    envelope = parse_envelope(log.entries(tx, stream.stream_id, last_check - 1, 1)[0].envelope)
+    envelope = parse_envelope(log.entries(tx, stated[0], stated[1] - 1, 1)[0].envelope)
     keys = {
         (part.audience, part.epoch): key
         for part in envelope.header.parts
@@ -154,6 +155,15 @@ def _stated(tx: Tx, ring: KeyRing, stream: Stream) -> tuple[dict[int, list[Check
     if not bodies:
         return None, say("chưa có khóa của luồng này", "the key of this stream has not arrived")
     return {audience: decode_checkpoint(body) for audience, body in bodies.items()}, ""
+
+
+def _end_of_baseline(tx: Tx, stream: Stream, last_rows: int) -> tuple[str, int] | None:
+    """Where the log tells of no digest any more: the last envelope of a baseline behind which no row has changed."""
+    found = floor.newest(tx).get(stream.stream_id)
+    if found is None or not last_rows <= found.at_seq <= stream.applied_seq:
+        return None
+    held = log.stream(tx, found.stream_id)
+    return None if held is None else (held.stream_id, held.held_seq)
 
 
 def _compare(

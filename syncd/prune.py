@@ -99,7 +99,8 @@ def make_due(node: Node) -> list[Stream]:
     """Make the baselines that are due at this node."""
     with node.store.read() as tx:
         due = due_baselines(tx, node.store)
-    return [new for stream_id in due if (new := baseline.make(node, stream_id)) is not None]
+    made = [new for stream_id in due if (new := baseline.make(node, stream_id)) is not None]
+    return [*made, *baseline.make_for_followers(node)]
 
 
 def _reach(tx: Tx, at: Stream, held: list[Baseline], policy: Policy, now_ms: int) -> tuple[Baseline | None, str]:
@@ -147,22 +148,23 @@ def _older_baselines(
 
 
 def _ended(tx: Tx, at: Stream, shown_from: dict[tuple[str | None, int], str], policy: Policy, now_ms: int) -> list[Cut]:
-    """A term that has ended goes whole where a later term's log begins with a baseline."""
-    if at.kind != Kind.REGISTER or not at.ended or at.applied_seq < at.held_seq or at.floor_seq == at.held_seq:
+    """A term that has ended goes but for its end, where a later term's log begins with a baseline."""
+    if at.kind != Kind.REGISTER or not at.ended or at.applied_seq < at.held_seq or at.floor_seq >= at.held_seq - 1:
         return []
     later = "kind = ? AND unit_id = ? AND term > ? AND floor_seq > 0 AND applied_seq >= floor_seq"
     begun = bool(log.streams(tx, later, (int(Kind.REGISTER), at.unit_id, at.term)))
     begun = begun or any(unit == at.unit_id and term > at.term for unit, term in shown_from)
     if not begun:
         return []
-    last = parse_envelope(log.entries(tx, at.stream_id, at.held_seq - 1, 1)[0].envelope).header
+    last = parse_envelope(log.entries(tx, at.stream_id, at.held_seq - 1, 1)[0].envelope).header  # it stays: the end
+    until = at.held_seq - 1
     age_ms = now_ms - last.time_ms
     if age_ms < policy.keep_ms:
         return []
     if at.backed_up_seq >= at.held_seq:
-        return _cut(tx, at, at.held_seq, "backup")
+        return _cut(tx, at, until, "backup")
     is_old = policy.retention_ms and age_ms >= policy.retention_ms
-    return _cut(tx, at, at.held_seq, "age") if is_old else []
+    return _cut(tx, at, until, "age") if is_old else []
 
 
 def _cut(tx: Tx, at: Stream, to_seq: int, because: str) -> list[Cut]:

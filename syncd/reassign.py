@@ -7,13 +7,14 @@ position of both; done once, whatever crashes.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from schema.spec import Kind, Registry, Table
+from syncd.derived import derived_id
 from syncd.errors import StreamBehind
 from syncd.log import Stream
-from syncd.setup import set_facts
 from syncd.store.base import Store, Tx
 from syncd.tree import Tree
 from syncd.wire import DELETE, INSERT, Block
@@ -41,23 +42,34 @@ def due(tx: Tx, tree: Tree) -> list[Reassignment]:
         " JOIN syncd_keeper AS t ON t.unit_id = r.to_unit_id AND t.mine = 1 ORDER BY r.ordered_at, r.id"
     )
     above = {node_id[28:] for node_id in tree.line(tree.me)}
-    done = {row[0] for row in tx.all("SELECT key FROM syncd_meta WHERE key LIKE 'reassigned %'")}
+    done = {
+        (row[0], row[1][28:])
+        for row in tx.all("SELECT v.proposal_id, v.id FROM verdict AS v JOIN reassignment AS r ON r.id = v.proposal_id")
+    }
     return [
         Reassignment(id=row[0], from_unit=row[1], to_unit=row[2], row_ids=_unpacked(row[3]))
         for row in rows
-        if row[0][28:] in above and f"reassigned {row[0]}" not in done
+        if row[0][28:] in above and not any((row[0], tag) in done for tag in _tags_of_keepers(tree, row[1]))
     ]
 
 
-def carry_out(store: Store, order: Reassignment) -> int:
-    """Move the rows; returns how many. Captured as deletions in the one unit and insertions in the other."""
+def _tags_of_keepers(tree: Tree, unit_id: str) -> set[str]:
+    return {tree.me[28:], *(term.node_id[28:] for term in tree.terms.get(unit_id, ()))}
+
+
+def carry_out(store: Store, order: Reassignment, me: str, now: str) -> int:
+    """Move the rows; returns how many. Captured as deletions in the one unit and insertions in the other.
+
+    A verdict in the register itself says that it is done: whoever keeps the units next does not do it again, nor does
+    this node after it was restored.
+    """
     moved = 0
     with store.apply("reassign") as tx:  # unguarded: a row's unit changes in no other way
         for table, ids in _concerned(tx, store.registry, order):
             for some in _some(ids):
                 _move(tx, table, order, some)
             moved += len(ids)
-        set_facts(tx, [(f"reassigned {order.id}", str(moved))])
+        _note_done(tx, store.registry.by_name["verdict"], order, me, now, moved)
     return moved
 
 
@@ -75,10 +87,10 @@ def ordered_by(tx: Tx, unit_id: str | None) -> set[str]:
 def require_gone(tx: Tx, registry: Registry, stream: Stream, blocks: Iterable[Block]) -> None:
     """Rows come into a stream only once the stream they leave says so here. Raises StreamBehind."""
     for block in blocks:
-        moved = [row_id for row_id in block.ids if row_id[28:] != stream.keeper[28:]] if block.op == INSERT else []
         table = registry.by_number[block.table].name
-        for some in _some(moved):
-            if tx.one(f"SELECT 1 FROM {table} WHERE id IN ({_marks(some)}) LIMIT 1", some) is not None:
+        query = f"SELECT 1 FROM {table} WHERE unit_id <> ? AND id IN ({{}}) LIMIT 1"
+        for some in _some(block.ids if block.op == INSERT else ()):
+            if tx.one(query.format(_marks(some)), (stream.unit_id, *some)) is not None:
                 raise StreamBehind(
                     f"stream {stream.stream_id} takes rows of {table} that another unit's stream has not given up here",
                     hint="the stream goes on by itself when the other one has arrived",
@@ -126,6 +138,17 @@ def _move(tx: Tx, table: Table, order: Reassignment, ids: Sequence[str]) -> None
         (order.to_unit, order.from_unit, *ids),
     )
     _journal(tx, table, INSERT, order.to_unit, ids)
+
+
+def _note_done(tx: Tx, verdicts: Table, order: Reassignment, me: str, now: str, moved: int) -> None:
+    row_id = derived_id("reassigned", order.id, me[28:])
+    detail = json.dumps({"columns": [], "why": "reassigned", "rows": moved}, sort_keys=True)
+    tx.run(
+        "INSERT INTO verdict (id, unit_id, proposal_id, outcome, detail, decided_at, decided_by)"
+        " VALUES (?, ?, ?, 'accepted', ?, ?, ?)",
+        (row_id, order.to_unit, order.id, detail, now, me),
+    )
+    _journal(tx, verdicts, INSERT, order.to_unit, [row_id])
 
 
 def _journal(tx: Tx, table: Table, op: int, unit_id: str, ids: Sequence[str]) -> None:

@@ -20,6 +20,7 @@ from syncd.envelope import Envelope, Position, check_follows, parse_envelope, ve
 from syncd.errors import Altered, BeyondTerm, EnvelopeError, Foreign, Forked, Gap, Replayed, TooLarge
 from syncd.log import Stream
 from syncd.store.base import Tx
+from syncd.terms import was_ordered
 from syncd.tree import Tree
 
 LATER, REFUSED, FORKED = "later", "refused", "forked"
@@ -102,15 +103,18 @@ def _take(
     _check_same_past(tx, tree, at, envelope)
     check_follows(envelope.header, Position(seq=at.held_seq, hash=at.held_hash))
     is_wanted = at.stream_id in wanted
-    if at.own and not is_wanted:
+    if at.own and not (is_wanted and at.rejoin_seq):
         raise Altered(
             f"stream {at.stream_id} is written here, yet {peer} holds more of it than this node",
             hint="this database is an older copy or was cloned: nothing is sealed until an operator has looked",
         )
-    _authorise(tree, peer, at, is_wanted)
+    is_displaced = tree.is_displaced(at) and was_ordered(tx, tree, at)
+    if not is_displaced:
+        _authorise(tree, at)
+    _require_its_way(tree, peer, at, is_wanted)
     if at.kind == Kind.BASELINE and envelope.header.genesis is not None:
         floor.check_genesis(tree, envelope.header.genesis)
-    _check_end(tree, at, envelope)
+    _check_end(tree, at, envelope, is_displaced)
     verify_envelope(envelope, tree.nodes[at.keeper].signing_public)
     _check_whole(envelope)
     if at.held_seq == 0:
@@ -135,10 +139,12 @@ def _check_same_past(tx: Tx, tree: Tree, at: Stream, envelope: Envelope) -> None
         )
 
 
-def _check_end(tree: Tree, at: Stream, envelope: Envelope) -> None:
-    """Nothing follows the last envelope of a term, be it the keeper's own word or the custodian's."""
+def _check_end(tree: Tree, at: Stream, envelope: Envelope, is_displaced: bool) -> None:
+    """Nothing follows the last envelope of a term, be it the keeper's own word or the custodian's; of two orders about
+    one term the other stands."""
     term = tree.term_of(at)
-    if at.ended or (term is not None and term.ended_seq is not None and envelope.header.seq > term.ended_seq):
+    is_beyond = term is not None and term.ended_seq is not None and envelope.header.seq > term.ended_seq
+    if at.ended or is_beyond or is_displaced:
         raise BeyondTerm(
             f"envelope {envelope.header.seq} of stream {at.stream_id} was written after the term of {at.keeper} ended",
             hint="it was put aside; `syncd conflicts list` names it, `syncd adopt` makes proposals of what it changes",
@@ -157,7 +163,7 @@ def _check_whole(envelope: Envelope) -> None:
             )
 
 
-def _authorise(tree: Tree, peer: str, at: Stream, is_wanted: bool) -> None:
+def _authorise(tree: Tree, at: Stream) -> None:
     keeps = tree.keeps(at)
     if keeps is None:
         raise _NotYet(f"no node record says yet that {at.keeper} keeps stream {at.stream_id}")
@@ -166,6 +172,9 @@ def _authorise(tree: Tree, peer: str, at: Stream, is_wanted: bool) -> None:
             f"{at.keeper} does not keep {Kind(at.kind).name.lower()} stream {at.stream_id} in term {at.term}",
             hint="the unit's keeper is named by `syncd status`; nothing was taken",
         )
+
+
+def _require_its_way(tree: Tree, peer: str, at: Stream, is_wanted: bool) -> None:
     if not is_wanted and not tree.comes_from(at, peer):
         raise Foreign(
             f"neighbour {peer} has no part in stream {at.stream_id} of {at.keeper}",

@@ -13,19 +13,18 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from conflict.case import CaseKind
 from schema.spec import Kind
 from syncd import floor, limits, log
 from syncd.applying import Applier
-from syncd.cases import close_cases, open_case
+from syncd.cases import close_cases
 from syncd.clock import Clock, instant_of
-from syncd.envelope import Envelope, parse_envelope, verify_envelope
-from syncd.errors import EnvelopeError
+from syncd.envelope import Envelope
 from syncd.events import event
+from syncd.giving_way import Way, by_stream
 from syncd.keys import KeyRing
-from syncd.lift import has_unsealed, hold_writers, lift, set_aside
+from syncd.lift import has_unsealed, hold_writers, set_aside
 from syncd.log import Stream
 from syncd.messages import Position, Want
 from syncd.pasts import is_past
@@ -51,12 +50,10 @@ class Rejoin:
     ) -> None:
         self._store = store
         self._applier = applier
-        self._ring = ring
         self._clock = clock
         self._me = node_id
         self._sequencing = sequencing  # held wherever own streams change, as by whoever seals
         self._tree = tree
-        self._changed = changed
         self._guard = threading.Lock()
         self._goals: dict[str, Position] = {}  # streams to take from the parent, and where it stands
         self._stuck = False  # the last answer brought none of them
@@ -65,6 +62,7 @@ class Rejoin:
         self._high_water: HighWater | None = None
         self._awaits_answer = False
         self._answered: set[str] = set()  # children that have nothing of ours that we lack
+        self._way = Way(store, applier, ring, clock, node_id, sequencing, changed)
         applier.make_way = self._set_aside
 
     # --- whether anything may be sealed --------------------------------------------------------------------------
@@ -97,8 +95,8 @@ class Rejoin:
     def _holds_back(self, tx: Tx) -> bool:
         if self._awaits_answer or self._taking:
             return True
-        own = {row[0] for row in tx.all("SELECT stream_id FROM syncd_stream WHERE own = 1")}
-        if own & self._goals.keys():
+        goals = self._goals
+        if goals and goals.keys() & {row[0] for row in tx.all("SELECT stream_id FROM syncd_stream WHERE own = 1")}:
             return True
         return tx.one("SELECT 1 FROM syncd_stream WHERE rejoin_seq > 0 LIMIT 1") is not None
 
@@ -116,11 +114,7 @@ class Rejoin:
             with self._store.read() as tx:
                 held = {stream.stream_id: stream for stream in log.streams(tx)}
                 stated = [item for item in theirs if item.seq]
-                goals = {
-                    item.stream_id: item
-                    for item in stated
-                    if not is_past(tx, held.get(item.stream_id), item)
-                }
+                goals = {item.stream_id: item for item in stated if not is_past(tx, held.get(item.stream_id), item)}
                 begun = [stream for stream in held.values() if stream.rejoin_seq]
             with self._guard:
                 self._goals = {**goals, **{key: goal for key, goal in self._goals.items() if key in self._from_above}}
@@ -154,10 +148,12 @@ class Rejoin:
     def wants(self, tx: Tx) -> list[Want]:
         """What to ask the parent for. Own records of nodes and keys come last: the keys of a branch are needed until
         the branch is left."""
-        held = {stream.stream_id: stream for stream in log.streams(tx)}
         with self._guard:
             goals = dict(self._goals)
             everything = self._stuck
+        if not goals:
+            return []
+        held = {stream.stream_id: stream for stream in log.streams(tx)}
         reached = [key for key, goal in goals.items() if is_past(tx, held.get(key), goal)]
         with self._guard:
             for key in reached:
@@ -216,10 +212,15 @@ class Rejoin:
         """Streams of the parent to hand back to it, and where it stands."""
         return self._offers
 
-    def child_asked(self, tx: Tx, child: str, down: Mapping[str, Position], forked: Sequence[str]) -> list[Want]:
-        """A child's positions of what came from here; returns what it holds otherwise, or what was lost here."""
+    def child_asked(
+        self, tx: Tx, child: str, down: Mapping[str, Position], forked: Sequence[str], strange: Iterable[str]
+    ) -> list[Want]:
+        """A child's positions of what came from here; returns what it holds otherwise, or what was lost here.
+
+        `strange`: streams of `down` among which those are that this node does not know.
+        """
         behind = [key for key in forked if (found := log.stream(tx, key)) is not None]
-        unknown = [key for key, item in down.items() if item.seq and log.stream(tx, key) is None]
+        unknown = [key for key in strange if down[key].seq and log.stream(tx, key) is None]
         own = {key for key in behind if (found := log.stream(tx, key)) is not None and found.own}
         for key, peer in list(self._taking.items()):
             if peer == child and key not in own:
@@ -230,9 +231,7 @@ class Rejoin:
                 self._answered.add(child)
             if self._awaits_answer and {record.node_id for record in self._tree().children()} <= self._answered:
                 self._awaits_answer = False
-        return [ask(tx, key, log.stream(tx, key)) for key in [*behind, *unknown]][
-            : limits.WANTS_MAX
-        ]
+        return [ask(tx, key, log.stream(tx, key)) for key in [*behind, *unknown]][: limits.WANTS_MAX]
 
     # --- making way for what comes -----------------------------------------------------------------------------------
 
@@ -241,16 +240,18 @@ class Rejoin:
         they go the other way as a rule.
         """
         tree = self._tree()
-        is_child = peer in {record.node_id for record in tree.children()}
+        record = tree.nodes.get(peer)
+        is_child = record is not None and record.parent_id == self._me
         goals = {} if is_child else dict(self._goals)
         if not goals and not is_child:
             return frozenset()
         wanted: set[str] = set()
-        for stream_id, parsed in _by_stream(envelopes).items():
+        for stream_id, parsed in by_stream(envelopes).items():
             if stream_id in goals:
-                self._give_way(tree, parsed, goals[stream_id].seq)
+                self._way.give(tree, parsed, goals[stream_id].seq)
                 wanted.add(stream_id)
-            elif self._stands_for(parsed[0]) in goals or (is_child and self._take_back(tree, peer, parsed)):
+            elif is_child and self._way.take_back(tree, parsed):
+                self._taking[stream_id] = peer
                 wanted.add(stream_id)
         return frozenset(wanted)
 
@@ -262,91 +263,6 @@ class Rejoin:
         with self._store.read() as tx:
             known = floor.baseline(tx, envelope.header.stream_id)
         return "" if known is None else known.of_id
-
-    def _give_way(self, tree: Tree, parsed: Sequence[Envelope], goal_seq: int) -> None:
-        """Leave the branch that the parent's envelopes contradict."""
-        with self._store.read() as tx:
-            at = log.stream(tx, parsed[0].header.stream_id)
-            new = None if at is None else _first_other(tx, at, parsed)
-        if at is None:
-            self._create(tree, parsed[0], goal_seq)
-        elif new is not None and _is_signed(tree, at, new):
-            if at.own:
-                with self._sequencing:
-                    self._leave(at.stream_id, new, goal_seq)
-            else:
-                self._leave(at.stream_id, new, 0)
-
-    def _take_back(self, tree: Tree, child: str, parsed: Sequence[Envelope]) -> bool:
-        """A child hands the end of an own stream back: only where it goes on from this log's own end."""
-        first = parsed[0]
-        with self._store.read() as tx:
-            at = log.stream(tx, first.header.stream_id)
-        if at is None:
-            return self._create(tree, first, parsed[-1].header.seq)
-        if not at.own:
-            return False
-        follows = (first.header.seq - 1, first.header.previous) == (at.held_seq, at.held_hash)
-        if not follows or not _is_signed(tree, at, first):
-            return False
-        with self._sequencing:
-            self._taking[at.stream_id] = child
-            self._leave(at.stream_id, first, parsed[-1].header.seq)
-        return True
-
-    def _create(self, tree: Tree, first: Envelope, goal_seq: int) -> bool:
-        """An own stream that this copy has never known."""
-        genesis = first.header.genesis
-        if genesis is None or genesis.keeper != self._me:
-            return False
-        new = Stream(
-            stream_id=first.header.stream_id, kind=genesis.kind, unit_id=genesis.unit, keeper=self._me,
-            term=genesis.term, own=True, rejoin_seq=goal_seq,
-        )  # fmt: skip
-        if not _is_signed(tree, new, first):
-            return False
-        with self._sequencing, self._store.apply("rejoin-create") as tx:
-            if log.stream(tx, new.stream_id) is None:
-                log.create(tx, new)
-        return True
-
-    def _leave(self, stream_id: str, new: Envelope, goal_seq: int) -> None:
-        """One transaction: the branch is left, or it is noted that the stream goes on elsewhere."""
-        seq = new.header.seq - 1
-        with self._store.apply("rejoin") as tx:
-            tx.lock(f"receive {stream_id}")
-            tx.lock(stream_id)
-            at = log.stream(tx, stream_id)
-            if at is None or log.hash_at(tx, stream_id, seq) != new.header.previous:
-                return  # somebody else was here
-            goal_seq = max(goal_seq, seq + 1) if at.own else 0
-            if at.own:
-                tx.run("UPDATE syncd_stream SET rejoin_seq = ? WHERE stream_id = ?", (goal_seq, stream_id))
-                at = replace(at, rejoin_seq=goal_seq)
-            if seq == at.held_seq and not (at.own and has_unsealed(tx, self._applier, at)):
-                return
-            if seq < at.held_seq:
-                self._note_fork(tx, at, seq, new)
-            lifted = lift(tx, self._applier, at, seq, self._clock())
-        self._ring.forget()
-        self._changed(lifted.touched)
-        event(
-            "branch-left", logging.WARNING, stream=stream_id, seq=seq, envelopes=lifted.envelopes,
-            wishes=lifted.wishes,
-        )  # fmt: skip
-
-    def _note_fork(self, tx: Tx, at: Stream, seq: int, new: Envelope) -> None:
-        rows = tx.value(
-            "SELECT coalesce(sum(rows), 0) FROM syncd_log WHERE stream_id = ? AND seq > ?", (at.stream_id, seq)
-        )
-        mine = log.hash_at(tx, at.stream_id, seq + 1) or b""
-        open_case(
-            tx, CaseKind.FORK, (at.stream_id, seq + 1, new.hash.hex(), mine.hex()), opened_at=instant_of(self._clock()),
-            detail={"seq": seq + 1, "envelopes": at.held_seq - seq, "rows": int(rows)},
-            stream_id=at.stream_id, unit_id=at.unit_id,
-        )  # fmt: skip
-        if not at.own:  # a replica has nothing to settle: it takes the stream anew
-            close_cases(tx, CaseKind.FORK, at.stream_id, instant_of(self._clock()))
 
     def _set_aside(self, tx: Tx, at: Stream) -> Stream:
         """Before envelopes of an own stream are applied: keep what was typed meanwhile, which they could overwrite."""
@@ -407,33 +323,3 @@ def _could_extend(tx: Tx, stream_id: str, position: Position) -> bool:
 def _is_back(at: Stream) -> bool:
     whole_seq = at.open_from - 1 if at.open_from else at.held_seq
     return at.held_seq >= at.rejoin_seq and at.applied_seq >= whole_seq
-
-
-def _by_stream(envelopes: Iterable[bytes]) -> dict[str, list[Envelope]]:
-    found: dict[str, list[Envelope]] = {}
-    for data in envelopes:
-        parsed = parse_envelope(data)
-        found.setdefault(parsed.header.stream_id, []).append(parsed)
-    return found
-
-
-def _first_other(tx: Tx, at: Stream, parsed: Sequence[Envelope]) -> Envelope | None:
-    """The first envelope that this log does not have, if it follows what is held; the log may hold another there."""
-    for envelope in parsed:
-        seq = envelope.header.seq
-        if seq <= at.held_seq and log.hash_at(tx, at.stream_id, seq) == envelope.hash:
-            continue
-        before = log.hash_at(tx, at.stream_id, seq - 1) if seq - 1 <= at.held_seq else None
-        return envelope if before == envelope.header.previous else None
-    return None
-
-
-def _is_signed(tree: Tree, at: Stream, envelope: Envelope) -> bool:
-    keeper = tree.nodes.get(at.keeper)
-    if keeper is None:
-        return False
-    try:
-        verify_envelope(envelope, keeper.signing_public)
-    except EnvelopeError:
-        return False  # `receive` says so
-    return True

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from schema.spec import Registry, Table
 from syncd import backup_file, limits, setup
-from syncd.backup import FILE, ROWS, SUFFIX, TABLE, Content, Progress, content_lines, examine, tables_of
+from syncd.backup import FILE, ROWS, TABLE, Content, Progress, content_lines, examine, find_backup, tables_of
 from syncd.backup_file import Head, Opened
 from syncd.clock import Clock, instant_of, system_clock
 from syncd.config import CONFIG_FILE, Config, load_config, load_registry, write_config
@@ -53,36 +53,6 @@ class Restored:
     unit_name: str
     made_at: str
     rows: int
-
-
-def find_backup(place: Path) -> Path:
-    """The file itself, or the newest backup in a folder. Raises ConfigError where there is none, or several nodes'."""
-    if not place.is_dir():
-        return place
-    found: list[tuple[Head, Path]] = []
-    for path in sorted(place.glob(f"*{SUFFIX}"))[: limits.BACKUP_FILES_MAX]:
-        found.append((backup_file.read_head(path), path))
-    if not found:
-        raise ConfigError(
-            say("trong {place} không có bản sao lưu nào", "there is no backup in {place}", place=place),
-            say("nêu tệp .backup do `syncd backup` ghi", "name the .backup file that `syncd backup` has written"),
-        )
-    nodes = {head.node_id for head, _path in found}
-    if len(nodes) > 1:
-        raise ConfigError(
-            say(
-                "trong {place} có bản sao lưu của {n} nút",
-                "{place} holds backups of {n} nodes",
-                place=place,
-                n=len(nodes),
-            ),
-            say(
-                "nêu đúng tệp: {names}",
-                "name the file: {names}",
-                names=", ".join(path.name for _head, path in found[:6]),
-            ),
-        )
-    return max(found, key=lambda each: each[0].made_ms)[1]
 
 
 def restore(

@@ -45,6 +45,8 @@ def lacking(tx: Tx, streams: Iterable[Stream], theirs: Mapping[str, Position], b
         seq = position.seq if position else 0
         if seq >= stream.held_seq and not _differs(stream, position):
             continue
+        if stream.ended and seq > stream.held_seq:
+            continue  # it keeps apart what was written after the end
         if seq < stream.floor_seq:
             continue  # its baseline, a stream among these, brings the neighbour to where this log begins
         if _differs(stream, position) or (position and not _is_past(tx, stream, position)):

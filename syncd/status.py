@@ -13,7 +13,7 @@ from schema.replicated import KEY_GRANT, NODE
 from schema.spec import Kind
 from schema.tables import SCHEMA_REVISION
 from syncd import limits
-from syncd.review.standing import Waiting, open_reviews, unsettled_cases, waiting
+from syncd.review.standing import Waiting, open_reviews, unmatched_moves, unsettled_cases, waiting
 from syncd.store.base import Tx
 
 # Grants and enrolments are no records: a clerk does not wait for them.
@@ -107,6 +107,7 @@ class Status:
     reviews: int
     cases: int
     undecided: int
+    unmatched_moves: int
     disagreements: tuple[Waiting, ...]  # the same by kind, those that this node decides, and since when
     checks: Checks
     last_backup_at: str | None
@@ -141,6 +142,7 @@ def status(tx: Tx) -> Status:
         reviews=open_reviews(tx),
         cases=unsettled_cases(tx),
         undecided=_undecided(tx),
+        unmatched_moves=unmatched_moves(tx),
         disagreements=tuple(waiting(tx)),
         checks=_checks(tx),
         last_backup_at=facts.get("last_backup_at"),

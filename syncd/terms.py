@@ -16,6 +16,7 @@ from operator import attrgetter, itemgetter
 from schema.spec import Kind
 from syncd.envelope import stream_id_of
 from syncd.limits import TERMS_MAX
+from syncd.log import Stream
 from syncd.store.base import Tx
 from syncd.tree import NodeRecord, Term, Tree, covers, load_nodes, records_that_count, units_above
 
@@ -36,15 +37,16 @@ class Order:
     forced_hash: bytes | None
     is_revoked: bool
     ordered_at: str
+    depth: int  # of the tier that orders; 0 is the root
 
     @property
     def is_forced(self) -> bool:
         return self.forced_seq is not None
 
     @property
-    def rank(self) -> tuple[bool, str, str]:
-        """Of several orders about one term the custodian's stands, else the first."""
-        return not self.is_forced, self.ordered_at, self.id
+    def rank(self) -> tuple[bool, int, str, str]:
+        """Of several orders about one term a forced one stands, else the uppermost tier's, else the first."""
+        return not self.is_forced, self.depth, self.ordered_at, self.id
 
 
 def refresh_keepers(tx: Tx) -> None:
@@ -67,11 +69,15 @@ def orders(tx: Tx, tree: Tree, above: Mapping[str, str | None]) -> list[Order]:
         "SELECT id, kept_unit_id, from_node_id, from_term, to_node_id, forced_seq, forced_hash, is_revoked, ordered_at"
         " FROM handover"
     ):
+        by = minter_of(tree, row[0])
+        if by is None:
+            continue
         order = Order(
             id=row[0], unit_id=row[1], from_node=row[2], from_term=row[3], to_node=row[4], forced_seq=row[5],
             forced_hash=None if row[6] is None else bytes(row[6]), is_revoked=bool(row[7]), ordered_at=row[8],
+            depth=tree.depth(by.node_id),
         )  # fmt: skip
-        if _may_order(tree, above, order):
+        if _may_order(tree, above, order, by):
             found.append(order)
     return found
 
@@ -81,18 +87,31 @@ def minter_of(tree: Tree, row_id: str) -> NodeRecord | None:
     return next((record for record in tree.nodes.values() if record.tag == row_id[28:]), None)
 
 
-def _may_order(tree: Tree, above: Mapping[str, str | None], order: Order) -> bool:
+def was_ordered(tx: Tx, tree: Tree, stream: Stream) -> bool:
+    """Whether a node above the stream's keeper once ordered it to keep the unit in this term, though another order
+    stands now: what it wrote by then is late, not foreign."""
+    above = {node_id[28:] for node_id in tree.ancestors(stream.keeper)}
+    rows = tx.all(
+        "SELECT id FROM handover WHERE kept_unit_id = ? AND to_node_id = ? AND from_term = ?",
+        (stream.unit_id, stream.keeper, stream.term - 1),
+    )
+    return any(row[0][28:] in above for row in rows)
+
+
+def _may_order(tree: Tree, above: Mapping[str, str | None], order: Order, by: NodeRecord) -> bool:
     """Who orders answers for the unit and stands above both keepers; only the custodian ends a term by force.
 
-    A node that is not known here lies in another branch: whoever stands above both of us is believed about it.
+    A node that is not known here lies in another branch: whoever stands above both of us is believed about it. Below
+    this node every one is known.
     """
-    by = minter_of(tree, order.id)
-    if by is None or not covers(above, by.unit_id, order.unit_id):
+    if not covers(above, by.unit_id, order.unit_id):
         return False
     if (order.is_forced or order.is_revoked) and by.node_id != tree.root_id:
         return False
+    believed = not tree.is_within(by.node_id, tree.me)
     return all(
-        node_id not in tree.nodes or tree.is_within(node_id, by.node_id) for node_id in (order.from_node, order.to_node)
+        tree.is_within(node_id, by.node_id) if node_id in tree.nodes else believed
+        for node_id in (order.from_node, order.to_node)
     )
 
 

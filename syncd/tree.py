@@ -114,14 +114,19 @@ class Tree:
             return False  # terms pass with units; any other stream of a node is one, however many it would begin
         if stream.kind == Kind.REGISTER:
             kept = self.keepers.get(stream.unit_id or "")
-            return None if kept is None else term is not None or kept == (stream.keeper, stream.term)
+            if kept is None or (term is None and stream.term > kept[1]):
+                return None  # the order that makes it so may be on its way
+            return term is not None or kept == (stream.keeper, stream.term)
         if stream.kind == Kind.CONTROL:
             return stream.unit_id is None
         if stream.unit_id is None:
             root = self.root_id
             return None if root is None else stream.keeper == root
         kept = self.keepers.get(stream.unit_id)  # only who stands above a unit, or keeps it, has a say about it
-        return None if kept is None else self.is_within(kept[0], stream.keeper)
+        if kept is None:
+            return None
+        earlier = [term.node_id for term in self.terms.get(stream.unit_id, ())]  # what was said then follows the unit
+        return any(self.is_within(node_id, stream.keeper) for node_id in (kept[0], *earlier))
 
     def _keeps_baseline(self, stream: Stream) -> bool | None:
         """A baseline is made by who keeps the stream it stands for, and of any by the custodian."""
@@ -140,6 +145,12 @@ class Tree:
         """The term this node's changes of a unit belong to: its own that has not ended, whoever shall follow it."""
         mine = [t.term for t in self.terms.get(unit_id, ()) if t.node_id == self.me and t.ended_seq is None]
         return mine[-1] if mine else self.keepers.get(unit_id, ("", 1))[1]
+
+    def is_displaced(self, stream: Stream) -> bool:
+        """Whether another node kept a register's unit in the stream's term: of two orders the other stands."""
+        if stream.kind != Kind.REGISTER or self.term_of(stream) is not None:
+            return False
+        return any(term.term == stream.term for term in self.terms.get(stream.unit_id or "", ()))
 
     def followers(self, node_id: str, unit_id: str | None = None) -> Iterator[str]:
         """Who took over units that this node kept; their tiers need what it wrote."""

@@ -9,7 +9,6 @@ read.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -79,13 +78,16 @@ def carry_out(store: Store, registry: Registry, me: str, clock: Clock) -> None:
             if not found:
                 return
             proposals: list[_Wish] = []
+            now = instant_of(clock())
             for wish in found:
-                if takes_proposals(wish.table):
-                    proposals += _of_register(tx, wish)
-                elif wish.table.kind is not Kind.REGISTER:  # a verdict is given anew: its proposal waits again
-                    _say_again(tx, wish, me, instant_of(clock()))
-                    continue
-                _forget(tx, wish)
+                if wish.op == HELD:
+                    _end_held(tx, wish, now)
+                elif takes_proposals(wish.table):
+                    proposals += _of_register(tx, wish, now)
+                elif wish.table.kind is not Kind.REGISTER:
+                    _say_again(tx, wish, me, now)
+                else:
+                    _forget(tx, wish)  # a verdict is given anew: its proposal waits again
             _propose(tx, registry, proposals)
         place = found[-1].place
 
@@ -103,32 +105,30 @@ def _next(tx: Tx, registry: Registry, place: int) -> list[_Wish]:
     return found
 
 
-def _of_register(tx: Tx, wish: _Wish) -> list[_Wish]:
-    """What is proposed; the custodian's own values are written by themselves where nobody has changed them."""
-    closed = wish.of(Audience.CUSTODIAN)
-    if closed.wished and not _write_closed(tx, closed):
-        _hold(tx, closed)
-    shown = wish.of(Audience.SCOPE)
-    return [shown] if wish.op != HELD and (shown.wished or wish.op == "delete") else []
+def _of_register(tx: Tx, wish: _Wish, now: str) -> list[_Wish]:
+    """What is proposed; the values for the custodian alone wait until their row stands."""
+    closed, shown = wish.of(Audience.CUSTODIAN), wish.of(Audience.SCOPE)
+    if closed.wished:
+        tx.run(
+            "UPDATE syncd_wish SET op = ?, seen = ?, wished = ? WHERE wish_id = ?",
+            (HELD, encode(closed.seen), encode(closed.wished), wish.id),
+        )
+        _end_held(tx, closed, now)
+    else:
+        _forget(tx, wish)
+    return [shown] if shown.wished or wish.op == "delete" else []
 
 
-def _write_closed(tx: Tx, wish: _Wish) -> bool:
-    """False: its row is not here yet, or nobody may say here what has changed meanwhile."""
-    now = _row(tx, wish)
-    if now is None or any(now[name] not in (wish.seen.get(name), value) for name, value in wish.wished.items()):
-        return False
+def _end_held(tx: Tx, wish: _Wish, now: str) -> None:
+    """Values for the custodian alone are written by themselves, where nobody has changed them meanwhile."""
+    row = _row(tx, wish)
+    if row is None:
+        return  # its insert is still to be decided
+    if _is_disputed(wish, row):
+        _keep_aside(tx, wish, now)
+        return
     _update(tx, wish, wish.wished)
-    return True
-
-
-def _hold(tx: Tx, wish: _Wish) -> None:
-    """Under an id of its own: the wish it is part of is done."""
-    held = str(uuid.UUID(int=uuid.UUID(wish.id).int ^ 1 << 32))
-    tx.run(
-        "INSERT INTO syncd_wish (wish_id, stream_id, place, tab, row_id, op, seen, wished, made_ms)"
-        " SELECT ?, stream_id, place, tab, row_id, 'held', ?, ?, made_ms FROM syncd_wish WHERE wish_id = ?",
-        (held if wish.op != HELD else wish.id, encode(wish.seen), encode(wish.wished), wish.id),
-    )
+    _forget(tx, wish)
 
 
 def _propose(tx: Tx, registry: Registry, proposals: Sequence[_Wish]) -> None:
@@ -173,7 +173,12 @@ def _say_again(tx: Tx, wish: _Wish, me: str, now: str) -> None:
     tx.run("RELEASE SAVEPOINT syncd_wish")
     if is_done:
         _forget(tx, wish)
-        return
+    else:
+        _keep_aside(tx, wish, now)
+
+
+def _keep_aside(tx: Tx, wish: _Wish, now: str) -> None:
+    """For a person: the case names the row, the values stay in this node's own table."""
     tx.run("UPDATE syncd_wish SET op = ? WHERE wish_id = ?", (KEPT, wish.id))
     open_case(
         tx, CaseKind.FORK, (wish.id,), opened_at=now, detail={"table": wish.table.name, "wished": wish.op},
@@ -208,10 +213,15 @@ def _is_granted(tx: Tx, wish: _Wish, me: str) -> bool:
 
 def _change(tx: Tx, wish: _Wish, _me: str) -> bool:
     now = _row(tx, wish)
-    if now is None or any(now[name] not in (wish.seen.get(name), value) for name, value in wish.wished.items()):
+    if now is None or _is_disputed(wish, now):
         return False
     _update(tx, wish, wish.wished)
     return True
+
+
+def _is_disputed(wish: _Wish, now: Mapping[str, Any]) -> bool:
+    """Whether somebody has changed what is wished for, to something else."""
+    return any(now[name] not in (wish.seen.get(name), value) for name, value in wish.wished.items())
 
 
 def _delete(tx: Tx, wish: _Wish, _me: str) -> bool:

@@ -348,7 +348,8 @@ class Applier(Worker):
         if outcome.applied:
             event("applied", duration_s=time.monotonic() - began)
         self.vitals.waits(self.name)
-        wait_s = self._until_retry_s()
+        due_s = [each for each in (self._until_retry_s(), self._node.look_again_s()) if each is not None]
+        wait_s = min(due_s, default=None)
         self._bell.wait(limits.LEAVING_WAIT_S if settled.waiting else wait_s)
 
     def _may_retry(self, stream_id: str) -> bool:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 TITLE_CELLS_MAX = 46
 WHO_CELLS_MAX = 24
+FAILED = 1
+REPORTED_MAX = 10
 NAMED_MAX = 2  # ids that the list writes into the command it names next
 VERDICTS = ("keep-ours", "take-theirs", "value", "same-person", "not-the-same", "ask-commune", "later")
 
@@ -203,11 +205,8 @@ def resolve_command(
     words: tuple[str, ...], verdict: str | None, row: str | None, other: str | None, reason: str, author: str | None,
     kind: str | None, unit: str | None, older_than: str | None, dry_run: bool, yes: bool, directory: Path | None,
     as_json: bool,
-) -> None:  # fmt: skip
-    import os
-
+) -> int:  # fmt: skip
     from syncd.cli.place import opened_store
-    from syncd.review.resolve import resolve
 
     ids = [word for word in words if "=" not in word]
     settings = tuple(word for word in words if "=" in word)
@@ -222,11 +221,11 @@ def resolve_command(
         asked = _asked(verdict, author, reason, settings, row, other, found)
         if not found or (wanted is not None and not _confirmed(found, asked, dry_run, yes)) or dry_run:
             _report_plan(found, asked, as_json)
-            return
-        for each in found:
-            resolve(store, each.id, asked, time.time_ns() // 1_000_000, os.urandom)
-        settled = _again(store, found)
-    _report(settled, as_json)
+            return 0
+        refused = _resolve_each(store, found, asked)
+        settled = _again(store, [each for each in found if each.id not in refused])
+    _report(settled, refused, as_json)
+    return FAILED if refused else 0
 
 
 @verb(
@@ -344,6 +343,24 @@ def _report_plan(found: Sequence[Conflict], asked: Asked, as_json: bool) -> None
     )
 
 
+def _resolve_each(store: Store, found: Sequence[Conflict], asked: Asked) -> dict[str, str]:
+    """Each in a transaction of its own; one that cannot be decided so keeps no other from it. Id → why not."""
+    import os
+
+    from syncd.errors import SyncdError
+    from syncd.review.resolve import resolve
+
+    refused: dict[str, str] = {}
+    for each in found:
+        try:
+            resolve(store, each.id, asked, time.time_ns() // 1_000_000, os.urandom)
+        except SyncdError as error:
+            if len(found) == 1:
+                raise
+            refused[each.id] = str(error)
+    return refused
+
+
 def _again(store: Store, found: Sequence[Conflict]) -> list[Conflict]:
     from syncd.disagreements import conflict
     from syncd.errors import UsageError
@@ -358,15 +375,24 @@ def _again(store: Store, found: Sequence[Conflict]) -> list[Conflict]:
     return settled
 
 
-def _report(settled: Sequence[Conflict], as_json: bool) -> None:
+def _report(settled: Sequence[Conflict], refused: dict[str, str], as_json: bool) -> None:
     from syncd.disagreements import STATE, short_id
+    from syncd.limits import CONFLICTS_SHOWN_MAX
 
     if as_json:
-        emit_json(settled[0] if len(settled) == 1 else settled)
+        emit_json({"resolved": settled, "refused": refused})
         return
-    for each in settled:
+    for id_, why in refused.items():
+        emit(f"{short_id(id_)}  {paint(why, YELLOW)}")
+    if not settled:
+        return
+    for each in settled[:REPORTED_MAX]:
         state = STATE["settled"].here if each.state in ("lost", "accepted") else STATE[each.state].here
         emit(f"{short_id(each.id)}  {each.title}: {state}")
+    if len(settled) > REPORTED_MAX:
+        emit(say("… và {n} vụ nữa", "… and {n} more", n=number(len(settled) - REPORTED_MAX)))
+    if len(settled) + len(refused) >= CONFLICTS_SHOWN_MAX:
+        emit(say("Có thể còn nữa: chạy lại lệnh này.", "There may be more: give this command again."))
     emit(
         say(
             "Quyết định tự đi tới mọi tuyến. Rút lại: syncd conflicts undo {id}",

@@ -260,11 +260,12 @@ def _conflicts(found: Status, now_ms: int) -> list[str]:
 def _by_kind(waiting: Sequence[Waiting], now_ms: int) -> str:
     """What waits by kind with the age of the oldest, what this node decides first."""
     from syncd.disagreements import case_title
+    from syncd.review.verbs import MOVES
 
-    mine = sum(each.here for each in waiting)
+    mine = sum(each.here for each in waiting if each.kind not in MOVES)
     kinds = [
         f"{case_title(each.kind)} {number(each.count)} ({age(each.oldest_at, now_ms)})"
-        for each in sorted(waiting, key=lambda each: not each.here)
+        for each in sorted(waiting, key=lambda each: (each.kind in MOVES, not each.here))
     ]
     head = say("nút này quyết định {n}", "this node decides {n}", n=number(mine))
     return f"{head}: {' · '.join(kinds)}"

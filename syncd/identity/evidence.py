@@ -44,8 +44,6 @@ class Comparing:
 
     def name(self, one: int, other: int) -> NameLikeness:
         """How two names agree, by their numbers."""
-        if one == other:
-            return NameLikeness.SAME if self._people.names[one].syllables else NameLikeness.DIFFERENT
         pair = (one, other) if one < other else (other, one)
         found = self._names.get(pair)
         if found is None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from syncd.review.verbs import SETTLING, UNDO, Verb
+from syncd.review.verbs import MOVES, SETTLING, UNDO, Verb
 from syncd.store.base import Tx
 
 _SETTLING = ", ".join(f"'{verb.value}'" for verb in SETTLING)
 
+MOVE_KINDS = ", ".join(f"'{kind.value}'" for kind in sorted(MOVES))
 # v: a review that waits. Another keeper's own verdict about the proposal, or a person's about this one, ends it.
 OPEN_REVIEW = """v.outcome = 'review'
     AND NOT EXISTS (SELECT 1 FROM verdict AS w WHERE w.resolves = v.id)
@@ -65,7 +66,7 @@ class Word:
 
 
 def waiting(tx: Tx) -> list[Waiting]:
-    """Counts by kind, the oldest first."""
+    """Counts by kind, the oldest first, the list of unmatched moves last."""
     rows = tx.all(
         f"SELECT v.case_kind, count(*), count(k.unit_id), min(v.decided_at) FROM verdict AS v"
         f" LEFT JOIN syncd_keeper AS k ON k.unit_id = v.unit_id AND k.mine = 1 WHERE {OPEN_REVIEW} GROUP BY v.case_kind"
@@ -81,7 +82,7 @@ def waiting(tx: Tx) -> list[Waiting]:
     found = [
         Waiting(kind=row[0] or "stale_proposal", count=int(row[1]), here=int(row[2]), oldest_at=row[3]) for row in rows
     ]
-    return sorted(found, key=lambda each: (each.oldest_at or "", each.kind))
+    return sorted(found, key=lambda each: (each.kind in MOVES, each.oldest_at or "", each.kind))
 
 
 def open_reviews(tx: Tx) -> int:
@@ -90,9 +91,14 @@ def open_reviews(tx: Tx) -> int:
 
 
 def unsettled_cases(tx: Tx) -> int:
-    """Cases found here that wait for a person, and questions to units kept here."""
-    cases = tx.value(f"SELECT count(*) FROM syncd_case AS c WHERE {UNSETTLED_CASE}")
+    """Cases found here that wait for a person, and questions to units kept here; not the list of unmatched moves."""
+    cases = tx.value(f"SELECT count(*) FROM syncd_case AS c WHERE c.kind NOT IN ({MOVE_KINDS}) AND {UNSETTLED_CASE}")
     return int(cases) + int(tx.value(f"SELECT count(*) FROM resolution AS r WHERE {ASKED_HERE}"))
+
+
+def unmatched_moves(tx: Tx) -> int:
+    """The exception list (domain §3): every province has thousands, and nobody waits for each of them."""
+    return int(tx.value(f"SELECT count(*) FROM syncd_case AS c WHERE c.kind IN ({MOVE_KINDS}) AND {UNSETTLED_CASE}"))
 
 
 def words(tx: Tx, case_id: str) -> list[Word]:

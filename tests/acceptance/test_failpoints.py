@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from conflict.case import CaseKind, case_id
 from syncd import control, enrolment
 from syncd.config import Config
 from syncd.failpoint import FAILPOINT
@@ -212,6 +213,57 @@ def _proposal(pair: Pair, point: str) -> None:
     )
 
 
+def _one_number_twice(pair: Pair) -> None:
+    pair.type(1)
+    pair.at(pair.commune, "INSERT INTO household (number, kind) VALUES ('1', 'family')")
+    pair.names.append("1")
+
+
+OPEN = "SELECT kind FROM syncd_case WHERE closed_at IS NULL"
+
+
+def _disagreement(pair: Pair, point: str) -> None:
+    _one_number_twice(pair)
+    pair.commune_dies(point)
+    assert pair.commune.rows(OPEN) == [("duplicate_household_no",)]
+
+
+def _resolution(pair: Pair, point: str) -> None:
+    _one_number_twice(pair)
+    pair.province.start()
+    pair.sync()
+    case = str(pair.commune.one("SELECT case_id FROM syncd_case"))
+    pair.dies(pair.commune, point, "conflicts", "resolve", case, "--verdict", "keep-ours")
+    assert pair.commune.one("SELECT count(DISTINCT verdict) FROM resolution") == 1
+
+
+def _taken_back(pair: Pair, point: str) -> None:
+    """Whole or not at all: one row per side says so, or none."""
+    _one_number_twice(pair)
+    pair.province.start()
+    pair.sync()
+    case = str(pair.commune.one("SELECT case_id FROM syncd_case"))
+    assert pair.commune.command("conflicts", "resolve", case, "--verdict", "keep-ours").returncode == 0
+    done = pair.commune.command("conflicts", "undo", case, **{FAILPOINT: point})
+    assert done.returncode == KILLED, done.stderr
+    undone = pair.commune.one("SELECT count(*) FROM resolution WHERE verdict = 'undo'")
+    assert undone == (2 if point.endswith("after-commit") else 0)
+
+
+def _clock_is_right_again(pair: Pair, point: str) -> None:
+    """An earlier process met this station's clock far off; the next hello finds it right."""
+    case = case_id(CaseKind.CLOCK_FAR_OFF, pair.commune.node_id)
+    connection = open_plain(pair.commune.directory)
+    connection.execute(
+        "INSERT INTO syncd_case (case_id, kind, detail, opened_at) VALUES (?, 'clock_far_off', '{}', '2026-11-01')",
+        (case,),
+    )
+    connection.commit()
+    connection.close()
+    pair.commune_dies(point)
+    assert pair.commune.rows(OPEN) == []
+
+
 def _init(pair: Pair, point: str) -> None:
     directory = pair.tree.folder / "other"
     arguments = ("init", "--unit", "43", "--unit-name", "Tỉnh khác", "--dir", str(directory))
@@ -306,6 +358,10 @@ SCENARIOS: dict[str, Sequence[Scenario]] = {
     "wishes": [_restored],
     "fork-closed": [_fork_ends],
     "decide": [_decision],
+    "detect": [_disagreement],
+    "resolve": [_resolution],
+    "resolve-undo": [_taken_back],
+    "clock": [_clock_is_right_again],
     "propose": [_proposal],
     "setup": [_init],
     "setup-root": [_init],

@@ -14,14 +14,14 @@ import pytest
 from msgspec.structs import replace as changed
 
 from syncd import backup_file, enrolment, limits
-from syncd.backup import SUFFIX, back_up, remove_older
+from syncd.backup import SUFFIX, back_up, find_backup, remove_older
 from syncd.cli.program import run as syncd
 from syncd.config import Config, load_config, write_config
 from syncd.errors import AlreadyRunning, ConfigError, DiskFull, FileRefused, KeyFileError
 from syncd.node_files import OpenNode, open_node
-from syncd.restore import find_backup, restore, restore_keys
+from syncd.restore import restore, restore_keys
 from syncd.status import status
-from tests.integration.shapes import ThreeTiers, add_household, add_person, content, own_stream, three_tiers
+from tests.integration.shapes import ThreeTiers, add_household, add_person, own_stream, three_tiers
 from tests.nodes import ROOT_UNIT, Nodes
 from tests.postgres import PostgresServer
 from tests.trees import TreeBuilder, TreeNode

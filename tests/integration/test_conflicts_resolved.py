@@ -16,7 +16,7 @@ from syncd.errors import PermissionDenied, UsageError
 from syncd.proposing import Wish, propose
 from syncd.review.desk import Asked
 from syncd.review.resolve import resolve, undo
-from syncd.review.standing import open_reviews, unsettled_cases, waiting
+from syncd.review.standing import open_reviews, unmatched_moves, unsettled_cases, waiting
 from syncd.review.verbs import Verb
 from tests.integration.registers import Registers, birth, cases, death, insert, mother, move, person, registers
 from tests.postgres import PostgresServer
@@ -58,7 +58,7 @@ def seen(at: TreeNode, conflict_id: str) -> Conflict:
 def counts(at: TreeNode) -> tuple[int, int]:
     """(reviews, cases) that wait."""
     with at.store.read() as tx:
-        return open_reviews(tx), unsettled_cases(tx)
+        return open_reviews(tx), unsettled_cases(tx) + unmatched_moves(tx)
 
 
 def state_everywhere(tree: Registers, conflict_id: str) -> dict[str, str]:

@@ -14,10 +14,11 @@ from syncd import baseline, floor, limits, log
 from syncd.aggregate import recount
 from syncd.backup import back_up
 from syncd.cli.program import run as syncd
+from syncd.prove import prove
 from syncd.prune import DAY_MS, Policy, due_baselines, make_due, plan, prune
 from syncd.rebuild import rebuild
 from syncd.status import status
-from tests.integration.baselines import assert_equal, backed_up, emptied, made, stream_of, write_history
+from tests.integration.baselines import assert_equal, backed_up, emptied, emptied_dsn, made, stream_of, write_history
 from tests.integration.shapes import ThreeTiers, add_person, own_stream, three_tiers
 from tests.nodes import Nodes
 from tests.postgres import PostgresServer
@@ -252,6 +253,30 @@ def _check_floors(tiers: ThreeTiers) -> None:
                 assert best[at.stream_id].at_seq >= at.floor_seq, node.name
                 assert at.applied_seq >= at.floor_seq or at.state != "ok" or not at.own
             assert recount(tx, node.store.registry) == [] or tx.one("SELECT 1 FROM syncd_journal LIMIT 1")
+
+
+def test_content_is_still_proven_where_every_checkpoint_was_pruned(tiers: ThreeTiers, tmp_path: Path) -> None:
+    write_history(tiers.commune)
+    tiers.prove()
+    made(tiers.commune, own_stream(tiers.commune))
+    tiers.settle()
+    backed_up(tiers, tmp_path)
+    for node in tiers.nodes:
+        pruned(node)
+    emptied(tiers, tiers.district, None if tiers.district.store.dialect == "sqlite" else emptied_dsn(tiers.district))
+    tiers.settle()
+    for node in tiers.nodes:
+        assert node.value("SELECT count(*) FROM syncd_log AS l JOIN syncd_stream AS s ON s.stream_id = l.stream_id"
+                          " WHERE s.kind = 1") == 0  # fmt: skip
+        with node.store.read() as tx:
+            proofs = prove(tx, node.store.registry, node.node.ring)
+        assert {proof.kind for proof in proofs} == {"register", "oversight", "control"}  # no baseline by itself
+        assert [proof.state for proof in proofs if proof.kind == "register"] == ["equal"], proofs
+    tiers.commune.broken = True
+    with tiers.commune.store.apply("sabotage") as tx:
+        tx.run("UPDATE person SET full_name = 'Khác'")
+    with tiers.commune.store.read() as tx:
+        assert "differs" in {proof.state for proof in prove(tx, tiers.commune.store.registry, tiers.commune.node.ring)}
 
 
 def test_control_and_oversight_logs_are_never_pruned(plain: ThreeTiers, tmp_path: Path) -> None:

@@ -39,9 +39,10 @@ class Clerk:
         self._counts = counts
         self._minted = 0
         self._verdicts: set[str] = set()
-        # Of nodes whose copies are put back or run twice: row → what was last acknowledged there, on any machine.
-        self.ledger: dict[tuple[str, str], list[Row | None]] = {}
+        # Of nodes whose copies are put back or run twice: row → every word of it with the machine that acknowledged it.
+        self.ledger: dict[tuple[str, str], list[tuple[int, Row | None]]] = {}
         self.has_copies = False
+        self.machine = 0
         self._draft = self.tables
 
     def begin(self) -> None:
@@ -52,6 +53,8 @@ class Clerk:
 
     def write(self) -> None:
         """One transaction of some kind."""
+        if self.has_copies:  # a stream under way back may show less than it did
+            self.tables = {table: self._read(table) for table in self.tables}
         kinds: list[Callable[[Tx], Any]] = [
             self._new_household,
             self._new_household,
@@ -111,7 +114,7 @@ class Clerk:
         for table, rows in self.tables.items():
             for row_id in rows.keys() | before[table].keys():
                 if rows.get(row_id) != before[table].get(row_id):
-                    self.ledger.setdefault((table, row_id), []).append(rows.get(row_id))
+                    self.ledger.setdefault((table, row_id), []).append((self.machine, rows.get(row_id)))
 
     def audit(self) -> None:
         """The tables may have gone over to another branch: what was acknowledged is there still, or was overruled by
@@ -120,18 +123,28 @@ class Clerk:
         if self.at.value("SELECT count(*) FROM syncd_stream WHERE rejoin_seq > 0"):
             return  # under way: to be judged when the streams are back
         found = {table: self._read(table) for table in self.tables}
-        for (table, row_id), words in self.ledger.items():
-            self._check_named(table, row_id, words, found[table].get(row_id))
+        self._check_words(found, lambda machine: machine == self.machine)
         self.tables = found
+
+    def audit_all(self) -> None:
+        """At rest: the words of every machine there ever was."""
+        self._check_words({table: self._read(table) for table in self.tables}, lambda _machine: True)
+
+    def _check_words(self, found: dict[str, dict[str, Row]], counts: Callable[[int], bool]) -> None:
+        for (table, row_id), words in self.ledger.items():
+            for machine in {machine for machine, _word in words if counts(machine)}:
+                mine = [word for at, word in words if at == machine]
+                self._check_named(table, row_id, mine[-1], [word for _at, word in words], found[table].get(row_id))
 
     def _read(self, table: str) -> dict[str, Row]:
         names = [column.name for column in REGISTER[table].columns]
         query = f"SELECT id, {', '.join(names)} FROM {table} WHERE unit_id = ?"
         return {row[0]: dict(zip(names, row[1:], strict=True)) for row in self.at.rows(query, (self.at.unit_id,))}
 
-    def _check_named(self, table: str, row_id: str, words: list[Row | None], now: Row | None) -> None:
-        """The last word about a row, from whichever machine, unless an earlier one stands instead."""
-        last = words[-1]
+    def _check_named(
+        self, table: str, row_id: str, last: Row | None, words: list[Row | None], now: Row | None
+    ) -> None:
+        """One machine's last word about a row, unless another's stands instead."""
         if now == last or (now is None and None in words):
             return
         wishes = self._wishes(table, row_id)

@@ -34,6 +34,7 @@ class Machine:
     opener: Callable[[], Store]
     node: Node
     model: Model | None
+    number: int
 
 
 @dataclass(slots=True)
@@ -68,7 +69,7 @@ class Machines:
         self._open(at)
         if has_mark or at.parent is None:
             at.node.rejoin.watch(HighWater(mark_folder))
-        self._tell_clerk(at, model)
+        self._tell_clerk(at, model, self.made)
         return True
 
     def clone(self, at: TreeNode) -> bool:
@@ -78,7 +79,7 @@ class Machines:
         path = self._copy(at)
         opener = self.openers(path, at.name)
         node = Node(opener(), at.keys, at.node.clock, at.node._random)
-        self.second[at.name] = Machine(opener=opener, node=node, model=self._model(at))
+        self.second[at.name] = Machine(opener=opener, node=node, model=self._model(at), number=self.made)
         return True
 
     def swap(self, at: TreeNode) -> bool:
@@ -86,11 +87,13 @@ class Machines:
         other = self.second.get(at.name)
         if other is None:
             return False
-        self.second[at.name] = Machine(opener=at.opener, node=at.node, model=self._model(at))
+        clerk = self.clerk_of(at)
+        number = 0 if clerk is None else clerk.machine
+        self.second[at.name] = Machine(opener=at.opener, node=at.node, model=self._model(at), number=number)
         at.opener, at.node = other.opener, other.node
         at.desk = Desk(at.node)
         at.link = None if at.parent is None else Link(at.node, at.parent.node.node_id)
-        self._tell_clerk(at, other.model)
+        self._tell_clerk(at, other.model, other.number)
         return True
 
     def retire(self, at: TreeNode) -> None:
@@ -117,10 +120,10 @@ class Machines:
         clerk = self.clerk_of(at)
         return None if clerk is None else copy.deepcopy(clerk.tables)
 
-    def _tell_clerk(self, at: TreeNode, model: Model | None) -> None:
+    def _tell_clerk(self, at: TreeNode, model: Model | None, number: int) -> None:
         clerk = self.clerk_of(at)
         if clerk is not None and model is not None:
-            clerk.tables = copy.deepcopy(model)
+            clerk.tables, clerk.machine = copy.deepcopy(model), number
 
 
 def _has_left(at: TreeNode) -> bool:

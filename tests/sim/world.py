@@ -114,7 +114,7 @@ class World:
                 self._sequence,
                 self._late,
                 self._restart,
-                *([self._snapshot, self._restore, self._clone, *[self._swap] * 3] if self._has_copies else []),
+                *(self._copying if self._has_copies else []),
             ]
         )
         try:
@@ -144,13 +144,18 @@ class World:
         if self.faults.crash:
             node.reopen()
 
+    @property
+    def _copying(self) -> list[Callable[[TreeNode], None]]:
+        return [self._snapshot, self._restore, self._restore, self._clone, *[self._swap] * 3]
+
     def _snapshot(self, node: TreeNode) -> None:
         self.machines.snapshot(node)
 
     def _restore(self, node: TreeNode) -> None:
         """A disk dies, its last copy is put back; what it held had reached its neighbours."""
-        self._sequence(node)
-        self._exchange(node)
+        for below in [*node.children, node, *([node.parent] if node.parent else [])]:
+            self._sequence(below)
+            self._exchange(below)
         self.counts["restored copies"] += self.machines.restore(node, self.random.random() < 0.5)
 
     def _clone(self, node: TreeNode) -> None:
@@ -317,6 +322,7 @@ class World:
         check_decided(self.nodes)
         for clerk in self.clerks:
             check_content(clerk, self.nodes)
+            clerk.audit_all()
 
 
 @contextmanager

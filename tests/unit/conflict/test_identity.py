@@ -52,7 +52,10 @@ def test_one_citizen_id_links_without_asking() -> None:
     ("changed", "expected"),
     [
         ({"sex_equal": False}, Outcome.LINK),
-        ({"name": NameLikeness.TYPO}, Outcome.LINK),
+        ({"name": NameLikeness.TYPO}, Outcome.PROPOSE),  # a twin's number: the mothers are not known
+        ({"name": NameLikeness.TYPO, "mother": Likeness.DIFFERENT}, Outcome.LINK),
+        ({"name": NameLikeness.TONES_DIFFER}, Outcome.PROPOSE),
+        ({"name": NameLikeness.BARE}, Outcome.LINK),
         ({"birth": BirthLikeness.DAY_SLIP}, Outcome.LINK),
         ({"birth": BirthLikeness.DIFFERENT}, Outcome.PROPOSE),
         ({"name": NameLikeness.DIFFERENT}, Outcome.PROPOSE),
@@ -89,12 +92,34 @@ def test_strangers_of_one_name_and_birthday_are_only_proposed() -> None:
         {"mother": Likeness.EQUAL, "mother_bits": 9.0},
         {"father": Likeness.EQUAL, "father_bits": 9.0},
         {"household": Household.SHARED, "ethnic": Likeness.EQUAL, "ethnic_bits": 3.0},
-        {"household": Household.ONE, "hamlet": Likeness.EQUAL, "one_unit": True, "phone": Likeness.EQUAL},
         {"move_fits": True},
     ],
 )
 def test_name_and_birthday_with_support_link(support: dict[str, Any]) -> None:
     assert outcome(**support) is Outcome.LINK
+
+
+@pytest.mark.parametrize(
+    "against",
+    [
+        {"household": Household.ONE},
+        {"sex_equal": False},
+        {"mother": Likeness.DIFFERENT},
+        {"father": Likeness.DIFFERENT},
+        {"citizen_id": Likeness.DIFFERENT},
+        {"mother": Likeness.EQUAL, "mother_bits": 9.0, "insurance_no": Likeness.DIFFERENT},
+        {"birth": BirthLikeness.DIFFERENT, "mother": Likeness.EQUAL, "mother_bits": 9.0},
+    ],
+)
+def test_what_contradicts_leaves_it_to_a_person(against: dict[str, Any]) -> None:
+    sure = {"move_fits": True, "phone": Likeness.EQUAL, "household": Household.SHARED, "name_bits": 20.0}
+    assert outcome(**sure) is Outcome.LINK
+    assert outcome(**{**sure, **against}) is Outcome.PROPOSE
+
+
+def test_two_numbers_link_what_one_would_leave_to_a_person() -> None:
+    both = {"citizen_id": Likeness.EQUAL, "insurance_no": Likeness.EQUAL}
+    assert outcome(name=NameLikeness.TYPO, **both) is Outcome.LINK
 
 
 def test_two_citizen_ids_are_two_persons() -> None:

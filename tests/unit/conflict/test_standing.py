@@ -144,6 +144,7 @@ def test_expiry_is_judged_by_the_keepers_corrected_clock() -> None:
 def test_wish_that_cannot_be_shown_to_have_expired_waits_for_a_person(sides: dict[str, Any], why: str) -> None:
     verdict = decide_expiring(NOON_MS - 1, **sides)
     assert (verdict.outcome, verdict.why, verdict.case, verdict.writes) == ("review", why, "stale_proposal", {})
+    assert (only(verdict).result, only(verdict).why) == ("review", why)
 
 
 @pytest.mark.parametrize("offset_ms", [CLOCK_OFFSET_MS_MAX, -CLOCK_OFFSET_MS_MAX])
