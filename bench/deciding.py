@@ -14,6 +14,7 @@ from typing import Any
 
 from bench import data
 from schema.install import Identity, install, statements
+from syncd.decide import decide_waiting
 from syncd.proposing import Proposer, Wish
 from syncd.security.identity import NodeKeys
 from syncd.setup import Place
@@ -28,7 +29,7 @@ PROPOSALS = 5_000
 KEY = bytes(range(32))
 # A column and what district and clerk write into it: keeper, upper, latest, review; then one that nobody else touched.
 DISPUTED = (("relation", "03", "05"), ("ethnic", "02", "03"), ("phone", "0222", "0333"), ("full_name", "A B", "A C"))
-UNDISPUTED = ("insurance_no", "HT1234567890")
+UNDISPUTED = "insurance_no"
 
 
 class Deciding:
@@ -61,11 +62,12 @@ class Deciding:
         with self.commune.store.write("clerk") as tx:
             for place, row_id in enumerate(chosen):
                 name, _, edited = DISPUTED[place % len(DISPUTED)]
-                tx.run(f"UPDATE person SET {name} = ? WHERE id = ?", (f"{edited}{self._suffix(name)}", row_id))
+                tx.run(f"UPDATE person SET {name} = ? WHERE id = ?", (f"{edited}{self._suffix(name, place)}", row_id))
         self.commune.node.write()
         _carry(self.province, self.commune)
+        node = self.commune.node
         began = time.perf_counter()
-        self.commune.node.settle()
+        decide_waiting(node.store, node.tree(), node.clock, node.clock_offset_ms, node.changed_at)
         spent_s = time.perf_counter() - began
         self._require_decided(count)
         self._builder.settle()
@@ -83,8 +85,8 @@ class Deciding:
             for place, row_id in enumerate(chosen):
                 name, wished, _ = DISPUTED[place % len(DISPUTED)]
                 values: dict[str, str | int | None] = {
-                    name: f"{wished}{self._suffix(name)}",
-                    UNDISPUTED[0]: f"{UNDISPUTED[1]}{self._turn}",
+                    name: f"{wished}{self._suffix(name, place)}",
+                    UNDISPUTED: f"HT{self._turn:03d}{place:010d}",
                 }
                 wish = Wish(
                     operation="update", table="person", row_id=row_id, unit_code=None, wished=values, author="A",
@@ -93,9 +95,9 @@ class Deciding:
                 proposer.write(proposer.prepare(store.registry.by_name["person"], wish))
         self.province.node.write()
 
-    def _suffix(self, name: str) -> str:
-        """So that each round changes something; codes keep their length."""
-        return str(self._turn) if name in ("phone", "full_name") else ""
+    def _suffix(self, name: str, place: int) -> str:
+        """So that each round changes something and no two persons come to look alike; codes keep their length."""
+        return f"{self._turn} {place}" if name in ("phone", "full_name") else ""
 
     def _require_decided(self, count: int) -> None:
         found = self.commune.rows("SELECT outcome, count(*) FROM verdict GROUP BY outcome")

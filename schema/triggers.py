@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 from schema import triggers_postgres, triggers_sqlite
 from schema.ddl import Dialect, Identity
+from schema.keeps import NAME as KEEPS
+from schema.keeps import keeps_source
 from schema.spec import Kind, Registry
 
 ForeignWrites = Literal["refuse", "propose"]
@@ -33,6 +35,7 @@ def statements(
     return [
         *(function.statement(schema) for function in triggers_postgres.functions(registry, identity, propose=propose)),
         *(text for trigger in triggers_postgres.triggers(registry, propose=propose) for text in trigger.statements()),
+        triggers_postgres.WRITE_KEEPS,
     ]
 
 
@@ -114,6 +117,8 @@ WHERE p.proname LIKE 'syncd\\_%' AND p.pronamespace = current_schema()::regnames
   AND p.proname NOT IN ('syncd_mint', 'syncd_own_unit')
 """
 
+POSTGRES_KEEPS = f"""{POSTGRES_FUNCTIONS} AND p.proname = '{KEEPS}'"""
+
 
 def _problems_postgres(
     connection: Any, registry: Registry, identity: Identity, foreign_writes: ForeignWrites
@@ -148,7 +153,18 @@ def _problems_postgres(
         *(f"trigger {name} is disabled or does not fire always" for name in disabled),
         *_differences("trigger", triggers, enabled),
         *_differences("function", functions, found_functions),
+        *_problems_keeps(connection),
     ]
+
+
+def _problems_keeps(connection: Any) -> list[str]:
+    """The function that names the units kept here must say what the table says."""
+    kept = _rows(connection, "SELECT unit_id::text FROM syncd_keeper WHERE mine = 1")
+    wanted = keeps_source(unit_id for (unit_id,) in kept)
+    found = [(source, definer, config) for _, source, definer, config in _rows(connection, POSTGRES_KEEPS)]
+    if not found:
+        return [f"function {KEEPS} is missing"]
+    return [] if found == [(wanted, False, None)] else [f"function {KEEPS} was altered"]
 
 
 def _differences(what: str, wanted: dict[str, Any], found: dict[str, Any]) -> Iterable[str]:

@@ -2,8 +2,8 @@
 
 Enters: terms that the custodian ended by force, or of which another order stands. Leaves: content at that end; what
 came after it kept apart.
-Must hold: content, logs and what is kept apart change in one transaction per unit; the keeper itself goes back too, once
-whatever it has written is in its log, so that it can take the unit again one day.
+Must hold: content, logs and what is kept apart change in one transaction per unit; the keeper itself goes back too,
+once whatever it has written is in its log, so that it can take the unit again one day.
 """
 
 from __future__ import annotations

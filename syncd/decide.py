@@ -18,12 +18,23 @@ from schema.spec import Column, Kind, Registry, Table, Type
 from schema.values import INT_MAX, INT_MIN, check_row, check_values
 from syncd import limits
 from syncd.clock import Clock, instant_of, time_ms_of
+from syncd.derived import derived_id
 from syncd.envelope import stream_id_of
 from syncd.errors import StoreError
 from syncd.likeness import Likeness
 from syncd.store.base import Store, Tx
 from syncd.tree import Tree
-from syncd.undecided import Waiting, deciding_unit, newer_wishes, rows_of, takes_proposals, undecided, waiting, waves
+from syncd.undecided import (
+    Waiting,
+    deciding_unit,
+    newer_wishes,
+    rows_of,
+    takes_proposals,
+    twins_decided,
+    undecided,
+    waiting,
+    waves,
+)
 
 # Stream, table, row → mask of columns: (row, column number) → when it last changed.
 ChangedAt = Callable[[Tx, str, Table, Mapping[str, int]], Mapping[tuple[str, int], int]]
@@ -128,7 +139,7 @@ class _Desk:
     # --- reading: whole waves at a time ---------------------------------------------------------------------------
 
     def _decide(self, wave: Sequence[Waiting]) -> list[_Decision]:
-        rows = self._read_rows(wave)
+        rows, settled = self._read_rows(wave), twins_decided(self._tx, wave)
         items: list[_Item] = []
         decisions: list[_Decision] = []
         for each in wave:
@@ -136,6 +147,10 @@ class _Desk:
             home = deciding_unit(each, unit_id, self._mine)
             if home is None:
                 continue  # the row is kept elsewhere, and so is the decision
+            if each.id in settled:  # one late write, admitted at two nodes
+                decisions.append(_Decision(waiting=each, unit_id=home, outcome="rejected", detail=_detail(
+                    Why.SUPERSEDED, newer=[settled[each.id]])))  # fmt: skip
+                continue
             try:
                 found = self._read_wish(each, home, values)
             except REFUSED as error:
@@ -282,14 +297,31 @@ class _Desk:
         self._record([(each, row_ids.get(each.waiting.id, each.waiting.row_id)) for each in decisions])
 
     def _insert(self, table: Table, of: _Decision, writes: Mapping[str, Any]) -> str:
-        """A new row. One that this node had written on a branch that was not the stream's keeps its id."""
+        """A new row. One that this node had written on a branch that was not the stream's keeps its id; one that was
+        wished when another node kept the unit gets one made from it, and so does what it names."""
         row_id = of.waiting.row_id
-        if row_id is not None and row_id[28:] == self._tree.me[28:]:
-            writes = {"id": row_id, **writes}
+        if row_id is not None:
+            writes = {"id": self._own_id(row_id), **self._renamed(table, writes)}
         names = ("unit_id", *writes)
         marks = ", ".join("?" * len(names))
         query = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks}) RETURNING id"
         return str(self._tx.value(query, (of.unit_id, *writes.values())))
+
+    def _own_id(self, row_id: str) -> str:
+        tag = self._tree.me[28:]
+        return row_id if row_id[28:] == tag else derived_id("wished", row_id, tag)
+
+    def _renamed(self, table: Table, writes: Mapping[str, Any]) -> dict[str, Any]:
+        """References to rows that were wished under an id of another node, and are kept under one made from it."""
+        renamed = dict(writes)
+        for column in table.columns:
+            named = writes.get(column.name)
+            if column.references is None or named is None or named[28:] == self._tree.me[28:]:
+                continue
+            other, query = self._own_id(named), f"SELECT id FROM {column.references} WHERE id IN (?, ?)"
+            if [row[0] for row in self._tx.all(query, (named, other))] == [other]:
+                renamed[column.name] = other
+        return renamed
 
     def _update(self, table: Table, unit_id: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
         names = sorted({name for _, writes in rows for name in writes})

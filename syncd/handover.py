@@ -139,7 +139,10 @@ def _is_kept_elsewhere(tx: Tx, me: str, unit_id: str) -> bool:
     keeper = tx.value("SELECT node_id FROM syncd_keeper WHERE unit_id = ?", (unit_id,))
     if keeper in (None, me):
         return False
-    return not log.streams(tx, "own = 1 AND kind = ? AND unit_id = ? AND ended = 0", (int(Kind.REGISTER), unit_id))
+    if log.streams(tx, "own = 1 AND kind = ? AND unit_id = ? AND ended = 0", (int(Kind.REGISTER), unit_id)):
+        return False
+    mine = [log.stream(tx, stream_of(term)) for term in _terms(tx, "unit_id = ? AND node_id = ?", (unit_id, me))]
+    return not mine or mine[-1] is not None  # else the stream of that term is only to be created
 
 
 def set_aside(tx: Tx, registry: Registry, me: str, unit_id: str, now: str) -> None:

@@ -47,6 +47,7 @@ def order(
 
     Raises UsageError when nobody would believe the order, or one is under way.
     """
+    node.reread_tree()  # another process of this node may have ordered something
     with node.store.write("order") as tx:
         planned = _checked(node, tx, unit_id, to_node, forced or revoke)
         forced_at = _end_here(tx, planned) if forced else (None, None)
@@ -149,7 +150,7 @@ def unit_named(node: Node, tx: Tx, named: str) -> str:
 
 
 def _checked(node: Node, tx: Tx, unit_id: str, to_node: str, by_force: bool, *, may_keep: bool = False) -> Preview:
-    planned = _preview(node, tx, unit_id, to_node)
+    planned = _preview(node, tx, unit_id, to_node, by_force)
     _require_mine_to_order(node, tx, planned, by_force)
     if planned.from_node == planned.to_node and not may_keep:
         raise UsageError(
@@ -160,17 +161,18 @@ def _checked(node: Node, tx: Tx, unit_id: str, to_node: str, by_force: bool, *, 
     return planned
 
 
-def _preview(node: Node, tx: Tx, unit_id: str, to_node: str) -> Preview:
+def _preview(node: Node, tx: Tx, unit_id: str, to_node: str, by_force: bool) -> Preview:
     """What such an order would do, as things stand. Raises UsageError for a unit or a node unknown here."""
     tree = node.tree()
     unit_name = tx.value("SELECT name FROM unit WHERE id = ?", (unit_id,))
     target = tree.nodes.get(to_node)
-    if unit_name is None or target is None:
+    if unit_name is None or target is None or target.status != "enrolled":
         raise UsageError(
-            say("không có đơn vị hoặc nút này trong phạm vi của nút", "no such unit or node at or below this one"),
+            say("không có đơn vị hoặc nút này trong phạm vi của nút, hoặc nút đã bị thu hồi",
+                "no such unit or node at or below this one, or the node is revoked"),
             say("xem `syncd status`", "see `syncd status`"),
-        )
-    from_node, from_term = tree.keepers.get(unit_id, (None, 0))
+        )  # fmt: skip
+    from_node, from_term = _kept_last(tree, unit_id) if by_force else tree.keepers.get(unit_id, (None, 0))
     stream = log.stream(tx, stream_id_of(Kind.REGISTER, unit_id, from_node, from_term)) if from_node else None
     return Preview(
         unit_id=unit_id, unit_name=unit_name, from_node=from_node,
@@ -185,12 +187,23 @@ def _preview(node: Node, tx: Tx, unit_id: str, to_node: str) -> Preview:
     )  # fmt: skip
 
 
+def _kept_last(tree: Tree, unit_id: str) -> tuple[str | None, int]:
+    """Whose term a forced order ends: where an earlier hand-over never came to its end, the old keeper's."""
+    under_way = next((term for term in tree.terms.get(unit_id, ()) if term.ended_seq is None), None)
+    return (under_way.node_id, under_way.term) if under_way else tree.keepers.get(unit_id, (None, 0))
+
+
 def _require_mine_to_order(node: Node, tx: Tx, planned: Preview, by_force: bool) -> None:
     tree = node.tree()
     if by_force and not node.is_root:
         raise UsageError(
             say("chỉ nút gốc mới được chuyển giao bắt buộc", "only the root may end a term by force"),
             say("chạy lệnh này tại nút gốc", "run this at the root"),
+        )
+    if by_force and planned.from_node == tree.me:
+        raise UsageError(
+            say("chính nút này giữ {unit}", "this node keeps {unit} itself", unit=planned.unit_name),
+            say("dùng `syncd handover`", "use `syncd handover`"),
         )
     above = units_above(tx) | dict(tx.all(_ABOVE_UNIT, (planned.unit_id,)))
     if not covers(above, tree.nodes[tree.me].unit_id, planned.unit_id) or not _stands_above(tree, planned):

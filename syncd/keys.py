@@ -94,11 +94,13 @@ def new_epoch(
     stream_id: str,
     audiences: Iterable[Audience],
     readers_of: Callable[[Audience], list[Reader]],
-    random_bytes: Callable[[int], bytes],
+    key_of: Callable[[str, int, int], bytes],
 ) -> None:
-    """Mint the first epoch's key per audience and grant it to its readers, as rows of this node's control stream."""
+    """Grant the first epoch's key per audience to its readers, as rows of this node's control stream. `key_of`: makes
+    the key of a stream, an audience and an epoch (`NodeKeys.epoch_key`).
+    """
     for audience in audiences:
-        key = random_bytes(EPOCH_KEY_BYTES)
+        key = key_of(stream_id, int(audience), 1)
         for reader in readers_of(audience):
             grant(tx, stream_id, int(audience), 1, key, reader)
 

@@ -20,7 +20,7 @@ from syncd import limits, log, sequence
 from syncd.applying import Applier
 from syncd.envelope import parse_envelope
 from syncd.log import Stream
-from syncd.rebuild import CHANGES, rebuild, unsealed
+from syncd.rebuild import CHANGES, rebuild, unsealed, void_groups
 from syncd.store.base import Tx
 
 PLACE_MAX = 1 << 26
@@ -96,11 +96,13 @@ def _leave(tx: Tx, applier: Applier, at: Stream, seq: int) -> Lifted:
 def _changed(tx: Tx, applier: Applier, at: Stream, seq: int) -> dict[Table, set[str]]:
     """The rows that the log beyond `seq`, or the journal, says were changed."""
     found: dict[int, set[str]] = {}
+    void = void_groups(tx, at.stream_id)
     after = seq
     while after < at.held_seq:
         for entry in log.entries(tx, at.stream_id, after, limits.APPLY_BYTES_MAX):
             after = entry.seq
-            if entry.mark in CHANGES:
+            is_void = any(first <= entry.seq < end for first, end in void)
+            if entry.mark in CHANGES and not is_void and entry.seq <= at.held_seq:
                 for blocks in applier.blocks(tx, at, parse_envelope(entry.envelope)).values():
                     for block in blocks:
                         found.setdefault(block.table, set()).update(block.ids)

@@ -213,6 +213,7 @@ def cut(tx: Tx, at: Stream, seq: int) -> Stream:
             kept.backed_up_seq, kept.floor_seq, kept.floor_hash, kept.stream_id,
         ),
     )  # fmt: skip
+    tx.run("UPDATE syncd_looked SET seq = ? WHERE stream_id = ? AND seq > ?", (seq, at.stream_id, seq))
     for table in ("syncd_receipt", "syncd_checkpoint"):
         tx.run(f"DELETE FROM {table} WHERE stream_id = ? AND seq > ?", (at.stream_id, seq))
     return kept

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from conflict.case import CaseKind
 from schema.spec import Audience, Kind, Table
 from schema.tables import SCHEMA_REVISION
-from syncd import baseline, cutting, handover, keys, log, quarantine, reassign, receipt, sequence
+from syncd import adopting, baseline, cutting, handover, keys, log, quarantine, reassign, receipt, sequence
 from syncd.aggregate import Cells
 from syncd.applying import Applier, ChangedAt, More
 from syncd.cases import open_case
@@ -245,7 +245,7 @@ class Node:
         with self.store.write("create-stream") as tx:
             log.create(tx, stream)
             keys.new_epoch(
-                tx, stream.stream_id, audiences, lambda audience: self._readers(tree, audience), self._random
+                tx, stream.stream_id, audiences, lambda audience: self._readers(tree, audience), self.keys.epoch_key
             )
         return stream
 
@@ -434,11 +434,22 @@ class Node:
         """When a disagreement is to be looked for again, although nothing moves: a term runs out."""
         return self._detector().next_look_s()
 
+    def _identify(self, persons: set[str]) -> int:
+        """Match changed persons, where `syncd identity match` has made an index; most nodes never load what it needs."""
+        with self.store.read() as tx:
+            if not persons or tx.one("SELECT 1 FROM syncd_identity_person LIMIT 1") is None:
+                return 0
+        from syncd.identity.match import match_persons
+
+        return match_persons(self.store, persons, instant_of(self.clock()), self._random)
+
     def _detector(self) -> Detector:
         if self._detecting is None:
             from syncd.detect.detector import Detector
 
-            self._detecting = Detector(self.store, self.ring, self._wire_schema, self.clock, self._random)
+            self._detecting = Detector(
+                self.store, self.ring, self._wire_schema, self.clock, self._random, self._identify
+            )
             self.signals.subscribe(self._detecting.on_signal)
         return self._detecting
 
@@ -474,7 +485,7 @@ class Node:
         return True
 
     def _cut_terms(self) -> list[bool]:
-        """Take streams back to where they end, by force or because another order stands; per unit whether it is done."""
+        """Take streams back to where they end, by force or as another order stands; per unit whether it is done."""
         tree = self.tree()
         with self.store.read() as tx:
             units = cutting.overruns(tx, tree)
@@ -526,9 +537,9 @@ class Node:
         self._tell_written([stream.stream_id])
         return True
 
-    def adopt_late(self, stream_id: str, author: str) -> quarantine.Admitted:
+    def adopt_late(self, stream_id: str, author: str) -> adopting.Admitted:
         """Make proposals of what a keeper wrote after its term. Raises UsageError."""
-        made = quarantine.adopt(
+        made = adopting.adopt(
             self.store, self.applier, self.tree(), stream_id, author, self.clock(), self.clock_offset_ms
         )
         self._tables_changed({"proposal"})

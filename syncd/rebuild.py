@@ -147,7 +147,7 @@ def _put_back(tx: Tx, applier: Applier, link: _Link, cells: Cells) -> None:
         for entry in _entries(tx, link.baseline.stream_id, 0, link.baseline.held_seq):
             if entry.mark in CHANGES:
                 applier.put_baseline(tx, link.at, parse_envelope(entry.envelope), cells)
-    void = _void(tx, link.at.stream_id)
+    void = void_groups(tx, link.at.stream_id)
     compared = _last_compared(tx, link)
     for entry in _entries(tx, link.at.stream_id, link.from_seq, link.seq):
         if entry.mark in CHANGES and not any(first <= entry.seq < end for first, end in void):
@@ -170,8 +170,12 @@ def _entries(tx: Tx, stream_id: str, after_seq: int, until_seq: int) -> Iterator
         seq = found[-1].seq
 
 
-def _void(tx: Tx, stream_id: str) -> list[tuple[int, int]]:
-    """The groups that a crash left open and a later envelope discarded: (first piece, the envelope that says so)."""
+def void_groups(tx: Tx, stream_id: str) -> list[tuple[int, int]]:
+    """The groups that a crash left open and a later envelope discarded: (first piece, the envelope that says so).
+
+    Nothing of them has any effect, and nobody may be able to open them: where two machines were one node, the keys of
+    one may have gone with its branch.
+    """
     found = []
     for (end,) in tx.all(
         "SELECT seq FROM syncd_log WHERE stream_id = ? AND mark = ? ORDER BY seq", (stream_id, int(Mark.DISCARD))

@@ -101,7 +101,8 @@ def _take(
     tx: Tx, tree: Tree, peer: str, at: Stream, envelope: Envelope, data: bytes, wanted: Container[str]
 ) -> Stream:
     _check_same_past(tx, tree, at, envelope)
-    check_follows(envelope.header, Position(seq=at.held_seq, hash=at.held_hash))
+    if not at.ended or envelope.header.seq <= at.held_seq:  # what is late follows what is kept apart
+        check_follows(envelope.header, Position(seq=at.held_seq, hash=at.held_hash))
     is_wanted = at.stream_id in wanted
     if at.own and not (is_wanted and at.rejoin_seq):
         raise Altered(

@@ -29,6 +29,7 @@ from syncd.errors import ConfigError, FileRefused, KeyFileError, StoreError
 from syncd.identity_files import PUBLIC_FILES
 from syncd.language import say
 from syncd.node_files import DATABASE_FILE, LOCK_FILE, database_key, open_store
+from syncd.positions import mark_restored
 from syncd.security.identity import DATABASE_KEY_FILE, EXCHANGE_KEY_FILE, SIGNING_KEY_FILE, DatabaseKey, NodeKeys
 from syncd.security.recovery import load_recovery_key
 from syncd.setup import Place
@@ -131,7 +132,7 @@ class _Target:
         return load_registry(self.config)
 
     def write_files(self) -> None:
-        """Keys, certificates, settings; what is there already was found to be the same."""
+        """Keys, certificates, settings, the mark of a copy; what is there already was found to be the same."""
         make_secret_directory(self.directory)
         for name, data in self.files.items():
             if name != CONFIG_FILE and not (self.directory / name).exists():
@@ -140,6 +141,7 @@ class _Target:
         if self.config.is_sqlite and self.config.encrypted and not (self.directory / DATABASE_KEY_FILE).exists():
             DatabaseKey.generate(os.urandom).save(self.directory)
         write_config(self.directory, self.config)
+        mark_restored(self.directory)  # before the database is there: it must not seal before a neighbour has answered
 
     def restored(self, rows: int) -> Restored:
         head = self.opened.head

@@ -114,9 +114,7 @@ class Tree:
             return False  # terms pass with units; any other stream of a node is one, however many it would begin
         if stream.kind == Kind.REGISTER:
             kept = self.keepers.get(stream.unit_id or "")
-            if kept is None or (term is None and stream.term > kept[1]):
-                return None  # the order that makes it so may be on its way
-            return term is not None or kept == (stream.keeper, stream.term)
+            return None if kept is None else term is not None or kept == (stream.keeper, stream.term)
         if stream.kind == Kind.CONTROL:
             return stream.unit_id is None
         if stream.unit_id is None:
@@ -142,9 +140,11 @@ class Tree:
         return next((t for t in self.terms.get(stream.unit_id or "", ()) if (t.node_id, t.term) == place), None)
 
     def term_to_write(self, unit_id: str) -> int:
-        """The term this node's changes of a unit belong to: its own that has not ended, whoever shall follow it."""
-        mine = [t.term for t in self.terms.get(unit_id, ()) if t.node_id == self.me and t.ended_seq is None]
-        return mine[-1] if mine else self.keepers.get(unit_id, ("", 1))[1]
+        """The term this node's changes of a unit belong to: its own that has not ended, whoever shall follow it; else
+        its last, as late writes."""
+        mine = [term for term in self.terms.get(unit_id, ()) if term.node_id == self.me]
+        going_on = [term for term in mine if term.ended_seq is None]
+        return (going_on or mine)[-1].term if mine else self.keepers.get(unit_id, ("", 1))[1]
 
     def is_displaced(self, stream: Stream) -> bool:
         """Whether another node kept a register's unit in the stream's term: of two orders the other stands."""
@@ -152,10 +152,15 @@ class Tree:
             return False
         return any(term.term == stream.term for term in self.terms.get(stream.unit_id or "", ()))
 
-    def followers(self, node_id: str, unit_id: str | None = None) -> Iterator[str]:
-        """Who took over units that this node kept; their tiers need what it wrote."""
-        units = self.terms.values() if unit_id is None else [self.terms.get(unit_id, ())]
-        for chain in units:
+    def followers(self, stream: Stream) -> Iterator[str]:
+        """Who kept a register's unit after the term the stream is of; their tiers need what it brings."""
+        chain = self.terms.get(stream.unit_id or "", ())
+        if any((term.node_id, term.term) == (stream.keeper, stream.term) for term in chain):
+            yield from (term.node_id for term in chain if term.term > stream.term)
+
+    def _heirs(self, node_id: str) -> Iterator[str]:
+        """Who took over units that this node ever kept."""
+        for chain in self.terms.values():
             kept = [term.term for term in chain if term.node_id == node_id]
             yield from (term.node_id for term in chain if kept and term.term > min(kept))
 
@@ -175,17 +180,17 @@ class Tree:
         if stream.kind == Kind.OVERSIGHT and stream.unit_id is not None:
             kept = self.keepers.get(stream.unit_id)
             return kept is not None and self.is_within(kept[0], node_id)
-        if stream.kind == Kind.BASELINE and stream.keeper == self.root_id:  # the custodian's, for who keeps the unit now
+        if stream.kind == Kind.BASELINE and stream.keeper == self.root_id:  # the custodian's, for who keeps it now
             kept = self.keepers.get(stream.unit_id or "")
             return kept is not None and self.is_within(kept[0], node_id)
         if stream.kind in (Kind.REGISTER, Kind.BASELINE):
-            return any(self.is_within(later, node_id) for later in self.followers(stream.keeper, stream.unit_id))
+            return any(self.is_within(later, node_id) for later in self.followers(stream))
         if stream.keeper in self.line(node_id):
             return True
         return stream.kind == Kind.CONTROL and any(
             stream.keeper in self.line(earlier) and self.is_within(later, node_id)
             for earlier in {term.node_id for chain in self.terms.values() for term in chain}
-            for later in self.followers(earlier)
+            for later in self._heirs(earlier)
         )
 
     def comes_from(self, stream: Stream, peer: str) -> bool:

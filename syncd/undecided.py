@@ -16,6 +16,7 @@ from conflict import Newer
 from conflict.match import normalise_name
 from schema.spec import Kind, Registry, Table
 from syncd import limits
+from syncd.derived import LATE, stem
 from syncd.store.base import Row, Tx
 
 _MINE = "SELECT unit_id FROM syncd_keeper WHERE mine = 1"
@@ -33,6 +34,9 @@ _FOLLOWING = f"""SELECT p.id, p.made_at, p.table_name FROM proposal AS p JOIN {{
 _THESE = f"SELECT {_COLUMNS} FROM proposal AS p WHERE {_UNDECIDED} AND p.id {{chosen}}"
 _ABOUT_ROWS = f"""SELECT p.id, p.table_name, p.row_id, p.operation, p.wished, p.author FROM proposal AS p
     WHERE p.withdrawn_at IS NULL AND {_UNDECIDED} AND p.row_id {{chosen}} ORDER BY p.made_at, p.id"""
+
+_DECIDED_ABOUT = f"""SELECT p.id, p.table_name, p.operation, p.wished FROM proposal AS p
+    WHERE NOT ({_UNDECIDED}) AND p.row_id {{chosen}} ORDER BY p.id"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +104,18 @@ def newer_wishes(tx: Tx, batch: Sequence[Waiting]) -> dict[str, list[Newer]]:
     for rows in by_key.values():
         for place, row in enumerate(rows[:-1]):
             found[row[0]] = [_newer(later) for later in rows[place + 1 :]]
+    return found
+
+
+def twins_decided(tx: Tx, wave: Sequence[Waiting]) -> dict[str, str]:
+    """Proposals made of a late write that another node has made one of as well, which is decided → that one."""
+    late = {stem(each.id): each for each in wave if each.reason.startswith(LATE)}
+    row_ids = sorted({each.row_id for each in late.values() if each.row_id is not None})
+    found = {}
+    for proposal_id, table, operation, wished in rows_of(tx, _DECIDED_ABOUT, row_ids):
+        each = late.get(stem(proposal_id))
+        if each is not None and (each.table, each.operation, each.wished) == (table, operation, wished):
+            found[each.id] = proposal_id
     return found
 
 

@@ -21,7 +21,7 @@ from syncd.clock import Clock, instant_of
 from syncd.errors import StoreError
 from syncd.lift import decode, encode
 from syncd.store.base import Store, Tx
-from syncd.undecided import takes_proposals
+from syncd.undecided import rows_of, takes_proposals
 
 REASON = "nhập trên bản sao hoặc trên máy thứ hai / typed on a restored copy or on a second machine"
 # Of a wish that cannot be written down now: for a row that is still to be decided, or that a person must look at.
@@ -132,6 +132,9 @@ def _end_held(tx: Tx, wish: _Wish, now: str) -> None:
 
 
 def _propose(tx: Tx, registry: Registry, proposals: Sequence[_Wish]) -> None:
+    # A copy may have been taken between the two: then the proposal has come back with the streams.
+    made = {row[0] for row in rows_of(tx, "SELECT id FROM proposal WHERE id {chosen}", [wish.id for wish in proposals])}
+    proposals = [wish for wish in proposals if wish.id not in made]
     if not proposals:
         return
     facts: dict[str, str] = dict(tx.all("SELECT key, value FROM syncd_meta"))

@@ -209,6 +209,8 @@ def exchange(link: Link, desk: Desk, at: TreeNode) -> bool:
     while sending := link.next_push():
         kept = desk.unfinished(at.node.node_id) if sending.skipped_bytes else b""
         link.take_push(desk.push(at.node.node_id, FrameReader(kept).feed(sending.body)))
+        if kept:
+            desk.keep_unfinished(at.node.node_id, b"")
         moved = True
     reply, down = desk.pull(at.node.node_id, link.pull(0))
     received = link.take_pull(reply, FrameReader(link.unfinished(reply)).feed(down.body))

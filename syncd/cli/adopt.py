@@ -15,6 +15,7 @@ from syncd.cli.verb import directory_option, json_option, verb
 from syncd.language import Both, number, say
 
 if TYPE_CHECKING:
+    from syncd.adopting import Admitted
     from syncd.node_files import OpenNode
 
 
@@ -43,10 +44,22 @@ def command(stream: str | None, directory: Path | None, as_json: bool) -> None:
         made = _adopt(opened, found, stream)
     finally:
         opened.close()
-    emit_json({"proposals": made}) if as_json else emit(
+    emit_json({"proposals": made.proposals, "withheld": made.withheld}) if as_json else emit(_words(made))
+
+
+def _words(made: Admitted) -> str:
+    lines = [
         say("Đã tạo {count} đề nghị; nút giữ đơn vị sẽ quyết định.",
-            "{count} proposals made; the unit's keeper decides.", count=number(made))
-    )  # fmt: skip
+            "{count} proposals made; the unit's keeper decides.", count=number(made.proposals))
+    ]  # fmt: skip
+    if made.withheld:
+        lines.append(say(
+            "{count} bản ghi có giá trị mà đề nghị không được mang (chỉ nút giữ và tỉnh đọc); các giá trị đó vẫn được"
+            " cất riêng.",
+            "{count} records have values that no proposal may carry (for the keeper and the province alone); those stay"
+            " put aside.", count=number(made.withheld),
+        ))  # fmt: skip
+    return "\n".join(lines)
 
 
 def _waiting(opened: OpenNode) -> list[dict[str, Any]]:
@@ -59,7 +72,7 @@ def _waiting(opened: OpenNode) -> list[dict[str, Any]]:
                 "stream": stream_id, "envelopes": count, "unit": unit_name,
                 "keeper": tree.nodes[keeper].name if keeper in tree.nodes else keeper,
             }
-            for stream_id, count, unit_name, keeper in quarantine.waiting(tx)
+            for stream_id, count, unit_name, keeper in quarantine.waiting(tx, tree)
         ]  # fmt: skip
 
 
@@ -78,7 +91,7 @@ def _list(found: list[dict[str, Any]], as_json: bool) -> None:
             ))  # fmt: skip
 
 
-def _adopt(opened: OpenNode, found: list[dict[str, Any]], named: str) -> int:
+def _adopt(opened: OpenNode, found: list[dict[str, Any]], named: str) -> Admitted:
     from syncd.cli.who import author
     from syncd.errors import UsageError
 
@@ -92,6 +105,4 @@ def _adopt(opened: OpenNode, found: list[dict[str, Any]], named: str) -> int:
             ),
             say("`syncd adopt` liệt kê những gì đang chờ", "`syncd adopt` lists what waits"),
         )
-    made = opened.node.adopt_late(matching[0], author())
-    opened.node.write()
-    return made
+    return opened.node.adopt_late(matching[0], author())

@@ -70,7 +70,6 @@ def run(
             planned = keeping.order(
                 node, unit_id, to_node, author=author(), reason=reason, forced=forced, revoke=revoke
             )
-            node.write()
     finally:
         opened.close()
     emit_json(_facts(planned, forced, dry_run)) if as_json else emit(words(planned, forced, dry_run))

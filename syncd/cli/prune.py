@@ -62,20 +62,32 @@ def command(dry_run: bool, baseline: bool, unit: str | None, directory: Path | N
 
 
 def _make(node: Any, unit: str | None) -> list[str]:
-    """Baselines now: of the unit named, or of every register this node keeps."""
+    """Baselines now: of the unit named, or of every register this node keeps. A running daemon may be quicker."""
+    from syncd.baseline import make
+    from syncd.errors import ForkError
+    from syncd.limits import CHECKPOINT_ATTEMPTS_MAX
+
+    for _ in range(CHECKPOINT_ATTEMPTS_MAX):
+        try:
+            node.write()
+        except ForkError:
+            continue  # the daemon has just written to the same stream: what it wrote is read anew
+        made = [new.stream_id for stream in _streams(node, unit) if (new := make(node, stream.stream_id)) is not None]
+        if made:
+            return made
+    return []
+
+
+def _streams(node: Any, unit: str | None) -> list[Any]:
     from schema.spec import Kind
     from syncd import log
-    from syncd.baseline import make
     from syncd.keeping import unit_named
 
-    node.write()
     with node.store.read() as tx:
         if unit is None:
-            streams = log.streams(tx, "kind = ? AND own = 1", (int(Kind.REGISTER),))
-        else:
-            named = unit_named(node, tx, unit)
-            streams = log.streams(tx, "kind = ? AND unit_id = ? AND ended = 0", (int(Kind.REGISTER), named))
-    return [new.stream_id for stream in streams if (new := make(node, stream.stream_id)) is not None]
+            return list(log.streams(tx, "kind = ? AND own = 1", (int(Kind.REGISTER),)))
+        named = unit_named(node, tx, unit)
+        return list(log.streams(tx, "kind = ? AND unit_id = ? AND ended = 0", (int(Kind.REGISTER), named)))
 
 
 def _names(store: Any) -> dict[str, str]:

@@ -63,7 +63,6 @@ def command(
             concerned = keeping.size_of(tx, move)
         if not dry_run:
             keeping.reassign(opened.node, move, author=author(), reason=reason)
-            opened.node.write()
     finally:
         opened.close()
     if as_json:

@@ -18,6 +18,7 @@ from syncd.detect.place import Places
 from syncd.envelope import Mark, parse_envelope
 from syncd.keys import KeyRing
 from syncd.open import open_parts
+from syncd.rebuild import void_groups
 from syncd.store.base import Tx
 from syncd.wire import DELETE, UPDATE, Block, Schema, decode_body
 
@@ -121,13 +122,15 @@ class Reader:
         self._entries(tx, at, looked, changed)
 
     def _entries(self, tx: Tx, at: log.Stream, looked: Looked, changed: Changed) -> None:
+        void = void_groups(tx, at.stream_id)
         seq = looked.seq
         while seq < at.applied_seq and changed.count < limits.DETECT_ROWS:
             found = [entry for entry in log.entries(tx, at.stream_id, seq, limits.MIB) if entry.seq <= at.applied_seq]
             if not found:
                 break
             for entry in found:
-                if entry.mark in (Mark.CLOSED, Mark.OPEN):
+                is_void = any(first <= entry.seq < end for first, end in void)
+                if entry.mark in (Mark.CLOSED, Mark.OPEN) and not is_void:
                     for block in self._blocks(tx, at, entry):
                         self._note(at, block, changed)
                 seq = entry.seq

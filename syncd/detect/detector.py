@@ -83,11 +83,19 @@ class Detector:
     """Looks for disagreements at one node. One turn at a time, whoever asks."""
 
     def __init__(
-        self, store: Store, ring: KeyRing, wire_schema: Schema, clock: Clock, random_bytes: RandomBytes
-    ) -> None:  # fmt: skip
+        self,
+        store: Store,
+        ring: KeyRing,
+        wire_schema: Schema,
+        clock: Clock,
+        random_bytes: RandomBytes,
+        identify: Callable[[set[str]], int] = lambda _persons: 0,
+    ) -> None:
+        """`identify`: told of the persons who changed, before they are judged; returns how many links it wrote."""
         self._store = store
         self._clock = clock
         self._random = random_bytes
+        self._identify = identify
         self._reader = reading.Reader(store.registry, ring, wire_schema)
         self._positions: dict[str, Looked] = {}  # newer than those written down
         self._unsaved_rows = 0
@@ -139,12 +147,14 @@ class Detector:
         with self._store.read() as tx:
             changed = self._reader.read(tx, places, self._positions, news, now)
             self._sweep(tx, changed, now)
-            if not changed.count and not changed.positions:
-                return Counts()
+        if not changed.count and not changed.positions:
+            return Counts()
+        linked = self._identify(set(changed.rows.get("person", ())))
+        with self._store.read() as tx:
             result = self._judge(tx, places, changed, now) if changed.count or changed.units else None
         self._positions |= changed.positions
         self._unsaved_rows += changed.count
-        counts = Counts(rows=changed.count, more=changed.more)
+        counts = Counts(rows=changed.count, matched=linked, more=changed.more)
         if (result is None or result.is_nothing) and self._unsaved_rows < limits.DETECT_UNSAVED_ROWS:
             return counts
         with self._store.write("detect") as tx:
@@ -156,7 +166,7 @@ class Detector:
         self._unsaved_rows = 0
         if result is None:
             return counts
-        matched = len(result.moved.matches) + len(result.moved.taken_back)
+        matched = linked + len(result.moved.matches) + len(result.moved.taken_back)
         return Counts(
             rows=changed.count, opened=len(result.opened), closed=len(result.closed), matched=matched, more=changed.more
         )

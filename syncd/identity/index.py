@@ -109,10 +109,15 @@ def catch_up(store: Store) -> int:
                 if row[-1] is None or bytes(row[-1]) != pack(keys_at(people, place)):
                     changed.append(row[0])
         changed += [row[0] for row in tx.all(_PERSONS_GONE)]
+    update_in_parts(store, changed)
+    return len(changed)
+
+
+def update_in_parts(store: Store, changed: Sequence[str]) -> None:
+    """Bring the keys of many persons up to date, a bounded number in one transaction."""
     for start in range(0, len(changed), IDENTITY_INDEX_ROWS // KINDS):
         with store.write("identity-index") as tx:
             update(tx, changed[start : start + IDENTITY_INDEX_ROWS // KINDS])
-    return len(changed)
 
 
 _PERSONS_WITH_KEYS = f"""

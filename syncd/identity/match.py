@@ -16,7 +16,16 @@ from conflict.identity import Judgement, Method, Outcome, judge
 from syncd.identity import links, sql
 from syncd.identity.blocks import Blocks
 from syncd.identity.evidence import Comparing
-from syncd.identity.index import EVERYBODY, catch_up, count_parts, index_all, is_indexed, key_columns, parts_of_name
+from syncd.identity.index import (
+    EVERYBODY,
+    catch_up,
+    count_parts,
+    index_all,
+    is_indexed,
+    key_columns,
+    parts_of_name,
+    update_in_parts,
+)
 from syncd.identity.keys import unpack
 from syncd.identity.links import Counts, Found, Known, RandomBytes, Side
 from syncd.identity.people import People, everybody, some
@@ -55,6 +64,10 @@ def match_changed(store: Store, now: str, random_bytes: RandomBytes) -> Matched:
     if not known:
         return match_everybody(store, now, random_bytes)
     catch_up(store)
+    return _match_due(store, now, random_bytes)
+
+
+def _match_due(store: Store, now: str, random_bytes: RandomBytes) -> Matched:
     scope, done = _scope(store), Matched()
     while True:
         with store.write("identity-match") as tx:
@@ -65,6 +78,14 @@ def match_changed(store: Store, now: str, random_bytes: RandomBytes) -> Matched:
         done.compared += part.compared
         done.blocks_too_large += part.blocks_too_large
         done.counts.add(part.counts)
+
+
+def match_persons(store: Store, persons: set[str], now: str, random_bytes: RandomBytes) -> int:
+    """Match persons known to have changed, in an index that is there; returns how many links were written or taken
+    back."""
+    update_in_parts(store, sorted(persons))
+    counts = _match_due(store, now, random_bytes).counts
+    return counts.linked + counts.proposed + counts.withdrawn
 
 
 def _scope(store: Store) -> Scope:

@@ -93,6 +93,19 @@ class NodeKeys:
         """
         return self.signing.sign(data)
 
+    def epoch_key(self, stream_id: str, audience: int, epoch: int) -> bytes:
+        """The key of an epoch of a stream this node writes. Derived, not drawn: a restored copy and a second machine
+        make the same one, so what either has sealed stays readable whoever's grants are kept (I13).
+        """
+        from cryptography.hazmat.primitives.hashes import SHA256
+        from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+        place = uuid.UUID(stream_id).bytes + audience.to_bytes(1, "big") + epoch.to_bytes(4, "big")
+        info = b"syncd epoch v1" + place
+        return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info).derive(
+            self.exchange.private_bytes_raw()
+        )
+
     def require_node_id(self, node_id: str, directory: Path | str) -> None:
         """Refuse keys that are another node's than the one the database belongs to."""
         if self.node_id != node_id:

@@ -165,6 +165,22 @@ def test_a_frame_moved_within_its_file_is_refused(root: OpenNode, tmp_path: Path
             restore(made.path, tmp_path / "new", root.directory / "exchange.key")
 
 
+def test_a_restored_node_seals_nothing_before_its_parent_has_answered(tmp_path: Path) -> None:
+    nodes = Nodes(tmp_path)
+    try:
+        root = nodes.root()
+        commune = nodes.joined(root, "01")
+        made = back_up(commune.opened().node, commune.directory, tmp_path / "stick")
+        restore(made.path, tmp_path / "new", commune.directory / "exchange.key")
+        again = open_node(tmp_path / "new")
+        try:
+            assert again.node.rejoin.awaits_answer
+        finally:
+            again.close()
+    finally:
+        nodes.close()
+
+
 def test_what_is_there_is_never_overwritten(root: OpenNode, tmp_path: Path) -> None:
     made = back_up(root.node, root.directory, tmp_path / "stick")
     wanted = everything(root)

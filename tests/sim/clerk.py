@@ -29,20 +29,29 @@ class Undone(Exception):  # noqa: N818 - the clerk's own second thoughts
 
 
 class Clerk:
-    """Writes one unit's register. `tables`: table → id → row, as acknowledged."""
+    """Writes one unit's register at one node, in one term. `tables`: table → id → row, as acknowledged.
 
-    def __init__(self, at: TreeNode, source: random.Random, counts: Counter[str]) -> None:
+    `number`: goes into the ids, so that two clerks at one node mint none twice.
+    """
+
+    def __init__(
+        self, at: TreeNode, source: random.Random, counts: Counter[str], unit_id: str = "", number: int = 0
+    ) -> None:
         self.at = at
+        self.unit_id = unit_id or at.unit_id
+        self.number = number
         self.tables: dict[str, dict[str, Row]] = {name: {} for name in REGISTER}
+        self.before: dict[str, dict[str, Row]] = {name: {} for name in REGISTER}  # what the term took over
         self.stamps = 0
         self._random = source
         self._counts = counts
         self._minted = 0
-        self._verdicts: set[str] = set()
+        self.verdicts: set[str] = set()
         # Of nodes whose copies are put back or run twice: row → every word of it with the machine that acknowledged it.
         self.ledger: dict[tuple[str, str], list[tuple[int, Row | None]]] = {}
         self.has_copies = False
         self.machine = 0
+        self.moved: Callable[[str], None] = lambda _order: None  # rows pass to this unit from another one kept here
         self._draft = self.tables
 
     def begin(self) -> None:
@@ -54,7 +63,7 @@ class Clerk:
     def write(self) -> None:
         """One transaction of some kind."""
         if self.has_copies:  # a stream under way back may show less than it did
-            self.tables = {table: self._read(table) for table in self.tables}
+            self.tables = {table: self.read(table) for table in self.tables}
         kinds: list[Callable[[Tx], Any]] = [
             self._new_household,
             self._new_household,
@@ -79,22 +88,32 @@ class Clerk:
             self.audit()
             return
         rows = self.at.rows(
-            "SELECT v.id, v.proposal_id, v.row_id, v.detail FROM verdict AS v ORDER BY v.decided_at, v.id"
+            "SELECT id, proposal_id, row_id, detail FROM verdict WHERE unit_id = ? AND resolves IS NULL"
+            " ORDER BY decided_at, id",
+            (self.unit_id,),
         )
         for verdict_id, proposal_id, row_id, detail in rows:
-            if verdict_id not in self._verdicts:
-                self._verdicts.add(verdict_id)
+            if verdict_id not in self.verdicts:
+                self.verdicts.add(verdict_id)
                 self._carry_out(proposal_id, row_id, json.loads(detail))
 
     def _carry_out(self, proposal_id: str, row_id: str | None, detail: Row) -> None:
+        if detail.get("why") == "reassigned":
+            self.moved(proposal_id)
+            return
         accepted = {
             column["column"]: column["wished"] for column in detail["columns"] if column["result"] == "accepted"
         }
         table = self.at.value("SELECT table_name FROM proposal WHERE id = ?", (proposal_id,))
         if detail.get("insert") and row_id:
             self.tables[table][row_id] = {**_empty(REGISTER[table]), **accepted}
-        elif accepted and row_id:
+        elif accepted and row_id and row_id in self.tables[table]:
             self.tables[table][row_id].update(accepted)
+
+    def learn_all(self) -> None:
+        """What a term takes over holds the effect of the verdicts there are."""
+        rows = self.at.rows("SELECT id FROM verdict WHERE unit_id = ? AND resolves IS NULL", (self.unit_id,))
+        self.verdicts |= {row[0] for row in rows}
 
     def _transaction(self, work: Callable[[Tx], Any]) -> None:
         self._draft = copy.deepcopy(self.tables)
@@ -122,13 +141,13 @@ class Clerk:
         """
         if self.at.value("SELECT count(*) FROM syncd_stream WHERE rejoin_seq > 0"):
             return  # under way: to be judged when the streams are back
-        found = {table: self._read(table) for table in self.tables}
+        found = {table: self.read(table) for table in self.tables}
         self._check_words(found, lambda machine: machine == self.machine)
         self.tables = found
 
     def audit_all(self) -> None:
         """At rest: the words of every machine there ever was."""
-        self._check_words({table: self._read(table) for table in self.tables}, lambda _machine: True)
+        self._check_words({table: self.read(table) for table in self.tables}, lambda _machine: True)
 
     def _check_words(self, found: dict[str, dict[str, Row]], counts: Callable[[int], bool]) -> None:
         for (table, row_id), words in self.ledger.items():
@@ -136,10 +155,10 @@ class Clerk:
                 mine = [word for at, word in words if at == machine]
                 self._check_named(table, row_id, mine[-1], [word for _at, word in words], found[table].get(row_id))
 
-    def _read(self, table: str) -> dict[str, Row]:
+    def read(self, table: str) -> dict[str, Row]:
         names = [column.name for column in REGISTER[table].columns]
         query = f"SELECT id, {', '.join(names)} FROM {table} WHERE unit_id = ?"
-        return {row[0]: dict(zip(names, row[1:], strict=True)) for row in self.at.rows(query, (self.at.unit_id,))}
+        return {row[0]: dict(zip(names, row[1:], strict=True)) for row in self.at.rows(query, (self.unit_id,))}
 
     def _check_named(
         self, table: str, row_id: str, last: Row | None, words: list[Row | None], now: Row | None
@@ -180,7 +199,7 @@ class Clerk:
         values = [value for row_id, row in zip(ids, rows, strict=True) for value in (row_id, *row.values())]
         tx.run(f"INSERT INTO person (id, {', '.join(names)}) VALUES {marks}", values)
         for row_id, row in zip(ids, rows, strict=True):
-            self._draft["person"][row_id] = {**_empty(REGISTER["person"]), **row}
+            self._draft["person"][row_id] = {**_empty(REGISTER["person"]), **_said(row)}
 
     def _edit_person(self, tx: Tx) -> None:
         if row_id := self._some("person"):
@@ -205,7 +224,7 @@ class Clerk:
 
     def _edit_many(self, tx: Tx) -> None:
         value = self._digits(3)
-        tx.run("UPDATE person SET phone = ? WHERE sex = 1", (value,))
+        tx.run("UPDATE person SET phone = ? WHERE sex = 1 AND unit_id = ?", (value, self.unit_id))
         for row in self._draft["person"].values():
             if row["sex"] == 1:
                 row["phone"] = value
@@ -221,7 +240,7 @@ class Clerk:
             row = self._person(self._draft["person"][row_id]["household_id"])
             marks = ", ".join("?" * (len(row) + 1))
             tx.run(f"REPLACE INTO person (id, {', '.join(row)}) VALUES ({marks})", (row_id, *row.values()))
-            self._draft["person"][row_id] = {**_empty(REGISTER["person"]), **row}
+            self._draft["person"][row_id] = {**_empty(REGISTER["person"]), **_said(row)}
 
     def _reborn(self, tx: Tx) -> None:
         """Deleted and inserted again under the same id."""
@@ -230,7 +249,7 @@ class Clerk:
             row = self._person(None)
             marks = ", ".join("?" * (len(row) + 1))
             tx.run(f"INSERT INTO person (id, {', '.join(row)}) VALUES ({marks})", (row_id, *row.values()))
-            self._draft["person"][row_id] = {**_empty(REGISTER["person"]), **row}
+            self._draft["person"][row_id] = {**_empty(REGISTER["person"]), **_said(row)}
 
     def _event(self, tx: Tx) -> None:
         if row_id := self._some("person"):
@@ -256,8 +275,11 @@ class Clerk:
 
     def _stamp(self, tx: Tx) -> None:
         self.stamps += 1
-        stamp = f"s{self.stamps}"
-        tx.run("UPDATE household SET collaborator = ? WHERE collaborator IS NOT NULL", (stamp,))
+        stamp = f"s{self.number}.{self.stamps}"
+        tx.run(
+            "UPDATE household SET collaborator = ? WHERE collaborator IS NOT NULL AND unit_id = ?",
+            (stamp, self.unit_id),
+        )
         for row in self._draft["household"].values():
             if row["collaborator"] is not None:
                 row["collaborator"] = stamp
@@ -283,13 +305,13 @@ class Clerk:
 
     # --- rows -----------------------------------------------------------------------------------------------------
 
-    def _insert(self, tx: Tx, table: str, row: Row) -> str:
-        row_id = self._mint()
+    def _insert(self, tx: Tx, table: str, values: Row) -> str:
+        row_id, row = self._mint(), {"unit_id": self.unit_id, **values}
         tx.run(
             f"INSERT INTO {table} (id, {', '.join(row)}) VALUES ({', '.join('?' * (len(row) + 1))})",
             (row_id, *row.values()),
         )
-        self._draft[table][row_id] = {**_empty(REGISTER[table]), **row}
+        self._draft[table][row_id] = {**_empty(REGISTER[table]), **_said(row)}
         return row_id
 
     def _update(self, tx: Tx, table: str, row_id: str, values: Row) -> None:
@@ -308,13 +330,14 @@ class Clerk:
     def _mint(self) -> str:
         """Ids in the order of the seed, with this node's tag: a replayed seed writes the same rows."""
         self._minted += 1
-        return f"019a0000-{self._minted:04x}-7000-8000-0000{self.at.keys.tag}"
+        return f"019a{self.number:04x}-{self._minted:04x}-7000-8000-0000{self.at.keys.tag}"
 
     def _household(self, number: str, stamp: str | None) -> Row:
-        return {"number": number, "kind": "family", "hamlet": f"Ấp {self._digits(1)}", "collaborator": stamp}
+        return {"unit_id": self.unit_id, "number": number, "kind": "family", "hamlet": f"Ấp {self._digits(1)}", "collaborator": stamp}
 
     def _person(self, household: str | None) -> Row:
         return {
+            "unit_id": self.unit_id,
             "household_id": household,
             "full_name": f"Trần Văn {self._digits(4)}",
             "sex": self._random.choice([1, 2]),
@@ -327,6 +350,10 @@ class Clerk:
 
     def _digits(self, count: int) -> str:
         return "".join(self._random.choices("0123456789", k=count))
+
+
+def _said(row: Row) -> Row:
+    return {name: value for name, value in row.items() if name != "unit_id"}
 
 
 def _empty(table: Table) -> Row:
