@@ -65,9 +65,9 @@ class Deciding:
                 tx.run(f"UPDATE person SET {name} = ? WHERE id = ?", (f"{edited}{self._suffix(name, place)}", row_id))
         self.commune.node.write()
         _carry(self.province, self.commune)
-        node = self.commune.node
+        at = self.commune.node
         began = time.perf_counter()
-        decide_waiting(node.store, node.tree(), node.clock, node.clock_offset_ms, node.changed_at)
+        decide_waiting(at.store, at.tree(), at.clock, at.clock_offset_ms, at.changed_at)
         spent_s = time.perf_counter() - began
         self._require_decided(count)
         self._builder.settle()

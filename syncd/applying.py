@@ -222,7 +222,8 @@ class Applier:
 
     def put(self, tx: Tx, at: Stream, envelope: Envelope, cells: Cells) -> set[str]:
         """The changes of one envelope of `at` into the tables; returns the names of those touched."""
-        blocks, tag = self.blocks(tx, at, envelope), at.keeper[28:]
+        blocks = self.blocks(tx, at, envelope)
+        tag: str | None = at.keeper[28:]
         orders = reassign.ordered_by(tx, at.unit_id) if at.kind == Kind.REGISTER else set()
         if orders and orders & {node_id[28:] for node_id in load_nodes(tx).line(at.keeper)}:
             reassign.require_gone(tx, self.registry, at, blocks.get(Audience.SCOPE, []))

@@ -49,13 +49,24 @@ def decide_waiting(store: Store, tree: Tree, clock: Clock, clock_offset_ms: int 
     with store.read() as tx:
         due = undecided(tx, store.registry)
     for start in range(0, len(due), limits.DECIDE_ROWS_MAX):
-        with store.write("decide") as tx:
-            tx.lock("decide")  # two processes on one database must not both decide
-            batch = waiting(tx, due[start : start + limits.DECIDE_ROWS_MAX])
-            desk = _Desk(tx, store.registry, tree, clock, clock_offset_ms, changed_at, newer_wishes(tx, batch))
-            for wave in waves(batch):
-                decided += desk.settle(wave)
+        some = due[start : start + limits.DECIDE_ROWS_MAX]
+        try:
+            decided += _decide_some(store, tree, clock, clock_offset_ms, changed_at, some, _Desk.settle)
+        except REFUSED:  # nothing of it was written; once more, so that what the database refuses is found
+            decided += _decide_some(store, tree, clock, clock_offset_ms, changed_at, some, _Desk.settle_apart)
     return decided
+
+
+def _decide_some(
+    store: Store, tree: Tree, clock: Clock, clock_offset_ms: int | None, changed_at: ChangedAt, some: Sequence[str],
+    settle: Callable[[_Desk, Sequence[Waiting]], int],
+) -> int:  # fmt: skip
+    """Decide some proposals in one transaction, wave by wave."""
+    with store.write("decide") as tx:
+        tx.lock("decide")  # two processes on one database must not both decide
+        batch = waiting(tx, some)
+        desk = _Desk(tx, store.registry, tree, clock, clock_offset_ms, changed_at, newer_wishes(tx, batch))
+        return sum(settle(desk, wave) for wave in waves(batch))
 
 
 def rules_of(table: Table) -> Rules:
@@ -117,24 +128,33 @@ class _Desk:
         self._likeness = Likeness(tx)
 
     def settle(self, wave: Sequence[Waiting]) -> int:
-        """Decide a wave in one savepoint; where the database refuses, halves of it; returns how many were decided."""
+        """Decide a wave; returns how many were decided. Raises one of REFUSED where the database refuses any.
+
+        Without a savepoint: inside one, SQLite keeps every page that a statement changes, which costs ten times the
+        statement.
+        """
+        decisions = self._decide(wave)
+        self._carry_out(decisions)
+        if self._tx.dialect != "sqlite":
+            self._tx.run("SET CONSTRAINTS ALL IMMEDIATE")  # or a dangling key would fail them all at the commit
+        return len(decisions)
+
+    def settle_apart(self, wave: Sequence[Waiting]) -> int:
+        """The same in a savepoint; where the database refuses, halves of the wave, down to the one it refuses."""
         self._tx.run("SAVEPOINT syncd_decide")
         try:
-            decisions = self._decide(wave)
-            self._carry_out(decisions)
-            if self._tx.dialect != "sqlite":
-                self._tx.run("SET CONSTRAINTS ALL IMMEDIATE")  # or a dangling key would fail them all at the commit
+            decided = self.settle(wave)
         except REFUSED as error:
             self._tx.run("ROLLBACK TO SAVEPOINT syncd_decide")
             self._tx.run("RELEASE SAVEPOINT syncd_decide")
             if len(wave) > 1:
                 half = len(wave) // 2
-                return self.settle(wave[:half]) + self.settle(wave[half:])
+                return self.settle_apart(wave[:half]) + self.settle_apart(wave[half:])
             # The wish cannot be carried out as written: the kept value stands and the proposer is told why.
             self._record([(self._refused(wave[0], wave[0].unit_id, error), wave[0].row_id)])
             return 1
         self._tx.run("RELEASE SAVEPOINT syncd_decide")
-        return len(decisions)
+        return decided
 
     # --- reading: whole waves at a time ---------------------------------------------------------------------------
 

@@ -231,7 +231,7 @@ _Natural = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 _Positive = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 _Id = Annotated[bytes, Meta(min_length=16, max_length=16)]
 _Hash = Annotated[bytes, Meta(min_length=32, max_length=32)]
-_WireAdopted = tuple[_Id, _Positive, _Hash]
+_WireAdopted = tuple[_Id, _Natural, _Hash]  # 0: of the stream before it nothing was kept
 _WireGenesis = tuple[Annotated[int, Meta(ge=1, le=4)], _Id | None, _Id, _Positive, _WireAdopted | None]
 _WirePart = tuple[
     Annotated[int, Meta(ge=0, le=255)],
@@ -339,6 +339,9 @@ def _check_header(header: Header) -> None:
     adopts = genesis is not None and genesis.adopts is not None
     if adopts != (header.mark == Mark.ADOPTS or (genesis is not None and genesis.kind == BASELINE_KIND)):
         raise Altered(f"{_place(header)}: who takes over, or is a baseline, names what of; nobody else does", _HINT)
+    end = None if genesis is None else genesis.adopts
+    if end is not None and ((end.seq == 0) != (end.hash == NO_HASH) or (end.seq == 0 and header.mark != Mark.ADOPTS)):
+        raise Altered(f"{_place(header)}: position 0 has the hash of zeros, and no baseline stands for it", _HINT)
     audiences = [part.audience for part in header.parts]
     if audiences != sorted(set(audiences)):
         raise Altered(f"{_place(header)}: parts are not in the order of their audiences", _HINT)

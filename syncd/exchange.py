@@ -116,7 +116,7 @@ class Desk:
             batch = lacking(tx, streams, theirs, limits.PULL_BYTES_MAX)
             strange = down.keys() - {s.stream_id for s in known}
             forked = [key for key in batch.forked if key in down]
-            want = self._node.rejoin.child_asked(tx, peer, down, forked, strange)
+            want = self._node.rejoin.child_asked(tx, peer, down, forked, strange, pull.heard_ms)
             stated = {str(uuid.UUID(bytes=item.stream)): item.seq for item in pull.owed}
             wanted = {**dict.fromkeys(news, 0), **stated}
             receipts = [
@@ -153,6 +153,7 @@ class Link:
         self._unfinished = b""
         self._credit_bytes = limits.PUSH_BYTES_MAX
         self.has_greeted = False
+        self._heard_ms = 0  # by the parent's clock
         self.has_unnoted = False  # positions of the parent that `status` does not show yet
         self._blocked: dict[str, int] = {}  # stream → position the parent refused; tried again after the next hello
 
@@ -231,11 +232,12 @@ class Link:
             want = self._node.rejoin.wants(tx)
         place = frame_place(self._unfinished)
         partial = None if place is None else Partial(uuid.UUID(place[0]).bytes, place[1], len(self._unfinished))
-        return Pull(down, owed, partial, wait_ms, waiting, cases, backed_up_ms, want)
+        return Pull(down, owed, partial, wait_ms, waiting, cases, backed_up_ms, want, self._heard_ms)
 
     def take_pull(self, reply: PullReply, envelopes: Sequence[bytes], unfinished: bytes = b"") -> Received | None:
         """Take what came down; `unfinished` is the beginning of a frame whose rest did not come."""
         self._unfinished = unfinished
+        self._heard_ms = reply.time_ms
         self._node.take_receipts(reply.receipts)
         received = self._node.accept(self.parent, envelopes) if envelopes else None
         rejoin = self._node.rejoin

@@ -26,12 +26,12 @@ _TERM = "unit_id, term, node_id, began, ended_seq, ended_hash, next_node_id"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beginning:
-    """A term of this node that can begin. `adopts`: the end of the term before it; None when nothing of it was kept."""
+    """A term of this node that can begin. `adopts`: the end of the last term before it that kept anything."""
 
     unit_id: str
     term: int
     stream_id: str
-    adopts: Adopted | None
+    adopts: Adopted
 
 
 def ending(tx: Tx, me: str) -> list[Term]:
@@ -49,10 +49,8 @@ def beginning(tx: Tx, me: str) -> list[Beginning]:
         if not _follows(term) or _has_begun(tx, term):
             continue
         left = _left(tx, term.unit_id, term.term)
-        if left is not None and (left.adopts is None or _is_applied(tx, left.adopts)):
-            found.append(
-                Beginning(unit_id=term.unit_id, term=term.term, stream_id=stream_of(term), adopts=left.adopts)
-            )
+        if left is not None and _is_applied(tx, left):
+            found.append(Beginning(unit_id=term.unit_id, term=term.term, stream_id=stream_of(term), adopts=left))
     return found
 
 
@@ -97,14 +95,14 @@ def check_adopts(tx: Tx, at: Stream, header: Header) -> None:
             f"stream {at.stream_id} takes a unit over, but the order for it or the end of the term before is not here",
             hint="the stream goes on by itself when they have arrived",
         )
-    if adopts != left.adopts:
+    if adopts != left:
         raise Foreign(
             f"stream {at.stream_id} takes over from another end than the one of the term before it",
             hint="nothing was applied; ask the operator of the node that keeps it",
         )
-    if adopts is not None and not _is_applied(tx, adopts):
+    if not _is_applied(tx, left):
         raise StreamBehind(
-            f"stream {at.stream_id} follows stream {adopts.stream_id}, which is not applied up to {adopts.seq} here",
+            f"stream {at.stream_id} follows stream {left.stream_id}, which is not applied up to {left.seq} here",
             hint="the stream goes on by itself when the one before it has arrived",
         )
 
@@ -180,26 +178,21 @@ def writers(tx: Tx) -> frozenset[str]:
     return frozenset(row[0] for row in rows)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Left:
-    """What the terms before one have left: the end of the last that kept anything, or nothing."""
+def _left(tx: Tx, unit_id: str, number: int) -> Adopted | None:
+    """What a term takes over: the end of the last one before it that kept anything; None while that is not known.
 
-    adopts: Adopted | None
-
-
-def _left(tx: Tx, unit_id: str, number: int) -> _Left | None:
-    """What a term begins with; None while that is not known. A term that the custodian ended before anything of it had
-    arrived leaves what the one before it left."""
+    A term that the custodian ended before anything of it had arrived leaves what the one before it left, be it nothing.
+    """
     before = {term.term: term for term in _terms(tx, "unit_id = ? AND term < ?", (unit_id, number))}
     for place in range(number - 1, 0, -1):
         term = before.get(place)
         if term is None or term.ended_seq is None or term.ended_hash is None:
             return None
         if term.ended_seq:
-            return _Left(adopts=Adopted(stream_id=stream_of(term), seq=term.ended_seq, hash=term.ended_hash))
+            return Adopted(stream_id=stream_of(term), seq=term.ended_seq, hash=term.ended_hash)
         if not _follows(term):
             break  # the first of them
-    return _Left(adopts=None)
+    return Adopted(stream_id=stream_of(before[number - 1]), seq=0, hash=log.NO_HASH) if number - 1 in before else None
 
 
 def _follows(term: Term) -> bool:
@@ -213,6 +206,8 @@ def _has_begun(tx: Tx, term: Term) -> bool:
 
 
 def _is_applied(tx: Tx, adopts: Adopted) -> bool:
+    if not adopts.seq:
+        return True  # nothing was kept
     at = log.stream(tx, adopts.stream_id)
     return at is not None and (at.applied_seq, at.applied_hash) == (adopts.seq, adopts.hash)
 

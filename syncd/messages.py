@@ -128,7 +128,8 @@ class Pull(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     """What the child holds of what flows down, and how far receipts have reached it. Waits up to `wait_ms` for news.
 
     `backed_up_ms`: the time of the custodian's newest backup that the child has heard of, by the custodian's clock.
-    `want`: streams to be sent from the common past on, whoever wrote them.
+    `want`: streams to be sent from the common past on, whoever wrote them. `heard_ms`: the time in the last answer from
+    this parent; by it an answer to this very process is told from one that was long under way.
     """
 
     down: Positions
@@ -139,6 +140,7 @@ class Pull(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     open_cases: Natural
     backed_up_ms: TimeMs = 0
     want: Wants = []
+    heard_ms: TimeMs = 0
 
 
 class PullReply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -394,8 +394,10 @@ class Node:
                 return 0
         # Here, not above: most stations never meet a proposal, and deciding brings a second SQLite for its rules: 1 MB.
         from syncd.decide import decide_waiting
+        from syncd.following import follow_rows
 
-        return decide_waiting(self.store, self.tree(), self.clock, self.clock_offset_ms, self.changed_at)
+        moved = follow_rows(self.store, self.node_id, self.clock())
+        return moved + decide_waiting(self.store, self.tree(), self.clock, self.clock_offset_ms, self.changed_at)
 
     def settle(self) -> Outcome:
         """Decide proposals for units kept here and grant keys that children need; both are local writes."""
@@ -435,7 +437,7 @@ class Node:
         return self._detector().next_look_s()
 
     def _identify(self, persons: set[str]) -> int:
-        """Match changed persons, where `syncd identity match` has made an index; most nodes never load what it needs."""
+        """Match changed persons where `syncd identity match` has made an index; most nodes never load what it needs."""
         with self.store.read() as tx:
             if not persons or tx.one("SELECT 1 FROM syncd_identity_person LIMIT 1") is None:
                 return 0

@@ -153,8 +153,7 @@ def note_backup(tx: Tx, receipts: Iterable[Receipt]) -> None:
     time_ms = max((item.time_ms for item in receipts if item.level == BACKED_UP), default=0)
     if time_ms > heard_of_backup(tx):
         tx.run(
-            "INSERT INTO syncd_meta (key, value) VALUES (?, ?)"
-            " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            "INSERT INTO syncd_meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
             (HEARD_KEY, str(time_ms)),
         )
 

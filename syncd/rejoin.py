@@ -58,9 +58,11 @@ class Rejoin:
         self._goals: dict[str, Position] = {}  # streams to take from the parent, and where it stands
         self._stuck = False  # the last answer brought none of them
         self._offers: dict[str, Position] = {}  # streams of the parent of which it has lost the end, and where it is
-        self._taking: dict[str, str] = {}  # own streams → the child that is handing their end back
+        # Own streams → the child that is handing their end back, and since when.
+        self._taking: dict[str, tuple[str, int]] = {}
         self._high_water: HighWater | None = None
         self._awaits_answer = False
+        self._since_ms = 0
         self._answered: set[str] = set()  # children that have nothing of ours that we lack
         self._way = Way(store, applier, ring, clock, node_id, sequencing, changed)
         applier.make_way = self._set_aside
@@ -70,6 +72,7 @@ class Rejoin:
     def watch(self, high_water: HighWater) -> None:
         """Compare the database with the mark outside it: an older copy awaits its neighbours' word."""
         self._high_water = high_water
+        self._since_ms = self._clock()
         with self._store.read() as tx:
             behind = high_water.behind(tx)
         self._awaits_answer = bool(behind) and (not self._is_root or bool(self._tree().children()))
@@ -213,25 +216,30 @@ class Rejoin:
         return self._offers
 
     def child_asked(
-        self, tx: Tx, child: str, down: Mapping[str, Position], forked: Sequence[str], strange: Iterable[str]
+        self,
+        tx: Tx,
+        child: str,
+        down: Mapping[str, Position],
+        forked: Sequence[str],
+        strange: Iterable[str],
+        heard_ms: int,
     ) -> list[Want]:
         """A child's positions of what came from here; returns what it holds otherwise, or what was lost here.
 
-        `strange`: streams of `down` among which those are that this node does not know.
+        `strange`: streams of `down` among which those are that this node does not know. `heard_ms`: what the child has
+        heard of this node last; a question from before says nothing of what it holds now.
         """
-        behind = [key for key in forked if (found := log.stream(tx, key)) is not None]
+        held = {key: found for key in forked if (found := log.stream(tx, key)) is not None}
         unknown = [key for key in strange if down[key].seq and log.stream(tx, key) is None]
-        own = {key for key in behind if (found := log.stream(tx, key)) is not None and found.own}
-        for key, peer in list(self._taking.items()):
-            if peer == child and key not in own:
+        own = {key for key, found in held.items() if found.own}
+        for key, (peer, since_ms) in list(self._taking.items()):
+            if peer == child and key not in own and heard_ms >= since_ms:
                 del self._taking[key]
-        if self._is_root:
-            lacks = [key for key in own if _could_extend(tx, key, down[key])] + unknown
-            if not lacks:
+        if self._awaits_answer and self._is_root and heard_ms >= self._since_ms:
+            if not unknown and not any(down[key].seq > held[key].held_seq for key in own):
                 self._answered.add(child)
-            if self._awaits_answer and {record.node_id for record in self._tree().children()} <= self._answered:
-                self._awaits_answer = False
-        return [ask(tx, key, log.stream(tx, key)) for key in [*behind, *unknown]][: limits.WANTS_MAX]
+            self._awaits_answer = not {record.node_id for record in self._tree().children()} <= self._answered
+        return [ask(tx, key, held.get(key)) for key in [*held, *unknown]][: limits.WANTS_MAX]
 
     # --- making way for what comes -----------------------------------------------------------------------------------
 
@@ -250,8 +258,10 @@ class Rejoin:
             if stream_id in goals:
                 self._way.give(tree, parsed, goals[stream_id].seq)
                 wanted.add(stream_id)
+            elif self._stands_for(parsed[0]) in goals:  # whatever else stands here, or a pruned stream never comes back
+                wanted.add(stream_id)
             elif is_child and self._way.take_back(tree, parsed):
-                self._taking[stream_id] = peer
+                self._taking[stream_id] = (peer, self._clock())
                 wanted.add(stream_id)
         return frozenset(wanted)
 
@@ -313,11 +323,6 @@ class Rejoin:
     @property
     def _is_root(self) -> bool:
         return self._tree().root_id == self._me
-
-
-def _could_extend(tx: Tx, stream_id: str, position: Position) -> bool:
-    at = log.stream(tx, stream_id)
-    return at is not None and position.seq > at.held_seq
 
 
 def _is_back(at: Stream) -> bool:

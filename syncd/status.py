@@ -23,7 +23,7 @@ ROW_MARKS = (0, 1)  # envelopes that carry rows: CLOSED and OPEN of `envelope.py
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnChanges:
-    """Changed rows written here. Those at the custodian are None when the log is too long to be added up for a screen."""
+    """Changed rows written here. Those at the custodian are None when the log is too long to add up for a screen."""
 
     unsealed: int  # committed, not yet in the log
     waiting: int  # not yet at the parent, the unsealed ones included

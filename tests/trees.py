@@ -15,6 +15,7 @@ from schema.install import Identity, install, statements
 from schema.spec import Registry
 from schema.tables import registry as base_registry
 from syncd.aggregate import recount
+from syncd.errors import EnvelopeError
 from syncd.exchange import Desk, Link
 from syncd.framing import FrameReader
 from syncd.pipeline import Node
@@ -208,9 +209,15 @@ def exchange(link: Link, desk: Desk, at: TreeNode) -> bool:
     link.take_hello(desk.hello(at.node.node_id, link.hello()), now, now)
     while sending := link.next_push():
         kept = desk.unfinished(at.node.node_id) if sending.skipped_bytes else b""
-        link.take_push(desk.push(at.node.node_id, FrameReader(kept).feed(sending.body)))
-        if kept:
-            desk.keep_unfinished(at.node.node_id, b"")
+        try:
+            link.take_push(desk.push(at.node.node_id, FrameReader(kept).feed(sending.body)))
+        except EnvelopeError:
+            if not kept:
+                raise
+            return True  # what was kept was of another machine's frame: it is forgotten, the next session begins anew
+        finally:
+            if kept:
+                desk.keep_unfinished(at.node.node_id, b"")
         moved = True
     reply, down = desk.pull(at.node.node_id, link.pull(0))
     received = link.take_pull(reply, FrameReader(link.unfinished(reply)).feed(down.body))

@@ -97,7 +97,7 @@ def _troubles(live: dict[str, Any] | None) -> list[str]:
 
 
 def _rejoining(found: Status) -> list[str]:
-    """A restored copy or a second machine: why nothing is written into the log now, and what becomes of what is typed."""
+    """A restored copy or a second machine: why nothing goes into the log now, and what becomes of what is typed."""
     if not (found.is_older_copy or found.rejoining):
         return []
     text = say(

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from syncd import limits, messages
-from syncd.errors import Altered, Gap
+from syncd.errors import Altered, EnvelopeError, Gap
 from syncd.exchange import Desk
 from syncd.framing import FrameReader
 from syncd.messages import Push, PushReply
@@ -40,11 +40,15 @@ class Upload:
             if self._head.message is None:
                 return
             self._frames = await self._begin(messages.decode(self._head.message, Push))
-        for envelope in self._frames.feed(rest):
-            self._whole.append(envelope)
-            self._whole_bytes += len(envelope)
-        if self._whole_bytes >= limits.ACCEPT_BYTES_MAX:
-            await self._accept()
+        try:
+            for envelope in self._frames.feed(rest):
+                self._whole.append(envelope)
+                self._whole_bytes += len(envelope)
+            if self._whole_bytes >= limits.ACCEPT_BYTES_MAX:
+                await self._accept()
+        except EnvelopeError:
+            await self._forget_kept()
+            raise
 
     async def _begin(self, push: Push) -> FrameReader:
         """The frames after what was kept of an interrupted one."""
@@ -64,10 +68,16 @@ class Upload:
         self._head.require()
         if self._frames is not None and self._frames.unfinished:
             raise Altered("a push ends inside a frame", hint="tried again by itself")
-        await self._accept()
+        try:
+            await self._accept()
+        finally:
+            await self._forget_kept()
+        return _merged(self._replies)
+
+    async def _forget_kept(self) -> None:
+        """What was kept is used up, or was of another frame than the one that came: two machines may be one node."""
         if self._resumed:
             await self._work(self._desk.keep_unfinished, self._peer, b"")
-        return _merged(self._replies)
 
     async def broken(self) -> None:
         """The connection broke: whole envelopes are taken over, the beginning of the next is kept."""

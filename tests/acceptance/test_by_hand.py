@@ -37,7 +37,9 @@ again() {
 syncd() {
   case "$1" in
     run) exec "$PYTHON" -m syncd "$@" ;;
-    token | join | verify | handover) if [ -t 0 ]; then : > "$OUT/in"; else cat > "$OUT/in"; fi; again "$PYTHON" -m syncd "$@" ;;
+    token | join | verify | handover)
+      if [ -t 0 ]; then : > "$OUT/in"; else cat > "$OUT/in"; fi
+      again "$PYTHON" -m syncd "$@" ;;
     *) "$PYTHON" -m syncd "$@" ;;
   esac
 }

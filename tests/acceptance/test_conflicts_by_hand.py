@@ -117,7 +117,7 @@ def test_two_conflicts_are_settled_and_equal_at_every_tier_in_four_commands(node
 
 def following(text: str, begins: str) -> str:
     """The command that an output names next."""
-    found = [line.strip() for line in NEXT.findall(text) if line.startswith(begins)]
+    found: list[str] = [line.strip() for line in NEXT.findall(text) if line.startswith(begins)]
     assert found, text
     return found[0]
 

@@ -21,7 +21,7 @@ from tests.postgres import PostgresServer
 from tests.trees import TreeBuilder, TreeNode
 
 NOW = "2026-09-21T00:00:00.000Z"
-HOA = {"full_name": "Nguyễn Thị Hoa", "sex": 2, "birth_date": "1990-05-17", "phone": None}
+HOA: dict[str, Any] = {"full_name": "Nguyễn Thị Hoa", "sex": 2, "birth_date": "1990-05-17", "phone": None}
 MIXTURES = {"sqlite": (), "postgres": ("province", "district", "a")}
 
 

@@ -130,10 +130,10 @@ def test_pieces_of_an_open_or_void_group_are_left_out(tiers: ThreeTiers, monkeyp
     with tiers.commune.store.write("clerk") as tx:
         for number in range(7):
             tx.run("INSERT INTO household (number, kind) VALUES (?, 'family')", (str(number),))
-    tiers.commune.store.failpoint = _die_at_close  # type: ignore[method-assign]
+    tiers.commune.store.failpoint = _die_at_close
     with pytest.raises(_Died):
         tiers.commune.node.write()
-    tiers.commune.store.failpoint = lambda _point: None  # type: ignore[method-assign]
+    tiers.commune.store.failpoint = lambda _point: None
     tiers.settle()
     wanted = content(tiers.commune, "household")
     stream_id = own_stream(tiers.commune)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from syncd import messages
-from syncd.errors import Gap, SyncdError
+from syncd.errors import EnvelopeError, Gap, SyncdError
 from syncd.exchange import Desk
 from syncd.framing import FrameReader
 from syncd.messages import Hello, HelloReply, Message, Pull, PullReply, Push, PushReply
@@ -37,6 +37,7 @@ class Faults:
     duplicated: float = 0.0
     late: float = 0.0
     cut: float = 0.0
+    corrupt: float = 0.0  # a byte of the envelopes; what is around them, TLS protects
     crash: float = 0.0
 
 
@@ -64,7 +65,7 @@ class Network:
         if sending is None:
             return False
         self.counts["resumed"] += bool(sending.skipped_bytes)
-        body = prefixed(messages.encode(Push(sending.skipped_bytes)), sending.body)
+        body = prefixed(messages.encode(Push(sending.skipped_bytes)), self._corrupted(sending.body))
         child.link.take_push(messages.decode(self._ask(child, "push", body), PushReply))
         return True
 
@@ -79,9 +80,13 @@ class Network:
         if head.message is None:
             raise Gone
         reply = messages.decode(head.message, PullReply)
-        frames = FrameReader(child.link.unfinished(reply))
         self.counts["resumed"] += bool(reply.skipped_bytes)
-        received = child.link.take_pull(reply, frames.feed(rest), frames.unfinished)
+        try:
+            frames = FrameReader(child.link.unfinished(reply))
+            received = child.link.take_pull(reply, frames.feed(self._corrupted(rest)), frames.unfinished)
+        except SyncdError as error:
+            self.counts["refused"] += 1
+            raise Gone from error
         return bool(reply.receipts) or bool(received and received.taken)
 
     def deliver_late(self) -> None:
@@ -123,6 +128,13 @@ class Network:
         self.counts["truncated"] += 1
         return data[: self.random.randrange(len(data))]
 
+    def _corrupted(self, data: bytes) -> bytes:
+        if not data or not self._happens(self.faults.corrupt):
+            return data
+        self.counts["corrupted"] += 1
+        place = self.random.randrange(len(data))
+        return data[:place] + bytes([data[place] ^ (1 << self.random.randrange(8))]) + data[place + 1 :]
+
     def _happens(self, probability: float) -> bool:
         return self.random.random() < probability
 
@@ -146,8 +158,13 @@ def _take_push(desk: Desk, peer: str, request: bytes, whole: bool) -> Message | 
     if len(kept) != skipped_bytes:
         raise Gap("other bytes are kept than were left out", hint="the next hello says where to go on")
     frames = FrameReader(kept)
-    envelopes = frames.feed(rest)
-    reply = desk.push(peer, envelopes)
+    try:
+        envelopes = frames.feed(rest)
+        reply = desk.push(peer, envelopes)
+    except EnvelopeError:
+        if kept:  # of another frame than the one that came: two machines may be one node
+            desk.keep_unfinished(peer, b"")
+        raise
     if not whole and frames.unfinished:
         desk.keep_unfinished(peer, frames.unfinished)
     elif whole and kept:

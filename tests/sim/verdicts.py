@@ -5,10 +5,13 @@ Enters: the nodes of a tree, the clerks' models. Leaves: nothing, or an Assertio
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Sequence
 
 from schema.spec import Audience, Kind, Table
 from tests.sim.clerk import REGISTER, Clerk
+from tests.sim.keepers import Keepers, Tables, unnamed
 from tests.trees import TreeNode
 
 ALARMS = ("fork", "checkpoint_mismatch", "writes_beyond_term")  # what must never be left open
@@ -38,7 +41,8 @@ def check_state(node: TreeNode) -> None:
     unequal = node.rows("SELECT stream_id, tab, audience, rows_stated, rows_found FROM syncd_checkpoint WHERE ok <> 1")
     assert not unequal, f"{name}: checkpoints differ: {unequal}"
     unchecked = node.rows(
-        "SELECT stream_id FROM syncd_stream AS s WHERE own = 0 AND NOT EXISTS"
+        "SELECT stream_id, kind, held_seq FROM syncd_stream AS s"
+        " WHERE own = 0 AND kind <> 4 AND ended = 0 AND held_seq > 0 AND NOT EXISTS"
         " (SELECT 1 FROM syncd_checkpoint AS c WHERE c.stream_id = s.stream_id AND c.ok = 1)"
     )
     assert not unchecked, f"{name}: streams without a checkpoint: {unchecked}"
@@ -52,22 +56,19 @@ def check_state(node: TreeNode) -> None:
 
 
 def check_logs(nodes: Sequence[TreeNode]) -> None:
-    """Wherever a stream is kept, its log is the keeper's, byte for byte."""
-    logs: dict[str, list[tuple[object, ...]]] = {}
+    """Wherever an envelope is kept, it is the same, byte for byte; no log has a gap above its floor."""
+    known: dict[tuple[str, int], tuple[str, bytes]] = {}
     for node in nodes:
-        for (stream_id,) in node.rows("SELECT stream_id FROM syncd_stream WHERE own = 1"):
-            logs[stream_id] = node.rows(
-                "SELECT seq, hash, envelope FROM syncd_log WHERE stream_id = ? ORDER BY seq", (stream_id,)
+        for stream_id, floor_seq, held_seq in node.rows("SELECT stream_id, floor_seq, held_seq FROM syncd_stream"):
+            rows = node.rows("SELECT seq, hash, envelope FROM syncd_log WHERE stream_id = ? ORDER BY seq", (stream_id,))
+            assert [row[0] for row in rows] == list(range(floor_seq + 1, held_seq + 1)), (
+                f"{node.name}: a gap in log {stream_id}: {[row[0] for row in rows]}, from {floor_seq} to {held_seq}"
             )
-            assert [row[0] for row in logs[stream_id]] == list(range(1, len(logs[stream_id]) + 1)), (
-                f"{node.name}: a gap in a log"
-            )
-    for node in nodes:
-        for (stream_id,) in node.rows("SELECT stream_id FROM syncd_stream WHERE own = 0"):
-            found = node.rows(
-                "SELECT seq, hash, envelope FROM syncd_log WHERE stream_id = ? ORDER BY seq", (stream_id,)
-            )
-            assert found == logs[stream_id], f"{node.name}: log of {stream_id} differs from its keeper's"
+            for seq, position_hash, envelope in rows:
+                name, first = known.setdefault((stream_id, seq), (node.name, bytes(position_hash) + bytes(envelope)))
+                assert first == bytes(position_hash) + bytes(envelope), (
+                    f"{node.name}: envelope {seq} of {stream_id} differs from {name}'s"
+                )
 
 
 def check_decided(nodes: Sequence[TreeNode]) -> None:
@@ -75,26 +76,34 @@ def check_decided(nodes: Sequence[TreeNode]) -> None:
     for node in nodes:
         wrong = node.rows(
             "SELECT p.id, count(v.id) FROM proposal AS p LEFT JOIN verdict AS v ON v.proposal_id = p.id"
-            " GROUP BY p.id HAVING count(v.id) <> 1"
+            " AND v.resolves IS NULL GROUP BY p.id HAVING count(v.id) <> 1"
         )
         assert not wrong, f"{node.name}: proposals decided not exactly once: {wrong}"
 
 
-def check_content(clerk: Clerk, nodes: Sequence[TreeNode]) -> None:
-    """The unit's register equals the clerk's model at every tier above, in the columns that tier may read."""
+def check_content(clerk: Clerk, nodes: Sequence[TreeNode], compare_closed: bool = True) -> None:
+    """The unit's register equals the clerk's model at every tier above, in the columns that tier may read.
+
+    Without `compare_closed`: a tier that once kept the unit may have the columns of keepers from that time.
+    """
     root = nodes[0]
     at: TreeNode | None = clerk.at
     while at is not None:
+        closed_here = at not in (root, clerk.at)
         for table in REGISTER.values():
-            names = [column.name for column in table.columns]
+            closed = _closed(table) if closed_here else set()
+            hidden = closed if not compare_closed else set()
+            names = [column.name for column in table.columns if column.name not in hidden]
             found = {
                 row[0]: dict(zip(names, row[1:], strict=True))
                 for row in at.rows(
-                    f"SELECT id, {', '.join(names)} FROM {table.name} WHERE unit_id = ?", (clerk.at.unit_id,)
+                    f"SELECT id, {', '.join(names)} FROM {table.name} WHERE unit_id = ?", (clerk.unit_id,)
                 )
             }
-            closed = set() if at in (root, clerk.at) else _closed(table)
-            wanted = {row_id: {**row, **dict.fromkeys(closed)} for row_id, row in clerk.tables[table.name].items()}
+            wanted = {
+                row_id: {name: None if name in closed else row[name] for name in names}
+                for row_id, row in clerk.tables[table.name].items()
+            }
             assert found == wanted, _difference(at.name, table.name, found, wanted)
         _check_oversight(clerk, at, root)
         at = at.parent
@@ -105,7 +114,7 @@ def _check_oversight(clerk: Clerk, at: TreeNode, root: TreeNode) -> None:
     for table in root.store.registry.of_kind(Kind.OVERSIGHT):
         names = ", ".join(column.name for column in table.all_columns)
         query = f"SELECT {names} FROM {table.name} WHERE unit_id = ? OR unit_id IS NULL ORDER BY id"
-        assert at.rows(query, (clerk.at.unit_id,)) == root.rows(query, (clerk.at.unit_id,)), (
+        assert at.rows(query, (clerk.unit_id,)) == root.rows(query, (clerk.unit_id,)), (
             f"{at.name}: {table.name} differs"
         )
 
@@ -125,3 +134,23 @@ def _difference(
         if found[row_id][name] != wanted[row_id][name]
     ]
     return f"{node}.{table}: lost {sorted(lost)}, surplus {sorted(extra)}, found and acknowledged {changed[:5]}"
+
+
+def check_keepers(keepers: Keepers, nodes: Sequence[TreeNode]) -> None:
+    """Every unit has one keeper, known on its way up; whatever was acknowledged beyond a term is a proposal."""
+    root = nodes[0]
+    keeping = Counter(unit_id for unit_id, _node, _term in keepers.live)
+    for unit_id in keepers.writable:
+        assert keeping[unit_id] == 1, f"unit {unit_id} has {keeping[unit_id]} keepers"
+    wishes = [
+        {"table": table, "row_id": row_id, "operation": operation, "wished": json.loads(wished)}
+        for node in nodes
+        for table, row_id, operation, wished in node.rows("SELECT table_name, row_id, operation, wished FROM proposal")
+    ]
+    now: Tables = {name: {} for name in REGISTER}
+    for clerk in keepers.live.values():
+        for name, rows in clerk.tables.items():
+            now[name] |= rows
+    for key, kept, acknowledged in keepers.late(root):
+        lost = list(unnamed(kept, acknowledged, now, wishes))
+        assert not lost, f"term {key[2]} of {key[0]} at {key[1]}: {lost[:5]}"

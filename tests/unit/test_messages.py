@@ -15,7 +15,7 @@ MESSAGES = [
     Hello(1, 1, 1, 1, [POSITION], 1, 1),
     HelloReply(1, 1, [POSITION], None, 1),
     Push(1),
-    Pull([POSITION], [], None, 1, 1, 1, 0, [WANT]),
+    Pull([POSITION], [], None, 1, 1, 1, 0, [WANT], 1),
     PullReply(1, [], 1, 1, [WANT]),
 ]
 

@@ -69,7 +69,8 @@ def test_one_citizen_id_links_without_asking() -> None:
 def test_a_number_is_contradicted_by_name_birth_and_sex(
     number: str, method: Method, changed: dict[str, Any], expected: Outcome
 ) -> None:
-    found = judge(replace(EVIDENCE, **{number: Likeness.EQUAL}, **changed))
+    equal: dict[str, Any] = {number: Likeness.EQUAL}
+    found = judge(replace(EVIDENCE, **equal, **changed))
     assert (found.outcome, found.method) == (expected, method)
 
 
@@ -128,10 +129,10 @@ def test_two_citizen_ids_are_two_persons() -> None:
 
 
 def test_nothing_in_common_is_nothing() -> None:
-    apart = {"name": NameLikeness.DIFFERENT, "birth": BirthLikeness.DIFFERENT, "sex_equal": False}
+    apart: dict[str, Any] = {"name": NameLikeness.DIFFERENT, "birth": BirthLikeness.DIFFERENT, "sex_equal": False}
     found = judge(replace(EVIDENCE, **apart, phone=Likeness.DIFFERENT))
     assert (found.outcome, found.score, found.why) == (Outcome.NOTHING, 0, ())
-    worst = {"citizen_id": Likeness.DIFFERENT, "mother": Likeness.DIFFERENT, "father": Likeness.DIFFERENT}
+    worst: dict[str, Any] = {"citizen_id": Likeness.DIFFERENT, "mother": Likeness.DIFFERENT, "father": Likeness.DIFFERENT}
     assert judge(replace(EVIDENCE, **apart, **worst, population=20_000_000, ethnic=Likeness.DIFFERENT)).score == 0
 
 

@@ -1,0 +1,60 @@
+"""Following: a proposal of this node goes after its row, which passed to a unit that another node keeps (design §5).
+
+Enters: own undecided proposals, where their rows are now. Leaves: the old one withdrawn, the same wish about the new
+unit; both in one transaction.
+Must hold: only who made a proposal moves it; moved twice from one unit, it is wished once. A row that went to another
+unit of the same keeper needs nothing: that keeper finds it (`syncd/undecided.py`).
+"""
+
+from __future__ import annotations
+
+from schema.spec import Registry
+from syncd.clock import instant_of
+from syncd.derived import derived_id
+from syncd.store.base import Row, Store, Tx
+from syncd.undecided import rows_of, takes_proposals
+
+_OWN = """
+    SELECT p.id, p.unit_id, p.table_name, p.row_id FROM proposal AS p
+    WHERE p.row_id IS NOT NULL AND p.withdrawn_at IS NULL AND p.unit_id IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id)
+"""
+_COPY = """
+    INSERT INTO proposal (id, unit_id, table_name, row_id, operation, seen, wished, author, reason, made_at,
+        clock_offset_ms, author_depth, expires_at)
+    SELECT ?, ?, table_name, row_id, operation, seen, wished, author, reason, made_at, clock_offset_ms, author_depth,
+        expires_at
+    FROM proposal WHERE id = ?
+"""
+
+
+def follow_rows(store: Store, me: str, now_ms: int) -> int:
+    """Wish anew where the rows are now; returns how many proposals were moved."""
+    with store.read() as tx:
+        if not _strayed(tx, store.registry, me):
+            return 0
+    with store.write("follow") as tx:
+        strayed = _strayed(tx, store.registry, me)
+        now = instant_of(now_ms)
+        tx.many("UPDATE proposal SET withdrawn_at = ? WHERE id = ?", [(now, row[0]) for row in strayed])
+        tx.many(_COPY, [(derived_id(f"follows {unit}", old, me[28:]), unit, old) for old, unit in strayed])
+    return len(strayed)
+
+
+def _strayed(tx: Tx, registry: Registry, me: str) -> list[tuple[str, str]]:
+    """Own proposals with the unit their row is in now, where another node keeps that."""
+    own = [row for row in tx.all(_OWN) if row[0][28:] == me[28:] and takes_proposals(registry.by_name.get(row[2]))]
+    if not own:
+        return []
+    keepers: dict[str, str] = dict(tx.all("SELECT unit_id, node_id FROM syncd_keeper"))
+    found = []
+    for table in sorted({row[2] for row in own}):
+        rows: list[Row] = [row for row in own if row[2] == table]
+        query = f"SELECT id, unit_id FROM {table} WHERE id {{chosen}}"
+        units: dict[str, str] = dict(rows_of(tx, query, sorted({row[3] for row in rows})))
+        found += [
+            (row[0], units[row[3]])
+            for row in rows
+            if row[3] in units and units[row[3]] != row[1] and keepers.get(units[row[3]]) != keepers.get(row[1])
+        ]
+    return found

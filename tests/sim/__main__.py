@@ -1,0 +1,68 @@
+"""`python -m tests.sim`: run seeds, replay one, or look for planted bugs. Ends with one line of counts.
+
+In: options. Out: exit code 1 when a seed failed (or a planted bug was not found).
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+import traceback
+from collections import Counter
+
+from tests.sim import template
+from tests.sim.script import Failure, run, shortest, told
+from tests.sim.world import SMALL, TWENTY, Preset
+
+
+def main() -> int:
+    """Parse, run, tell."""
+    parser = argparse.ArgumentParser(prog="python -m tests.sim")
+    parser.add_argument("--seeds", type=int, default=200, help="run so many seeds")
+    parser.add_argument("--first", type=int, default=0, help="the first of them")
+    parser.add_argument("--seed", type=int, help="replay this seed alone")
+    parser.add_argument("--only", help="these actions of the seed alone: 3,7,12")
+    parser.add_argument("--twenty", action="store_true", help="20 nodes and 500 events instead of a small tree")
+    parser.add_argument("--no-shrink", action="store_true", help="show a failure as it is")
+    asked = parser.parse_args()
+    logging.getLogger().addHandler(logging.NullHandler())  # events of simulated nodes are not news
+    preset = TWENTY if asked.twenty else SMALL
+    try:
+        if asked.seed is not None:
+            script = [int(part) for part in asked.only.split(",")] if asked.only else None
+            return _replay(asked.seed, preset, script, asked.no_shrink)
+        return _run(range(asked.first, asked.first + asked.seeds), preset, asked.no_shrink)
+    finally:
+        template.forget()
+
+
+def _run(seeds: range, preset: Preset, as_it_is: bool) -> int:
+    began, total, failed = time.monotonic(), Counter[str](), 0
+    for seed in seeds:
+        outcome = run(seed, preset)
+        if isinstance(outcome, Failure):
+            failed += 1
+            total["events"] += len(outcome.lines)
+            print(told(seed, outcome if as_it_is else shortest(seed, outcome, preset)), flush=True)
+        else:
+            total += outcome
+    seconds = time.monotonic() - began
+    print(f"{len(seeds)} seeds, {total['events']} events, {failed} violations, {len(seeds) / seconds:.2f} seeds/s")
+    return 1 if failed else 0
+
+
+def _replay(seed: int, preset: Preset, script: list[int] | None, as_it_is: bool) -> int:
+    outcome = run(seed, preset, script)
+    if not isinstance(outcome, Failure):
+        print("sim: " + ", ".join(f"{count} {what}" for what, count in sorted(outcome.items())))
+        return 0
+    short = outcome if as_it_is or script else shortest(seed, outcome, preset)
+    traceback.print_exception(short.error)
+    print(told(seed, short))
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,223 @@
+"""Events beside typing and exchanging: units and households pass on, terms end by force, late writes are admitted,
+baselines and pruning, clocks that jump, reviews that people settle and take back.
+
+Enters: a world. Leaves: orders and local writes at its nodes. Must hold: what is ordered is what an operator could.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from schema.spec import Kind
+from syncd import baseline, keeping, log, quarantine, receipt
+from syncd.errors import SyncdError, UsageError
+from syncd.prune import Policy, prune
+from syncd.review.desk import Asked
+from syncd.review.resolve import resolve, undo
+from syncd.review.verbs import Verb
+from tests.sim.clerk import Clerk
+from tests.trees import TreeNode
+
+if TYPE_CHECKING:
+    from tests.sim.world import World
+
+YEAR_MS = 365 * 24 * 3600 * 1000
+NO_AGE = Policy(keep_ms=0, retention_ms=0)
+REVIEWS = (
+    "SELECT p.id, p.operation, p.row_id, p.wished, v.detail, p.table_name FROM verdict AS v"
+    " JOIN proposal AS p ON p.id = v.proposal_id WHERE v.unit_id = ? AND v.outcome = 'review'"
+    " AND NOT EXISTS (SELECT 1 FROM verdict AS later WHERE later.resolves = v.id) ORDER BY p.id"
+)
+
+
+@dataclass(slots=True)
+class _Settled:
+    """What a person decided, and the row of before."""
+
+    clerk: Clerk
+    proposal_id: str
+    table: str
+    row_id: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+@dataclass(slots=True)
+class Moving:
+    """The events of one world."""
+
+    world: World
+    settled: list[_Settled] = field(default_factory=list)
+
+    def hand_over(self, by: TreeNode) -> None:
+        """A tier above orders that a unit passes to another node below it, or to itself."""
+        self._order(by if by.children else self.world.root)
+
+    def force(self, _node: TreeNode) -> None:
+        """The custodian ends a term where it stands."""
+        self._order(self.world.root, forced=True)
+
+    def _order(self, by: TreeNode, forced: bool = False) -> None:
+        world = self.world
+        to = world.random.choice([node for node in world.nodes if _is_below(node, by)])
+        unit_id = world.random.choice(sorted(world.keepers.writable))
+        try:
+            world.alive(
+                by,
+                lambda: keeping.order(by.node, unit_id, to.node.node_id, author="An", reason="thử", forced=forced),
+            )
+        except UsageError:
+            return
+        finally:
+            world.keepers.note_forced(world.root)  # written or not, if it died of it
+        world.counts["forced terms" if forced else "hand-overs"] += 1
+        world.keepers.watch(by)
+
+    def reassign(self, _node: TreeNode) -> None:
+        """Households pass to a new unit, or from there to where they came from."""
+        world = self.world
+        clerk = world.random.choice(world.clerks)
+        households = world.keepers.household_lists(clerk)
+        if not households:
+            return
+        chosen = tuple(sorted(world.random.sample(households, world.random.randint(1, len(households)))))
+        to_unit = self._target(clerk)
+        move = keeping.Move(from_unit=clerk.unit_id, to_unit=to_unit, row_ids=chosen)
+        try:
+            world.alive(world.root, lambda: keeping.reassign(world.root.node, move, author="An", reason="thử"))
+        except UsageError:
+            return
+        finally:
+            self._note_moves(move.from_unit, to_unit, chosen)
+        world.counts["reassignments"] += 1
+
+    def _note_moves(self, from_unit: str, to_unit: str, households: tuple[str, ...]) -> None:
+        known = self.world.keepers.moves
+        for (order_id,) in self.world.root.rows("SELECT id FROM reassignment"):
+            if order_id not in known:
+                known[order_id] = (from_unit, households)
+                self.world.keepers.writable.add(to_unit)
+
+    def _target(self, clerk: Clerk) -> str:
+        world = self.world
+        others = [c.unit_id for c in world.keepers.at(clerk.at) if c is not clerk]
+        if others and world.random.random() < 0.6:
+            return world.random.choice(others)
+        number = len(world.keepers.writable)
+        unit_id = f"01900000-0000-7000-9{number:03x}-0000{world.root.keys.tag}"
+        world.root.sql(
+            "INSERT INTO unit (id, parent_id, level, code, name) VALUES (?, ?, 'commune', ?, 'Xã mới')",
+            (unit_id, world.root.unit_id, f"9{number:03}"),
+        )
+        world.alive(world.root, world.root.node.refresh)
+        return unit_id
+
+    def adopt(self, node: TreeNode) -> None:
+        """A person admits what was written beyond a term."""
+        with node.store.read() as tx:
+            late = [row[0] for row in quarantine.waiting(tx, node.node.tree())]
+        for stream_id in late:
+            self.world.keepers.torn.update(
+                row[0] for row in node.rows("SELECT unit_id FROM syncd_stream WHERE stream_id = ?", (stream_id,))
+            )
+            try:
+                made = self.world.alive(node, lambda late=stream_id: node.node.adopt_late(late, "Bình"))
+            except UsageError:
+                continue
+            self.world.counts["adopted"] += made.proposals
+
+    def back_up(self, _node: TreeNode) -> None:
+        """The custodian signs that it has a verified backup of all it shows (making the file is tested elsewhere)."""
+        root = self.world.root
+        made_ms = root.node.clock()
+
+        def sign() -> None:
+            with root.store.apply("backed-up") as tx:
+                signed = [
+                    receipt.sign(root.node.keys, at, made_ms, receipt.BACKED_UP)
+                    for at in log.streams(tx, "applied_seq > backed_up_seq")
+                ]
+                receipt.note_backup(tx, signed)
+                for item in signed:
+                    receipt.store(tx, item)
+
+        self.world.alive(root, sign)
+
+    def make_baseline(self, node: TreeNode) -> None:
+        """A keeper, or the custodian, writes a baseline of a register."""
+        own = "" if node is self.world.root else " AND own = 1"
+        rows = node.rows(f"SELECT stream_id FROM syncd_stream WHERE kind = ?{own} ORDER BY 1", (int(Kind.REGISTER),))
+        if rows:
+            stream_id = self.world.random.choice(rows)[0]
+            made = self.world.alive(node, lambda: baseline.make(node.node, stream_id))
+            self.world.counts["baselines"] += made is not None
+
+    def prune(self, node: TreeNode) -> None:
+        """Logs forget what may go."""
+        cuts = self.world.alive(node, lambda: prune(node.store, NO_AGE, node.node.clock()))
+        self.world.counts["pruned envelopes"] += sum(cut.envelopes for cut in cuts)
+
+    def jump(self, node: TreeNode) -> None:
+        """A station's clock is a year off, or right again."""
+        clock = self.world.clocks[node.name]
+        clock.offset_ms = self.world.random.choice([YEAR_MS, -YEAR_MS, 0, 0]) if node is not self.world.root else 0
+        self.world.counts["clock jumps"] += 1
+
+    def review(self, _node: TreeNode) -> None:
+        """A person settles what waits for a person, or takes it back."""
+        world = self.world
+        clerk = world.random.choice(world.clerks)
+        if self.settled and world.random.random() < 0.3:
+            self._undo(self.settled.pop())
+            return
+        waiting = clerk.at.rows(REVIEWS, (clerk.unit_id,))
+        if waiting:
+            self._resolve(clerk, *world.random.choice(waiting))
+
+    def _resolve(
+        self, clerk: Clerk, proposal_id: str, operation: str, row_id: str, wished: str, detail: str, table: str
+    ) -> None:
+        verb = self.world.random.choice([Verb.KEEP_OURS, Verb.TAKE_THEIRS])
+        if operation == "insert" or row_id not in clerk.tables[table]:
+            verb = Verb.KEEP_OURS
+        before = copy.deepcopy(clerk.tables[table].get(row_id))
+        try:
+            resolve(clerk.at.store, proposal_id, Asked(verb=verb, author="An"), clerk.at.node.clock(),
+                    self.world.random.randbytes)  # fmt: skip
+        except SyncdError:
+            return
+        if verb is Verb.TAKE_THEIRS and operation == "delete":
+            del clerk.tables[table][row_id]
+        elif verb is Verb.TAKE_THEIRS:
+            columns = json.loads(detail)["columns"]
+            clerk.tables[table][row_id].update({c["column"]: c["wished"] for c in columns if c["result"] == "review"})
+        self.world.counts["reviews"] += 1
+        after = copy.deepcopy(clerk.tables[table].get(row_id))
+        self.settled.append(
+            _Settled(clerk=clerk, proposal_id=proposal_id, table=table, row_id=row_id, before=before, after=after)
+        )
+
+    def _undo(self, of: _Settled) -> None:
+        clerk = of.clerk
+        if clerk not in self.world.clerks or clerk.tables[of.table].get(of.row_id) != of.after:
+            return
+        try:
+            undo(clerk.at.store, of.proposal_id, Asked(verb=Verb.LATER, author="An", reason="nhầm"),
+                 clerk.at.node.clock(), self.world.random.randbytes)  # fmt: skip
+        except SyncdError:
+            return
+        self.world.counts["undone"] += 1
+        if of.before is None:
+            clerk.tables[of.table].pop(of.row_id, None)
+        else:
+            clerk.tables[of.table][of.row_id] = of.before
+
+
+def _is_below(node: TreeNode, of: TreeNode) -> bool:
+    at: TreeNode | None = node
+    while at is not None and at is not of:
+        at = at.parent
+    return at is of

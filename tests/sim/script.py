@@ -1,0 +1,71 @@
+"""Runs seeds, replays them, and shortens what fails to the fewest actions that still fail.
+
+Enters: a seed, a preset. Leaves: counts, or a `Failure` with a short script.
+Must hold: the shortened script fails in the same way (the same kind of error) as the whole seed did.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.sim.template import scratch_folder
+from tests.sim.world import SMALL, Preset, World
+
+SHRINKING_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """What one run of a script came to. `lines`: number → action, as far as it came."""
+
+    error: Exception
+    lines: dict[int, str]
+
+
+def run(seed: int, preset: Preset = SMALL, script: Sequence[int] | None = None) -> Counter[str] | Failure:
+    """One seed, or some of its actions."""
+    with scratch_folder() as folder:
+        world = World(seed, Path(folder), preset)
+        try:
+            return world.run(script)
+        except Exception as error:  # of whatever kind: a simulated node must not raise
+            return Failure(error=error, lines=world.trace)
+
+
+def shortest(
+    seed: int, failure: Failure, preset: Preset = SMALL, clock: Callable[[], float] = time.monotonic
+) -> Failure:
+    """Delta debugging over the actions, for a minute at most; the error is the last run's."""
+    until, best, parts = clock() + SHRINKING_S, failure, 2
+    while clock() < until and len(best.lines) >= 2:
+        numbers = sorted(best.lines)
+        size = max(len(numbers) // parts, 1)
+        smaller = None
+        for start in range(0, len(numbers), size):
+            if clock() >= until:
+                break
+            outcome = run(seed, preset, numbers[:start] + numbers[start + size :])
+            if isinstance(outcome, Failure) and type(outcome.error) is type(failure.error):
+                smaller = outcome
+                break
+        if smaller is not None and len(smaller.lines) < len(numbers):
+            best, parts = smaller, max(parts - 1, 2)
+        elif size == 1:
+            break
+        else:
+            parts = min(parts * 2, len(numbers))
+    return best
+
+
+def told(seed: int, failure: Failure) -> str:
+    """A failing script in words, with the command that replays it."""
+    lines = [f"  {number:3} {what}" for number, what in sorted(failure.lines.items())]
+    only = ",".join(str(number) for number in sorted(failure.lines))
+    return "\n".join(
+        [f"seed {seed} fails: {type(failure.error).__name__}: {failure.error}", *lines,
+         f"replay: make sim SEED={seed} ARGS='--only {only}'"]
+    )  # fmt: skip
