@@ -46,6 +46,9 @@ _EMPTY = re.compile(
     r'|null value in column "(?P<column_named>\w+)" of relation "(?P<table_named>\w+)"'
 )
 
+# Half of a surrogate pair: no text that UTF-8 could hold.
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 _local = threading.local()
 
 
@@ -124,7 +127,7 @@ def _bindable(value: Value) -> bool:
     if isinstance(value, int):
         return INT_MIN <= value <= INT_MAX
     if isinstance(value, str):
-        return not any("\ud800" <= char <= "\udfff" for char in value)
+        return _SURROGATE.search(value) is None
     # No canonical type holds fractions, NaN or infinity.
     return value is None or isinstance(value, bytes)
 

@@ -187,8 +187,8 @@ class Link:
             streams = [stream for stream in [*self._up(tx), *handed] if self._may_push(stream.stream_id)]
             theirs = {**offers, **self._theirs}
             batch = lacking(tx, _first(streams, self._partial), theirs, self._credit_bytes)
-            if not batch.entries:
-                late = [at for at in self._up(tx, quarantine.late_ends(tx)) if self._may_push(at.stream_id)]
+            if not batch.entries and (ends := quarantine.late_ends(tx)):
+                late = [at for at in self._up(tx, ends) if at.stream_id in ends and self._may_push(at.stream_id)]
                 batch.entries = quarantine.lacking(tx, late, theirs, self._credit_bytes)
         for stream_id in batch.forked:  # an older copy or a clone was started here, or there (I13)
             self._node.rejoin.differs(theirs[stream_id])

@@ -236,7 +236,7 @@ class Clerk:
 
     def _replace_person(self, tx: Tx) -> None:
         """REPLACE, as DELETE and INSERT in one word."""
-        if row_id := self._some("person"):
+        if row_id := self._some_of_mine():
             row = self._person(self._draft["person"][row_id]["household_id"])
             marks = ", ".join("?" * (len(row) + 1))
             tx.run(f"REPLACE INTO person (id, {', '.join(row)}) VALUES ({marks})", (row_id, *row.values()))
@@ -244,7 +244,7 @@ class Clerk:
 
     def _reborn(self, tx: Tx) -> None:
         """Deleted and inserted again under the same id."""
-        if row_id := self._some("person"):
+        if row_id := self._some_of_mine():
             self._delete_one(tx, row_id)
             row = self._person(None)
             marks = ", ".join("?" * (len(row) + 1))
@@ -327,13 +327,24 @@ class Clerk:
         ids = list(self._draft[table])
         return self._random.choice(ids) if ids else None
 
+    def _some_of_mine(self) -> str | None:
+        """A person whose id was minted here: nobody else's is inserted anew."""
+        ids = [row_id for row_id in self._draft["person"] if row_id.endswith(self.at.keys.tag)]
+        return self._random.choice(ids) if ids else None
+
     def _mint(self) -> str:
         """Ids in the order of the seed, with this node's tag: a replayed seed writes the same rows."""
         self._minted += 1
         return f"019a{self.number:04x}-{self._minted:04x}-7000-8000-0000{self.at.keys.tag}"
 
     def _household(self, number: str, stamp: str | None) -> Row:
-        return {"unit_id": self.unit_id, "number": number, "kind": "family", "hamlet": f"Ấp {self._digits(1)}", "collaborator": stamp}
+        return {
+            "unit_id": self.unit_id,
+            "number": number,
+            "kind": "family",
+            "hamlet": f"Ấp {self._digits(1)}",
+            "collaborator": stamp,
+        }
 
     def _person(self, household: str | None) -> Row:
         return {

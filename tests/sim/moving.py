@@ -51,6 +51,7 @@ class Moving:
 
     world: World
     settled: list[_Settled] = field(default_factory=list)
+    units_made: int = 0
 
     def hand_over(self, by: TreeNode) -> None:
         """A tier above orders that a unit passes to another node below it, or to itself."""
@@ -79,9 +80,9 @@ class Moving:
     def reassign(self, _node: TreeNode) -> None:
         """Households pass to a new unit, or from there to where they came from."""
         world = self.world
-        clerk = world.random.choice(world.clerks)
-        households = world.keepers.household_lists(clerk)
-        if not households:
+        clerk = self._some_clerk()
+        households = world.keepers.household_lists(clerk) if clerk else []
+        if clerk is None or not households:
             return
         chosen = tuple(sorted(world.random.sample(households, world.random.randint(1, len(households)))))
         to_unit = self._target(clerk)
@@ -101,12 +102,17 @@ class Moving:
                 known[order_id] = (from_unit, households)
                 self.world.keepers.writable.add(to_unit)
 
+    def _some_clerk(self) -> Clerk | None:
+        clerks = self.world.clerks  # none while every unit is on its way to another keeper
+        return self.world.random.choice(clerks) if clerks else None
+
     def _target(self, clerk: Clerk) -> str:
         world = self.world
         others = [c.unit_id for c in world.keepers.at(clerk.at) if c is not clerk]
         if others and world.random.random() < 0.6:
             return world.random.choice(others)
-        number = len(world.keepers.writable)
+        self.units_made += 1
+        number = self.units_made
         unit_id = f"01900000-0000-7000-9{number:03x}-0000{world.root.keys.tag}"
         world.root.sql(
             "INSERT INTO unit (id, parent_id, level, code, name) VALUES (?, ?, 'commune', ?, 'Xã mới')",
@@ -169,7 +175,9 @@ class Moving:
     def review(self, _node: TreeNode) -> None:
         """A person settles what waits for a person, or takes it back."""
         world = self.world
-        clerk = world.random.choice(world.clerks)
+        clerk = self._some_clerk()
+        if clerk is None:
+            return
         if self.settled and world.random.random() < 0.3:
             self._undo(self.settled.pop())
             return

@@ -409,8 +409,9 @@ class World:
         assert not torn, f"{name}: a group is visible in part: {torn}"
 
     def _check(self) -> None:
+        kept_by = {clerk.unit_id: clerk.at for clerk in (self._settled_clerks or self.keepers.live.values())}
         for node in self.nodes:
-            check_state(node)
+            check_state(node, self.nodes, kept_by)
             with node.store.read() as tx:
                 assert recount(tx, node.store.registry) == [], f"{node.name}: aggregates differ from a recount"
         check_logs(self.nodes)
