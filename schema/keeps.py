@@ -12,7 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 NAME = "syncd_keeps"
-BEFORE_UNITS, AFTER_UNITS = "SELECT unit = ANY ('{", "}'::uuid[])"
+# Inlined under the search_path of whoever calls, so the operator and the type are named in full.
+BEFORE_UNITS = "SELECT unit OPERATOR(pg_catalog.=) ANY ('{"
+AFTER_UNITS = "}'::pg_catalog.uuid[])"
 
 
 def keeps_source(unit_ids: Iterable[str]) -> str:

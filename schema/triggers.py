@@ -33,7 +33,7 @@ def statements(
     if Dialect(dialect).is_sqlite:
         return list(triggers_sqlite.expected(Dialect(dialect), registry, identity, propose=propose).values())
     return [
-        *(function.statement(schema) for function in triggers_postgres.functions(registry, identity, propose=propose)),
+        *(f.statement() for f in triggers_postgres.functions(registry, identity, schema, propose=propose)),
         *(text for trigger in triggers_postgres.triggers(registry, propose=propose) for text in trigger.statements()),
         triggers_postgres.WRITE_KEEPS,
     ]
@@ -126,8 +126,8 @@ def _problems_postgres(
     propose = _propose_tables(registry, foreign_writes)
     schema = _current_schema(connection)
     functions = {
-        function.name: (function.source, True, function.config(schema))
-        for function in triggers_postgres.functions(registry, identity, propose=propose)
+        function.name: (function.source, True, function.config)
+        for function in triggers_postgres.functions(registry, identity, schema, propose=propose)
     }
     found_functions = {
         name: (source, definer, sorted(config or []))

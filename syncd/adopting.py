@@ -113,6 +113,11 @@ def _add(changes: dict[tuple[str, str], _Change], table: Table, block: Block, se
         if block.op == DELETE:
             gone = "" if known is not None and known.operation == "insert" else "delete"
             changes[table.name, row_id] = _Change(table=table, row_id=row_id, operation=gone, seq=seq)
+        elif known is not None and known.operation == "delete":  # deleted, and entered again under its id
+            reborn = dict.fromkeys((column.name for column in table.columns), None) | values
+            changes[table.name, row_id] = _Change(
+                table=table, row_id=row_id, operation="update", seq=seq, values=reborn
+            )
         elif known is not None and known.operation:
             known.values |= values  # a part for fewer readers, or a later change
         else:

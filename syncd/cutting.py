@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from schema.spec import Kind
-from syncd import log, quarantine
+from syncd import floor, log, quarantine
 from syncd.applying import Applier
 from syncd.log import Stream
 from syncd.rebuild import rebuild
@@ -72,5 +72,7 @@ def _cut(tx: Tx, tree: Tree, beyond: Sequence[Overrun], now_ms: int) -> None:
         )
         at = log.stream(tx, each.stream.stream_id) or each.stream  # as rebuilding has left it
         ended = log.end(tx, log.cut(tx, at, each.end_seq))
+        for of in [of for of in floor.baselines(tx) if of.of_id == ended.stream_id and of.at_seq > each.end_seq]:
+            floor.drop(tx, of.stream_id)  # content beyond the end: nobody takes it, and nothing leans on it any more
         for seq, late_hash, envelope in late:
             quarantine.store(tx, tree, ended, seq, bytes(late_hash), bytes(envelope), now_ms)

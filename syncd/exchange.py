@@ -80,7 +80,7 @@ class Desk:
             receipts = [
                 data
                 for stream_id, stream in received.streams.items()
-                for data in self._node.receipt_after(tx, stream_id, stream.held_seq - 1)
+                for data in self._node.receipts.after(tx, stream_id, stream.held_seq - 1)
             ]
         return PushReply(positions=_positions(received), refused=_refusals(received), receipts=receipts)
 
@@ -120,7 +120,7 @@ class Desk:
             stated = {str(uuid.UUID(bytes=item.stream)): item.seq for item in pull.owed}
             wanted = {**dict.fromkeys(news, 0), **stated}
             receipts = [
-                data for stream_id, seq in wanted.items() for data in self._node.receipt_after(tx, stream_id, seq)
+                data for stream_id, seq in wanted.items() for data in self._node.receipts.after(tx, stream_id, seq)
             ]
             receipts += self._of_backup(tx, peer, pull.backed_up_ms)
         sending = _sending(batch, pull.partial)
@@ -208,7 +208,7 @@ class Link:
             if refusal.code not in (LATER, FORKED):
                 self._note_refusal(stream_id, refusal)
         self.has_unnoted = True
-        self._node.take_receipts(reply.receipts)
+        self._node.receipts.take(reply.receipts)
 
     @property
     def has_blocked(self) -> bool:
@@ -238,7 +238,7 @@ class Link:
         """Take what came down; `unfinished` is the beginning of a frame whose rest did not come."""
         self._unfinished = unfinished
         self._heard_ms = reply.time_ms
-        self._node.take_receipts(reply.receipts)
+        self._node.receipts.take(reply.receipts)
         received = self._node.accept(self.parent, envelopes) if envelopes else None
         rejoin = self._node.rejoin
         rejoin.answered(received.taken if received else 0, not unfinished)
@@ -263,7 +263,7 @@ class Link:
         """Record what the parent holds, once there is nothing more urgent and nobody else writes: it is for `status`
         alone, the next hello tells it again."""
         if self.has_unnoted and not self._node.store.is_busy():
-            self._node.note_parent_positions({key: item.seq for key, item in self._theirs.items()})
+            self._node.receipts.note_parent({key: item.seq for key, item in self._theirs.items()})
             self._node.rejoin.note_positions()
             self.has_unnoted = False
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from conflict.case import CaseKind
 from schema.replicated import KEY_GRANT, NODE
 from schema.spec import Kind
 from schema.tables import SCHEMA_REVISION
@@ -76,6 +77,16 @@ class UnprovenStream:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HandOver:
+    """A unit that is passing on. `waits_for`: `old` keeper, who has not ended yet, or `new`, who has not begun."""
+
+    unit: str
+    from_name: str
+    to_name: str
+    waits_for: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Checks:
     """Results of the newest checkpoints compared here, per stream and table."""
 
@@ -113,6 +124,8 @@ class Status:
     last_backup_at: str | None
     rejoining: int  # own streams of which neighbours hold more: being taken back, nothing is sealed meanwhile
     wishes: int  # rows typed on a restored copy or a second machine that are not proposals yet
+    hand_overs: tuple[HandOver, ...]  # orders under way that this node is told the end of
+    late_writes: int  # envelopes written after a term that somebody has to admit here
     is_older_copy: bool = False  # the file beside the database knows of more than the database
 
 
@@ -148,6 +161,8 @@ def status(tx: Tx) -> Status:
         last_backup_at=facts.get("last_backup_at"),
         rejoining=int(tx.value("SELECT count(*) FROM syncd_stream WHERE rejoin_seq > 0")),
         wishes=int(tx.value("SELECT count(*) FROM syncd_wish")),
+        hand_overs=_hand_overs(tx),
+        late_writes=int(tx.value(_LATE, (CaseKind.WRITES_BEYOND_TERM.value,))),
     )
 
 
@@ -312,6 +327,39 @@ def table_names() -> dict[int, str]:
 def stream_words(unit_code: str | None, unit_name: str | None, keeper_name: str | None) -> str:
     """A stream by the unit it speaks of, else by the node that writes it."""
     return unit_words(unit_code, unit_name) or keeper_name or ""
+
+
+_LATE = """
+    SELECT count(*) FROM syncd_quarantine AS q WHERE q.adopted_at IS NULL
+        AND q.stream_id IN (SELECT stream_id FROM syncd_case WHERE kind = ? AND closed_at IS NULL)
+"""
+# A new keeper's stream comes to the tiers above it alone: elsewhere nobody hears that it has begun.
+_HAND_OVERS = """
+    WITH RECURSIVE below (id) AS (
+        SELECT value FROM syncd_meta WHERE key = 'node_id'
+        UNION SELECT CAST(n.node_id AS text) FROM node AS n JOIN below AS b ON CAST(n.parent_id AS text) = b.id),
+    names (id, name) AS (SELECT CAST(node_id AS text), max(name) FROM node GROUP BY node_id)
+    SELECT u.code, u.name, f.name, g.name, CASE WHEN t.ended_seq IS NULL THEN 'old' ELSE 'new' END
+    FROM syncd_term AS t JOIN syncd_term AS s ON s.unit_id = t.unit_id AND s.term = t.term + 1
+    LEFT JOIN unit AS u ON u.id = t.unit_id
+    LEFT JOIN names AS f ON f.id = CAST(t.node_id AS text) LEFT JOIN names AS g ON g.id = CAST(s.node_id AS text)
+    WHERE t.next_node_id IS NOT NULL AND s.ended_seq IS NULL AND (
+        t.ended_seq IS NULL AND CAST(t.node_id AS text) IN (SELECT id FROM below)
+        OR CAST(s.node_id AS text) IN (SELECT id FROM below) AND NOT EXISTS (
+            SELECT 1 FROM syncd_stream AS x WHERE x.kind = ? AND x.unit_id = s.unit_id AND x.keeper = s.node_id
+                AND x.term = s.term AND x.held_seq > 0))
+    ORDER BY u.code LIMIT ?
+"""
+
+
+def _hand_overs(tx: Tx) -> tuple[HandOver, ...]:
+    rows = tx.all(_HAND_OVERS, (int(Kind.REGISTER), limits.STATUS_STREAMS_MAX))
+    return tuple(
+        HandOver(
+            unit=unit_words(row[0], row[1]) or "", from_name=row[2] or "", to_name=row[3] or "", waits_for=row[4]
+        )
+        for row in rows
+    )
 
 
 def _undecided(tx: Tx) -> int:

@@ -129,7 +129,7 @@ class TreeBuilder:
             with parent.store.apply("enrol-keepers") as tx:
                 refresh_keepers(tx)
                 set_peer(tx, keys.node_id, "child", name)
-            parent.node._forget_tree()
+            parent.node.forget_tree()
         self.nodes.append(found)
         built.append(found)
         return found

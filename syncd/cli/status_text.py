@@ -36,6 +36,7 @@ def screen(found: Status, live: dict[str, Any] | None, now_ms: int) -> str:
         _own(found),
         *_troubles(live),
         *_rejoining(found),
+        *_passing(found),
         *_parent(found, live, now_ms),
         *_children(found, now_ms),
         *_streams(found),
@@ -106,6 +107,24 @@ def _rejoining(found: Status) -> list[str]:
         n=number(found.own.unsealed + found.wishes),
     )
     return _wrapped(paint(text, YELLOW), "")
+
+
+def _passing(found: Status) -> list[str]:
+    """Units that pass on, and what a former keeper wrote too late: each with what is waited for."""
+    lines = []
+    for each in found.hand_overs[:STOPPED_SHOWN_MAX]:
+        text = say("Bàn giao {unit}: {old} → {new}, chờ {waited}", "Hand-over of {unit}: {old} → {new}, waiting for"
+                   " {waited}", unit=each.unit, old=each.from_name or "?", new=each.to_name or "?",
+                   waited=(each.from_name if each.waits_for == "old" else each.to_name) or "?")  # fmt: skip
+        lines += _wrapped(paint(text, YELLOW), "")
+    if len(found.hand_overs) > STOPPED_SHOWN_MAX:
+        lines.append(say("… và {n} bàn giao nữa (syncd status --json)", "… and {n} more hand-overs (syncd status"
+                         " --json)", n=len(found.hand_overs) - STOPPED_SHOWN_MAX))  # fmt: skip
+    if found.late_writes:
+        text = say("Ghi sau khi hết nhiệm kỳ: {n} lô chờ nhận → syncd adopt",
+                   "Written after a term had ended: {n} batches wait → syncd adopt", n=number(found.late_writes))  # fmt: skip
+        lines.append(paint(text, YELLOW))
+    return lines
 
 
 def _head(found: Status, live: dict[str, Any] | None) -> str:

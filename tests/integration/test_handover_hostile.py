@@ -48,9 +48,9 @@ def register(of: TreeNode, unit_id: str, term: int) -> Stream:
 
 def write_at(of: TreeNode, unit_id: str, term: int, adopts: Adopted | None) -> str:
     """The first envelope of a term, whoever may write it."""
-    stream = of.node._create(int(Kind.REGISTER), unit_id, term)
+    stream = of.node.own.create(int(Kind.REGISTER), unit_id, term)
     with of.store.apply("hostile") as tx:
-        of.node._append(tx, stream, Mark.ADOPTS, {}, 0, adopts=adopts)
+        of.node.own.append(tx, stream, Mark.ADOPTS, {}, 0, adopts=adopts)
     return stream.stream_id
 
 

@@ -63,7 +63,7 @@ class World:
     def type(self) -> None:
         unit_id = self.random.choice(self.units)
         for node in self.keepers(unit_id):
-            number, phone = f"H{len(self.typed):04}", f"09{self.random.randrange(10**8):08}"
+            number, phone = str(1000 + len(self.typed)), f"09{self.random.randrange(10**8):08}"
             word = "".join(self.random.choice("bcdghklmnpqrstvx") for _ in range(9))
             with node.store.write("clerk") as tx:
                 tx.run(HOUSEHOLD, (unit_id, number))
@@ -160,17 +160,16 @@ def _bring_to_rest(world: World) -> None:
 def _judge(world: World) -> None:
     province = world.tree.nodes[0]
     for unit_id in world.units:
-        said = {row for node in world.tree.nodes for row in node.rows(
-            "SELECT node_id, term FROM syncd_keeper WHERE unit_id = ?", (unit_id,))}  # fmt: skip
-        assert len(said) == 1 or (not said), (unit_id, said)
-        for keeper_id, _term in said:
-            new = next(node for node in world.tree.nodes if node.node.node_id == keeper_id)
-            line: TreeNode | None = new
+        who = "SELECT node_id, term FROM syncd_keeper WHERE unit_id = ?"
+        said = province.rows(who, (unit_id,))
+        assert [node.node.node_id for node in world.keepers(unit_id)] == [row[0] for row in said], unit_id
+        for keeper in world.keepers(unit_id):
+            line: TreeNode | None = keeper
             query = "SELECT id, number FROM household WHERE unit_id = ? ORDER BY id"
             while line is not None:
-                assert line.rows(query, (unit_id,)) == new.rows(query, (unit_id,)), (unit_id, line.name, new.name)
+                assert line.rows(who, (unit_id,)) == said, (unit_id, line.name)
+                assert line.rows(query, (unit_id,)) == keeper.rows(query, (unit_id,)), (unit_id, line.name, keeper.name)
                 line = line.parent
-            assert new.value("SELECT mine FROM syncd_keeper WHERE unit_id = ?", (unit_id,)) == 1
     for node in world.tree.nodes:
         assert node.rows("SELECT tab, rows_stated, rows_found FROM syncd_checkpoint WHERE ok = 0") == [], node.name
         assert node.rows("SELECT term, state, reason FROM syncd_stream WHERE state <> 'ok'") == [], node.name

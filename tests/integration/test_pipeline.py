@@ -289,7 +289,7 @@ def test_newer_schema_stops_its_stream_alone_and_goes_on_after_the_upgrade(
     plain.settle()
     stream_id = own_stream(plain.commune)
     with monkeypatch.context() as newer:
-        newer.setattr("syncd.pipeline.SCHEMA_REVISION", 2)  # what a newer release writes
+        newer.setattr("syncd.own_streams.SCHEMA_REVISION", 2)  # what a newer release writes
         add_person(plain.commune, full_name="Mới")
         plain.commune.node.write()
     add_household(plain.commune)  # revision 1 again, in the same stream: waits behind

@@ -406,9 +406,9 @@ def _prepared(folder: Path) -> Template:
 def _run(template: Template, folder: Path, failpoint: Callable[[str], None]) -> ThreeTiers:
     """The way back; whenever the commune's process dies, a new one goes on."""
     folder.mkdir()
-    source = random.Random(1)
+    source, clock = random.Random(1), TestClock()
     province, district, commune = template.copy(
-        folder, TestClock(), source, lambda name: failpoint if name == "commune" else lambda _point: None
+        folder, lambda _name: clock, source, lambda name: failpoint if name == "commune" else lambda _point: None
     )
     tiers = ThreeTiers(builder=TreeBuilder(folder), province=province, district=district, commune=commune)
     tiers.builder.nodes += [province, district, commune]

@@ -37,13 +37,13 @@ def test_record_that_comes_while_the_tree_is_being_read_is_not_forgotten(
     tiers: ThreeTiers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node = tiers.district.node
-    node._forget_tree()
+    node.forget_tree()
     read = node.store.read
 
     @contextmanager
     def read_late() -> Iterator[Tx]:
         with read() as tx:
-            node._forget_tree()  # another thread has just committed a record that this snapshot does not see
+            node.forget_tree()  # another thread has just committed a record that this snapshot does not see
             yield tx
 
     monkeypatch.setattr(node.store, "read", read_late)  # the moment between the snapshot and remembering

@@ -13,7 +13,8 @@ import traceback
 from collections import Counter
 
 from tests.sim import template
-from tests.sim.script import Failure, run, shortest, told
+from tests.sim.bugs import BUGS
+from tests.sim.script import Failure, run, seeds_until_found, shortest, told
 from tests.sim.world import SMALL, TWENTY, Preset
 
 
@@ -25,11 +26,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="replay this seed alone")
     parser.add_argument("--only", help="these actions of the seed alone: 3,7,12")
     parser.add_argument("--twenty", action="store_true", help="20 nodes and 500 events instead of a small tree")
+    parser.add_argument("--bugs", nargs="*", metavar="PART", help="plant these bugs (none named: all) and look for each")
     parser.add_argument("--no-shrink", action="store_true", help="show a failure as it is")
     asked = parser.parse_args()
     logging.getLogger().addHandler(logging.NullHandler())  # events of simulated nodes are not news
     preset = TWENTY if asked.twenty else SMALL
     try:
+        if asked.bugs is not None:
+            return _bugs(asked.bugs)
         if asked.seed is not None:
             script = [int(part) for part in asked.only.split(",")] if asked.only else None
             return _replay(asked.seed, preset, script, asked.no_shrink)
@@ -51,6 +55,16 @@ def _run(seeds: range, preset: Preset, as_it_is: bool) -> int:
     seconds = time.monotonic() - began
     print(f"{len(seeds)} seeds, {total['events']} events, {failed} violations, {len(seeds) / seconds:.2f} seeds/s")
     return 1 if failed else 0
+
+
+def _bugs(parts: list[str]) -> int:
+    found = {}
+    for bug in [bug for bug in BUGS if not parts or bug.part in parts]:
+        found[bug.part] = seeds_until_found(bug)
+        took = "not found" if found[bug.part] is None else f"{found[bug.part]:4} seeds"
+        print(f"{bug.part:11} {took:10} {bug.breaks}", flush=True)
+    print(f"{sum(took is not None for took in found.values())} of {len(found)} planted bugs found")
+    return 1 if None in found.values() else 0
 
 
 def _replay(seed: int, preset: Preset, script: list[int] | None, as_it_is: bool) -> int:

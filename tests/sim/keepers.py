@@ -156,7 +156,7 @@ def unnamed(kept: Tables, acknowledged: Tables, now: Tables, wishes: Sequence[di
             before = kept[table].get(row_id)
             if before is None:
                 said = {name: row[name] for name in open_ if row[name] is not None}
-                if not any(w["operation"] == "insert" and said.items() <= w["wished"].items() for w in of_table):
+                if not any(said.items() <= wished.items() for wished in _inserts(of_table)):
                     yield f"{table} {row_id}: inserted late, nobody names it"
                 continue
             named = {name for w in of_table if w["row_id"] == row_id for name in w["wished"]}
@@ -173,6 +173,15 @@ def unnamed(kept: Tables, acknowledged: Tables, now: Tables, wishes: Sequence[di
                 w["row_id"] == row_id and w["operation"] == "delete" for w in of_table
             ):
                 yield f"{table} {row_id}: deleted late, nobody names it"
+
+
+def _inserts(wishes: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """What inserts wish, with what was wished for the same rows later."""
+    later: dict[str, dict[str, Any]] = {}
+    for wish in wishes:
+        if wish["operation"] == "update":
+            later.setdefault(wish["row_id"], {}).update(wish["wished"])
+    yield from ({**w["wished"], **later.get(w["row_id"], {})} for w in wishes if w["operation"] == "insert")
 
 
 def stream_of(key: Key) -> str:

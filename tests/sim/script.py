@@ -6,13 +6,15 @@ Must hold: the shortened script fails in the same way (the same kind of error) a
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.sim.template import scratch_folder
+from tests.sim.bugs import Bug
+from tests.sim.template import SHAPES, scratch_folder, template
 from tests.sim.world import SMALL, Preset, World
 
 SHRINKING_S = 60.0
@@ -49,7 +51,7 @@ def shortest(
             if clock() >= until:
                 break
             outcome = run(seed, preset, numbers[:start] + numbers[start + size :])
-            if isinstance(outcome, Failure) and type(outcome.error) is type(failure.error):
+            if isinstance(outcome, Failure) and _kind(outcome.error) == _kind(failure.error):
                 smaller = outcome
                 break
         if smaller is not None and len(smaller.lines) < len(numbers):
@@ -59,6 +61,24 @@ def shortest(
         else:
             parts = min(parts * 2, len(numbers))
     return best
+
+
+def _kind(error: Exception) -> tuple[type[Exception], str]:
+    """What went wrong, without the node, ids and numbers."""
+    words = re.split(r"[\[{'(]", str(error), maxsplit=1)[0].split()
+    named = words[1:] if words and words[0].endswith(":") else words
+    return type(error), " ".join(word for word in named if word.isalpha())[:60]
+
+
+def seeds_until_found(bug: Bug) -> int | None:
+    """How many seeds it takes until one fails with a planted bug; None when none of its `seeds_max` does."""
+    for shape in SHAPES:
+        template(shape)  # built by the right code
+    with bug.planted():
+        for seed in range(bug.seeds_max):
+            if isinstance(run(seed), Failure):
+                return seed + 1
+    return None
 
 
 def told(seed: int, failure: Failure) -> str:

@@ -98,14 +98,21 @@ def check_logs(nodes: Sequence[TreeNode]) -> None:
                 )
 
 
-def check_decided(nodes: Sequence[TreeNode]) -> None:
-    """Every proposal, wherever it was made, has exactly one verdict, and everybody on the way knows it."""
+def check_decided(nodes: Sequence[TreeNode], keepers: Mapping[str, TreeNode]) -> None:
+    """Every proposal, wherever it was made, has exactly one verdict at the root and on the way there from whoever
+    keeps the unit that the verdict belongs to; nobody has two. What a person says about a verdict is not another."""
+    proposals = {row[0] for node in nodes for row in node.rows("SELECT id FROM proposal ORDER BY made_at, id")}
+    decided = {node.name: node.rows(
+        "SELECT proposal_id, unit_id FROM verdict WHERE resolves IS NULL AND proposal_id IN (SELECT id FROM proposal)")
+        for node in nodes}  # fmt: skip
+    unit_of = dict(decided[nodes[0].name])
+    assert proposals == unit_of.keys(), f"never decided: {sorted(proposals - unit_of.keys())}"
     for node in nodes:
-        wrong = node.rows(
-            "SELECT p.id, count(v.id) FROM proposal AS p LEFT JOIN verdict AS v ON v.proposal_id = p.id"
-            " AND v.resolves IS NULL GROUP BY p.id HAVING count(v.id) <> 1"
-        )
-        assert not wrong, f"{node.name}: proposals decided not exactly once: {wrong}"
+        counted = Counter(row[0] for row in decided[node.name])
+        twice = [proposal for proposal, count in counted.items() if count > 1]
+        assert not twice, f"{node.name}: proposals decided twice: {twice}"
+        unknown = [p for p in sorted(proposals) if not counted[p] and _is_below(keepers.get(unit_of[p]), node)]
+        assert not unknown, f"{node.name}: verdicts not known: {unknown}"
 
 
 def check_content(clerk: Clerk, nodes: Sequence[TreeNode], compare_closed: bool = True) -> None:
@@ -172,7 +179,7 @@ def check_keepers(keepers: Keepers, nodes: Sequence[TreeNode]) -> None:
     wishes = [
         {"table": table, "row_id": row_id, "operation": operation, "wished": json.loads(wished)}
         for node in nodes
-        for table, row_id, operation, wished in node.rows("SELECT table_name, row_id, operation, wished FROM proposal")
+        for table, row_id, operation, wished in node.rows("SELECT table_name, row_id, operation, wished FROM proposal ORDER BY made_at, id")
     ]
     now: Tables = {name: {} for name in REGISTER}
     for clerk in keepers.live.values():
@@ -181,3 +188,23 @@ def check_keepers(keepers: Keepers, nodes: Sequence[TreeNode]) -> None:
     for key, kept, acknowledged in keepers.late(root):
         lost = list(unnamed(kept, acknowledged, now, wishes))
         assert not lost, f"term {key[2]} of {key[0]} at {key[1]}: {lost[:5]}"
+
+
+def check_receipts(node: TreeNode, root: TreeNode) -> None:
+    """The custodian has applied what it is known to have signed, at every moment."""
+    applied = dict(root.rows("SELECT stream_id, applied_seq FROM syncd_stream"))
+    ended = {row[0] for row in root.rows("SELECT stream_id FROM syncd_stream WHERE ended = 1")}  # by force: taken back
+    for stream_id, seq in node.rows("SELECT stream_id, custodian_seq FROM syncd_stream WHERE custodian_seq > 0"):
+        assert stream_id in ended or seq <= applied.get(stream_id, 0), (
+            f"{node.name}: the custodian signed {seq} of {stream_id} and shows {applied.get(stream_id, 0)}"
+        )
+
+
+def check_floors(node: TreeNode) -> None:
+    """What a log has forgotten, a whole baseline here stands for; of a term that ended its end is kept."""
+    bare = node.rows(
+        "SELECT stream_id, floor_seq FROM syncd_stream AS s WHERE kind = 1 AND floor_seq > 0 AND NOT EXISTS"
+        " (SELECT 1 FROM syncd_baseline AS b WHERE b.of_id = s.stream_id AND b.is_whole = 1"
+        " AND b.at_seq >= s.floor_seq) AND NOT (ended = 1 AND floor_seq < held_seq)"
+    )
+    assert not bare, f"{node.name}: forgotten, and no baseline stands for it: {bare}"

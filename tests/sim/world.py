@@ -26,7 +26,7 @@ from tests.sim.machines import Machines
 from tests.sim.moving import Moving
 from tests.sim.network import Faults, Gone, Network
 from tests.sim.template import ALL_SHAPES, LARGE, SHAPES, template
-from tests.sim.verdicts import check_content, check_decided, check_keepers, check_logs, check_state
+from tests.sim.verdicts import check_content, check_decided, check_floors, check_keepers, check_logs, check_receipts, check_state
 from tests.trees import TestClock, TreeNode, step
 
 T = TypeVar("T")
@@ -192,6 +192,9 @@ class World:
             action(node)
         except Gone:
             self.counts["broken off"] += 1
+        if not self.has_copies:  # a custodian put back to an older copy has signed more than it shows
+            check_receipts(node, self.root)
+        check_floors(node)
 
     def _write(self, _node: TreeNode) -> None:
         if clerks := self.clerks:
@@ -382,6 +385,7 @@ class World:
         self._rest()
 
     def _rest(self) -> None:
+        moved: list[bool] = []
         for _ in range(ROUNDS_MAX):
             moved = []
             for node in self.nodes:
@@ -392,7 +396,8 @@ class World:
                 clerk.learn_verdicts()
             if not any(moved):
                 return
-        raise AssertionError(f"still moving after {ROUNDS_MAX} rounds")
+        restless = [node.name for node, has_moved in zip(self.nodes, moved, strict=True) if has_moved]
+        raise AssertionError(f"still moving after {ROUNDS_MAX} rounds: {restless}")
 
     def _check_whole(self, name: str) -> None:
         """A reader sees every stamping transaction whole or not at all, at every moment."""
@@ -415,7 +420,7 @@ class World:
             with node.store.read() as tx:
                 assert recount(tx, node.store.registry) == [], f"{node.name}: aggregates differ from a recount"
         check_logs(self.nodes)
-        check_decided(self.nodes)
+        check_decided(self.nodes, kept_by)
         for clerk in self.clerks:
             check_content(clerk, self.nodes, compare_closed=self.has_copies)
             if self.has_copies:

@@ -1,0 +1,92 @@
+"""What neighbours say of positions: the custodian's receipts on their way down, and how far the parent holds a stream.
+
+Enters: signed receipts, positions of the parent. Leaves: what `status` shows as at the parent and at the province.
+Must hold: a receipt is believed only with the custodian's signature and where it agrees with the log here; one that
+contradicts it is a fork, and a case.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+
+from conflict.case import CaseKind
+from syncd import receipt
+from syncd.cases import open_case
+from syncd.clock import Clock, instant_of
+from syncd.errors import EnvelopeError, ForkError, written
+from syncd.events import event
+from syncd.rejoin import Rejoin
+from syncd.signals import RECEIPT, Signals
+from syncd.store.base import Store, Tx
+from syncd.tree import Tree
+
+
+class Receipts:
+    """Receipts as they pass through one node."""
+
+    def __init__(
+        self, store: Store, clock: Clock, signals: Signals, rejoin: Rejoin, tree: Callable[[], Tree], root_id: str
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._signals = signals
+        self._rejoin = rejoin
+        self._tree = tree
+        self._root_id = root_id
+        self._fresh: dict[str, receipt.Receipt] = {}  # received and checked, on the way into the database
+
+    def take(self, signed: Sequence[bytes]) -> bool:
+        """Record the custodian's receipts; returns whether any was news. A receipt our log contradicts is a fork."""
+        root = self._tree().nodes.get(self._root_id)
+        if root is None or not signed:
+            return False
+        receipts = [item for data in signed if (item := self._read(data, root.signing_public)) is not None]
+        # While a stream is being taken anew the log here is the other branch's: the receipt comes again.
+        receipts = [item for item in receipts if not self._rejoin.is_goal(item.stream_id)]
+        # Children hear of them at once: on SQLite a large group being applied may hold the write lock for seconds.
+        with self._store.read() as tx:
+            news = [item for item in receipts if receipt.is_news(tx, item)]
+        self._fresh |= {item.stream_id: item for item in news if item.level == receipt.APPLIED}
+        self._signals.emit(RECEIPT, [item.stream_id for item in news])
+        with self._store.apply("receipts") as tx:
+            receipt.note_backup(tx, receipts)
+            for item in receipts:
+                try:
+                    receipt.store(tx, item)
+                except ForkError:
+                    open_case(
+                        tx, CaseKind.FORK, (item.stream_id, item.seq), opened_at=instant_of(self._clock()),
+                        detail={"seq": item.seq}, stream_id=item.stream_id,
+                    )  # fmt: skip
+        for item in news:
+            self._fresh.pop(item.stream_id, None)
+        return bool(news)
+
+    def _read(self, data: bytes, signing_public: bytes) -> receipt.Receipt | None:
+        """One receipt, or None for what is none: it says nothing, and must not keep the others or the rows back (I10)."""
+        try:
+            return receipt.read(data, self._root_id, signing_public)
+        except EnvelopeError as error:
+            event("receipt-refused", logging.WARNING, reason=written(error))
+            return None
+
+    def after(self, tx: Tx, stream_id: str, seq: int) -> list[bytes]:
+        """The newest receipt of a stream, if it reaches beyond `seq`; also one that is not in the database yet."""
+        fresh = self._fresh.get(stream_id)
+        if fresh is not None and fresh.seq > seq:
+            return [fresh.signed]
+        return receipt.newest(tx, stream_id, seq)
+
+    def note_parent(self, positions: Mapping[str, int]) -> None:
+        """Record how far the parent holds our streams; nothing is written when nothing moved."""
+        with self._store.read() as tx:
+            known: dict[str, int] = dict(tx.all("SELECT stream_id, parent_seq FROM syncd_stream"))
+        moved = [(seq, stream_id) for stream_id, seq in positions.items() if known.get(stream_id, seq) < seq]
+        if moved:
+            with self._store.apply("parent-positions") as tx:
+                tx.many(
+                    "UPDATE syncd_stream SET parent_seq = ?,"
+                    " state = CASE WHEN state = 'refused' THEN 'ok' ELSE state END WHERE stream_id = ?",
+                    moved,
+                )
