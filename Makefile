@@ -1,4 +1,4 @@
-# make demo | test | test-long | bench | bench-identity | sim | mutants | lint | coverage | format | clean
+# make demo | test | test-long | bench | bench-identity | sim | sim-bugs | mutants | lint | coverage | format | clean
 # Everything is set up on the first call from Python >= 3.11; make PYTHON=/path/to/python3 names another interpreter.
 
 # The stamp knows the folder: a copied or moved working copy would otherwise go on using the environment of the old place.
@@ -11,7 +11,7 @@ export PIP_ROOT_USER_ACTION := ignore
 # Foreign packages on the caller's path would be tested instead of the pinned ones.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: help demo test test-long bench bench-identity sim mutants lint coverage format venv clean
+.PHONY: help demo test test-long bench bench-identity sim sim-bugs mutants lint coverage format venv clean
 .DEFAULT_GOAL := help
 
 help:
@@ -31,9 +31,13 @@ test: lint
 test-long: $(STAMP)
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m long $(ARGS)
 
-# make sim SEED=17 replays one seed; make sim SEEDS=1000 runs as many.
+# make sim SEEDS=1000 runs as many seeds; make sim SEED=17 replays one, and shortens it to the fewest actions that fail.
 sim: $(STAMP)
-	$(BIN)/python -m pytest tests/sim $(if $(SEED),--sim-seed=$(SEED) -x -s) $(if $(SEEDS),--sim-seeds=$(SEEDS)) $(ARGS)
+	@$(BIN)/python -m tests.sim $(if $(SEED),--seed=$(SEED)) $(if $(SEEDS),--seeds=$(SEEDS)) $(ARGS)
+
+# Ten bugs planted one by one: how many seeds until each is found. ARGS="prune grant" looks for these alone.
+sim-bugs: $(STAMP)
+	@$(BIN)/python -m tests.sim --bugs $(ARGS)
 
 bench: $(STAMP)
 	@$(BIN)/python -m bench.run $(ARGS)

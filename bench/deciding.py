@@ -29,7 +29,7 @@ PROPOSALS = 5_000
 KEY = bytes(range(32))
 # A column and what district and clerk write into it: keeper, upper, latest, review; then one that nobody else touched.
 DISPUTED = (("relation", "03", "05"), ("ethnic", "02", "03"), ("phone", "0222", "0333"), ("full_name", "A B", "A C"))
-UNDISPUTED = "insurance_no"
+UNDISPUTED = "line_no"
 
 
 class Deciding:
@@ -39,7 +39,7 @@ class Deciding:
         folder.mkdir()
         self._server = server
         self._dsn = None if server is None else server.create_database(f"deciding_{folder.name}")
-        builder = _Encrypted(folder)
+        builder = Encrypted(folder)
         self.province = builder.root()
         self.commune = builder.child(self.province, "commune", "18229", self._dsn)
         builder.settle()
@@ -86,7 +86,7 @@ class Deciding:
                 name, wished, _ = DISPUTED[place % len(DISPUTED)]
                 values: dict[str, str | int | None] = {
                     name: f"{wished}{self._suffix(name, place)}",
-                    UNDISPUTED: f"HT{self._turn:03d}{place:010d}",
+                    UNDISPUTED: self._turn * 100 + place % 100,
                 }
                 wish = Wish(
                     operation="update", table="person", row_id=row_id, unit_code=None, wished=values, author="A",
@@ -105,7 +105,7 @@ class Deciding:
             raise RuntimeError(f"decided otherwise than expected, no figure is given: {found}")
 
 
-class _Encrypted(TreeBuilder):
+class Encrypted(TreeBuilder):
     """Embedded databases as stations have them: encrypted."""
 
     def _database(self, name: str, keys: NodeKeys, place: Place, dsn: str | None) -> Any:

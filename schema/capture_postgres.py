@@ -1,4 +1,4 @@
-"""The capture functions of one table on PostgreSQL, as text: what a statement changed goes to the journal, or is refused.
+"""The capture functions of a table on PostgreSQL, as text: what a statement changed is journaled, or refused.
 
 Enters: a table description, the node's tag, the schema the tables are in. Leaves: plpgsql sources for insert, update
 and delete. Must hold: every changed row is journaled once or the statement fails; nobody's search_path, settings or
@@ -8,7 +8,7 @@ Most statements of a clerk change one row, and what they pay for is starting, no
 table, each setting of the function cost more than the row. So each function tries one short INSERT first (`_only`): it
 writes when the statement changed exactly one row and all rules allow it. What is left (many rows, no change, a refusal,
 applying) goes the set-based way. The short way runs under the caller's search_path, since putting another in its place
-costs as much as the INSERT itself; therefore it names the schema of every table, function, operator and type.
+costs as much as the INSERT itself; therefore it names the schema of every table, function, operator and type (see `_only` for the one exception).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from schema.keeps import NAME as KEEPS
-from schema.spec import Column, Kind, Table
+from schema.spec import Kind, Table
 
 Rule = tuple[str, str]  # why a row is refused, and the condition under which it is not
 
@@ -66,7 +66,7 @@ def update_source(table: Table, tag: str, schema: str) -> str:
   FROM (SELECT n.id, n.unit_id, o.id AS old_id, o.unit_id AS old_unit, {_mask_of_one(table)} AS mask{was}
     FROM new_rows AS n LEFT JOIN old_rows AS o ON o.id OPERATOR(pg_catalog.=) n.id
     WHERE {_only("new_rows", rules_of_new)} OFFSET 0) AS r
-  WHERE r.mask OPERATOR(pg_catalog.<>) 0 AND r.old_id IS NOT NULL AND {_same("r.old_unit", "r.unit_id")}""",
+  WHERE r.mask OPERATOR(pg_catalog.<>) 0 AND r.old_id IS NOT NULL AND r.old_unit IS NOT DISTINCT FROM r.unit_id""",
         many=f"""{write}
   FROM (SELECT n.id, n.unit_id, {_mask_of_many(table)} AS mask{was}
     FROM new_rows AS n JOIN old_rows AS o ON o.id = n.id
@@ -100,8 +100,9 @@ def _capture(table: Table, schema: str, op: str, *, one: str, many: str, refused
     look for the row to refuse. (Refusing inside the INSERT would put its whole text into the CONTEXT a person has to
     read.) The settings are put back for the rest of the transaction; an error puts them back by itself."""
     names = [name for name, _ in SETTINGS]
-    kept = ", ".join(f"pg_catalog.current_setting('{name}')" for name in names)
-    change = ", ".join(f"pg_catalog.set_config('{n}', '{v.format(schema=schema)}', true)" for n, v in SETTINGS)
+    kept = ", ".join(_setting(name) for name in names)
+    literal = schema.replace("'", "''")
+    change = ", ".join(f"pg_catalog.set_config('{n}', '{v.format(schema=literal)}', true)" for n, v in SETTINGS)
     restore = ", ".join(f"pg_catalog.set_config('{n}', kept[{at}], true)" for at, n in enumerate(names, start=1))
     return f"""
 DECLARE
@@ -130,17 +131,24 @@ END """
 
 
 def _only(rows: str, rules: list[Rule]) -> str:
-    """True for the only row of a statement when all rules allow it. Applying is looked into later, with its role."""
-    applying = "pg_catalog.current_setting('syncd.applying', true) OPERATOR(pg_catalog.=) 'on'"
-    skip = f"(SELECT true FROM {rows} OFFSET 1 LIMIT 1) OR {applying}"
-    return f"CASE WHEN {skip} THEN false ELSE {' AND '.join(allowed for _, allowed in rules) or 'true'} END"
+    """True for the only row of a statement when all rules allow it. Applying is looked into later, with its role.
+
+    IS DISTINCT FROM cannot name the schema of its operator. PostgreSQL's own comes first for equal types, unless the
+    search_path lists pg_catalog later by name: then nothing of the short way is evaluated but this condition."""
+    conditions = (
+        f"EXISTS (SELECT FROM {rows} OFFSET 1)",
+        f"{_setting('syncd.applying', missing='true')} OPERATOR(pg_catalog.=) 'on'",
+        f"pg_catalog.strpos(pg_catalog.lower({_setting('search_path')}), 'pg_catalog') OPERATOR(pg_catalog.<>) 0",
+    )
+    allowed = " AND ".join(allowed for _, allowed in rules) or "true"
+    return f"CASE WHEN {' OR '.join(conditions)} THEN false ELSE {allowed} END"
 
 
 def _mask_of_one(table: Table) -> str:
     """The bits as a text of digits: a third less to start than a CASE and an OR per column, but dearer per row."""
-    same = ", ".join(_same_column(column) for column in table.all_columns[2:])
-    digits = f"pg_catalog.array_to_string(ARRAY[true, true, {same}], '', 'f')"
-    return f"pg_catalog.translate(pg_catalog.reverse({digits}), 'tf', '01')::bit({len(table.all_columns)})::bigint"
+    changed = ", ".join(f"o.{c.name} IS DISTINCT FROM n.{c.name}" for c in table.all_columns[2:])
+    digits = f"pg_catalog.reverse(pg_catalog.array_to_string(ARRAY[false, false, {changed}], ''))"
+    return f"pg_catalog.translate({digits}, 'ft', '01')::bit({len(table.all_columns)})::bigint"
 
 
 def _mask_of_many(table: Table) -> str:
@@ -150,14 +158,8 @@ def _mask_of_many(table: Table) -> str:
     )
 
 
-def _same_column(column: Column) -> str:
-    old, new = f"o.{column.name}", f"n.{column.name}"
-    return _same(old, new) if column.nullable else f"{old} OPERATOR(pg_catalog.=) {new}"
-
-
-def _same(old: str, new: str) -> str:
-    """IS NOT DISTINCT FROM looks for its operator along the search_path; this does not."""
-    return f"coalesce({old} OPERATOR(pg_catalog.=) {new}, {old} IS NULL AND {new} IS NULL)"
+def _setting(name: str, missing: str = "false") -> str:
+    return f"pg_catalog.current_setting('{name}', {missing})"
 
 
 def _reason(rules: list[Rule]) -> str:
@@ -190,7 +192,7 @@ def _rules_of_kind(table: Table, schema: str, row: str) -> list[Rule]:
 
 
 def _minted(tag: str, row: str) -> Rule:
-    # uuid_send is the 16 bytes as they are; the text form costs three times as much. substring() is the grammar's.
+    # uuid_send is the 16 bytes as they are; the text form costs three times as much.
     last = f"pg_catalog.substring(pg_catalog.uuid_send({row}.id), 13)"
     return "minted", f"{last} OPERATOR(pg_catalog.=) pg_catalog.decode('{tag}', 'hex')"
 

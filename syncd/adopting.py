@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from conflict.case import CaseKind
 from schema.spec import Audience, Kind, Table
@@ -135,18 +136,28 @@ def _propose(
     reason = REASON.format(node=at.keeper)
     inserted = known | {change.row_id for change in changes if change.operation == "insert"}
     renamed = _renamed(tx, tree, at, inserted)
-    wished_before = {stem(row[0]) for row in tx.all("SELECT id FROM proposal WHERE reason = ?", (reason,))}
+    made = tx.all("SELECT id, wished FROM proposal WHERE reason = ?", (reason,))
+    wished_before = {stem(row[0]): json.loads(row[1]) for row in made}
     rows, withheld = [], 0
     for change in changes:
         scope = {name for name in change.values if change.table.by_name[name].audience is Audience.SCOPE}
         withheld += int(scope != change.values.keys())
         proposal_id = derived_id(f"{at.stream_id} {change.seq}", change.row_id, tree.me[28:])
-        if stem(proposal_id) in wished_before or (change.operation == "update" and not scope):
+        if change.operation == "update" and not scope:
             continue
-        seen = {} if change.operation == "insert" else _kept(applier, tx, at, change)
+        operation = change.operation
         wished = {name: renamed.get(str(change.values[name]), change.values[name]) for name in scope}
+        before = wished_before.get(stem(proposal_id))
+        if before is None:
+            seen = {} if operation == "insert" else _kept(applier, tx, at, change)
+        else:  # a part of it was admitted elsewhere, before the rest came
+            wished = {name: value for name, value in wished.items() if before.get(name) != _plain(value)}
+            proposal_id = derived_id(f"{at.stream_id} {change.seq} {_json(wished)}", change.row_id, tree.me[28:])
+            if not wished or stem(proposal_id) in wished_before:
+                continue
+            operation, seen = "update", {name: before.get(name) for name in wished}
         rows.append((
-            proposal_id, at.unit_id, change.table.name, renamed.get(change.row_id, change.row_id), change.operation,
+            proposal_id, at.unit_id, change.table.name, renamed.get(change.row_id, change.row_id), operation,
             _json(seen), _json(wished), author, reason, instant_of(now_ms), offset_ms, tree.depth(tree.me),
         ))  # fmt: skip
     tx.many(
@@ -195,7 +206,10 @@ def _changed_since(applier: Applier, tx: Tx, at: Stream, change: _Change, mask: 
 
 
 def _json(values: dict[str, Value]) -> str:
-    plain = {name: {"hex": value.hex()} if isinstance(value, bytes) else value for name, value in values.items()}
-    return json.dumps(plain, sort_keys=True, ensure_ascii=False)
+    return json.dumps({name: _plain(value) for name, value in values.items()}, sort_keys=True, ensure_ascii=False)
+
+
+def _plain(value: Value) -> Any:
+    return {"hex": value.hex()} if isinstance(value, bytes) else value
 
 

@@ -40,7 +40,7 @@ from syncd.store.base import Store, Tx
 from syncd.terms import refresh_keepers
 from syncd.tree import load_nodes
 from syncd.verify import compare
-from syncd.wire import UPDATE, Block, Schema, decode_body, decode_checkpoint
+from syncd.wire import UPDATE, Block, CheckpointLine, Schema, decode_body, decode_checkpoint
 
 if TYPE_CHECKING:
     from syncd.security.identity import NodeKeys
@@ -220,6 +220,16 @@ class Applier:
             )
         return {Audience(audience): decode_body(body, self._wire_schema) for audience, body in bodies.items()}
 
+    def blocks_for(self, tx: Tx, at: Stream, envelope: Envelope, audience: Audience) -> list[Block]:
+        """The changes of an envelope for one audience alone; none where it has no such part."""
+        keys = {
+            (part.audience, part.epoch): key
+            for part in envelope.header.parts
+            if part.audience == audience and (key := self._ring.key(tx, at.stream_id, audience, part.epoch)) is not None
+        }
+        bodies = open_parts(envelope, keys).bodies if keys else {}
+        return [block for body in bodies.values() for block in decode_body(body, self._wire_schema)]
+
     def put(self, tx: Tx, at: Stream, envelope: Envelope, cells: Cells) -> set[str]:
         """The changes of one envelope of `at` into the tables; returns the names of those touched."""
         blocks = self.blocks(tx, at, envelope)
@@ -236,8 +246,22 @@ class Applier:
         return apply_blocks(tx, self.registry, at, None, self.blocks(tx, at, envelope), cells)
 
     def compare(self, tx: Tx, at: Stream, envelope: Envelope) -> None:
-        """This node stands at exactly the position the keeper digested: compare content (I1)."""
-        lines = [line for body in self._bodies(tx, at, envelope).values() for line in decode_checkpoint(body)]
+        """This node stands at exactly the position the keeper digested: compare content (I1). The columns of keepers
+        only where they are sure to have been read from the first day: whoever takes the unit over later reads them then.
+        """
+        stated = self._stated(tx, at, envelope)
+        if not at.own and not self._is_root(tx):
+            stated = [line for line in stated if line.audience != Audience.CUSTODIAN]
+        self._compare(tx, at, stated)
+
+    def compare_all(self, tx: Tx, at: Stream, envelope: Envelope) -> None:
+        """The same once all columns are read."""
+        self._compare(tx, at, self._stated(tx, at, envelope))
+
+    def _stated(self, tx: Tx, at: Stream, envelope: Envelope) -> list[CheckpointLine]:
+        return [line for body in self._bodies(tx, at, envelope).values() for line in decode_checkpoint(body)]
+
+    def _compare(self, tx: Tx, at: Stream, lines: list[CheckpointLine]) -> None:
         now = instant_of(self._clock())
         differences = compare(tx, self.registry, at, lines, now)
         for difference in differences:

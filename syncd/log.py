@@ -207,7 +207,8 @@ def cut(tx: Tx, at: Stream, seq: int) -> Stream:
     )  # fmt: skip
     tx.run(
         "UPDATE syncd_stream SET held_seq = ?, held_hash = ?, open_from = ?, ended = 0, parent_seq = ?,"
-        " custodian_seq = ?, checkpoint_seq = ?, backed_up_seq = ?, floor_seq = ?, floor_hash = ? WHERE stream_id = ?",
+        " custodian_seq = ?, checkpoint_seq = ?, backed_up_seq = ?, floor_seq = ?, floor_hash = ?, state = 'ok',"
+        " reason = NULL WHERE stream_id = ?",
         (
             kept.held_seq, kept.held_hash, kept.open_from, kept.parent_seq, kept.custodian_seq, kept.checkpoint_seq,
             kept.backed_up_seq, kept.floor_seq, kept.floor_hash, kept.stream_id,

@@ -15,9 +15,9 @@ from syncd import baseline, cutting, handover, log, quarantine, reassign
 from syncd.clock import instant_of
 from syncd.envelope import Mark
 from syncd.errors import StoreError
-from syncd.rebuild import rebuild
 from syncd.terms import refresh_keepers
 from syncd.tree import Term, Tree
+from syncd.withheld import read_withheld
 
 if TYPE_CHECKING:
     from syncd.pipeline import Node
@@ -130,7 +130,7 @@ class Passing:
             stream = stream or self._node.own.create(Kind.REGISTER, beginning.unit_id, beginning.term)
             with self._node.store.apply("begin-term") as tx:
                 if withheld:
-                    rebuild(tx, self._node.applier, withheld[-1], {})
+                    read_withheld(tx, self._node.applier, withheld)
                 self._node.own.append(tx, stream, Mark.ADOPTS, {}, 0, adopts=beginning.adopts)
                 refresh_keepers(tx)
         self._node.own.clear()

@@ -144,12 +144,12 @@ def _links(tx: Tx, goals: list[tuple[Stream, int]]) -> list[_Link]:
 
 def _put_back(tx: Tx, applier: Applier, link: _Link, cells: Cells) -> None:
     if link.baseline is not None:
-        for entry in _entries(tx, link.baseline.stream_id, 0, link.baseline.held_seq):
+        for entry in entries(tx, link.baseline.stream_id, 0, link.baseline.held_seq):
             if entry.mark in CHANGES:
                 applier.put_baseline(tx, link.at, parse_envelope(entry.envelope), cells)
     void = void_groups(tx, link.at.stream_id)
     compared = _last_compared(tx, link)
-    for entry in _entries(tx, link.at.stream_id, link.from_seq, link.seq):
+    for entry in entries(tx, link.at.stream_id, link.from_seq, link.seq):
         if entry.mark in CHANGES and not any(first <= entry.seq < end for first, end in void):
             applier.put(tx, link.at, parse_envelope(entry.envelope), cells)
         elif entry.seq == compared:
@@ -157,7 +157,7 @@ def _put_back(tx: Tx, applier: Applier, link: _Link, cells: Cells) -> None:
             applier.compare(tx, link.at, parse_envelope(entry.envelope))
 
 
-def _entries(tx: Tx, stream_id: str, after_seq: int, until_seq: int) -> Iterator[Entry]:
+def entries(tx: Tx, stream_id: str, after_seq: int, until_seq: int) -> Iterator[Entry]:
     """The envelopes of a log, a bounded number of bytes at a time."""
     seq = after_seq
     while seq < until_seq:

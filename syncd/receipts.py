@@ -64,7 +64,7 @@ class Receipts:
         return bool(news)
 
     def _read(self, data: bytes, signing_public: bytes) -> receipt.Receipt | None:
-        """One receipt, or None for what is none: it says nothing, and must not keep the others or the rows back (I10)."""
+        """One receipt, or None for what is none: it says nothing, and keeps neither others nor rows back (I10)."""
         try:
             return receipt.read(data, self._root_id, signing_public)
         except EnvelopeError as error:
@@ -82,7 +82,14 @@ class Receipts:
         """Record how far the parent holds our streams; nothing is written when nothing moved."""
         with self._store.read() as tx:
             known: dict[str, int] = dict(tx.all("SELECT stream_id, parent_seq FROM syncd_stream"))
-        moved = [(seq, stream_id) for stream_id, seq in positions.items() if known.get(stream_id, seq) < seq]
+            # What was refused once is there now all the same: another machine of this node has sent it.
+            of_refused = "SELECT stream_id, held_seq FROM syncd_stream WHERE state = 'refused'"
+            refused: dict[str, int] = dict(tx.all(of_refused))
+        moved = [
+            (seq, stream_id)
+            for stream_id, seq in positions.items()
+            if known.get(stream_id, seq) < seq or refused.get(stream_id, seq + 1) <= seq
+        ]
         if moved:
             with self._store.apply("parent-positions") as tx:
                 tx.many(

@@ -301,7 +301,9 @@ class Rejoin:
             with self._sequencing, self._store.apply("rejoined") as tx:
                 for stream in back:
                     tx.run(
-                        "UPDATE syncd_stream SET rejoin_seq = 0 WHERE stream_id = ? AND held_seq = ?",
+                        # What the parent refused of it was refused of the branch, or of two machines' frames mixed.
+                        "UPDATE syncd_stream SET rejoin_seq = 0, state = CASE WHEN state = 'refused' THEN 'ok'"
+                        " ELSE state END WHERE stream_id = ? AND held_seq = ?",
                         (stream.stream_id, stream.held_seq),
                     )
                     close_cases(tx, CaseKind.FORK, stream.stream_id, instant_of(self._clock()))

@@ -88,14 +88,16 @@ def minter_of(tree: Tree, row_id: str) -> NodeRecord | None:
 
 
 def was_ordered(tx: Tx, tree: Tree, stream: Stream) -> bool:
-    """Whether a node above the stream's keeper once ordered it to keep the unit in this term, though another order
-    stands now: what it wrote by then is late, not foreign."""
-    above = {node_id[28:] for node_id in tree.ancestors(stream.keeper)}
+    """Whether a node that answers for the unit once ordered the stream's keeper to keep it in this term, though another
+    order stands now: what it wrote by then is late, not foreign."""
+    above = units_above(tx)
+    line = [tree.nodes[node_id] for node_id in tree.line(stream.keeper)]
+    tags = {record.tag for record in line if covers(above, record.unit_id, stream.unit_id)}
     rows = tx.all(
         "SELECT id FROM handover WHERE kept_unit_id = ? AND to_node_id = ? AND from_term = ?",
         (stream.unit_id, stream.keeper, stream.term - 1),
     )
-    return any(row[0][28:] in above for row in rows)
+    return any(row[0][28:] in tags for row in rows)
 
 
 def _may_order(tree: Tree, above: Mapping[str, str | None], order: Order, by: NodeRecord) -> bool:

@@ -22,8 +22,7 @@ settings.load_profile("syncd")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of the simulator, so that a failure can be replayed by one command."""
     group = parser.getgroup("syncd")
-    group.addoption("--sim-seed", type=int, default=None, help="run the simulator with this seed alone")
-    group.addoption("--sim-seeds", type=int, default=200, help="number of seeds the simulator runs")
+    group.addoption("--sim-seconds", type=float, default=60.0, help="how long the smoke simulation runs, on one core")
 
 
 def pytest_report_header() -> str:
@@ -32,10 +31,9 @@ def pytest_report_header() -> str:
 
 
 @pytest.fixture(scope="session")
-def sim_seeds(pytestconfig: pytest.Config) -> range:
-    """The seeds to simulate: the one named on the command line, or the first so many."""
-    seed = pytestconfig.getoption("--sim-seed")
-    return range(pytestconfig.getoption("--sim-seeds")) if seed is None else range(seed, seed + 1)
+def sim_seconds(pytestconfig: pytest.Config) -> float:
+    """How long the smoke simulation may take."""
+    return float(pytestconfig.getoption("--sim-seconds"))
 
 
 @pytest.fixture(scope="session")

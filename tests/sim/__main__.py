@@ -15,7 +15,7 @@ from collections import Counter
 from tests.sim import template
 from tests.sim.bugs import BUGS
 from tests.sim.script import Failure, run, seeds_until_found, shortest, told
-from tests.sim.world import SMALL, TWENTY, Preset
+from tests.sim.preset import SMALL, TWENTY, Preset
 
 
 def main() -> int:

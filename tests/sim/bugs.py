@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from schema.spec import Kind
-from syncd import applying, decide, handover, lift, pipeline, prune, receive, sequence
+from syncd import applying, decide, handover, lift, own_streams, pipeline, prune, receive, sequence
 from syncd.log import Stream
 from syncd.tree import Tree
 
@@ -69,7 +69,7 @@ def _cut_one_more(right: Any) -> Any:
 
 def _late_digests(right: Any) -> Any:
     def digests(self: Any, _snapshot: Any, stream: Stream) -> Any:
-        with self.store.read() as now:
+        with self._store.read() as now:
             return right(self, now, stream)
 
     return digests
@@ -98,7 +98,7 @@ BUGS = (
     Bug(part="verdict", breaks="a verdict is recorded, and the last row of its effect is not written",
         owner=decide._Desk, name="_update", make=_no_effect),
     Bug(part="checkpoint", breaks="digests are taken from a later snapshot than the cut they belong to",
-        owner=pipeline.Node, name="_digests", make=_late_digests, seeds_max=300),
+        owner=own_streams.OwnStreams, name="digests", make=_late_digests, seeds_max=300),
     Bug(part="grant", breaks="who takes a unit over is given no keys of the earlier keepers",
         owner=pipeline, name="grant_followers", make=lambda _right: lambda _store, _tree, _ring: 0),
     Bug(part="restore", breaks="what a left branch held is not written down as wishes",

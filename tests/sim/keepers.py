@@ -123,7 +123,7 @@ class Keepers:
         from_unit, households = self.moves[order_id]
         source = next(clerk for (unit, _n, _t), clerk in self.live.items() if unit == from_unit and clerk.at is to.at)
         chosen: dict[str, list[str]] = {"household": [h for h in households if h in source.tables["household"]]}
-        persons = set()
+        persons: set[str] = set()
         for table, names in FOLLOWS.items():
             parents = set(chosen["household"]) if table == "person" else persons
             chosen[table] = [

@@ -9,16 +9,19 @@ from __future__ import annotations
 import copy
 import json
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from schema.spec import Kind
 from syncd import baseline, keeping, log, quarantine, receipt
 from syncd.errors import SyncdError, UsageError
+from syncd.proposing import Wish, propose
 from syncd.prune import Policy, prune
 from syncd.review.desk import Asked
 from syncd.review.resolve import resolve, undo
 from syncd.review.verbs import Verb
 from tests.sim.clerk import Clerk
+from tests.sim.verdicts import check_floors
 from tests.trees import TreeNode
 
 if TYPE_CHECKING:
@@ -52,6 +55,47 @@ class Moving:
     world: World
     settled: list[_Settled] = field(default_factory=list)
     units_made: int = 0
+
+    def propose(self, upper: TreeNode, person: str) -> None:
+        """An upper tier wishes something about a person, or a new one."""
+        unit_code = next(node.unit_code for node in self.world.nodes if not node.children)
+        wishes: list[tuple[str, str | None, str | None, dict[str, str | int | None]]] = [
+            ("update", person, None, {"phone": f"09{self.world.random.randrange(10**7)}"}),
+            ("update", person, None, {"ethnic": "05", "relation": "03"}),
+            ("update", person, None, {"full_name": f"Lê {self.world.random.randrange(99)}"}),
+            (
+                "insert",
+                None,
+                unit_code,
+                {
+                    "full_name": f"Phạm {self.world.random.randrange(99)}",
+                    "sex": 2,
+                    "birth_date": "1990-01-02",
+                    "birth_precision": "y",
+                    "ethnic": "01",
+                    "residence": "usual",
+                },
+            ),
+            ("delete", person, None, {}),
+        ]
+        operation, row_id, code, wished = self.world.random.choice(wishes)
+        try:
+            propose(
+                upper.store,
+                Wish(
+                    operation=operation,
+                    table="person",
+                    row_id=row_id,
+                    unit_code=code,
+                    wished=wished,
+                    author="cán bộ",
+                    reason="thử",
+                ),
+                self.world.clock(),
+            )
+        except UsageError:
+            return  # a row or unit whose keeper is not known there (yet)
+        self.world.counts["proposals"] += 1
 
     def hand_over(self, by: TreeNode) -> None:
         """A tier above orders that a unit passes to another node below it, or to itself."""
@@ -130,7 +174,7 @@ class Moving:
                 row[0] for row in node.rows("SELECT unit_id FROM syncd_stream WHERE stream_id = ?", (stream_id,))
             )
             try:
-                made = self.world.alive(node, lambda late=stream_id: node.node.adopt_late(late, "Bình"))
+                made = self.world.alive(node, partial(node.node.adopt_late, stream_id, "Bình"))
             except UsageError:
                 continue
             self.world.counts["adopted"] += made.proposals
@@ -161,10 +205,13 @@ class Moving:
             made = self.world.alive(node, lambda: baseline.make(node.node, stream_id))
             self.world.counts["baselines"] += made is not None
 
-    def prune(self, node: TreeNode) -> None:
-        """Logs forget what may go."""
-        cuts = self.world.alive(node, lambda: prune(node.store, NO_AGE, node.node.clock()))
-        self.world.counts["pruned envelopes"] += sum(cut.envelopes for cut in cuts)
+    def prune(self, _node: TreeNode) -> None:
+        """A day has passed: the custodian backs up, and everywhere logs forget what may go."""
+        self.back_up(self.world.root)
+        for node in self.world.nodes:
+            cuts = self.world.alive(node, partial(prune, node.store, NO_AGE, node.node.clock()))
+            self.world.counts["pruned envelopes"] += sum(cut.envelopes for cut in cuts)
+            check_floors(node)
 
     def jump(self, node: TreeNode) -> None:
         """A station's clock is a year off, or right again."""

@@ -1,38 +1,33 @@
-"""The smoke simulation: small trees under a bad network and dying processes, seed by seed.
+"""The smoke simulation of `make test`: as many seeds of small trees as `--sim-seconds` allow, shared by the workers.
 
-`make sim` runs it alone, `make sim SEED=17` replays one seed, `make sim SEEDS=1000` runs as many.
+`make sim` runs seeds by number, `make sim SEED=17` replays one.
 """
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from tests.sim.conftest import PREFIX
-from tests.sim.template import scratch_folder
-from tests.sim.world import World
+from tests.sim.script import Failure, run, told
 
 CHUNKS = 8  # so that workers share the seeds
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_tree_under_faults_loses_doubles_and_tears_nothing(
-    chunk: int, sim_seeds: range, record_property: Callable[[str, object], None]
+    chunk: int, sim_seconds: float, record_property: Callable[[str, object], None]
 ) -> None:
     total: Counter[str] = Counter()
-    for seed in sim_seeds[chunk::CHUNKS]:
-        total += _run(seed)
+    until, seed = time.monotonic() + sim_seconds / CHUNKS, chunk
+    while time.monotonic() < until:
+        outcome = run(seed)
+        if isinstance(outcome, Failure):
+            raise AssertionError(told(seed, outcome)) from outcome.error
+        total += outcome
+        seed += CHUNKS
     for what, count in total.items():
         record_property(PREFIX + what, count)
-
-
-def _run(seed: int) -> Counter[str]:
-    with scratch_folder() as folder:
-        try:
-            return World(seed, Path(folder)).run()
-        except Exception as error:
-            error.add_note(f"seed {seed} fails; replay it with: make sim SEED={seed}")
-            raise

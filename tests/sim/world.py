@@ -7,17 +7,12 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from schema.tables import registry
-from syncd import limits
 from syncd.aggregate import recount
-from syncd.errors import UsageError
-from syncd.proposing import Wish, propose
 from syncd.store.base import Failpoint, Store
 from syncd.store.sqlite import SqliteStore
 from tests.sim.clerk import Clerk
@@ -25,7 +20,8 @@ from tests.sim.keepers import Keepers
 from tests.sim.machines import Machines
 from tests.sim.moving import Moving
 from tests.sim.network import Faults, Gone, Network
-from tests.sim.template import ALL_SHAPES, LARGE, SHAPES, template
+from tests.sim.preset import SMALL, NodeClock, Preset, other_limits
+from tests.sim.template import ALL_SHAPES, SHAPES, template
 from tests.sim.verdicts import check_content, check_decided, check_floors, check_keepers, check_logs, check_receipts, check_state
 from tests.trees import TestClock, TreeNode, step
 
@@ -36,29 +32,6 @@ GROUP_ROWS = (2, 3, 7, 5_000, 5_000)  # small ones make open pieces, and with a 
 
 class Crash(BaseException):
     """The process of a node dies here."""
-
-
-@dataclass(slots=True)
-class NodeClock:
-    """A node's clock: the world's, and how far it is off."""
-
-    world: TestClock
-    offset_ms: int = 0
-
-    def __call__(self) -> int:
-        return self.world() + self.offset_ms
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preset:
-    """How large a world is. `shape`: None for the small ones in turn."""
-
-    shape: str | None
-    actions: int
-
-
-SMALL = Preset(shape=None, actions=40)
-TWENTY = Preset(shape=LARGE, actions=500)
 
 
 class World:
@@ -99,7 +72,7 @@ class World:
     def run(self, script: Sequence[int] | None = None) -> Counter[str]:
         """The whole seed, or these of its actions: trouble, then peace, then the checks."""
         try:
-            with _limits(GROUP_ROWS_MAX=self._group_rows, WRITE_LOCK_MS_MAX=self._write_lock_ms):
+            with other_limits(GROUP_ROWS_MAX=self._group_rows, WRITE_LOCK_MS_MAX=self._write_lock_ms):
                 self._begin()
                 self._mortal = True
                 for number in range(self.preset.actions) if script is None else script:
@@ -228,7 +201,7 @@ class World:
         moving = self.moving
         return [
             moving.hand_over, moving.hand_over, moving.force, moving.reassign, moving.adopt, moving.back_up,
-            moving.make_baseline, moving.prune, moving.jump, moving.review, moving.review,
+            *[moving.make_baseline] * 2, moving.prune, moving.prune, moving.jump, moving.review, moving.review,
             *[self._round] * 3, self._write, self._write,
         ]  # fmt: skip
 
@@ -291,47 +264,7 @@ class World:
                 (unit, person, "079" + "0" * 9, "2026-11-01T00:00:00Z"),
             )
         elif people:
-            self._propose(upper, self.random.choice(people)[0])
-
-    def _propose(self, upper: TreeNode, person: str) -> None:
-        unit_code = next(node.unit_code for node in self.nodes if not node.children)
-        wishes: list[tuple[str, str | None, str | None, dict[str, str | int | None]]] = [
-            ("update", person, None, {"phone": f"09{self.random.randrange(10**7)}"}),
-            ("update", person, None, {"ethnic": "05", "relation": "03"}),
-            ("update", person, None, {"full_name": f"Lê {self.random.randrange(99)}"}),
-            (
-                "insert",
-                None,
-                unit_code,
-                {
-                    "full_name": f"Phạm {self.random.randrange(99)}",
-                    "sex": 2,
-                    "birth_date": "1990-01-02",
-                    "birth_precision": "y",
-                    "ethnic": "01",
-                    "residence": "usual",
-                },
-            ),
-            ("delete", person, None, {}),
-        ]
-        operation, row_id, code, wished = self.random.choice(wishes)
-        try:
-            propose(
-                upper.store,
-                Wish(
-                    operation=operation,
-                    table="person",
-                    row_id=row_id,
-                    unit_code=code,
-                    wished=wished,
-                    author="cán bộ",
-                    reason="thử",
-                ),
-                self.clock(),
-            )
-        except UsageError:
-            return  # a row or unit whose keeper is not known there (yet)
-        self.counts["proposals"] += 1
+            self.moving.propose(upper, self.random.choice(people)[0])
 
     def _failpoint_of(self, name: str) -> Failpoint:
         def failpoint(point: str) -> None:
@@ -427,16 +360,3 @@ class World:
                 clerk.audit_all()
         if not self.has_copies:
             check_keepers(self.keepers, self.nodes)
-
-
-@contextmanager
-def _limits(**values: int) -> Iterator[None]:
-    """Other bounds for one seed: constants in production, which modules read when they need them."""
-    before = {name: getattr(limits, name) for name in values}
-    for name, value in values.items():
-        setattr(limits, name, value)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            setattr(limits, name, value)

@@ -1,0 +1,50 @@
+"""What a simulated world is given: its size, its clocks, its bounds.
+
+Enters: numbers. Leaves: presets, clocks that may be off, limits for the time of one seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from syncd import limits
+from tests.sim.template import LARGE
+from tests.trees import TestClock
+
+
+@dataclass(slots=True)
+class NodeClock:
+    """A node's clock: the world's, and how far it is off."""
+
+    world: TestClock
+    offset_ms: int = 0
+
+    def __call__(self) -> int:
+        return self.world() + self.offset_ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """How large a world is. `shape`: None for the small ones in turn."""
+
+    shape: str | None
+    actions: int
+
+
+SMALL = Preset(shape=None, actions=40)
+TWENTY = Preset(shape=LARGE, actions=500)
+
+
+@contextmanager
+def other_limits(**values: int) -> Iterator[None]:
+    """Other bounds for one seed: constants in production, which modules read when they need them."""
+    before = {name: getattr(limits, name) for name in values}
+    for name, value in values.items():
+        setattr(limits, name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(limits, name, value)
