@@ -8,7 +8,8 @@ Most statements of a clerk change one row, and what they pay for is starting, no
 table, each setting of the function cost more than the row. So each function tries one short INSERT first (`_only`): it
 writes when the statement changed exactly one row and all rules allow it. What is left (many rows, no change, a refusal,
 applying) goes the set-based way. The short way runs under the caller's search_path, since putting another in its place
-costs as much as the INSERT itself; therefore it names the schema of every table, function, operator and type (see `_only` for the one exception).
+costs as much as the INSERT itself; so it names the schema of every table, function, operator and type (see `_only` for
+the one exception).
 """
 
 from __future__ import annotations

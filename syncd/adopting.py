@@ -211,5 +211,3 @@ def _json(values: dict[str, Value]) -> str:
 
 def _plain(value: Value) -> Any:
     return {"hex": value.hex()} if isinstance(value, bytes) else value
-
-

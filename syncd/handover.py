@@ -184,16 +184,17 @@ def _left(tx: Tx, unit_id: str, number: int) -> Adopted | None:
 
     A term that the custodian ended before anything of it had arrived leaves what the one before it left, be it nothing.
     """
-    before = {term.term: term for term in _terms(tx, "unit_id = ? AND term < ?", (unit_id, number))}
-    for place in range(number - 1, 0, -1):
-        term = before.get(place)
-        if term is None or term.ended_seq is None or term.ended_hash is None:
-            return None
+    chain = _terms(tx, "unit_id = ? AND term <= ?", (unit_id, number))
+    if len(chain) < 2 or chain[-1].term != number:
+        return None
+    for term, later in zip(chain[-2::-1], chain[:0:-1], strict=True):
+        if term.next_node_id != later.node_id or term.ended_seq is None or term.ended_hash is None:
+            return None  # an order between the two is not here, or the end of the term
         if term.ended_seq:
             return Adopted(stream_id=stream_of(term), seq=term.ended_seq, hash=term.ended_hash)
         if not _follows(term):
             break  # the first of them
-    return Adopted(stream_id=stream_of(before[number - 1]), seq=0, hash=log.NO_HASH) if number - 1 in before else None
+    return Adopted(stream_id=stream_of(chain[-2]), seq=0, hash=log.NO_HASH)
 
 
 def _follows(term: Term) -> bool:

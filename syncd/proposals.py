@@ -1,6 +1,6 @@
-"""Proposals after they were written: listed with what became of them, taken back, addressed anew when their row moved.
+"""Proposals after they were written: listed with what became of them, taken back.
 
-Enters: a store. Leaves: `Listed`, newest first; a withdrawal; copies addressed to the unit a row is in now.
+Enters: a store. Leaves: `Listed`, newest first; a withdrawal.
 Must hold: only the author's node takes a proposal back, and only while nobody has decided; what is decided stays so.
 """
 
@@ -16,7 +16,6 @@ from syncd.errors import UsageError
 from syncd.language import say
 from syncd.proposing import known_offset_ms
 from syncd.store.base import Row, Store, Tx
-from syncd.undecided import takes_proposals
 
 WAITING, REVIEW, WITHDRAWN, EXPIRED = "waiting", "review", "withdrawn", "expired"
 PENDING = (WAITING, REVIEW)
@@ -29,21 +28,6 @@ _ALL = """
     LEFT JOIN verdict AS v ON v.proposal_id = p.id AND NOT EXISTS (SELECT 1 FROM verdict AS w WHERE w.resolves = v.id)
     WHERE {where} ORDER BY p.made_at DESC, p.id DESC LIMIT ?
 """
-_COPIED = (
-    "table_name, row_id, operation, seen, wished, author, reason, made_at, clock_offset_ms, author_depth, expires_at"
-)
-# Own proposals whose row is in another unit now, and on which that unit's keeper has not spoken. A keeper that no
-# longer has the row may have taken it for deleted: that is no decision.
-_MOVED = f"""
-    SELECT p.id, r.unit_id FROM proposal AS p JOIN {{table}} AS r ON r.id = p.row_id
-    WHERE p.table_name = '{{table}}' AND p.unit_id <> r.unit_id AND p.withdrawn_at IS NULL
-    AND substr(CAST(p.id AS text), 29) = ?
-    AND NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id
-        AND (v.unit_id = r.unit_id OR v.case_kind IS NULL OR v.case_kind <> 'wish_on_deleted_row'))
-    ORDER BY p.made_at, p.id LIMIT {limits.DECIDE_ROWS_MAX}
-"""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
     """One proposal as an operator sees it, without the values wished. `state`: one of the constants above, or the
@@ -99,31 +83,6 @@ def withdraw(store: Store, part: str, now_ms: int) -> Withdrawal:
             return Withdrawal(proposal_id=found.id, state=found.state, was=found.state)
         tx.run("UPDATE proposal SET withdrawn_at = ? WHERE id = ?", (instant_of(now_ms), found.id))
     return Withdrawal(proposal_id=found.id, state=WITHDRAWN, was=found.state)
-
-
-def readdress(store: Store, now_ms: int) -> int:
-    """Own proposals follow their rows: where a row passed to another unit, its proposal is taken back and written anew
-    for that unit, as it was made. Returns how many. Done again it changes nothing.
-    """
-    done = 0
-    with store.read() as tx:
-        tables = [table.name for table in store.registry if takes_proposals(table)]
-        due = [table for table in tables if tx.one(_MOVED.format(table=table), (_tag(tx),))]
-    for table in due:
-        while moved := _readdress_some(store, table, instant_of(now_ms)):
-            done += moved
-    return done
-
-
-def _readdress_some(store: Store, table: str, now: str) -> int:
-    with store.write("readdress") as tx:
-        tx.lock("propose")
-        moved = tx.all(_MOVED.format(table=table), (_tag(tx),))
-        copy = f"INSERT INTO proposal (unit_id, {_COPIED}) SELECT ?, {_COPIED} FROM proposal WHERE id = ?"
-        for proposal_id, unit_id in moved:
-            tx.run(copy, (unit_id, proposal_id))
-        tx.many("UPDATE proposal SET withdrawn_at = ? WHERE id = ?", [(now, row[0]) for row in moved])
-    return len(moved)
 
 
 def _listed(tx: Tx, where: str, now_ms: int) -> Iterable[Listed]:

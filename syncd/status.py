@@ -340,7 +340,8 @@ _HAND_OVERS = """
         UNION SELECT CAST(n.node_id AS text) FROM node AS n JOIN below AS b ON CAST(n.parent_id AS text) = b.id),
     names (id, name) AS (SELECT CAST(node_id AS text), max(name) FROM node GROUP BY node_id)
     SELECT u.code, u.name, f.name, g.name, CASE WHEN t.ended_seq IS NULL THEN 'old' ELSE 'new' END
-    FROM syncd_term AS t JOIN syncd_term AS s ON s.unit_id = t.unit_id AND s.term = t.term + 1
+    FROM syncd_term AS t JOIN syncd_term AS s ON s.unit_id = t.unit_id
+        AND s.term = (SELECT min(term) FROM syncd_term WHERE unit_id = t.unit_id AND term > t.term)
     LEFT JOIN unit AS u ON u.id = t.unit_id
     LEFT JOIN names AS f ON f.id = CAST(t.node_id AS text) LEFT JOIN names AS g ON g.id = CAST(s.node_id AS text)
     WHERE t.next_node_id IS NOT NULL AND s.ended_seq IS NULL AND (

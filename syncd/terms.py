@@ -15,7 +15,7 @@ from operator import attrgetter, itemgetter
 
 from schema.spec import Kind
 from syncd.envelope import stream_id_of
-from syncd.limits import TERMS_MAX
+from syncd.limits import TERMS_BY_AGREEMENT, TERMS_MAX
 from syncd.log import Stream
 from syncd.store.base import Tx
 from syncd.tree import NodeRecord, Term, Tree, covers, load_nodes, records_that_count, units_above
@@ -37,11 +37,20 @@ class Order:
     forced_hash: bytes | None
     is_revoked: bool
     ordered_at: str
+    by: NodeRecord
     depth: int  # of the tier that orders; 0 is the root
 
     @property
     def is_forced(self) -> bool:
         return self.forced_seq is not None
+
+    @property
+    def to_term(self) -> int:
+        """The term it begins: the next; by force one that no order given below the custodian can have used, be it to
+        the same node, whose stream of that term began elsewhere."""
+        if not self.is_forced:
+            return self.from_term + 1
+        return (self.from_term // TERMS_BY_AGREEMENT + 1) * TERMS_BY_AGREEMENT
 
     @property
     def rank(self) -> tuple[bool, int, str, str]:
@@ -64,22 +73,24 @@ def refresh_keepers(tx: Tx) -> None:
 
 def orders(tx: Tx, tree: Tree, above: Mapping[str, str | None]) -> list[Order]:
     """The hand-over orders that count."""
-    found = []
-    for row in tx.all(
+    return [order for order in _stored(tx, tree, "", ()) if _may_order(tree, above, order)]
+
+
+def _stored(tx: Tx, tree: Tree, where: str, values: tuple[object, ...]) -> list[Order]:
+    """Orders of nodes that are known."""
+    rows = tx.all(
         "SELECT id, kept_unit_id, from_node_id, from_term, to_node_id, forced_seq, forced_hash, is_revoked, ordered_at"
-        " FROM handover"
-    ):
-        by = minter_of(tree, row[0])
-        if by is None:
-            continue
-        order = Order(
+        f" FROM handover {where}", values,
+    )  # fmt: skip
+    return [
+        Order(
             id=row[0], unit_id=row[1], from_node=row[2], from_term=row[3], to_node=row[4], forced_seq=row[5],
-            forced_hash=None if row[6] is None else bytes(row[6]), is_revoked=bool(row[7]), ordered_at=row[8],
+            forced_hash=None if row[6] is None else bytes(row[6]), is_revoked=bool(row[7]), ordered_at=row[8], by=by,
             depth=tree.depth(by.node_id),
         )  # fmt: skip
-        if _may_order(tree, above, order, by):
-            found.append(order)
-    return found
+        for row in rows
+        if (by := minter_of(tree, row[0])) is not None
+    ]
 
 
 def minter_of(tree: Tree, row_id: str) -> NodeRecord | None:
@@ -93,19 +104,17 @@ def was_ordered(tx: Tx, tree: Tree, stream: Stream) -> bool:
     above = units_above(tx)
     line = [tree.nodes[node_id] for node_id in tree.line(stream.keeper)]
     tags = {record.tag for record in line if covers(above, record.unit_id, stream.unit_id)}
-    rows = tx.all(
-        "SELECT id FROM handover WHERE kept_unit_id = ? AND to_node_id = ? AND from_term = ?",
-        (stream.unit_id, stream.keeper, stream.term - 1),
-    )
-    return any(row[0][28:] in tags for row in rows)
+    found = _stored(tx, tree, "WHERE kept_unit_id = ? AND to_node_id = ?", (stream.unit_id, stream.keeper))
+    return any(order.to_term == stream.term and order.id[28:] in tags for order in found)
 
 
-def _may_order(tree: Tree, above: Mapping[str, str | None], order: Order, by: NodeRecord) -> bool:
+def _may_order(tree: Tree, above: Mapping[str, str | None], order: Order) -> bool:
     """Who orders answers for the unit and stands above both keepers; only the custodian ends a term by force.
 
     A node that is not known here lies in another branch: whoever stands above both of us is believed about it. Below
     this node every one is known.
     """
+    by = order.by
     if not covers(above, by.unit_id, order.unit_id):
         return False
     if (order.is_forced or order.is_revoked) and by.node_id != tree.root_id:
@@ -152,8 +161,8 @@ def _chain(starts: list[Term], of_unit: list[Order]) -> list[Term]:
             by_term[number] = replace(
                 at, next_node_id=order.to_node, ended_seq=order.forced_seq, ended_hash=order.forced_hash
             )
-            by_term[number + 1] = Term(
-                unit_id=at.unit_id, term=number + 1, node_id=order.to_node,
+            by_term[order.to_term] = Term(
+                unit_id=at.unit_id, term=order.to_term, node_id=order.to_node,
                 began="forced" if order.is_forced else "handover",
             )  # fmt: skip
         later = [term for term in by_term if term > number]

@@ -147,10 +147,11 @@ class Tree:
         return (going_on or mine)[-1].term if mine else self.keepers.get(unit_id, ("", 1))[1]
 
     def is_displaced(self, stream: Stream) -> bool:
-        """Whether another node kept a register's unit in the stream's term: of two orders the other stands."""
-        if stream.kind != Kind.REGISTER or self.term_of(stream) is not None:
+        """Whether a register's unit went another way than through the stream's term: of two orders the other stands."""
+        chain = self.terms.get(stream.unit_id or "", ())
+        if stream.kind != Kind.REGISTER or not chain or self.term_of(stream) is not None:
             return False
-        return any(term.term == stream.term for term in self.terms.get(stream.unit_id or "", ()))
+        return chain[0].term <= stream.term <= chain[-1].term
 
     def followers(self, stream: Stream) -> Iterator[str]:
         """Who kept a register's unit after the term the stream is of; their tiers need what it brings."""

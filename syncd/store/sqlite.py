@@ -72,7 +72,9 @@ def _unlock(connection: Any, key: bytes | None) -> None:
 def translate(error: Exception, place: str) -> Exception:
     """Our error for a database error, with the remedy."""
     text = str(error)
-    if "locked" in text or "busy" in text:
+    # A broken rule names columns, which may be called anything (`full_name`).
+    is_rule = "constraint failed" in text
+    if not is_rule and ("locked" in text or "busy" in text):
         return DatabaseLocked(
             say(
                 "chương trình khác đang khóa cơ sở dữ liệu {place}: {text}",
@@ -85,7 +87,7 @@ def translate(error: Exception, place: str) -> Exception:
                 "close the other program's open transaction; syncd tries again by itself",
             ),
         )
-    if "full" in text:
+    if not is_rule and "full" in text:
         return DiskFull(
             say(
                 "hết chỗ cho cơ sở dữ liệu {place}: {text}",

@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from syncd.admission import TokenKind
 from syncd import enrolment
+from syncd.admission import TokenKind
 from tests.acceptance.processes import Station, Tree
 from tests.acceptance.test_kill import SEED_VARIABLE, check, replayable, revive, victim_kind
 from tests.acceptance.writers import Writer

@@ -12,7 +12,8 @@ import pytest
 from syncd.clock import instant_of
 from syncd.errors import UsageError
 from syncd.expiry import DAY_MS, expires_at
-from syncd.proposals import Listed, every, pending, readdress, withdraw
+from syncd.following import follow_rows
+from syncd.proposals import Listed, every, pending, withdraw
 from syncd.proposing import Proposed, Wish, preview, propose
 from tests.integration.shapes import ThreeTiers, add_household, add_person, three_tiers
 from tests.postgres import PostgresServer
@@ -376,9 +377,14 @@ def test_an_author_addresses_its_wish_anew_when_the_row_has_passed_to_another_un
     unit_id = f"{OTHER_UNIT}{tree.province.keys.tag}"
     with tree.district.store.apply("moved") as tx:
         tx.run("UPDATE person SET unit_id = ? WHERE id = ?", (unit_id, row_id))
+        tx.run(
+            "INSERT INTO syncd_keeper (unit_id, node_id, term, mine) VALUES (?, ?, 1, 0)",
+            (unit_id, tree.province.node.node_id),
+        )
     tree.district.broken = True
-    assert readdress(tree.district.store, tree.builder.clock()) == 1
-    assert readdress(tree.district.store, tree.builder.clock()) == 0
+    me = tree.district.node.node_id
+    assert follow_rows(tree.district.store, me, tree.builder.clock()) == 1
+    assert follow_rows(tree.district.store, me, tree.builder.clock()) == 0
     query = "SELECT id = ?, unit_id, withdrawn_at IS NULL, made_at FROM proposal ORDER BY made_at, id"
     rows = tree.district.rows(query, (made.proposal_id,))
     assert {(bool(row[0]), row[1], bool(row[2])) for row in rows} == {

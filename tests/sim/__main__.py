@@ -14,8 +14,8 @@ from collections import Counter
 
 from tests.sim import template
 from tests.sim.bugs import BUGS
-from tests.sim.script import Failure, run, seeds_until_found, shortest, told
 from tests.sim.preset import SMALL, TWENTY, Preset
+from tests.sim.script import Failure, run, seeds_until_found, shortest, told
 
 
 def main() -> int:
@@ -26,7 +26,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="replay this seed alone")
     parser.add_argument("--only", help="these actions of the seed alone: 3,7,12")
     parser.add_argument("--twenty", action="store_true", help="20 nodes and 500 events instead of a small tree")
-    parser.add_argument("--bugs", nargs="*", metavar="PART", help="plant these bugs (none named: all) and look for each")
+    parser.add_argument(
+        "--bugs", nargs="*", metavar="PART", help="plant these bugs (none named: all) and look for each"
+    )
     parser.add_argument("--no-shrink", action="store_true", help="show a failure as it is")
     asked = parser.parse_args()
     logging.getLogger().addHandler(logging.NullHandler())  # events of simulated nodes are not news

@@ -160,9 +160,7 @@ class Clerk:
         query = f"SELECT id, {', '.join(names)} FROM {table} WHERE unit_id = ?"
         return {row[0]: dict(zip(names, row[1:], strict=True)) for row in self.at.rows(query, (self.unit_id,))}
 
-    def _check_named(
-        self, table: str, row_id: str, last: Row | None, words: list[Row | None], now: Row | None
-    ) -> None:
+    def _check_named(self, table: str, row_id: str, last: Row | None, words: list[Row | None], now: Row | None) -> None:
         """One machine's last word about a row, unless another's stands instead."""
         if now == last or (now is None and None in words):
             return

@@ -169,9 +169,7 @@ def unnamed(kept: Tables, acknowledged: Tables, now: Tables, wishes: Sequence[di
                 and not gone
             )  # fmt: skip
         for row_id in kept[table].keys() - rows.keys():
-            if row_id in now[table] and not any(
-                w["row_id"] == row_id and w["operation"] == "delete" for w in of_table
-            ):
+            if row_id in now[table] and not any(w["row_id"] == row_id and w["operation"] == "delete" for w in of_table):
                 yield f"{table} {row_id}: deleted late, nobody names it"
 
 

@@ -21,7 +21,7 @@ from syncd.review.desk import Asked
 from syncd.review.resolve import resolve, undo
 from syncd.review.verbs import Verb
 from tests.sim.clerk import Clerk
-from tests.sim.verdicts import check_floors
+from tests.sim.verdicts import check_backed_up, check_floors
 from tests.trees import TreeNode
 
 if TYPE_CHECKING:
@@ -212,6 +212,7 @@ class Moving:
             cuts = self.world.alive(node, partial(prune, node.store, NO_AGE, node.node.clock()))
             self.world.counts["pruned envelopes"] += sum(cut.envelopes for cut in cuts)
             check_floors(node)
+            check_backed_up(cuts, node, self.world.root)
 
     def jump(self, node: TreeNode) -> None:
         """A station's clock is a year off, or right again."""

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.sim.bugs import Bug
-from tests.sim.template import SHAPES, scratch_folder, template
 from tests.sim.preset import SMALL, Preset
+from tests.sim.template import SHAPES, scratch_folder, template
 from tests.sim.world import World
 
 SHRINKING_S = 60.0

@@ -12,8 +12,8 @@ import pytest
 
 from tests.sim.bugs import BUGS, CHEAPEST, Bug
 from tests.sim.conftest import PREFIX
-from tests.sim.script import Failure, run, seeds_until_found, shortest, told
 from tests.sim.preset import SMALL, TWENTY, Preset
+from tests.sim.script import Failure, run, seeds_until_found, shortest, told
 
 pytestmark = [pytest.mark.long]
 SMALL_SEEDS, CHUNKS = 1_000, 20

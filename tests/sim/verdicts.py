@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from schema.spec import Audience, Kind, Table
+from syncd.prune import Cut
 from tests.sim.clerk import REGISTER, Clerk
 from tests.sim.keepers import Keepers, Tables, unnamed
 from tests.trees import TreeNode
@@ -179,7 +180,9 @@ def check_keepers(keepers: Keepers, nodes: Sequence[TreeNode]) -> None:
     wishes = [
         {"table": table, "row_id": row_id, "operation": operation, "wished": json.loads(wished)}
         for node in nodes
-        for table, row_id, operation, wished in node.rows("SELECT table_name, row_id, operation, wished FROM proposal ORDER BY made_at, id")
+        for table, row_id, operation, wished in node.rows(
+            "SELECT table_name, row_id, operation, wished FROM proposal ORDER BY made_at, id"
+        )
     ]
     now: Tables = {name: {} for name in REGISTER}
     for clerk in keepers.live.values():
@@ -208,3 +211,12 @@ def check_floors(node: TreeNode) -> None:
         " AND b.at_seq >= s.floor_seq) AND NOT (ended = 1 AND floor_seq < held_seq)"
     )
     assert not bare, f"{node.name}: forgotten, and no baseline stands for it: {bare}"
+
+
+def check_backed_up(cuts: Sequence[Cut], node: TreeNode, root: TreeNode) -> None:
+    """What has gone of a register's log, the custodian has signed as backed up (no retention is set here)."""
+    safe = dict(root.rows("SELECT stream_id, backed_up_seq FROM syncd_stream"))
+    for cut in cuts:
+        assert cut.kind != Kind.REGISTER or cut.to_seq <= safe.get(cut.stream_id, 0), (
+            f"{node.name}: forgot {cut.stream_id} up to {cut.to_seq}, backed up is {safe.get(cut.stream_id, 0)}"
+        )

@@ -22,7 +22,15 @@ from tests.sim.moving import Moving
 from tests.sim.network import Faults, Gone, Network
 from tests.sim.preset import SMALL, NodeClock, Preset, other_limits
 from tests.sim.template import ALL_SHAPES, SHAPES, template
-from tests.sim.verdicts import check_content, check_decided, check_floors, check_keepers, check_logs, check_receipts, check_state
+from tests.sim.verdicts import (
+    check_content,
+    check_decided,
+    check_floors,
+    check_keepers,
+    check_logs,
+    check_receipts,
+    check_state,
+)
 from tests.trees import TestClock, TreeNode, step
 
 T = TypeVar("T")
