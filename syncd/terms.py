@@ -139,11 +139,13 @@ def _chains(records: Iterable[NodeRecord], found: Iterable[Order]) -> dict[str, 
         sorted(found, key=attrgetter("unit_id")), key=attrgetter("unit_id"))}  # fmt: skip
     for unit, of_unit in by_unit.items():
         # Whose record has not come (of another branch) is who the order names: it comes from who answers for the unit.
+        ordered = {(order.to_node, order.to_term) for order in of_unit}
         starts.setdefault(unit, []).extend(
             Term(unit_id=unit, term=order.from_term, node_id=order.from_node, began="record")
             if order.from_term
             else Term(unit_id=unit, term=1, node_id=order.to_node, began="handover")
             for order in sorted(of_unit, key=attrgetter("rank"))
+            if not order.from_term or (order.from_node, order.from_term) not in ordered
         )
     return {unit: _chain(begun, by_unit.get(unit, [])) for unit, begun in starts.items() if begun}
 
@@ -161,6 +163,7 @@ def _chain(starts: list[Term], of_unit: list[Order]) -> list[Term]:
             by_term[number] = replace(
                 at, next_node_id=order.to_node, ended_seq=order.forced_seq, ended_hash=order.forced_hash
             )
+            by_term = {term: at for term, at in by_term.items() if not number < term < order.to_term}  # of another way
             by_term[order.to_term] = Term(
                 unit_id=at.unit_id, term=order.to_term, node_id=order.to_node,
                 began="forced" if order.is_forced else "handover",

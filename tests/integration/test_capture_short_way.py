@@ -1,4 +1,4 @@
-"""The short way of PostgreSQL's capture: one row, under whatever search_path, by what this node keeps at that moment."""
+"""The short way of PostgreSQL's capture: one row, whatever the search_path, by what this node keeps at that moment."""
 
 from __future__ import annotations
 
@@ -71,7 +71,9 @@ def test_nothing_along_a_programs_search_path_runs_in_capture(postgres_dsn: str,
         node.execute(EVIL)
         node.execute("SELECT set_config('search_path', %s, false)", (path,))
         for row in range(2):
-            node.execute("INSERT INTO public.page (words, printed_on) VALUES (%s, '2026-11-02')", (row,))
+            # With id and unit: the functions of the defaults run with the program's own rights.
+            statement = "INSERT INTO public.page (id, unit_id, words, printed_on) VALUES (%s, %s, 1, '2026-11-02')"
+            node.execute(statement, (f"01a1ffae-ab57-71d3-b1c0-7ee{row}aaaabbbb", UNIT))
             node.execute("UPDATE public.page SET words = words OPERATOR(pg_catalog.+) 5")
         node.execute("UPDATE public.page SET words = words, seal = NULL")
         node.execute("DELETE FROM public.page")

@@ -13,13 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from schema.spec import Audience
-from syncd.envelope import stream_id_of
 from tests.sim.clerk import REGISTER, Clerk
 from tests.trees import TreeNode
 
 Tables = dict[str, dict[str, dict[str, Any]]]
 Key = tuple[str, str, int]  # unit, node, term
-KIND_REGISTER = 1
 FOLLOWS = {"person": ("household_id",), "birth": ("child_id", "mother_id"), "death": ("person_id",),
            "migration": ("person_id",)}  # fmt: skip
 
@@ -112,8 +110,7 @@ class Keepers:
             if ended_seq is not None and (key, ended_seq) in self.forced:
                 if ended_seq > 0:
                     return copy.deepcopy(self.forced[key, ended_seq])
-                if key in self.terms:
-                    return copy.deepcopy(self.terms[key].before)
+                continue  # nothing of it was kept: what the one before it left
             elif key in self.terms:
                 return copy.deepcopy(self.terms[key].tables)
         return {name: {} for name in REGISTER}
@@ -180,11 +177,6 @@ def _inserts(wishes: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         if wish["operation"] == "update":
             later.setdefault(wish["row_id"], {}).update(wish["wished"])
     yield from ({**w["wished"], **later.get(w["row_id"], {})} for w in wishes if w["operation"] == "insert")
-
-
-def stream_of(key: Key) -> str:
-    """The stream a term is written in."""
-    return stream_id_of(KIND_REGISTER, *key)
 
 
 def _chain(at: TreeNode, unit_id: str) -> list[tuple[int, str, int | None]]:
