@@ -46,6 +46,23 @@ def cut(store: Store, applier: Applier, tree: Tree, unit_id: str, now_ms: int) -
         _cut(tx, tree, beyond, now_ms)
 
 
+def leave(store: Store, tree: Tree) -> None:
+    """Let go of what was on its way here about units that have gone elsewhere meanwhile: no key for it will come."""
+    with store.read() as tx:
+        where = f"own = 0 AND applied_seq < held_seq AND kind IN ({int(Kind.REGISTER)}, {int(Kind.OVERSIGHT)})"
+        others = [stream for stream in log.streams(tx, where) if _is_elsewhere(tree, stream)]
+    for stream in others:
+        with store.apply("leave") as tx:
+            tx.lock(f"receive {stream.stream_id}")
+            at = log.stream(tx, stream.stream_id)
+            if at is not None and at.applied_seq < at.held_seq:
+                log.cut(tx, at, at.applied_seq)
+
+
+def _is_elsewhere(tree: Tree, stream: Stream) -> bool:
+    return stream.unit_id in tree.terms and tree.keeps(stream) is not None and not tree.is_for_me(stream)
+
+
 def _overruns(tx: Tx, tree: Tree, unit_id: str) -> Iterator[Overrun]:
     chain = tree.terms[unit_id]
     ends = {(term.node_id, term.term): (term.ended_seq, term.ended_hash) for term in chain}

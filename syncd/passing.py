@@ -71,6 +71,7 @@ class Passing:
         with self._node.store.read() as tx:
             units = cutting.overruns(tx, tree)
         quarantine.tell(self._node.store, tree, self._node.clock())
+        cutting.leave(self._node.store, tree)
         return [self._cut_unit(tree, unit_id, streams) for unit_id, streams in units.items()]
 
     def _cut_unit(self, tree: Tree, unit_id: str, streams: Sequence[cutting.Overrun]) -> bool:

@@ -175,6 +175,10 @@ class Tree:
             return False
         return self._concerns(stream, child)
 
+    def is_for_me(self, stream: Stream) -> bool:
+        """Whether this node keeps a stream, wherever it comes from."""
+        return self.goes_up(stream) or self._concerns(stream, self.me)
+
     def _concerns(self, stream: Stream, node_id: str) -> bool:
         """Whether a stream from elsewhere is for this node or one below it: what its line says, what anyone says about
         a unit kept there, and what the earlier keepers of such a unit wrote, with the records that vouch for them."""
