@@ -162,6 +162,7 @@ class _Postgres:
     overlay = """
   SELECT m.row_id, jsonb_object_agg(e.key, e.value ORDER BY m.made_at, m.id) AS wished
   FROM mine AS m, jsonb_each(m.wished) AS e WHERE m.operation = 'update' GROUP BY m.row_id"""
+
     def __init__(self, table: Table) -> None:
         self.parsed = f"syncd_wished('{table.name}', p.wished)"
 

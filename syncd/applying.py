@@ -247,7 +247,7 @@ class Applier:
 
     def compare(self, tx: Tx, at: Stream, envelope: Envelope) -> None:
         """This node stands at exactly the position the keeper digested: compare content (I1). The columns of keepers
-        only where they are sure to have been read from the first day: whoever takes the unit over later reads them then.
+        only where they are sure to have been read from the first day: who takes the unit over later reads them then.
         """
         stated = self._stated(tx, at, envelope)
         if not at.own and not self._is_root(tx):

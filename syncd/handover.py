@@ -72,9 +72,7 @@ def withheld(tx: Tx, registry: Registry, of: Beginning) -> list[Stream]:
 def may_read_all(tx: Tx, me: str, streams: Iterable[Stream]) -> bool:
     """Whether every key of these streams has been granted to this node, for the columns of keepers too."""
     for at in streams:
-        rows = tx.all(
-            "SELECT audience, epoch FROM key_grant WHERE stream_id = ? AND reader_id = ?", (at.stream_id, me)
-        )
+        rows = tx.all("SELECT audience, epoch FROM key_grant WHERE stream_id = ? AND reader_id = ?", (at.stream_id, me))
         scope, custodian = (
             {epoch for audience, epoch in rows if audience == of}
             for of in (int(Audience.SCOPE), int(Audience.CUSTODIAN))

@@ -91,7 +91,15 @@ def create(tx: Tx, new: Stream) -> None:
         " applied_hash, state, floor_hash, rejoin_seq) VALUES (?, ?, ?, ?, ?, ?, 0, ?, 0, ?, 'ok', ?, ?)"
         " ON CONFLICT (stream_id) DO NOTHING",
         (
-            new.stream_id, new.kind, new.unit_id, new.keeper, new.term, int(new.own), NO_HASH, NO_HASH, NO_HASH,
+            new.stream_id,
+            new.kind,
+            new.unit_id,
+            new.keeper,
+            new.term,
+            int(new.own),
+            NO_HASH,
+            NO_HASH,
+            NO_HASH,
             new.rejoin_seq,
         ),
     )

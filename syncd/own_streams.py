@@ -106,11 +106,7 @@ class OwnStreams:
 
     def _readers(self, tree: Tree, audience: Audience) -> list[keys.Reader]:
         """Who reads what this node writes: itself, every ancestor (custodian only: the root), and the recovery key."""
-        ids = (
-            [self._me, *tree.ancestors(self._me)]
-            if audience is Audience.SCOPE
-            else {self._me, self._root_id}
-        )
+        ids = [self._me, *tree.ancestors(self._me)] if audience is Audience.SCOPE else {self._me, self._root_id}
         readers = [
             keys.Reader(node_id=node_id, sealing_public=self._sealing_public(tree, node_id)) for node_id in sorted(ids)
         ]

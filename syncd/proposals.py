@@ -28,6 +28,8 @@ _ALL = """
     LEFT JOIN verdict AS v ON v.proposal_id = p.id AND NOT EXISTS (SELECT 1 FROM verdict AS w WHERE w.resolves = v.id)
     WHERE {where} ORDER BY p.made_at DESC, p.id DESC LIMIT ?
 """
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
     """One proposal as an operator sees it, without the values wished. `state`: one of the constants above, or the

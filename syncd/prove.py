@@ -66,9 +66,7 @@ def prove(tx: Tx, registry: Registry, ring: KeyRing) -> list[StreamProof]:
     passed = {(at.unit_id, at.term) for at in streams if at.kind == Kind.REGISTER and at.applied_seq}
     # What a unit shows is the newest term's to state; the end of an earlier one was compared when the next began.
     streams = [
-        at
-        for at in streams
-        if not (at.ended and any(unit == at.unit_id and term > at.term for unit, term in passed))
+        at for at in streams if not (at.ended and any(unit == at.unit_id and term > at.term for unit, term in passed))
     ]
     begun = {(stream.kind, stream.unit_id) for stream in streams if stream.own}
     return [

@@ -97,9 +97,7 @@ def _find(tx: Tx, envelope: Envelope) -> Stream:
     )
 
 
-def _take(
-    tx: Tx, tree: Tree, peer: str, at: Stream, envelope: Envelope, data: bytes, wanted: Container[str]
-) -> Stream:
+def _take(tx: Tx, tree: Tree, peer: str, at: Stream, envelope: Envelope, data: bytes, wanted: Container[str]) -> Stream:
     _check_same_past(tx, tree, at, envelope)
     if not at.ended or envelope.header.seq <= at.held_seq:  # what is late follows what is kept apart
         check_follows(envelope.header, Position(seq=at.held_seq, hash=at.held_hash))

@@ -356,9 +356,7 @@ _HAND_OVERS = """
 def _hand_overs(tx: Tx) -> tuple[HandOver, ...]:
     rows = tx.all(_HAND_OVERS, (int(Kind.REGISTER), limits.STATUS_STREAMS_MAX))
     return tuple(
-        HandOver(
-            unit=unit_words(row[0], row[1]) or "", from_name=row[2] or "", to_name=row[3] or "", waits_for=row[4]
-        )
+        HandOver(unit=unit_words(row[0], row[1]) or "", from_name=row[2] or "", to_name=row[3] or "", waits_for=row[4])
         for row in rows
     )
 

@@ -84,10 +84,18 @@ def _stored(tx: Tx, tree: Tree, where: str, values: tuple[object, ...]) -> list[
     )  # fmt: skip
     return [
         Order(
-            id=row[0], unit_id=row[1], from_node=row[2], from_term=row[3], to_node=row[4], forced_seq=row[5],
-            forced_hash=None if row[6] is None else bytes(row[6]), is_revoked=bool(row[7]), ordered_at=row[8], by=by,
+            id=row[0],
+            unit_id=row[1],
+            from_node=row[2],
+            from_term=row[3],
+            to_node=row[4],
+            forced_seq=row[5],
+            forced_hash=None if row[6] is None else bytes(row[6]),
+            is_revoked=bool(row[7]),
+            ordered_at=row[8],
+            by=by,
             depth=tree.depth(by.node_id),
-        )  # fmt: skip
+        )
         for row in rows
         if (by := minter_of(tree, row[0])) is not None
     ]

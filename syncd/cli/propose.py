@@ -35,8 +35,8 @@ LIST, WITHDRAW, FILE = "list", "withdraw", "file"
         "update may be left "
         "out. What was seen is read from this node's copy; the keeper decides and the verdict comes back by itself."
         "\n\n`propose list` lists proposals, `propose withdraw ID` takes back one of this node's. A CSV (--file): its "
-        "first line names the columns operation, table, row_id, unit, reason, expires, set; from the cell under set on, "
-        "each cell holds column=value; every line is checked before the first is written.",
+        "first line names the columns operation, table, row_id, unit, reason, expires, set; from the cell under set "
+        "on, each cell holds column=value; every line is checked before the first is written.",
     ),
     "syncd propose person 0199b2c4-7d10-7c3a-8f21-6a51d0c3e9ab --set education=12 --reason 'theo học bạ'",
     "syncd propose person 0199b2c4-7d10-7c3a-8f21-6a51d0c3e9ab --delete --reason 'ghi hai lần'",

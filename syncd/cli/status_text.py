@@ -122,7 +122,8 @@ def _passing(found: Status) -> list[str]:
                          " --json)", n=len(found.hand_overs) - STOPPED_SHOWN_MAX))  # fmt: skip
     if found.late_writes:
         text = say("Ghi sau khi hết nhiệm kỳ: {n} lô chờ nhận → syncd adopt",
-                   "Written after a term had ended: {n} batches wait → syncd adopt", n=number(found.late_writes))  # fmt: skip
+                   "Written after a term had ended: {n} batches wait → syncd adopt",
+                   n=number(found.late_writes))  # fmt: skip
         lines.append(paint(text, YELLOW))
     return lines
 

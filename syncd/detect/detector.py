@@ -298,4 +298,3 @@ def write_match(
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
         [(unit, match_id, migration, state, method, by, now) for migration, unit in sorted(sides.items())],
     )
-

@@ -290,7 +290,7 @@ def _check_line(reply: JoinReply, parent_id: str) -> None:
 def _check_place(reply: JoinReply) -> None:
     hpke.check_exchange_public(reply.recovery_public)
     sizes_hold = (
-        reply.term >= 1
+        reply.term >= 0  # 0: another node keeps the unit, until a hand-over says otherwise
         and is_id_text(reply.unit_id)
         and len(reply.unit_code) <= CODE_CHARS_MAX
         and len(reply.unit_name) <= NAME_CHARS_MAX

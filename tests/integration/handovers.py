@@ -1,6 +1,7 @@
 """Trees in which units pass on, for the tests of this folder: orders, typing, crashes, and what must hold at the end.
 
-Enters: a builder. Leaves: nodes by name, rows by plain SQL. Must hold: nothing here knows how a hand-over is carried out.
+Enters: a builder. Leaves: nodes by name, rows by plain SQL.
+Must hold: nothing here knows how a hand-over is carried out.
 """
 
 from __future__ import annotations
@@ -195,4 +196,4 @@ class Crashes:
                 self._dead = node
                 raise Died(name)
 
-        node.store.failpoint = failpoint  # type: ignore[method-assign]  # what a test sets there
+        node.store.failpoint = failpoint

@@ -125,9 +125,7 @@ def test_another_value_needs_the_row_and_obeys_its_rules(cli: Cli) -> None:
     assert cli.value("SELECT count(*) FROM household WHERE number = '8'") == 1
 
 
-def test_many_are_decided_by_a_filter_after_a_preview_and_a_question(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_are_decided_by_a_filter_after_a_preview_and_a_question(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     cli.sql("INSERT INTO household (number, kind) VALUES ('7', 'family')")
     bulk = ("conflicts", "resolve", "--kind", "duplicate_household_no", "--verdict", "keep-ours")
     code, out, _ = cli(*bulk, "--dry-run")

@@ -153,7 +153,7 @@ MEMBER = (
 
 def counts(node: TreeNode, unit_id: str) -> tuple[int, int]:
     query = "SELECT (SELECT count(*) FROM household WHERE unit_id = ?), (SELECT count(*) FROM person WHERE unit_id = ?)"
-    return node.rows(query, (unit_id, unit_id))[0]  # type: ignore[return-value]
+    return node.rows(query, (unit_id, unit_id))[0]
 
 
 def new_unit(tree: TreeBuilder, parent: str, code: str) -> str:

@@ -34,13 +34,11 @@ def test_hand_over_dies_at_every_commit_and_comes_to_the_same_end(tree: TreeBuil
     one.sql("INSERT INTO death (person_id, died_on, sex, cause) SELECT id, '2026-01-02', sex, 'I64' FROM person")
     tree.settle()
     crashes = Crashes(tree, ("order", "refresh", "create-stream", "end-term", "begin-term", "grant-follower"))
-    ordered = 0
-    for keeper in ("three", "two", "north", "one"):
+    for ordered, keeper in enumerate(("three", "two", "north", "one"), start=1):
         while True:
             crashes.survive(lambda keeper=keeper: order(tree, "province", one.unit_id, keeper))  # type: ignore[misc]
-            if province.value("SELECT count(*) FROM handover") > ordered:
+            if province.value("SELECT count(*) FROM handover") >= ordered:
                 break
-        ordered += 1
         crashes.settle()
         assert province.value("SELECT count(*) FROM handover") == ordered
         assert at(tree, keeper).value("SELECT cause FROM death") == "I64"

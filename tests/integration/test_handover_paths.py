@@ -25,7 +25,7 @@ from tests.integration.handovers import (
     propose,
     proven,
 )
-from tests.trees import TreeBuilder, step
+from tests.trees import TreeBuilder
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_somebody_is_away_while_a_unit_passes_on(tree: TreeBuilder, away: str) -
 
 @pytest.mark.parametrize("to", ["two", "three"])
 def test_pending_proposals_follow_the_unit(tree: TreeBuilder, to: str) -> None:
-    """Several, of two tiers, one of a tier that does not stand above the new keeper; decided once, by the new keeper."""
+    """Several, of two tiers, one of a tier not above the new keeper; decided once, by the new keeper."""
     one, north, province = at(tree, "one"), at(tree, "north"), at(tree, "province")
     add(one, one.unit_id, "Một")
     tree.settle()
@@ -161,7 +161,8 @@ def test_pending_proposals_follow_the_unit(tree: TreeBuilder, to: str) -> None:
     new = at(tree, to)
     holders = (to, "north" if to == "two" else "south", "province")
     proven(tree, one.unit_id, *holders)
-    assert new.rows("SELECT education, phone, ethnic FROM person WHERE id = ?", (row_id,)) == [("3", "0900000001", "02")]
+    query = "SELECT education, phone, ethnic FROM person WHERE id = ?"
+    assert new.rows(query, (row_id,)) == [("3", "0900000001", "02")]
     assert province.value("SELECT count(*) FROM verdict") == 3
     assert province.value("SELECT count(DISTINCT proposal_id) FROM verdict") == 3
 

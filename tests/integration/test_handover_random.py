@@ -40,12 +40,13 @@ class World:
 
     def arm(self) -> None:
         for node in self.tree.nodes:
+
             def failpoint(name: str, node: TreeNode = node) -> None:
                 if name == self.due:
                     self.due, self.dead = "", node
                     raise Died(name)
 
-            node.store.failpoint = failpoint  # type: ignore[method-assign]  # what a test sets there
+            node.store.failpoint = failpoint
 
     def revive(self) -> None:
         if self.dead is not None:

@@ -132,7 +132,7 @@ def test_nothing_in_common_is_nothing() -> None:
     apart: dict[str, Any] = {"name": NameLikeness.DIFFERENT, "birth": BirthLikeness.DIFFERENT, "sex_equal": False}
     found = judge(replace(EVIDENCE, **apart, phone=Likeness.DIFFERENT))
     assert (found.outcome, found.score, found.why) == (Outcome.NOTHING, 0, ())
-    worst: dict[str, Any] = {"citizen_id": Likeness.DIFFERENT, "mother": Likeness.DIFFERENT, "father": Likeness.DIFFERENT}
+    worst: dict[str, Any] = dict.fromkeys(("citizen_id", "mother", "father"), Likeness.DIFFERENT)
     assert judge(replace(EVIDENCE, **apart, **worst, population=20_000_000, ethnic=Likeness.DIFFERENT)).score == 0
 
 

@@ -144,7 +144,7 @@ def test_reply_whose_line_of_parents_is_broken_is_refused(tree: Tree, token: Tok
         {"unit_id": "00004"},
         {"unit_code": "x" * 33},
         {"unit_name": "\n"},
-        {"term": 0},
+        {"term": -1},
         {"issuer_pem": "x"},
         {"certificate_pem": "x"},
     ],
