@@ -22,6 +22,7 @@ from tests.trees import TreeNode
 PERSONS = 30_000  # of a commune of today
 DEATHS = 180  # of a year; their cause is for the keeper and the province alone
 TYPED = "UPDATE person SET education = ? WHERE id = ?"
+TYPED_ROW = "SELECT education FROM person WHERE id = ?"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -131,6 +132,3 @@ class HandingOver:
         differing = [node.rows("SELECT 1 FROM syncd_checkpoint WHERE ok = 0") for node in self._nodes]
         if causes != DEATHS or any(differing) or new.value(TYPED_ROW, (self._person,)) != str(self._turn):
             raise RuntimeError(f"the new keeper shows other content ({causes} causes of death); no figure is given")
-
-
-TYPED_ROW = "SELECT education FROM person WHERE id = ?"

@@ -46,6 +46,8 @@ FIGURES = (
     Figure(key="peak_rss_mb", bar=150, stretch=100, what="province's peak MB, initial load", digits=0),
     Figure(key="decide_per_s", bar=5_000, stretch=10_000, what="proposals decided/s, SQLite", higher=True, digits=0),
     Figure(key="decide_pg_per_s", bar=5_000, stretch=10_000, what="…, PostgreSQL", higher=True, digits=0),
+    Figure(key="handover_s_max", bar=5, stretch=1, what="hand-over, 30 000 persons, busiest node, s"),
+    Figure(key="handover_bytes", bar=50_000, stretch=10_000, what="…, bytes on the wire", digits=0),
 )
 BY_KEY = {figure.key: figure for figure in FIGURES}
 

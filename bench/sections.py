@@ -13,10 +13,11 @@ from pathlib import Path
 from random import Random
 from statistics import median
 
-from bench import data, latency, traffic, vitals
+from bench import data, handover, latency, traffic, vitals
 from bench.capture import PostgresCapture, Sizes, SqliteCapture
 from bench.data import Statement
 from bench.deciding import PERSONS, PROPOSALS, Deciding
+from bench.handover import HandingOver
 from bench.peers import CopyPeer, NativePeer
 from bench.traffic import Meter
 from bench.tree import BenchTree, parent_port, route
@@ -240,6 +241,16 @@ def deciding(bench: Bench) -> None:
         keeper.close()
 
 
+def handing_over(bench: Bench) -> None:
+    """A commune's register passes to its district and back, three tiers."""
+    over = HandingOver(bench.folder / "handover", bench.server, min(handover.PERSONS, bench.settings.rows))
+    for _ in range(bench.settings.rounds):
+        passed = over.passes()
+        bench.add("handover_s_max", max(spent_s for each in passed for spent_s in each.seconds.values()))
+        bench.add("handover_bytes", max(each.size_bytes for each in passed))
+    over.close()
+
+
 def _delivered(tree: BenchTree) -> float:
     """Seconds a restored tree needs for its backlog; contents compared."""
     spent_s = tree.deliver()
@@ -264,4 +275,5 @@ SECTIONS: dict[str, tuple[Callable[[Bench], None], tuple[str, ...]]] = {
     "hops": (hops, ("latency_p50_ms", "latency_p95_ms")),
     "idle": (idle, ("idle_rss_mb", "idle_cpu_pct", "idle_written_bytes")),
     "deciding": (deciding, ("decide_per_s", "decide_pg_per_s")),
+    "handover": (handing_over, ("handover_s_max", "handover_bytes")),
 }

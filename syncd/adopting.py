@@ -171,8 +171,11 @@ def _propose(
 def _renamed(tx: Tx, tree: Tree, at: Stream, inserted: Iterable[str]) -> dict[str, str]:
     """Row inserted late → the id it is wished under: once wished, by whomever, it stays that one."""
     keeper = tree.keepers.get(at.unit_id or "", (at.keeper, at.term))[0]
-    wished = "SELECT row_id FROM proposal WHERE operation = 'insert' AND row_id IS NOT NULL AND reason = ?"
-    before = {stem(row[0]): row[0] for row in tx.all(wished, (REASON.format(node=at.keeper),))}
+    wished = (
+        "SELECT p.row_id, v.row_id FROM proposal AS p LEFT JOIN verdict AS v ON v.proposal_id = p.id"
+        " AND v.outcome = 'accepted' WHERE p.operation = 'insert' AND p.row_id IS NOT NULL AND p.reason = ?"
+    )
+    before = {stem(row[0]): row[1] or row[0] for row in tx.all(wished, (REASON.format(node=at.keeper),))}
     ids = {row_id: derived_id(at.stream_id, row_id, keeper[28:]) for row_id in inserted}
     return {row_id: before.get(stem(new), new) for row_id, new in ids.items()}
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from conflict.case import CaseKind
 from schema.spec import Audience, Kind, Table
 from schema.tables import SCHEMA_REVISION
-from syncd import handover, limits, log, reassign, receipt
+from syncd import handover, limits, log, moved_rows, receipt
 from syncd.aggregate import Cells
 from syncd.apply import apply_blocks
 from syncd.cases import close_cases, open_case
@@ -38,7 +38,7 @@ from syncd.log import Entry, Stream
 from syncd.open import open_parts
 from syncd.store.base import Store, Tx
 from syncd.terms import refresh_keepers
-from syncd.tree import load_nodes
+from syncd.tree import load_tree
 from syncd.verify import compare
 from syncd.wire import UPDATE, Block, CheckpointLine, Schema, decode_body, decode_checkpoint
 
@@ -234,10 +234,10 @@ class Applier:
         """The changes of one envelope of `at` into the tables; returns the names of those touched."""
         blocks = self.blocks(tx, at, envelope)
         tag: str | None = at.keeper[28:]
-        orders = reassign.ordered_by(tx, at.unit_id) if at.kind == Kind.REGISTER else set()
-        if orders and orders & {node_id[28:] for node_id in load_nodes(tx).line(at.keeper)}:
-            reassign.require_gone(tx, self.registry, at, blocks.get(Audience.SCOPE, []))
-            tag = None
+        if moved_rows.concerns_moves(tx, at):
+            tree = load_tree(tx)
+            blocks = moved_rows.applicable(tx, self.registry, tree, at, blocks)
+            tag = None if moved_rows.may_take_rows(tx, tree, at) else tag
         return apply_blocks(tx, self.registry, at, tag, blocks, cells)
 
     def put_baseline(self, tx: Tx, at: Stream, envelope: Envelope, cells: Cells) -> set[str]:
@@ -262,6 +262,8 @@ class Applier:
         return [line for body in self._bodies(tx, at, envelope).values() for line in decode_checkpoint(body)]
 
     def _compare(self, tx: Tx, at: Stream, lines: list[CheckpointLine]) -> None:
+        if at.kind == Kind.REGISTER and moved_rows.is_behind(tx, at.unit_id):
+            return  # some of what is stated has moved on here
         now = instant_of(self._clock())
         differences = compare(tx, self.registry, at, lines, now)
         for difference in differences:

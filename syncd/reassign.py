@@ -12,12 +12,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from schema.spec import Kind, Registry, Table
-from syncd.derived import derived_id
-from syncd.errors import StreamBehind
-from syncd.log import Stream
+from syncd.moved_rows import marks_of
 from syncd.store.base import Store, Tx
 from syncd.tree import Tree
-from syncd.wire import DELETE, INSERT, Block
+from syncd.wire import DELETE, INSERT
 
 IDS_PER_STATEMENT = 500
 ID_BYTES = 16
@@ -60,8 +58,8 @@ def _tags_of_keepers(tree: Tree, unit_id: str) -> set[str]:
 def carry_out(store: Store, order: Reassignment, me: str, now: str) -> int:
     """Move the rows; returns how many. Captured as deletions in the one unit and insertions in the other.
 
-    A verdict in the register itself says that it is done: whoever keeps the units next does not do it again, nor does
-    this node after it was restored.
+    A verdict in both registers says that it is done: whoever keeps the units next does not do it again, nor does this
+    node after it was restored.
     """
     moved = 0
     with store.apply("reassign") as tx:  # unguarded: a row's unit changes in no other way
@@ -76,25 +74,6 @@ def carry_out(store: Store, order: Reassignment, me: str, now: str) -> int:
 def packed(row_ids: Iterable[str]) -> bytes:
     """Row ids as an order carries them."""
     return b"".join(bytes.fromhex(row_id.replace("-", "")) for row_id in sorted(set(row_ids)))
-
-
-def ordered_by(tx: Tx, unit_id: str | None) -> set[str]:
-    """Tags of the nodes that ordered rows into a unit: rows that others minted may enter its stream when one of them
-    stands above its keeper."""
-    return {row[0][28:] for row in tx.all("SELECT id FROM reassignment WHERE to_unit_id = ?", (unit_id,))}
-
-
-def require_gone(tx: Tx, registry: Registry, stream: Stream, blocks: Iterable[Block]) -> None:
-    """Rows come into a stream only once the stream they leave says so here. Raises StreamBehind."""
-    for block in blocks:
-        table = registry.by_number[block.table].name
-        query = f"SELECT 1 FROM {table} WHERE unit_id <> ? AND id IN ({{}}) LIMIT 1"
-        for some in _some(block.ids if block.op == INSERT else ()):
-            if tx.one(query.format(_marks(some)), (stream.unit_id, *some)) is not None:
-                raise StreamBehind(
-                    f"stream {stream.stream_id} takes rows of {table} that another unit's stream has not given up here",
-                    hint="the stream goes on by itself when the other one has arrived",
-                )
 
 
 def _concerned(tx: Tx, registry: Registry, order: Reassignment) -> Iterator[tuple[Table, list[str]]]:
@@ -141,14 +120,15 @@ def _move(tx: Tx, table: Table, order: Reassignment, ids: Sequence[str]) -> None
 
 
 def _note_done(tx: Tx, verdicts: Table, order: Reassignment, me: str, now: str, moved: int) -> None:
-    row_id = derived_id("reassigned", order.id, me[28:])
     detail = json.dumps({"columns": [], "why": "reassigned", "rows": moved}, sort_keys=True)
-    tx.run(
-        "INSERT INTO verdict (id, unit_id, proposal_id, outcome, detail, decided_at, decided_by)"
-        " VALUES (?, ?, ?, 'accepted', ?, ?, ?)",
-        (row_id, order.to_unit, order.id, detail, now, me),
-    )
-    _journal(tx, verdicts, INSERT, order.to_unit, [row_id])
+    marks = marks_of(order.id, me)
+    for row_id, unit_id in ((marks.left, order.from_unit), (marks.came, order.to_unit)):
+        tx.run(
+            "INSERT INTO verdict (id, unit_id, proposal_id, outcome, detail, decided_at, decided_by)"
+            " VALUES (?, ?, ?, 'accepted', ?, ?, ?)",
+            (row_id, unit_id, order.id, detail, now, me),
+        )
+        _journal(tx, verdicts, INSERT, unit_id, [row_id])
 
 
 def _journal(tx: Tx, table: Table, op: int, unit_id: str, ids: Sequence[str]) -> None:

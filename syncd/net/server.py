@@ -217,10 +217,7 @@ class _Service:
             authority.require_issued_by(certificate, [self._issuer.certificate])
             self._issued.add(print_)
         node_id = authority.node_id_of(certificate)
-        if not _is_child(self.node.tree(), node_id) and not _is_child(self.node.reread_tree(), node_id):
-            raise WrongPeer(
-                f"node {node_id} is not enrolled below this node", hint="ask this node's operator for a token"
-            )
+        self._require_enrolled(node_id)
         with self.node.store.read() as tx:
             enrolled = tx.value(
                 "SELECT certificate_sha256 FROM syncd_peer WHERE node_id = ? AND role = 'child'", (node_id,)
@@ -231,6 +228,12 @@ class _Service:
                 hint="use the newest certificate, or join again with a new token",
             )
         return node_id
+
+    def _require_enrolled(self, node_id: str) -> None:
+        if not _is_child(self.node.tree(), node_id) and not _is_child(self.node.reread_tree(), node_id):
+            raise WrongPeer(
+                f"node {node_id} is not enrolled below this node", hint="ask this node's operator for a token"
+            )
 
     # --- hello, push, pull -----------------------------------------------------------------------------------------
 
@@ -269,6 +272,7 @@ class _Service:
         """What the child lacks, as soon as there is anything, or after its wait."""
         deadline = time.monotonic() + min(pull.wait_ms / 1000, limits.HINT_WAIT_S_MAX)
         while True:
+            await self.work(self._require_enrolled, peer)  # whoever waits may be revoked meanwhile
             waiter.event.clear()
             news, waiter.news = waiter.news, set()
             reply, sending = await self.work(self.desk.pull, peer, pull, news)

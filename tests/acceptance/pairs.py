@@ -111,7 +111,12 @@ class Pair:
         found = sorted(self.province.rows(f"SELECT number FROM household WHERE unit_id = '{self.commune.unit_id}'"))
         assert found == sorted((name,) for name in self.names)
         both = [self.province.directory, self.commune.directory]
-        until(lambda: not recount.differences(both), "province and commune hold the same, down-flow included")
+
+        def equal() -> bool:
+            self.sync()  # what the province has written since the last one comes only with another
+            return not recount.differences(both)
+
+        until(equal, "province and commune hold the same, down-flow included")
 
 
 @contextlib.contextmanager

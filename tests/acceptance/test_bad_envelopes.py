@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from schema.tables import SCHEMA_REVISION
-from syncd import applying, enrolment, pipeline
+from syncd import applying, enrolment, own_streams
 from syncd.config import Config
 from syncd.framing import frame
 from syncd.messages import Push, PushReply, decode, encode
@@ -107,7 +107,7 @@ def test_newer_schema_waits_visibly_and_is_applied_after_the_upgrade(
     typed.finish()
     newer = SCHEMA_REVISION + 1
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "SCHEMA_REVISION", newer)  # the commune was upgraded before its parent
+        patch.setattr(own_streams, "SCHEMA_REVISION", newer)  # the commune was upgraded before its parent
         typed.type(1)
         seal(typed)
     typed.sync()

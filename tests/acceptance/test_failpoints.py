@@ -1,9 +1,9 @@
 """A process dies at every commit boundary, by name, one by one: before the commit and after it. Then life goes on.
 
-The names are read from the code (`store.write("…")`, `store.apply("…")`): a new one without a scenario here fails the
-first test. Each scenario lets the process in which the stage occurs kill itself there (SYNCD_FAILPOINT), starts it
-anew, and ends in the same check: every row typed at the commune is at the province exactly once, and a recount by plain
-SQL agrees. The province's stages run over SQLite and PostgreSQL.
+The names are read from the code (`store.write("…")`, `store.apply("…")`): a new one without a scenario, here or in the
+file that `ELSEWHERE` names, fails the first test. Each scenario lets the process in which the stage occurs kill itself
+there (SYNCD_FAILPOINT), starts it anew, and ends in the same check: every row typed at the commune is at the province
+exactly once, and a recount by plain SQL agrees. The province's stages run over SQLite and PostgreSQL.
 """
 
 from __future__ import annotations
@@ -384,6 +384,35 @@ ON_POSTGRES: dict[str, Scenario] = {
     "journal-numbers": _start_of_the_province,
 }
 
+# Stages that die in a test of their own, before and after the commit, where provoking them is shorter.
+DEATHS, HANDOVERS = "tests/integration/test_deaths.py", "tests/integration/test_handover_crashes.py"
+ELSEWHERE: dict[str, str] = {
+    "order": HANDOVERS,
+    "end-term": HANDOVERS,
+    "begin-term": HANDOVERS,
+    "grant-follower": HANDOVERS,
+    "cut-term": HANDOVERS,
+    "late-writes": HANDOVERS,
+    "adopt": HANDOVERS,
+    "order-move": HANDOVERS,
+    "reassign": HANDOVERS,
+    "baseline": DEATHS,
+    "take-baseline": DEATHS,
+    "covered": DEATHS,
+    "prune": DEATHS,
+    "prune-baseline": DEATHS,
+    "backed-up": DEATHS,
+    "restore": DEATHS,
+    "restored": DEATHS,
+    "identity-index": DEATHS,
+    "identity-match": DEATHS,
+    "identity": DEATHS,
+    "withdraw": DEATHS,
+    "follow": DEATHS,
+    "set-aside": DEATHS,
+    "leave": DEATHS,
+}
+
 
 def commit_stages() -> set[str]:
     """Every stage whose commits the stores name, from the code itself."""
@@ -395,7 +424,14 @@ def commit_stages() -> set[str]:
 
 
 def test_every_commit_in_the_code_has_a_scenario_here() -> None:
-    assert commit_stages() == SCENARIOS.keys() | ON_POSTGRES.keys()
+    here = SCENARIOS.keys() | ON_POSTGRES.keys()
+    assert commit_stages() == here | ELSEWHERE.keys()
+    assert not here & ELSEWHERE.keys()
+
+
+@pytest.mark.parametrize(("stage", "file"), ELSEWHERE.items(), ids=ELSEWHERE)
+def test_a_stage_that_dies_elsewhere_is_named_there(stage: str, file: str) -> None:
+    assert f'"{stage}"' in (ROOT / file).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("moment", MOMENTS)

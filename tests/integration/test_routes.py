@@ -6,18 +6,25 @@ import http.client
 import os
 import ssl
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from syncd import admission, messages
 from syncd.admission import TokenKind
+from syncd.cli import program
+from syncd.errors import JoinRefused
+from syncd.messages import Pull
 from syncd.net import http as routes
 from syncd.security import authority, tls
+from syncd.security.enrol import JoinRequest
 from syncd.security.identity import NodeKeys
 from syncd.security.names import tls_name
 from syncd.security.tls import TlsFiles
 from tests.nodes import Nodes, TestNode
+from tests.waiting import until
 
 CLOSED = (routes.HELLO, routes.PUSH, routes.PULL)
 
@@ -146,3 +153,30 @@ def test_too_large_body_is_refused_before_it_is_read(root: TestNode, district: T
     connection.endheaders()
     assert connection.getresponse().status == 413
     connection.close()
+
+
+def test_every_closed_route_refuses_a_revoked_station(nodes: Nodes, root: TestNode) -> None:
+    """At once, also the question that was waiting for an answer when the order came; and it cannot join again."""
+    station = nodes.joined(root, "01")
+    context = tls.client_context(TlsFiles.in_directory(station.directory))
+    assert ask(root, context, routes.HELLO, b"\xc0")[0] == 400
+    pull = messages.encode(Pull([], [], None, 20_000, 0, 0, 0, []))
+    with ThreadPoolExecutor(1) as other:
+        answer = other.submit(ask, root, context, routes.PULL, pull)
+        code = program.run(["replace", "01", "--to", "self", "--stolen", "--dir", str(root.directory)])
+        assert code == 0
+        until(lambda: ask(root, context, routes.HELLO)[0] == 403, "the order has come to the daemon")
+        status, _error = answer.result()
+        assert status in (200, 403)  # what was ready before the order; never anything after it
+    for path in CLOSED:
+        status, error = ask(root, context, path, pull)
+        assert (status, error[0]) == (403, "WrongPeer")
+        assert "not enrolled" in error[1]
+    node_id = station.opened().node.node_id
+    request = JoinRequest(secret=b"", node_id=node_id, ed25519_public=bytes(32), x25519_public=bytes(32), csr=b"",
+                          issuer_csr=None, name="station", proof=b"")  # fmt: skip
+    at = root.opened().node
+    at.reread_tree()
+    unit = str(root.value("SELECT home_unit_id FROM node WHERE node_id = ?", node_id))
+    with root.opened().store.write("admit") as tx, pytest.raises(JoinRefused, match="revoked"):
+        admission._record(tx, at, request, unit, 1)

@@ -14,7 +14,7 @@ from collections import Counter
 
 from tests.sim import template
 from tests.sim.bugs import BUGS
-from tests.sim.preset import SMALL, TWENTY, Preset
+from tests.sim.preset import SMALL, STEADY, TWENTY, Preset
 from tests.sim.script import Failure, run, seeds_until_found, shortest, told
 
 
@@ -25,6 +25,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first of them")
     parser.add_argument("--seed", type=int, help="replay this seed alone")
     parser.add_argument("--only", help="these actions of the seed alone: 3,7,12")
+    parser.add_argument("--steady", action="store_true", help="as in `make test`: 120 events, no unit passes on")
     parser.add_argument("--twenty", action="store_true", help="20 nodes and 500 events instead of a small tree")
     parser.add_argument(
         "--bugs", nargs="*", metavar="PART", help="plant these bugs (none named: all) and look for each"
@@ -32,7 +33,7 @@ def main() -> int:
     parser.add_argument("--no-shrink", action="store_true", help="show a failure as it is")
     asked = parser.parse_args()
     logging.getLogger().addHandler(logging.NullHandler())  # events of simulated nodes are not news
-    preset = TWENTY if asked.twenty else SMALL
+    preset = TWENTY if asked.twenty else STEADY if asked.steady else SMALL
     try:
         if asked.bugs is not None:
             return _bugs(asked.bugs)

@@ -27,13 +27,17 @@ class NodeClock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
-    """How large a world is. `shape`: None for the small ones in turn."""
+    """How large a world is. `shape`: None for the small ones in turn. `passes_on`: units pass to other keepers, terms
+    end by force, households move, logs are pruned, clocks jump."""
 
     shape: str | None
     actions: int
+    passes_on: bool = True
 
 
 SMALL = Preset(shape=None, actions=40)
+# What must never fail: everything but passing on, in which rare orders of events are still found wrong (`make sim`).
+STEADY = Preset(shape=None, actions=120, passes_on=False)
 TWENTY = Preset(shape=LARGE, actions=500)
 
 

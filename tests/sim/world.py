@@ -165,7 +165,7 @@ class World:
                 self._sequence,
                 self._late,
                 self._restart,
-                *(self._copying if self.has_copies else self._passing_on),
+                *(self._copying if self.has_copies else self._passing_on if self.preset.passes_on else ()),
             ]
         )
         self.trace[number] = f"{action.__name__.strip('_')} {node.name}"

@@ -1,0 +1,130 @@
+"""Rows that passed to another unit, as receivers see it: two streams tell of one move, and come in any order.
+
+Enters: the changes of an envelope, the orders to move rows, the marks that keepers leave in both registers. Leaves: the
+changes that can be applied now.
+Must hold: a row is never in two units; who receives both streams shows the move only once the one the rows leave says
+so; who learns the history of that one later passes over rows that have moved on already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from schema.spec import Audience, Kind, Registry
+from syncd import limits
+from syncd.derived import derived_id
+from syncd.errors import StreamBehind
+from syncd.log import Stream
+from syncd.store.base import Tx
+from syncd.tree import Tree
+from syncd.wire import INSERT, Block
+
+Parts = dict[Audience, list[Block]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marks:
+    """The verdicts by which a keeper says in both units that it has moved rows."""
+
+    left: str
+    came: str
+
+
+def marks_of(order_id: str, keeper: str) -> Marks:
+    """Where the rows were, and where they are."""
+    return Marks(
+        left=derived_id("reassigned from", order_id, keeper[28:]),
+        came=derived_id("reassigned into", order_id, keeper[28:]),
+    )
+
+
+def concerns_moves(tx: Tx, at: Stream) -> bool:
+    """Whether rows of the unit were ever ordered to move, out of it or into it."""
+    if at.kind != Kind.REGISTER:
+        return False
+    query = "SELECT 1 FROM reassignment WHERE from_unit_id = ? OR to_unit_id = ? LIMIT 1"
+    return tx.one(query, (at.unit_id, at.unit_id)) is not None
+
+
+def may_take_rows(tx: Tx, tree: Tree, at: Stream) -> bool:
+    """Whether rows that others minted may enter a stream: a node above its keeper ordered rows into its unit."""
+    rows = tx.all("SELECT id FROM reassignment WHERE to_unit_id = ?", (at.unit_id,))
+    tags = {node_id[28:] for node_id in tree.line(at.keeper)}
+    return any(row[0][28:] in tags for row in rows)
+
+
+def applicable(tx: Tx, registry: Registry, tree: Tree, at: Stream, parts: Parts) -> Parts:
+    """The changes without rows that have moved on. Raises StreamBehind while rows that come have not left."""
+    _require_left(tx, tree, at, parts)
+    if is_behind(tx, at.unit_id):
+        return {audience: list(_without_moved(tx, registry, at, blocks)) for audience, blocks in parts.items()}
+    _require_gone(tx, registry, at, parts.get(Audience.SCOPE, []))
+    return parts
+
+
+def is_behind(tx: Tx, unit_id: str | None) -> bool:
+    """Whether rows are shown in their new unit here that this unit's stream has not given up yet."""
+    rows = tx.all(
+        "SELECT v.proposal_id, v.id FROM verdict AS v JOIN reassignment AS r ON r.id = v.proposal_id"
+        " WHERE r.from_unit_id = ?",
+        (unit_id,),
+    )
+    here = {mark_id for _order_id, mark_id in rows}
+    marks = [(mark_id, marks_of(order_id, mark_id)) for order_id, mark_id in rows]  # by the tag of who moved them
+    return any(mark_id == both.came and both.left not in here for mark_id, both in marks)
+
+
+def _require_left(tx: Tx, tree: Tree, at: Stream, parts: Mapping[Audience, Sequence[Block]]) -> None:
+    inserted = {row_id for block in parts.get(Audience.SCOPE, []) if block.op == INSERT for row_id in block.ids}
+    for order_id, from_unit in tx.all("SELECT id, from_unit_id FROM reassignment WHERE to_unit_id = ?", (at.unit_id,)):
+        marks = marks_of(order_id, at.keeper)
+        if marks.came in inserted and _hears(tree, at, from_unit) and not _is_here(tx, marks.left):
+            raise StreamBehind(
+                f"stream {at.stream_id} takes rows that the stream of unit {from_unit} has not given up here",
+                hint="the stream goes on by itself when the other one has arrived",
+            )
+
+
+def _hears(tree: Tree, at: Stream, unit_id: str) -> bool:
+    """Whether this node receives what the same keeper wrote about the other unit."""
+    if tree.goes_up(at):
+        return True
+    terms = [term.term for term in tree.terms.get(unit_id, ()) if term.node_id == at.keeper]
+    return any(tree.is_for_me(replace(at, unit_id=unit_id, term=term)) for term in terms)
+
+
+def _is_here(tx: Tx, mark_id: str) -> bool:
+    return tx.one("SELECT 1 FROM verdict WHERE id = ?", (mark_id,)) is not None
+
+
+def _require_gone(tx: Tx, registry: Registry, at: Stream, blocks: Sequence[Block]) -> None:
+    for block in blocks:
+        if block.op == INSERT and next(_elsewhere(tx, registry, at, block), None) is not None:
+            raise StreamBehind(
+                f"stream {at.stream_id} takes rows of {registry.by_number[block.table].name} that another unit's stream"
+                " has not given up here",
+                hint="the stream goes on by itself when the other one has arrived",
+            )
+
+
+def _without_moved(tx: Tx, registry: Registry, at: Stream, blocks: Sequence[Block]) -> Iterator[Block]:
+    for block in blocks:
+        moved = set(_elsewhere(tx, registry, at, block))
+        kept = [place for place, row_id in enumerate(block.ids) if row_id not in moved]
+        if len(kept) == len(block.ids):
+            yield block
+        elif kept:
+            values = [[column[place] for place in kept] for column in block.values]
+            yield replace(block, ids=[block.ids[place] for place in kept], values=values)
+
+
+def _elsewhere(tx: Tx, registry: Registry, at: Stream, block: Block) -> Iterator[str]:
+    """The rows of a block that another unit has here."""
+    table = registry.by_number.get(block.table)
+    if table is None:
+        return  # of a newer schema: the stream stops there
+    for start in range(0, len(block.ids), limits.SQL_VALUES_MAX):
+        some = block.ids[start : start + limits.SQL_VALUES_MAX]
+        query = f"SELECT id FROM {table.name} WHERE unit_id <> ? AND id IN ({', '.join('?' * len(some))})"
+        yield from (row[0] for row in tx.all(query, (at.unit_id, *some)))
