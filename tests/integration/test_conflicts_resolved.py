@@ -295,7 +295,8 @@ def test_one_event_recorded_twice_leaves_the_first_and_can_come_back(tree: Regis
     tree.settle()
     case = cases(tree.a, CaseKind.TWIN_EVENT)[0][0]
     say(tree, tree.a, case, Verb.SAME_PERSON)
-    assert tree.province.rows("SELECT id FROM death") == [(first,)]
+    # Ids of one millisecond have no order of time: the first is the one with the lower id.
+    assert tree.province.rows("SELECT id FROM death") == [(min(first, second),)]
     take_back(tree, tree.a, case)
     assert {row[0] for row in tree.province.rows("SELECT id FROM death")} == {first, second}
     assert counts(tree.a) == (0, 1)

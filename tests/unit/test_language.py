@@ -182,6 +182,7 @@ def test_language_follows_the_setting_then_the_locale(
     for name in ("SYNCD_LANGUAGE", "LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(variable, value)
+    prefer("auto")  # whatever a node that an earlier test opened was configured for
     assert language() == expected
 
 
