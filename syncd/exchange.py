@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from schema.tables import SCHEMA_REVISION
 from syncd import limits, log, messages, quarantine, receipt
+from syncd.declined import Declined
 from syncd.envelope import decode_header
 from syncd.errors import EnvelopeError, Unsupported
 from syncd.framing import frame
@@ -75,12 +76,13 @@ class Desk:
     def push(self, peer: str, envelopes: Sequence[bytes]) -> PushReply:
         """Take a child's envelopes; the positions in the reply are committed."""
         received = self._node.accept(peer, envelopes)
+        fresh = self._node.receipts.fresh()
         with self._node.store.read() as tx:
             # Only a receipt for what was just pushed is news (146 bytes): older ones have come down with a pull.
             receipts = [
                 data
                 for stream_id, stream in received.streams.items()
-                for data in self._node.receipts.after(tx, stream_id, stream.held_seq - 1)
+                for data in receipt.newest(tx, fresh, stream_id, stream.held_seq - 1)
             ]
         return PushReply(positions=_positions(received), refused=_refusals(received), receipts=receipts)
 
@@ -104,11 +106,13 @@ class Desk:
     def pull(self, peer: str, pull: Pull, news: Iterable[str] = ()) -> tuple[PullReply, Sending]:
         """What the child lacks now. `news`: streams whose receipts came since it asked."""
         tree = self._node.tree()
+        fresh = self._node.receipts.fresh()  # before the snapshot: what is not in the one is in the other
         with self._node.store.read() as tx:
             passed = sorted(tree.terms)  # of a register only what its earlier keepers wrote flows down
             where = f"kind <> 1 OR unit_id IN ({', '.join('?' * len(passed))})" if passed else "kind <> 1"
             known = log.streams(tx, where, passed)
-            streams = [s for s in known if tree.goes_down(s, peer)]
+            declined = {str(uuid.UUID(bytes=stream)) for stream in pull.declined}
+            streams = [s for s in known if s.stream_id not in declined and tree.goes_down(s, peer)]
             down = messages.by_stream(pull.down)
             asked = common_pasts(tx, tree, peer, pull.want)
             streams = _first([*{s.stream_id: s for s in [*streams, *(s for s, _at in asked)]}.values()], pull.partial)
@@ -119,9 +123,7 @@ class Desk:
             want = self._node.rejoin.child_asked(tx, peer, down, forked, strange, pull.heard_ms)
             stated = {str(uuid.UUID(bytes=item.stream)): item.seq for item in pull.owed}
             wanted = {**dict.fromkeys(news, 0), **stated}
-            receipts = [
-                data for stream_id, seq in wanted.items() for data in self._node.receipts.after(tx, stream_id, seq)
-            ]
+            receipts = [data for stream_id, seq in wanted.items() for data in receipt.newest(tx, fresh, stream_id, seq)]
             receipts += self._of_backup(tx, peer, pull.backed_up_ms)
         sending = _sending(batch, pull.partial)
         reply = PullReply(
@@ -155,6 +157,8 @@ class Link:
         self.has_greeted = False
         self._heard_ms = 0  # by the parent's clock
         self.has_unnoted = False  # positions of the parent that `status` does not show yet
+        self._declined = Declined()
+        self._asked: dict[str, int] = {}  # stream → the position that the pull under way named
         self._blocked: dict[str, int] = {}  # stream → position the parent refused; tried again after the next hello
 
     def hello(self) -> Hello:
@@ -216,12 +220,13 @@ class Link:
         after a while."""
         return bool(self._blocked) or self._node.rejoin.has_goals
 
-    def pull(self, wait_ms: int) -> Pull:
-        """Ask for what flows down."""
+    def pull(self, wait_s: float) -> Pull:
+        """Ask for what flows down; the parent may wait `wait_s` for news, less while anything was declined."""
         with self._node.store.read() as tx:
             tree = self._node.tree()
             streams = log.streams(tx)
             down = [_held_short(s) for s in streams if not tree.goes_up(s)]
+            self._asked = {s.stream_id: s.held_seq for s in streams}
             owed = [
                 Owed(uuid.UUID(s.stream_id).bytes, s.custodian_seq)
                 for s in streams
@@ -232,7 +237,9 @@ class Link:
             want = self._node.rejoin.wants(tx)
         place = frame_place(self._unfinished)
         partial = None if place is None else Partial(uuid.UUID(place[0]).bytes, place[1], len(self._unfinished))
-        return Pull(down, owed, partial, wait_ms, waiting, cases, backed_up_ms, want, self._heard_ms)
+        declined = [messages.raw_id(stream_id) for stream_id in self._declined.streams(self._node.tree_changes)]
+        wait_ms = int(min(wait_s, self._declined.wait_s_max) * 1000)
+        return Pull(down, owed, partial, wait_ms, waiting, cases, backed_up_ms, want, self._heard_ms, declined)
 
     def take_pull(self, reply: PullReply, envelopes: Sequence[bytes], unfinished: bytes = b"") -> Received | None:
         """Take what came down; `unfinished` is the beginning of a frame whose rest did not come."""
@@ -240,6 +247,7 @@ class Link:
         self._heard_ms = reply.time_ms
         self._node.receipts.take(reply.receipts)
         received = self._node.accept(self.parent, envelopes) if envelopes else None
+        self._declined.learn(self._asked, received)
         rejoin = self._node.rejoin
         rejoin.answered(received.taken if received else 0, not unfinished)
         if rejoin.told(self.parent, reply.want):

@@ -53,6 +53,7 @@ RETRY_DELAY_S_MAX: Final = 20.0
 CONNECT_S_MAX: Final = 10.0
 EXCHANGE_S_MAX: Final = 120.0
 HINT_WAIT_S_MAX: Final = 30.0
+DECLINED_WAIT_S: Final = 0.05  # of a pull after a refusal; twice as long after each further one
 UNSETTLED_WAIT_S: Final = 1.0  # of a pull while the parent holds another past, or has not been greeted yet
 
 # SQLite: apply holds the write lock no longer, so that a clerk's own commit never waits noticeably.
@@ -136,7 +137,7 @@ FLUSH_S: Final = 30.0  # times of exchanges reach the disk at most so often
 BUSY_S_MAX: Final = 600.0  # a thread busy with one thing for longer gets no more watchdog signals
 CONTROL_BYTES_MAX: Final = MIB
 SYNC_ROUNDS_MAX: Final = 50
-RECEIPT_WAIT_MS: Final = 1_500  # of `sync --once`, for the custodian's receipt
+RECEIPT_WAIT_S: Final = 1.5  # of `sync --once`, for the custodian's receipt
 
 # A full disk (SQLite).
 RESERVE_BYTES: Final = 4 * MIB  # some 50 000 waiting changes into the log, whose journal rows then free pages

@@ -129,7 +129,8 @@ class Pull(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
 
     `backed_up_ms`: the time of the custodian's newest backup that the child has heard of, by the custodian's clock.
     `want`: streams to be sent from the common past on, whoever wrote them. `heard_ms`: the time in the last answer from
-    this parent; by it an answer to this very process is told from one that was long under way.
+    this parent; by it an answer to this very process is told from one that was long under way. `declined`: streams to
+    leave out, of which the child has refused the next envelope a moment ago.
     """
 
     down: Positions
@@ -141,6 +142,7 @@ class Pull(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     backed_up_ms: TimeMs = 0
     want: Wants = []
     heard_ms: TimeMs = 0
+    declined: Annotated[list[Id], Meta(max_length=limits.STREAMS_MAX)] = []
 
 
 class PullReply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

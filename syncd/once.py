@@ -86,11 +86,11 @@ def _send(opened: OpenNode, link: Link, client: ParentClient, summary: Summary) 
     return summary.envelopes_sent > before
 
 
-def _receive(link: Link, client: ParentClient, summary: Summary, wait_ms: int) -> bool:
+def _receive(link: Link, client: ParentClient, summary: Summary, wait_s: float) -> bool:
     """All that flows down; whether there was any."""
     moved = False
     for _ in range(limits.SYNC_ROUNDS_MAX * limits.SYNC_ROUNDS_MAX):
-        pulled = client.pull(link.pull(wait_ms), link)
+        pulled = client.pull(link.pull(wait_s), link)
         link.take_pull(pulled.reply, pulled.envelopes, pulled.unfinished)
         if pulled.error is not None:
             raise pulled.error
@@ -107,5 +107,5 @@ def _await_receipts(opened: OpenNode, link: Link, client: ParentClient, summary:
     unacknowledged.
     """
     if link.hello().waiting_rows:
-        _receive(link, client, summary, limits.RECEIPT_WAIT_MS)
+        _receive(link, client, summary, limits.RECEIPT_WAIT_S)
     return link.hello().waiting_rows

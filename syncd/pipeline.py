@@ -119,6 +119,11 @@ class Node:
             self._tree = None
             self._tree_changes += 1
 
+    @property
+    def tree_changes(self) -> int:
+        """Grows with whatever changes the tree."""
+        return self._tree_changes
+
     def forget_tree(self) -> None:
         """Records of nodes, units or orders changed: everything concluded from them is due again."""
         self._drop_tree()

@@ -9,7 +9,7 @@ node's own log agrees with.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -124,8 +124,12 @@ def store(tx: Tx, receipt: Receipt) -> bool:
     return True
 
 
-def newest(tx: Tx, stream_id: str, seq: int) -> list[bytes]:
-    """The receipt of the custodian's applied position, if it reaches beyond `seq`."""
+def newest(tx: Tx, fresh: Mapping[str, Receipt], stream_id: str, seq: int) -> list[bytes]:
+    """The receipt of the custodian's applied position, if it reaches beyond `seq`. `fresh`: what is on its way into the
+    database."""
+    found = fresh.get(stream_id)
+    if found is not None and found.seq > seq:
+        return [found.signed]
     rows = tx.all(
         "SELECT receipt FROM syncd_receipt WHERE stream_id = ? AND level = ? AND seq > ?", (stream_id, APPLIED, seq)
     )

@@ -18,7 +18,7 @@ from syncd.errors import EnvelopeError, ForkError, written
 from syncd.events import event
 from syncd.rejoin import Rejoin
 from syncd.signals import RECEIPT, Signals
-from syncd.store.base import Store, Tx
+from syncd.store.base import Store
 from syncd.tree import Tree
 
 
@@ -71,12 +71,10 @@ class Receipts:
             event("receipt-refused", logging.WARNING, reason=written(error))
             return None
 
-    def after(self, tx: Tx, stream_id: str, seq: int) -> list[bytes]:
-        """The newest receipt of a stream, if it reaches beyond `seq`; also one that is not in the database yet."""
-        fresh = self._fresh.get(stream_id)
-        if fresh is not None and fresh.seq > seq:
-            return [fresh.signed]
-        return receipt.newest(tx, stream_id, seq)
+    def fresh(self) -> dict[str, receipt.Receipt]:
+        """Stream → its newest receipt that is not in the database yet. To be asked for before the database is read:
+        whatever is missing here is committed there."""
+        return dict(self._fresh)
 
     def note_parent(self, positions: Mapping[str, int]) -> None:
         """Record how far the parent holds our streams; nothing is written when nothing moved."""

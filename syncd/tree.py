@@ -170,8 +170,9 @@ class Tree:
         return self.is_within(stream.keeper, self.me)
 
     def goes_down(self, stream: Stream, child: str) -> bool:
-        """Whether a child keeps this stream: what its ancestors say to all, what anyone says about a unit below it."""
-        if self.is_within(stream.keeper, child):
+        """Whether a child keeps this stream: what its ancestors say to all, what anyone says about a unit below it. Not
+        what nobody may write any more: the child would refuse it."""
+        if self.is_within(stream.keeper, child) or self.keeps(stream) is False:
             return False
         return self._concerns(stream, child)
 

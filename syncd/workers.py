@@ -286,11 +286,11 @@ class Puller(Worker):
         self._failpoint = opened.store.failpoint
         self._link = link
         self._client = client
-        self._wait_ms = 0  # the first question after a start or an error is answered at once
+        self._wait_s = 0.0  # the first question after a start or an error is answered at once
 
     def turn(self) -> None:
         self.vitals.waits(self.name)
-        pull = self._link.pull(self._wait_ms)
+        pull = self._link.pull(self._wait_s)
         self._failpoint("pull:before-send")
         self.in_network = True
         pulled = self._client.pull(pull, self._link)
@@ -304,7 +304,7 @@ class Puller(Worker):
             raise pulled.error
         # What must be asked for otherwise is known after a hello: no long wait before it, or while such a thing lasts.
         is_settled = self._link.has_greeted and not self._link.has_blocked
-        self._wait_ms = int((limits.HINT_WAIT_S_MAX if is_settled else limits.UNSETTLED_WAIT_S) * 1000)
+        self._wait_s = limits.HINT_WAIT_S_MAX if is_settled else limits.UNSETTLED_WAIT_S
         receipts = len(pulled.reply.receipts)
         self.vitals.peer_seen(self._link.parent, carried=bool(pulled.envelopes or receipts))
         if pulled.envelopes or receipts:
@@ -318,7 +318,7 @@ class Puller(Worker):
 
     def failed(self, error: Exception) -> None:
         self.in_network = False
-        self._wait_ms = 0
+        self._wait_s = 0.0
         self.vitals.peer_failed(self._link.parent, error)
 
 

@@ -5,6 +5,7 @@ Each refused receipt stands beside the one that is taken: they differ in nothing
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from syncd import log, receipt
 from syncd.errors import Altered
+from syncd.framing import FrameReader
 from syncd.log import Stream
 from tests.integration.shapes import ThreeTiers, add_household, own_stream, three_tiers
 from tests.trees import TreeBuilder
@@ -96,6 +98,35 @@ def test_an_altered_receipt_keeps_no_good_one_back(tiers: ThreeTiers) -> None:
     altered = bytearray(signed(tiers, held(tiers)))
     altered[-1] ^= 1
     assert tiers.commune.node.receipts.take([bytes(altered), b"", signed(tiers, held(tiers))])
+    assert acknowledged(tiers) == held(tiers).held_seq
+
+
+def test_receipt_committed_while_a_child_s_question_is_read_reaches_it(tiers: ThreeTiers) -> None:
+    """The child was woken when the receipt had come and before it was in the database; its question is read from a
+    snapshot of then, and nobody wakes it again."""
+    district, commune = tiers.district, tiers.commune
+    assert commune.link is not None
+    while (sending := commune.link.next_push()) is not None:
+        commune.link.take_push(district.desk.push(commune.node.node_id, FrameReader(b"").feed(sending.body)))
+    arrived, goes_on = threading.Event(), threading.Event()
+
+    def failpoint(point: str) -> None:
+        if point == "receipts:before-commit":
+            arrived.set()
+            assert goes_on.wait(30)
+
+    district.store.failpoint = failpoint
+    taking = threading.Thread(target=district.node.receipts.take, args=([signed(tiers, held(tiers))],))
+    taking.start()
+    assert arrived.wait(30)
+
+    def news() -> Iterator[str]:  # read once the snapshot is open
+        goes_on.set()
+        taking.join(30)
+        yield held(tiers).stream_id
+
+    reply, _ = district.desk.pull(commune.node.node_id, commune.link.pull(0), news())
+    assert commune.node.receipts.take(reply.receipts)
     assert acknowledged(tiers) == held(tiers).held_seq
 
 
