@@ -26,6 +26,7 @@ from syncd.log import Stream
 from syncd.quarantine import admits
 from syncd.store.base import Store, Tx
 from syncd.tree import Tree
+from syncd.undecided import takes_proposals
 from syncd.wire import DELETE, INSERT, Block, Value
 
 CHANGES = (Mark.CLOSED, Mark.OPEN)
@@ -102,6 +103,8 @@ def _net(applier: Applier, tx: Tx, at: Stream, envelopes: Iterable[Envelope]) ->
         if envelope.header.mark in CHANGES:
             for blocks in applier.blocks(tx, at, envelope).values():
                 for block in blocks:
+                    if not takes_proposals(applier.registry.by_number[block.table]):
+                        continue  # a late verdict: whoever keeps the unit now decides
                     _add(changes, applier.registry.by_number[block.table], block, envelope.header.seq)
     return [change for change in changes.values() if change.operation]
 

@@ -21,7 +21,7 @@ from syncd import floor, limits, log
 from syncd.applying import Applier
 from syncd.compress import ZSTD_VERSION
 from syncd.envelope import Adopted, Envelope, Genesis, Header, Mark, parse_envelope, stream_id_of
-from syncd.errors import EnvelopeError, KeyFileError, StoreError, TooLarge
+from syncd.errors import EnvelopeError, StoreError, TooLarge
 from syncd.keys import KeyRing
 from syncd.lift import has_unsealed, lift
 from syncd.log import Stream
@@ -37,11 +37,13 @@ if TYPE_CHECKING:
     from syncd.pipeline import Node
 
 Plains = dict[Audience, bytes]
+Keys = dict[Audience, tuple[int, bytes]]  # epoch and key
 
 
 def make(node: Node, stream_id: str) -> Stream | None:
     """Write a baseline of a register's stream at the position its rows stand at here; None when that is not possible
-    now: rows wait for the log, a group is open, or nothing follows the last baseline. Its keeper and the custodian may.
+    now: rows wait for the log, a group is open, a key has not come, or nothing follows the last baseline. Its keeper
+    and the custodian may.
     """
     with node.store.read() as snapshot:
         at = log.stream(snapshot, stream_id)
@@ -51,9 +53,12 @@ def make(node: Node, stream_id: str) -> Stream | None:
             return None
         of = _stands_for(snapshot, at)
         new = _new_stream(node, at, of)
-        if of.seq < at.floor_seq or log.stream(snapshot, new.stream_id) is not None:
+        if not of.seq or of.seq < at.floor_seq or log.stream(snapshot, new.stream_id) is not None:
             return None
-        sealed = _Sealer(node, snapshot, at, new, of).seal()
+        keys = _keys_of(snapshot, node.ring, at)
+        if keys is None:
+            return None
+        sealed = _Sealer(node, snapshot, at, new, of, keys).seal()
     with node.store.apply("baseline") as tx:
         tx.lock(new.stream_id)
         if log.stream(tx, new.stream_id) is not None:
@@ -284,6 +289,7 @@ class _Sealer:
     at: Stream
     new: Stream
     of: Adopted
+    keys: Keys
     envelopes: list[Envelope] = field(default_factory=list)
     size_bytes: int = 0
 
@@ -328,9 +334,7 @@ class _Sealer:
                 adopts=self.of,
             ),
         )  # fmt: skip
-        parts = [
-            _part(self.snapshot, self.node.ring, self.at, audience, plains[audience]) for audience in sorted(plains)
-        ]
+        parts = [_part(self.keys, audience, plains[audience]) for audience in sorted(plains)]
         envelope = seal_envelope(header, parts, self.node.keys.sign, _nonces(parts))
         self.envelopes.append(envelope)
         self.size_bytes += sum(part.size for part in envelope.header.parts)
@@ -384,14 +388,20 @@ def _blocks(table: Table, columns: Sequence[Column], rows: list[Row]) -> Iterato
             )
 
 
-def _part(tx: Tx, ring: KeyRing, at: Stream, audience: Audience, body: bytes) -> PlainPart:
-    epoch = ring.newest_epoch(tx, at.stream_id, int(audience)) or 1
-    key = ring.key(tx, at.stream_id, int(audience), epoch)
-    if key is None:
-        raise KeyFileError(
-            f"no key of stream {at.stream_id} for audience {audience.name.lower()}",
-            hint="a baseline is made by the keeper or the root, which have every key of it",
-        )
+def _keys_of(tx: Tx, ring: KeyRing, at: Stream) -> Keys | None:
+    """The newest keys of a stream; None while a grant of one is still on its way."""
+    keys: Keys = {}
+    for audience in (Audience.SCOPE, Audience.CUSTODIAN):
+        epoch = ring.newest_epoch(tx, at.stream_id, int(audience)) or 1
+        key = ring.key(tx, at.stream_id, int(audience), epoch)
+        if key is None:
+            return None
+        keys[audience] = (epoch, key)
+    return keys
+
+
+def _part(keys: Keys, audience: Audience, body: bytes) -> PlainPart:
+    epoch, key = keys[audience]
     return PlainPart(audience=int(audience), epoch=epoch, epoch_key=key, body=body)
 
 

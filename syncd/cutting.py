@@ -49,14 +49,22 @@ def cut(store: Store, applier: Applier, tree: Tree, unit_id: str, now_ms: int) -
 def leave(store: Store, tree: Tree) -> None:
     """Let go of what was on its way here about units that have gone elsewhere meanwhile: no key for it will come."""
     with store.read() as tx:
-        where = f"own = 0 AND applied_seq < held_seq AND kind IN ({int(Kind.REGISTER)}, {int(Kind.OVERSIGHT)})"
+        # Where a log was begun anew behind rows that are shown, nothing has to go.
+        where = "own = 0 AND applied_seq < held_seq AND (applied_seq = 0 OR floor_seq <= applied_seq)"
+        where += f" AND kind IN ({int(Kind.REGISTER)}, {int(Kind.OVERSIGHT)})"
         others = [stream for stream in log.streams(tx, where) if _is_elsewhere(tree, stream)]
     for stream in others:
         with store.apply("leave") as tx:
             tx.lock(f"receive {stream.stream_id}")
             at = log.stream(tx, stream.stream_id)
-            if at is not None and at.applied_seq < at.held_seq:
+            if at is None or at.applied_seq >= at.held_seq:
+                continue
+            if not at.floor_seq:
                 log.cut(tx, at, at.applied_seq)
+                continue
+            for of in [of for of in floor.baselines(tx) if of.of_id == at.stream_id]:
+                floor.drop(tx, of.stream_id)  # both come again, should the unit come back
+            floor.drop(tx, at.stream_id)
 
 
 def _is_elsewhere(tree: Tree, stream: Stream) -> bool:

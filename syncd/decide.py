@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from conflict import ConflictError, Kept, Newer, Policy, Proposal, Rules, Verdict, Why, decide
@@ -300,12 +300,13 @@ class _Desk:
         updates: dict[tuple[str, str], list[tuple[str, Mapping[str, Any]]]] = {}
         deletes: dict[tuple[str, str], list[str]] = {}
         row_ids: dict[str, str | None] = {}
+        details: dict[str, str] = {}
         for each in decisions:
             if each.table is None or each.verdict is None:
                 continue
             place, row_id = (each.table.name, each.unit_id), each.waiting.row_id or ""
             if each.verdict.insert:
-                row_ids[each.waiting.id] = self._insert(each.table, each, each.verdict.writes)
+                row_ids[each.waiting.id], details[each.waiting.id] = self._insert(each.table, each, each.verdict)
             elif each.verdict.delete:
                 deletes.setdefault(place, []).append(row_id)
             elif each.verdict.writes:
@@ -314,18 +315,27 @@ class _Desk:
             self._update(self._registry.by_name[table_name], unit_id, rows)
         for (table_name, unit_id), gone in deletes.items():
             self._tx.delete_ids(self._registry.by_name[table_name], unit_id, gone, ["id"])
-        self._record([(each, row_ids.get(each.waiting.id, each.waiting.row_id)) for each in decisions])
+        self._record([
+            (replace(each, detail=details.get(each.waiting.id, each.detail)),
+             row_ids.get(each.waiting.id, each.waiting.row_id))
+            for each in decisions
+        ])  # fmt: skip
 
-    def _insert(self, table: Table, of: _Decision, writes: Mapping[str, Any]) -> str:
-        """A new row. One that this node had written on a branch that was not the stream's keeps its id; one that was
-        wished when another node kept the unit gets one made from it, and so does what it names."""
-        row_id = of.waiting.row_id
+    def _insert(self, table: Table, of: _Decision, verdict: Verdict) -> tuple[str, str]:
+        """A new row: its id, and the verdict's detail. One that this node had written on a branch that was not the
+        stream's keeps its id; one that was wished when another node kept the unit gets one made from it, and so does
+        what it names: the detail says so."""
+        row_id, writes, detail = of.waiting.row_id, verdict.writes, of.detail
         if row_id is not None:
-            writes = {"id": self._own_id(row_id), **self._renamed(table, writes)}
+            renamed = self._renamed(table, writes)
+            writes = {"id": self._own_id(row_id), **writes, **renamed}
+            if renamed:
+                facts = json.loads(detail) | {"renamed": renamed}
+                detail = json.dumps(facts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         names = ("unit_id", *writes)
         marks = ", ".join("?" * len(names))
         query = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks}) RETURNING id"
-        return str(self._tx.value(query, (of.unit_id, *writes.values())))
+        return str(self._tx.value(query, (of.unit_id, *writes.values()))), detail
 
     def _own_id(self, row_id: str) -> str:
         tag = self._tree.me[28:]
@@ -333,7 +343,7 @@ class _Desk:
 
     def _renamed(self, table: Table, writes: Mapping[str, Any]) -> dict[str, Any]:
         """References to rows that were wished under an id of another node, and are kept under one made from it."""
-        renamed = dict(writes)
+        renamed = {}
         for column in table.columns:
             named = writes.get(column.name)
             if column.references is None or named is None or named[28:] == self._tree.me[28:]:

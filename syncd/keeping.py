@@ -37,6 +37,7 @@ class Preview:
     held_seq: int
     applied_seq: int
     rows: dict[str, int]
+    also_kept: tuple[str, ...]  # names of the other units that the same node keeps
 
 
 def order(
@@ -180,11 +181,19 @@ def _preview(node: Node, tx: Tx, unit_id: str, to_node: str, by_force: bool) -> 
         from_term=from_term,
         to_node=to_node, to_name=target.name, held_seq=stream.held_seq if stream else 0,
         applied_seq=stream.applied_seq if stream else 0,
+        also_kept=_also_kept(tx, tree, from_node, unit_id),
         rows={
             table.name: int(tx.value(f"SELECT count(*) FROM {table.name} WHERE unit_id = ?", (unit_id,)))
             for table in node.store.registry.of_kind(Kind.REGISTER)
         },
     )  # fmt: skip
+
+
+def _also_kept(tx: Tx, tree: Tree, node_id: str | None, unit_id: str) -> tuple[str, ...]:
+    """What else passes on when a machine is gone."""
+    units = [unit for unit in tree.keepers if unit != unit_id and _kept_last(tree, unit)[0] == node_id]
+    found = [tx.value("SELECT name FROM unit WHERE id = ?", (unit,)) for unit in units]
+    return tuple(sorted(name for name in found if name))
 
 
 def _kept_last(tree: Tree, unit_id: str) -> tuple[str | None, int]:

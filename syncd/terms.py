@@ -66,8 +66,10 @@ def refresh_keepers(tx: Tx) -> None:
     """
     tx.lock("syncd keepers")  # or two transactions would each leave out what the other has just learned
     tree, above = load_nodes(tx), units_above(tx)
-    chains = _chains(records_that_count(tx, tree, above), orders(tx, tree, above))
-    _store_terms(tx, [_ended(tx, term) for chain in chains.values() if len(chain) > 1 for term in chain])
+    found = orders(tx, tree, above)
+    chains = _chains(records_that_count(tx, tree, above), found)
+    ordered = {order.unit_id for order in found}
+    _store_terms(tx, [_ended(tx, term) for unit, chain in chains.items() if unit in ordered for term in chain])
     _store_keepers(tx, tree.me, [chain[-1] for chain in chains.values()])
 
 

@@ -66,7 +66,7 @@ class Tree:
     me: str
     nodes: Mapping[str, NodeRecord]
     keepers: Mapping[str, tuple[str, int]]  # unit → (node, term), the newest
-    terms: Mapping[str, Sequence[Term]] = field(default_factory=dict)  # of units that passed on, oldest first
+    terms: Mapping[str, Sequence[Term]] = field(default_factory=dict)  # of units that orders speak of, oldest first
 
     def line(self, node_id: str) -> Iterator[str]:
         """The node and its ancestors, upward. Bounded, whatever the records say."""
@@ -208,12 +208,12 @@ class Tree:
         return self._concerns(stream, self.me) or (stream.kind == Kind.CONTROL and self._lacks_record())
 
     def _lacks_record(self) -> bool:
-        """Whether nobody has vouched here yet for an earlier keeper of a unit kept at or below this node: whose records
-        do is known only once they are here. They are public, and signed by who made them."""
+        """Whether nobody has vouched here yet for an earlier keeper of a unit that is, or was, kept at or below this
+        node: whose records do is known only once they are here. They are public, and signed by who made them."""
         return any(
-            self.is_within(chain[-1].node_id, self.me) and term.node_id not in self.nodes
+            term.node_id not in self.nodes and any(self.is_within(later.node_id, self.me) for later in chain[place:])
             for chain in self.terms.values()
-            for term in chain
+            for place, term in enumerate(chain)
         )
 
 

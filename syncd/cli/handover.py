@@ -13,6 +13,7 @@ import click
 from syncd.cli.output import emit, emit_json
 from syncd.cli.verb import directory_option, json_option, option, verb
 from syncd.language import Both, number, say
+from syncd.limits import SHOWN_UNITS_MAX
 
 if TYPE_CHECKING:
     from syncd.keeping import Preview
@@ -93,6 +94,12 @@ def words(planned: Preview, forced: bool, dry_run: bool) -> str:
             "The old keeper is not asked: its register ends at position {seq}, as held here. What it has written since"
             " is put aside and comes back as proposals (`syncd adopt`).", seq=number(planned.applied_seq),
         ))  # fmt: skip
+        if planned.also_kept:
+            lines.append(say(
+                "Nút cũ còn giữ: {units}. Máy hỏng hoặc mất thì thay cả các đơn vị đó.",
+                "The old keeper keeps {units} too: if its machine is gone, replace it there as well.",
+                units=", ".join(planned.also_kept[:SHOWN_UNITS_MAX]),
+            ))  # fmt: skip
     else:
         lines.append(say(
             "Nút cũ ngừng nhận ghi khi nhận được lệnh và ký điểm cuối; nút mới ghi được sau đó. Không gửi lại gì cho"
@@ -112,5 +119,6 @@ def _facts(planned: Preview, forced: bool, dry_run: bool) -> dict[str, Any]:
     return {
         "unit_id": planned.unit_id, "unit": planned.unit_name, "from": planned.from_node,
         "from_term": planned.from_term, "to": planned.to_node, "rows": planned.rows,
-        "end_seq": planned.applied_seq if forced else None, "forced": forced, "ordered": not dry_run,
+        "also_kept": list(planned.also_kept), "end_seq": planned.applied_seq if forced else None, "forced": forced,
+        "ordered": not dry_run,
     }  # fmt: skip

@@ -25,11 +25,12 @@ MEMBER = (
 )
 
 
-def country(builder: TreeBuilder) -> TreeBuilder:
-    """province → north → (one, two), south → three; settled."""
-    province = builder.root()
-    north = builder.child(province, "north", "1")
-    builder.child(north, "one", "11")
+def country(builder: TreeBuilder, dsns: dict[str, str] | None = None) -> TreeBuilder:
+    """province → north → (one, two), south → three; settled. `dsns`: node → DSN; the others are SQLite files."""
+    found = dsns or {}
+    province = builder.root(dsn=found.get("province"))
+    north = builder.child(province, "north", "1", found.get("north"))
+    builder.child(north, "one", "11", found.get("one"))
     builder.child(north, "two", "12")
     south = builder.child(province, "south", "2")
     builder.child(south, "three", "21")

@@ -18,7 +18,8 @@ from syncd import keeping
 from syncd.errors import SyncdError
 from tests.integration.handovers import HOUSEHOLD, at, country, late, new_unit
 from tests.integration.shapes import Died
-from tests.trees import TreeBuilder, TreeNode, step
+from tests.postgres import PostgresServer
+from tests.trees import TreeBuilder, TreeNode, finish, step
 
 SEEDS = range(int(os.environ.get("SYNCD_HANDOVER_SEEDS", "2")))
 ACTIONS = 60
@@ -82,7 +83,19 @@ class World:
         unit_id, to = self.random.choice(self.units), self.random.choice(self.tree.nodes)
         by = self.tree.nodes[0] if by_force else self.random.choice([self.tree.nodes[0], at(self.tree, "north")])
         self.log.append(f"{by.name} {'forces' if by_force else 'orders'} {unit_id[14:24]} to {to.name}")
-        keeping.order(by.node, unit_id, to.node.node_id, author="An", reason="", forced=by_force)
+        units = [unit_id]
+        if by_force:  # a machine is dead or stolen: whatever it keeps passes on
+            dead = self._keeper_to_end(by, unit_id)
+            units = [unit for unit in self.units if self._keeper_to_end(by, unit) == dead]
+        for unit in units:
+            keeping.order(by.node, unit, to.node.node_id, author="An", reason="", forced=by_force)
+
+    @staticmethod
+    def _keeper_to_end(by: TreeNode, unit_id: str) -> str | None:
+        """Whose term a forced order would end: the first that has not ended yet."""
+        under_way = "SELECT node_id FROM syncd_term WHERE unit_id = ? AND ended_seq IS NULL ORDER BY term LIMIT 1"
+        found = by.value(under_way, (unit_id,))
+        return found or by.value("SELECT node_id FROM syncd_keeper WHERE unit_id = ?", (unit_id,))  # type: ignore[no-any-return]
 
     def move(self) -> None:
         frm, to = self.random.sample(self.units, 2)
@@ -126,7 +139,19 @@ class World:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_random_hand_overs_lose_and_double_nothing(tmp_path: Path, seed: int) -> None:
-    tree = country(TreeBuilder(tmp_path, seed=1))
+    _survives(country(TreeBuilder(tmp_path, seed=1)), seed)
+
+
+@pytest.mark.parametrize("seed", SEEDS[:1])
+def test_random_hand_overs_over_postgresql_too(tmp_path: Path, postgres_server: PostgresServer, seed: int) -> None:
+    dsns = {name: postgres_server.create_database() for name in ("province", "north", "one")}
+    _survives(country(TreeBuilder(tmp_path, seed=1), dsns), seed)
+    finish()
+    for dsn in dsns.values():
+        postgres_server.drop_database(dsn)
+
+
+def _survives(tree: TreeBuilder, seed: int) -> None:
     units = [at(tree, name).unit_id for name in ("one", "two", "three")] + [new_unit(tree, "north", "13")]
     world = World(tree=tree, random=random.Random(seed), units=units)
     world.arm()

@@ -106,7 +106,7 @@ class Clerk:
         }
         table = self.at.value("SELECT table_name FROM proposal WHERE id = ?", (proposal_id,))
         if detail.get("insert") and row_id:
-            self.tables[table][row_id] = {**_empty(REGISTER[table]), **accepted}
+            self.tables[table][row_id] = {**_empty(REGISTER[table]), **accepted, **detail.get("renamed", {})}
         elif accepted and row_id and row_id in self.tables[table]:
             self.tables[table][row_id].update(accepted)
 

@@ -32,6 +32,7 @@ class Keepers:
     live: dict[Key, Clerk] = field(default_factory=dict)
     forced: dict[tuple[Key, int], Tables] = field(default_factory=dict)
     moves: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)  # order → unit it leaves, households
+    moved: set[str] = field(default_factory=set)  # those orders that were carried out
     writable: set[str] = field(default_factory=set)
     torn: set[str] = field(default_factory=set)  # units whose groups came back as single wishes
 
@@ -66,8 +67,11 @@ class Keepers:
                 self.forced[place] = shown(root, unit_id)
 
     def household_lists(self, of: Clerk) -> list[str]:
-        """Households that may move: those without a stamp, which belongs to its unit's five."""
-        return [row_id for row_id, row in sorted(of.tables["household"].items()) if row["collaborator"] is None]
+        """Households that may move: without a stamp, which belongs to its unit's five, and that no order under way
+        names (of two the first one to be carried out would have them, which the model does not follow)."""
+        ordered = {row_id for order, (_unit, ids) in self.moves.items() if order not in self.moved for row_id in ids}
+        rows = sorted(of.tables["household"].items())
+        return [row_id for row_id, row in rows if row["collaborator"] is None and row_id not in ordered]
 
     def late(self, root: TreeNode) -> Iterator[tuple[Key, Tables, Tables]]:
         """Terms that were cut or put aside: what stayed of each, and what was acknowledged in it."""
@@ -118,6 +122,9 @@ class Keepers:
     def _move(self, to: Clerk, order_id: str) -> None:
         """Households with all that refers to them are the other unit's now."""
         from_unit, households = self.moves[order_id]
+        if to.unit_id == from_unit:
+            return  # learned where the rows are now
+        self.moved.add(order_id)
         source = next(clerk for (unit, _n, _t), clerk in self.live.items() if unit == from_unit and clerk.at is to.at)
         chosen: dict[str, list[str]] = {"household": [h for h in households if h in source.tables["household"]]}
         persons: set[str] = set()

@@ -109,6 +109,7 @@ class Moving:
         world = self.world
         to = world.random.choice([node for node in world.nodes if _is_below(node, by)])
         unit_id = world.random.choice(sorted(world.keepers.writable))
+        world.tell(f"unit {unit_id[19:23]} to {to.name}")
         try:
             world.alive(
                 by,
@@ -130,6 +131,7 @@ class Moving:
             return
         chosen = tuple(sorted(world.random.sample(households, world.random.randint(1, len(households)))))
         to_unit = self._target(clerk)
+        world.tell(f"{len(chosen)} households of {clerk.unit_id[19:23]} to {to_unit[19:23]}")
         move = keeping.Move(from_unit=clerk.unit_id, to_unit=to_unit, row_ids=chosen)
         try:
             world.alive(world.root, lambda: keeping.reassign(world.root.node, move, author="An", reason="thử"))

@@ -53,6 +53,7 @@ class World:
         self.random = random.Random(seed)
         self.counts: Counter[str] = Counter(seeds=1)
         self.trace: dict[int, str] = {}  # number of an action → what was done
+        self._number = 0  # of the action under way
         self.faults = self._choose_faults(seed)
         self.preset = preset
         self.shape = preset.shape or list(SHAPES)[seed % len(SHAPES)]
@@ -168,6 +169,7 @@ class World:
                 *(self._copying if self.has_copies else self._passing_on if self.preset.passes_on else ()),
             ]
         )
+        self._number = number
         self.trace[number] = f"{action.__name__.strip('_')} {node.name}"
         try:
             action(node)
@@ -176,6 +178,10 @@ class World:
         if not self.has_copies:  # a custodian put back to an older copy has signed more than it shows
             check_receipts(node, self.root)
         check_floors(node)
+
+    def tell(self, what: str) -> None:
+        """What the action under way chose, for whoever reads the script."""
+        self.trace[self._number] += f": {what}"
 
     def _write(self, _node: TreeNode) -> None:
         if clerks := self.clerks:
