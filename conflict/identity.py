@@ -117,7 +117,7 @@ _BIRTH: Mapping[BirthLikeness, float] = {
     BirthLikeness.PART: 2.5,
     BirthLikeness.DIFFERENT: -8.0,
 }
-_SEX_DIFFERENT = -6.6
+_SEX_DIFFERENT = 6.6  # against; that the sex is equal tells nothing
 _CITIZEN_ID = {Likeness.NEAR: 8.0, Likeness.DIFFERENT: -9.0}
 _INSURANCE_NO = {Likeness.NEAR: 6.0, Likeness.DIFFERENT: -4.0}
 _PHONE = {Likeness.EQUAL: 9.0, Likeness.DIFFERENT: -0.5}  # families share one
@@ -148,7 +148,8 @@ _NAMES_PERHAPS_OF_ONE_HOUSEHOLD = _NAMES_PERHAPS_OF_TWINS - {NameLikeness.TONES_
 def judge(evidence: Evidence) -> Judgement:
     """Weigh one pair."""
     weights = _weights(evidence)
-    score = _permille(sum(weights.values()) - _prior_bits(evidence.population))
+    against = _prior_bits(evidence.population) + (0.0 if evidence.sex_equal else _SEX_DIFFERENT)
+    score = _permille(sum(weights.values()) - against)
     why = tuple(sorted((name for name, bits in weights.items() if bits > 0), key=lambda name: (-weights[name], name)))
     if evidence.citizen_id is Likeness.EQUAL:
         return _by_number(evidence, Method.CITIZEN_ID, score, why)
@@ -239,11 +240,10 @@ def _share_home(evidence: Evidence) -> bool:
 
 
 def _weights(evidence: Evidence) -> dict[str, float]:
-    """Bits by what spoke."""
-    weights = {
+    """Bits by what may speak for one person or against."""
+    return {
         "name": _name_bits(evidence),
         "birth_date": _BIRTH[evidence.birth],
-        "sex": 0.0 if evidence.sex_equal else _SEX_DIFFERENT,
         "citizen_id": _CITIZEN_ID.get(evidence.citizen_id, 0.0),
         "insurance_no": _INSURANCE_NO.get(evidence.insurance_no, 0.0),
         "phone": _PHONE.get(evidence.phone, 0.0),
@@ -254,7 +254,6 @@ def _weights(evidence: Evidence) -> dict[str, float]:
         "hamlet": _HAMLET.get(evidence.hamlet, 0.0),
         "migration": _MOVE_FITS if evidence.move_fits else 0.0,
     }
-    return weights
 
 
 def _name_bits(evidence: Evidence) -> float:
@@ -276,10 +275,5 @@ def _prior_bits(population: int) -> float:
 
 
 def _permille(bits: float) -> int:
-    """log2 of the odds as a chance."""
-    if bits < -_EXPONENT_MAX:
-        return 0
-    return round(_SCORE_MAX / (1 + math.exp2(-min(bits, _EXPONENT_MAX))))
-
-
-_EXPONENT_MAX = 64.0
+    """log2 of the odds as a chance; all weights and the prior together stay far below what a float's exponent holds."""
+    return round(_SCORE_MAX / (1 + math.exp2(-bits)))

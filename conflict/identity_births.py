@@ -4,8 +4,8 @@ Enters: two dates (YYYY-MM-DD) with their precisions d, m or y. Leaves: how they
 """
 
 from enum import IntEnum
+from operator import ne
 
-_CHARS = {"y": 4, "m": 7}
 _YEAR_SLIPS = frozenset({1, 10})
 
 
@@ -25,13 +25,12 @@ class BirthLikeness(IntEnum):
 
 def compare_births(left: str, left_precision: str, right: str, right_precision: str) -> BirthLikeness:
     """How two dates of birth agree; a precision that is not stated is the day."""
-    chars = min(_CHARS.get(left_precision, 10), _CHARS.get(right_precision, 10))
-    if left[:chars] == right[:chars]:
-        return {4: BirthLikeness.SAME_YEAR, 7: BirthLikeness.SAME_MONTH}.get(chars, BirthLikeness.SAME)
-    if chars < 10:
-        # The rest of the year is not known: a slip cannot be told from another year.
-        return BirthLikeness.DIFFERENT
-    return _compare_days(left, right)
+    # Where the rest of a date is not known, a slip cannot be told from another year or month.
+    if "y" in (left_precision, right_precision):
+        return BirthLikeness.SAME_YEAR if left[:4] == right[:4] else BirthLikeness.DIFFERENT
+    if "m" in (left_precision, right_precision):
+        return BirthLikeness.SAME_MONTH if left[:7] == right[:7] else BirthLikeness.DIFFERENT
+    return BirthLikeness.SAME if left == right else _compare_days(left, right)
 
 
 def _compare_days(left: str, right: str) -> BirthLikeness:
@@ -41,7 +40,7 @@ def _compare_days(left: str, right: str) -> BirthLikeness:
         return BirthLikeness.DIFFERENT
     if left[5:7] == right[8:] and left[8:] == right[5:7]:
         return BirthLikeness.SWAPPED
-    if _differing(left, right) == 1 or (left[:7] == right[:7] and abs(int(left[8:]) - int(right[8:])) == 1):
+    if sum(map(ne, left, right)) == 1 or (left[:7] == right[:7] and abs(int(left[8:]) - int(right[8:])) == 1):
         return BirthLikeness.DAY_SLIP
     if "-01-01" in (left[4:], right[4:]):
         return BirthLikeness.ROUNDED
@@ -53,7 +52,3 @@ def _compare_days(left: str, right: str) -> BirthLikeness:
 def _is_year_slip(left: str, right: str) -> bool:
     exchanged = left[:2] == right[:2] and left[2:] == right[3] + right[2]
     return exchanged or abs(int(left) - int(right)) in _YEAR_SLIPS
-
-
-def _differing(left: str, right: str) -> int:
-    return sum(one != other for one, other in zip(left, right, strict=True))

@@ -63,8 +63,8 @@ def pair_moves(moves: Iterable[Move], linked: Iterable[tuple[str, str]]) -> Move
         by_person.setdefault(move.person_id, []).append(move)
     candidates = sorted(
         (_days_apart(departure, arrival), departure.id, arrival.id)
-        for pair in {tuple(sorted(pair)) for pair in linked}
-        for departure, arrival in _ends(by_person.get(pair[0], ()), by_person.get(pair[-1], ()))
+        for one, other in linked
+        for departure, arrival in _ends(by_person.get(one, ()), by_person.get(other, ()))
     )
     used: set[str] = set()
     paired = []
@@ -100,8 +100,8 @@ def counting_unit(stays: Sequence[Stay], on: str) -> str | None:
         return max(here, key=lambda stay: (stay.since or "", stay.unit_id)).unit_id
     if correction_at(stays, on) == 0:
         return None
-    left = [stay for stay in stays if stay.until is not None and stay.until <= on]
-    return max(left, key=lambda stay: (stay.until or "", stay.unit_id)).unit_id
+    _until, unit_id = max((stay.until, stay.unit_id) for stay in stays if stay.until is not None and stay.until <= on)
+    return unit_id
 
 
 def _ends(one: Sequence[Move], other: Sequence[Move]) -> Iterable[tuple[Move, Move]]:

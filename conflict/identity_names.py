@@ -19,7 +19,7 @@ Distance = Callable[[str, str], int]  # single edits, two neighbours exchanged c
 
 _VOWELS = "aeiouy"
 _TONES = "\u0300\u0301\u0303\u0309\u0323"
-_DOUBLED = re.compile("aa|ee|oo|dd")
+_DOUBLED = re.compile(r"([aeod])\1")
 _FIRST_VOWEL = re.compile(f"[{_VOWELS}]")
 _TONE_KEYS = str.maketrans("", "", "sfrxjz")
 _DIGITS = str.maketrans("", "", "0123456789")
@@ -81,11 +81,10 @@ def fold_name(full_name: str) -> tuple[str, ...]:
 
 def toned_name(full_name: str) -> str:
     """The name in small letters, each syllable's tone behind it (hoà = hòa); '' when no letter bears any mark."""
-    words = unicodedata.normalize("NFD", full_name.lower()).split()
-    letters = "".join(words)
+    letters = unicodedata.normalize("NFD", full_name.lower())
     if "\u0111" not in letters and not any(map(unicodedata.combining, letters)):
         return ""
-    return " ".join(_tone_last(word) for word in words)
+    return " ".join(map(_tone_last, letters.split()))
 
 
 def compare_names(left: Name, right: Name, distance: Distance) -> NameLikeness:
@@ -117,8 +116,7 @@ def _compare_letters(left: Name, right: Name, distance: Distance) -> NameLikenes
             return NameLikeness.FAMILY_TYPO
         if _slips(left, right, distance):
             return NameLikeness.TYPO
-    both_full = min(len(left.syllables), len(right.syllables)) > 1
-    if both_full and left.family == right.family and left.given == right.given:
+    if left.middle and right.middle and left.family == right.family and left.given == right.given:
         return NameLikeness.MIDDLE_DIFFERS
     return NameLikeness.DIFFERENT
 
@@ -127,15 +125,14 @@ def _slips(left: Name, right: Name, distance: Distance) -> bool:
     """At most one edit in each syllable: "Văn Nam" and "Văn Năng" yes, "Thị Lan" and "Thị Hoa" no."""
     if len(left.syllables) != len(right.syllables):
         return True  # a space too many or too few, which was an edit
-    return all(
-        one == other or distance(one, other) == 1 for one, other in zip(left.syllables, right.syllables, strict=True)
-    )
+    return max(map(distance, left.syllables, right.syllables)) <= 1
 
 
 def _one_left_out(left: Name, right: Name) -> bool:
-    shorter, longer = sorted((left.middle, right.middle), key=len)
-    if min(len(left.syllables), len(right.syllables)) < 2 or len(shorter) == len(longer):
+    """Of two names not equal with family and given name equal; one syllable alone is not both of these."""
+    if min(len(left.syllables), len(right.syllables)) < 2:
         return False
+    shorter, longer = sorted((left.middle, right.middle), key=len)
     rest = iter(longer)
     return all(syllable in rest for syllable in shorter)
 
@@ -146,7 +143,7 @@ def _fold_syllable(syllable: str) -> str:
     No Vietnamese syllable holds those letters there; other peoples' names lose them on both sides alike.
     """
     plain = syllable.translate(_DIGITS) or syllable
-    plain = _DOUBLED.sub(lambda found: found[0][0], plain)
+    plain = _DOUBLED.sub(r"\1", plain)
     vowel = _FIRST_VOWEL.search(plain)
     if vowel is None:
         return plain.replace("w", "u")  # Telex writes ư for a w on its own
@@ -155,5 +152,4 @@ def _fold_syllable(syllable: str) -> str:
 
 
 def _tone_last(word: str) -> str:
-    tones = "".join(letter for letter in word if letter in _TONES)
-    return "".join(letter for letter in word if letter not in _TONES) + tones
+    return "".join(sorted(word, key=lambda letter: letter in _TONES))

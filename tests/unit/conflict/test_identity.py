@@ -1,6 +1,7 @@
 """Judging a pair: numbers unless contradicted, scores with support, never twins."""
 
 from dataclasses import replace
+from math import log2
 from typing import Any
 
 import pytest
@@ -72,6 +73,7 @@ def test_a_number_is_contradicted_by_name_birth_and_sex(
     equal: dict[str, Any] = {number: Likeness.EQUAL}
     found = judge(replace(EVIDENCE, **equal, **changed))
     assert (found.outcome, found.method) == (expected, method)
+    assert found.why[0] == number
 
 
 def test_another_citizen_id_speaks_against_one_insurance_number() -> None:
@@ -136,6 +138,78 @@ def test_nothing_in_common_is_nothing() -> None:
     assert judge(replace(EVIDENCE, **apart, **worst, population=20_000_000, ethnic=Likeness.DIFFERENT)).score == 0
 
 
+def test_what_speaks_for_one_person_is_named_strongest_first() -> None:
+    assert judge(replace(EVIDENCE, name_bits=1.0)).why == ("birth_date", "name")
+    near: dict[str, Any] = dict.fromkeys(("citizen_id", "insurance_no"), Likeness.NEAR)
+    equal: dict[str, Any] = dict.fromkeys(("phone", "ethnic", "mother", "father", "hamlet"), Likeness.EQUAL)
+    rare: dict[str, Any] = {"name_bits": 11.0, "ethnic_bits": 3.0, "mother_bits": 12.0, "father_bits": 7.0}
+    found = judge(replace(EVIDENCE, **near, **equal, **rare, household=Household.ONE, move_fits=True))
+    assert found.why == (
+        "birth_date", "name", "mother", "phone", "citizen_id", "migration", "father", "insurance_no", "household",
+        "ethnic", "hamlet",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changed", "weight"),
+    [
+        ({"name": NameLikeness.TYPO}, -6.5 + 0.4),
+        ({"birth": BirthLikeness.SWAPPED}, 8.0 - 14.4),
+        ({"sex_equal": False}, -6.6),
+        ({"citizen_id": Likeness.NEAR}, 8.0),
+        ({"citizen_id": Likeness.DIFFERENT}, -9.0),
+        ({"insurance_no": Likeness.NEAR}, 6.0),
+        ({"insurance_no": Likeness.DIFFERENT}, -4.0),
+        ({"phone": Likeness.EQUAL}, 9.0),
+        ({"phone": Likeness.DIFFERENT}, -0.5),
+        ({"ethnic": Likeness.EQUAL, "ethnic_bits": 3.0}, 3.0),
+        ({"ethnic": Likeness.DIFFERENT, "ethnic_bits": 3.0}, -4.0),
+        ({"mother": Likeness.EQUAL, "mother_bits": 4.0}, 4.0),
+        ({"mother": Likeness.EQUAL, "mother_bits": 15.0}, 9.0),  # however rare her name
+        ({"mother": Likeness.NEAR}, 3.0),
+        ({"father": Likeness.EQUAL, "father_bits": 4.0}, 4.0),
+        ({"father": Likeness.DIFFERENT, "father_bits": 4.0}, -5.0),
+        ({"household": Household.SHARED}, 6.5),
+        ({"household": Household.APART}, -1.0),
+        ({"hamlet": Likeness.EQUAL}, 2.5),
+        ({"hamlet": Likeness.DIFFERENT}, -1.5),
+        ({"move_fits": True}, 8.0),
+    ],
+)
+def test_each_agreement_moves_the_odds_by_its_weight(changed: dict[str, Any], weight: float) -> None:
+    # As many bits below even odds as above: there rounding to permille takes least away.
+    middle = replace(EVIDENCE, name_bits=8.25 - weight / 2)
+    before, after = (log2(score / (1000 - score)) for score in _scores(middle, replace(middle, **changed)))
+    assert after - before == pytest.approx(weight, abs=0.1)
+
+
+def _scores(*found: Evidence) -> list[int]:
+    return [judge(each).score for each in found]
+
+
+def test_the_score_weighs_against_the_number_of_persons() -> None:
+    # 25 bits for, log2(200 000 / 0.04) = 22.25 against: odds of 6.7 to 1.
+    assert judge(EVIDENCE).score == 870
+    few = replace(EVIDENCE, birth=BirthLikeness.DIFFERENT)
+    none, one, two, three = _scores(*(replace(few, population=population) for population in range(4)))
+    assert none == one == two == 108  # a pair is two persons at least, whatever was counted
+    assert three == 75
+
+
+@pytest.mark.parametrize(
+    ("changed", "score", "expected"),
+    [
+        ({"name_bits": 16.97, "birth": BirthLikeness.PART}, 99, Outcome.NOTHING),
+        ({"name_bits": 16.985, "birth": BirthLikeness.PART}, 100, Outcome.PROPOSE),
+        ({"name_bits": 7.3, "phone": Likeness.EQUAL}, 996, Outcome.PROPOSE),
+        ({"name_bits": 7.6, "phone": Likeness.EQUAL}, 997, Outcome.LINK),
+    ],
+)
+def test_a_score_at_the_bar_passes(changed: dict[str, Any], score: int, expected: Outcome) -> None:
+    found = judge(replace(EVIDENCE, **changed))
+    assert (found.score, found.outcome, found.method) == (score, expected, Method.SCORE)
+
+
 TWINS = {"mother": Likeness.EQUAL, "mother_bits": 9.0, "phone": Likeness.EQUAL}
 
 
@@ -178,3 +252,11 @@ def test_a_score_is_a_chance_and_links_only_names_of_one_person(evidence: Eviden
 @given(st.integers(min_value=0, max_value=10_000_000), st.integers(min_value=0, max_value=10_000_000))
 def test_a_rarer_value_tells_more(bearers: int, population: int) -> None:
     assert 0 <= rarity_bits(bearers + 1, population) <= rarity_bits(bearers, population) <= 20
+
+
+@pytest.mark.parametrize(
+    ("bearers", "population", "bits"),
+    [(1, 1023, 10.0), (4, 1023, 8.0), (0, 1023, 10.0), (1, 0, 0.0), (7, 6, 0.0), (16, 7, 0.0), (1, 2**30, 20.0)],
+)
+def test_a_value_tells_the_logarithm_of_its_rarity(bearers: int, population: int, bits: float) -> None:
+    assert rarity_bits(bearers, population) == bits

@@ -33,6 +33,7 @@ births = st.tuples(
         ("1990-05-17 d", "1990-05-02 d", BirthLikeness.PART),
         ("1990-05-17 d", "1990-12-17 d", BirthLikeness.PART),
         ("1990-05-17 d", "1990-08-28 d", BirthLikeness.DIFFERENT),
+        ("1990-05-11 d", "1990-03-05 d", BirthLikeness.DIFFERENT),  # one half of an exchange is none
         ("1990-05-17 d", "1993-08-28 d", BirthLikeness.DIFFERENT),
     ],
 )

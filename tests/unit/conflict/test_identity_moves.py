@@ -36,6 +36,19 @@ def test_the_nearest_arrival_is_taken_and_each_once() -> None:
     assert (found.departures, found.arrivals) == ((back,), (later,))
 
 
+def test_who_moves_away_and_back_has_two_moves() -> None:
+    left_again = move("d2", "b", "B", "departure", "2027-03-01")
+    came_back = move("a2", "a", "A", "arrival", "2027-03-05")
+    found = pair_moves([LEFT, CAME, left_again, came_back], [("a", "b")])
+    assert [(each.departure, each.arrival) for each in found.paired] == [(left_again, came_back), (LEFT, CAME)]
+    assert (found.departures, found.arrivals) == ((), ())
+
+
+def test_an_arrival_is_looked_for_within_a_year() -> None:
+    for on, count in (("2027-03-01", 1), ("2027-03-02", 0)):
+        assert len(pair_moves([LEFT, move("x", "b", "B", "arrival", on)], [("a", "b")]).paired) == count
+
+
 def test_ends_in_one_unit_of_one_direction_or_years_apart_are_no_move() -> None:
     for other in (
         move("x", "b", "A", "arrival", "2026-03-10"),
@@ -67,7 +80,22 @@ def test_every_end_is_used_once_in_whatever_order(
 def test_a_gap_between_departure_and_arrival_still_counts_one() -> None:
     stays = [Stay(unit_id="A", until="2026-03-01"), Stay(unit_id="B", since="2026-03-10")]
     assert [correction_at(stays, on) for on in ("2026-02-28", "2026-03-01", "2026-03-09", "2026-03-10")] == [0, 1, 1, 0]
-    assert [counting_unit(stays, on) for on in ("2026-02-28", "2026-03-05", "2026-03-10")] == ["A", "A", "B"]
+    days = ("2026-02-28", "2026-03-01", "2026-03-05", "2026-03-10")
+    assert [counting_unit(stays, on) for on in days] == ["A", "A", "A", "B"]
+
+
+def test_between_stays_the_unit_left_last_counts() -> None:
+    coming = Stay(unit_id="D", since="2026-05-01")
+    left = [Stay(unit_id="B", until="2026-02-01"), Stay(unit_id="A", until="2026-03-01")]
+    for stays in ([*left, coming], [coming, *left[::-1]]):
+        assert counting_unit(stays, "2026-04-01") == "A"
+    left_at_once = [Stay(unit_id=unit, until="2026-03-01") for unit in "CAB"]
+    assert counting_unit([*left_at_once, coming], "2026-04-01") == "C"
+
+
+def test_a_stay_that_ends_on_its_first_day_counts_nobody() -> None:
+    stays = [Stay(unit_id="A", until="2026-03-01"), Stay(unit_id="B", since="2026-03-10", until="2026-03-10")]
+    assert [correction_at(stays, on) for on in ("2026-03-09", "2026-03-10", "2026-03-11")] == [1, 0, 0]
 
 
 def test_an_arrival_before_the_departure_counts_one() -> None:

@@ -44,6 +44,11 @@ def test_a_tone_stands_at_one_place_wherever_it_was_typed() -> None:
     assert toned_name("Đa") != ""
 
 
+def test_tones_stand_behind_their_syllable_and_other_marks_at_their_letter() -> None:
+    assert toned_name("Đặng Thị Hoà") == "đa\u0306ng\u0323 thi\u0323 hoa\u0300"
+    assert toned_name("Hòá") == "hoa\u0300\u0301"
+
+
 @pytest.mark.parametrize(
     ("one", "other", "expected"),
     [
@@ -66,9 +71,17 @@ def test_a_tone_stands_at_one_place_wherever_it_was_typed() -> None:
         ("Trần Thị Lan Anh", "Trần Thị Hồng Anh", NameLikeness.MIDDLE_DIFFERS),
         ("Lê Hoa", "Lê Huệ", NameLikeness.DIFFERENT),
         ("Nguyễn Nguyễn", "Nguyễn", NameLikeness.DIFFERENT),
-        ("Nguyễn Công Hữu", "Nguyễn Cao Hữu", NameLikeness.MIDDLE_DIFFERS),  # two edits in one syllable
+        ("Nguyễn Công Hữu", "Nguyễn Canh Hữu", NameLikeness.MIDDLE_DIFFERS),  # two edits in one syllable
+        ("Nguyễn Thị Lan", "Nguyễn Thị Hoan", NameLikeness.DIFFERENT),
+        ("Trần Văn Hoa", "Trần Anh Văn Hoa", NameLikeness.MIDDLE_MISSING),
+        ("Trần Văn Hoa", "Trần Anh Thu Hoa", NameLikeness.MIDDLE_DIFFERS),
+        ("Nguyễn", "Nguyễn Văn Nguyễn", NameLikeness.DIFFERENT),  # one syllable is not both family and given name
+        ("Lan Anh", "Lan Ang", NameLikeness.TYPO),
+        ("Trần Văn Nam", "Trần Vin Nan", NameLikeness.TYPO),  # two slips, in a name just long enough
+        ("Trần Vân An", "Trần Vin Am", NameLikeness.DIFFERENT),
         ("Lan", "Hoa", NameLikeness.DIFFERENT),
         ("", "Nguyễn Thị Lan", NameLikeness.DIFFERENT),
+        ("?", "Ý", NameLikeness.DIFFERENT),
         ("?", "?", NameLikeness.DIFFERENT),
     ],
 )
