@@ -347,6 +347,11 @@ class Applier:
         """As custodian: sign that this position is applied here."""
         receipt.store(tx, receipt.sign(self._keys, stream, self._clock()))
 
+    def vouch_again(self, tx: Tx, stream: Stream) -> None:
+        """As custodian: sign a position that was left behind, and has been returned to."""
+        tx.run("UPDATE syncd_stream SET custodian_seq = 0 WHERE stream_id = ?", (stream.stream_id,))
+        self.vouch(tx, stream)
+
     def tree_seq(self, tx: Tx, root_id: str | None) -> int:
         """The applied position of the root's stream about all units: the version of the unit tree."""
         root = root_id or str(tx.value("SELECT value FROM syncd_meta WHERE key = 'root_id'"))

@@ -43,7 +43,7 @@ def cut(store: Store, applier: Applier, tree: Tree, unit_id: str, now_ms: int) -
         applied = {each.stream.stream_id: each.end_seq for each in beyond if each.stream.applied_seq > each.end_seq}
         if applied:
             rebuild(tx, applier, beyond[0].stream, applied)
-        _cut(tx, tree, beyond, now_ms)
+        _cut(tx, applier, tree, beyond, now_ms)
 
 
 def leave(store: Store, tree: Tree) -> None:
@@ -89,7 +89,7 @@ def _overruns(tx: Tx, tree: Tree, unit_id: str) -> Iterator[Overrun]:
             yield Overrun(stream=stream, end_seq=seq)
 
 
-def _cut(tx: Tx, tree: Tree, beyond: Sequence[Overrun], now_ms: int) -> None:
+def _cut(tx: Tx, applier: Applier, tree: Tree, beyond: Sequence[Overrun], now_ms: int) -> None:
     for each in beyond:
         late = tx.all(
             "SELECT seq, hash, envelope FROM syncd_log WHERE stream_id = ? AND seq > ? ORDER BY seq",
@@ -97,6 +97,8 @@ def _cut(tx: Tx, tree: Tree, beyond: Sequence[Overrun], now_ms: int) -> None:
         )
         at = log.stream(tx, each.stream.stream_id) or each.stream  # as rebuilding has left it
         ended = log.end(tx, log.cut(tx, at, each.end_seq))
+        if ended.applied_seq and tree.me == tree.root_id:
+            applier.vouch_again(tx, ended)  # what it had signed beyond the end went with that
         for of in [of for of in floor.baselines(tx) if of.of_id == ended.stream_id and of.at_seq > each.end_seq]:
             floor.drop(tx, of.stream_id)  # content beyond the end: nobody takes it, and nothing leans on it any more
         for seq, late_hash, envelope in late:

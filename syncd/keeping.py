@@ -37,22 +37,25 @@ class Preview:
     held_seq: int
     applied_seq: int
     rows: dict[str, int]
-    also_kept: tuple[str, ...]  # names of the other units that the same node keeps
+    also_kept: dict[str, str]  # the other units that the same node keeps → name
 
 
 def order(
     node: Node, unit_id: str, to_node: str, *, author: str, reason: str, forced: bool = False, revoke: bool = False
 ) -> Preview:
-    """Order that `to_node` keeps `unit_id`. `forced`: the old keeper is not asked, its stream ends where it is applied
-    here; `revoke`: its machine is lost, nothing of it is believed any more. Both are the custodian's alone.
+    """Order that `to_node` keeps `unit_id`. `forced`: the old keeper's machine is gone, so it is not asked: whatever it
+    keeps passes on (rows may have gone from one of its units to another), each stream ends where it is applied here;
+    `revoke`: nothing of it is believed any more. Both are the custodian's alone.
 
     Raises UsageError when nobody would believe the order, or one is under way.
     """
     node.reread_tree()  # another process of this node may have ordered something
     with node.store.write("order") as tx:
         planned = _checked(node, tx, unit_id, to_node, forced or revoke)
-        forced_at = _end_here(tx, planned) if forced else (None, None)
-        _insert(tx, node, planned, forced_at, revoke, reason, author)
+        others = [_checked(node, tx, other, to_node, True) for other in planned.also_kept] if forced else []
+        for each in (planned, *others):
+            forced_at = _end_here(tx, each) if forced else (None, None)
+            _insert(tx, node, each, forced_at, revoke, reason, author)
     node.refresh()
     return planned
 
@@ -189,11 +192,10 @@ def _preview(node: Node, tx: Tx, unit_id: str, to_node: str, by_force: bool) -> 
     )  # fmt: skip
 
 
-def _also_kept(tx: Tx, tree: Tree, node_id: str | None, unit_id: str) -> tuple[str, ...]:
+def _also_kept(tx: Tx, tree: Tree, node_id: str | None, unit_id: str) -> dict[str, str]:
     """What else passes on when a machine is gone."""
     units = [unit for unit in tree.keepers if unit != unit_id and _kept_last(tree, unit)[0] == node_id]
-    found = [tx.value("SELECT name FROM unit WHERE id = ?", (unit,)) for unit in units]
-    return tuple(sorted(name for name in found if name))
+    return {unit: tx.value("SELECT name FROM unit WHERE id = ?", (unit,)) or unit for unit in sorted(units)}
 
 
 def _kept_last(tree: Tree, unit_id: str) -> tuple[str | None, int]:

@@ -82,7 +82,7 @@ BASELINE_PIECE_BYTES: Final = 8 * MIB  # of a piece before it is packed
 BUSY_TIMEOUT_MS: Final = 5_000
 SQL_VALUES_MAX: Final = 30_000  # values bound in one SQLite statement
 CONNECTIONS_IDLE_MAX: Final = 8
-DIGEST_ROWS: Final = 1_000  # in memory at once while content is digested
+DIGEST_ROWS: Final = 250  # in memory at once while content is digested; more cost memory and are not faster
 
 # Applying.
 APPLY_BYTES_MAX: Final = 4 * MIB  # read from the log at once
@@ -132,6 +132,7 @@ POLL_POSTGRES_S: Final = 0.05
 POLL_FALLBACK_S: Final = 1.0  # where the system tells of writes, in case it did not
 POLL_FIRST_S: Final = 0.003  # after a write was seen its commit is looked for at growing intervals, up to poll_ms,
 ACTIVE_S: Final = 0.5  # for so long
+RELAX_AFTER_S: Final = 5.0  # of quiet: then memory that only the burst needed is given back
 CHECKPOINT_S_MAX: Final = 24 * 3600.0
 FLUSH_S: Final = 30.0  # times of exchanges reach the disk at most so often
 BUSY_S_MAX: Final = 600.0  # a thread busy with one thing for longer gets no more watchdog signals

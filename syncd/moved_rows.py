@@ -82,8 +82,7 @@ def _require_left(tx: Tx, tree: Tree, at: Stream, parts: Mapping[Audience, Seque
         if marks.came in inserted and _hears(tree, at, from_unit) and not _is_here(tx, marks.left):
             raise StreamBehind(
                 f"stream {at.stream_id} takes rows that the stream of unit {from_unit} has not given up here",
-                hint="the stream goes on by itself when the other one has arrived; was that one ended by force, then"
-                " replace the keeper of this unit too: syncd replace",
+                hint="the stream goes on by itself when the other one has arrived",
             )
 
 

@@ -8,8 +8,9 @@ column by C-level operations (join, split, slices, map), never value by value: t
 province can follow its communes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import compress, islice, repeat
 from operator import is_, is_not
 from typing import Annotated, Any, Final
@@ -96,12 +97,21 @@ def encode_block(block: Block, types: Sequence[str]) -> bytes:
 
 def decode_body(plain: bytes, schema: Schema) -> list[Block]:
     """The blocks in `plain`. Raises `Altered`, `TooLarge`; `SchemaNewer` when a table or column is not in `schema`."""
+    return _decode_blocks(plain, partial(_decode_block, schema=schema))
+
+
+def decode_touched(plain: bytes) -> list[Block]:
+    """The same without values, for whoever asks which rows and columns an applied envelope has changed."""
+    return _decode_blocks(plain, _touched_block)
+
+
+def _decode_blocks(plain: bytes, decode: Callable[["_RawBlock"], Block]) -> list[Block]:
     _refuse_long_array(plain, BODY_BLOCKS_MAX)
     try:
         raw = _BODY.decode(plain)
         if sum(block[3] for block in raw) > ENVELOPE_ROWS_MAX:
             raise TooLarge(f"a body states more than {ENVELOPE_ROWS_MAX} rows", _HINT)
-        return [_decode_block(block, schema) for block in raw]
+        return [decode(block) for block in raw]
     except (DecodeError, ValueError, RecursionError) as error:
         raise Altered("a body does not have the form of the protocol", _HINT) from error
 
@@ -137,6 +147,7 @@ _HINT = "nothing was applied; fetch the envelope again, and if it stays so ask t
 _HINT_OURS = "nothing was sealed; correct the row, and what was written goes on by itself"
 
 _Column = tuple[bool | bytes | None, Packed | None]
+_RawBlock = tuple[int, int, list[int], int, bytes, list[_Column]]
 _Numbers = Annotated[list[Annotated[int, Meta(ge=1, le=COLUMN_NUMBER_MAX)]], Meta(max_length=BLOCK_COLUMNS_MAX)]
 # The same shapes with bounds, for the strict decoder; a part of a column is one string, or a list of at most two.
 _WireData = bytes | Annotated[list[bytes], Meta(min_length=1, max_length=2)]
@@ -174,7 +185,7 @@ def _refuse_long_array(plain: bytes, items_max: int) -> None:
         raise TooLarge(f"a body states {count} items, the limit is {items_max}", _HINT)
 
 
-def _decode_block(raw: tuple[int, int, list[int], int, bytes, list[_Column]], schema: Schema) -> Block:
+def _decode_block(raw: _RawBlock, schema: Schema) -> Block:
     table, op, columns, count, ids, data = raw
     if len(columns) != len(data) or len(set(columns)) != len(columns):
         raise ValueError("columns")
@@ -184,6 +195,11 @@ def _decode_block(raw: tuple[int, int, list[int], int, bytes, list[_Column]], sc
     codecs = [CODECS[types[number]] for number in columns]
     values = [_decode_column(column, count, codec) for column, codec in zip(data, codecs, strict=True)]
     return Block(table=table, op=op, columns=tuple(columns), ids=unpack_uuid(ids, count), values=values)
+
+
+def _touched_block(raw: _RawBlock) -> Block:
+    table, op, columns, count, ids, _data = raw
+    return Block(table=table, op=op, columns=tuple(columns), ids=unpack_uuid(ids, count), values=[])
 
 
 _HINT_NEWER = "upgrade syncd on this node; the stream goes on by itself afterwards"

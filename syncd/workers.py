@@ -8,6 +8,7 @@ again after a delay, but a bug ends the process, so that whoever supervises it s
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
@@ -137,6 +138,8 @@ class Writer(Worker):
         self._active_until = 0.0
         self._written_at = self._checked_at = time.monotonic()
         self._unchecked = True  # content may have no checkpoint yet from an earlier run
+        self._stirred_by: int | None = None  # the mark when something was committed last, by whomever
+        self._relax_at: float | None = None
 
     def turn(self) -> None:
         poll_s, checkpoint_after_s = self._settings()
@@ -152,6 +155,7 @@ class Writer(Worker):
             self._mark = mark
         if self._unchecked:
             self._check(checkpoint_after_s)
+        self._relax(mark)
         self._wait(poll_s, checkpoint_after_s)
 
     def failed(self, error: Exception) -> None:
@@ -203,8 +207,20 @@ class Writer(Worker):
         self._checked_at = time.monotonic()
         if written:
             event("checkpoint", streams=written)
-        self._store.relax()
+        self._stirred_by = None
         self.vitals.waits(self.name)
+
+    def _relax(self, mark: int | None) -> None:
+        """Once nobody has committed for a while: detecting and receipts go on long after a checkpoint."""
+        now = time.monotonic()
+        if mark is None:
+            return
+        if mark != self._stirred_by:
+            self._stirred_by, self._relax_at = mark, now + limits.RELAX_AFTER_S
+        elif self._relax_at is not None and now >= self._relax_at and not self._store.is_busy():
+            self._relax_at = None
+            gc.collect()  # an idle process never comes to it by itself, and one cycle keeps a whole arena
+            self._store.relax()
 
 
 class Sender(Worker):

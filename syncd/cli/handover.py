@@ -96,9 +96,9 @@ def words(planned: Preview, forced: bool, dry_run: bool) -> str:
         ))  # fmt: skip
         if planned.also_kept:
             lines.append(say(
-                "Nút cũ còn giữ: {units}. Máy hỏng hoặc mất thì thay cả các đơn vị đó.",
-                "The old keeper keeps {units} too: if its machine is gone, replace it there as well.",
-                units=", ".join(planned.also_kept[:SHOWN_UNITS_MAX]),
+                "Chuyển cùng, vì nút cũ đang giữ: {units}.",
+                "Passed on with it, as the old keeper keeps them too: {units}.",
+                units=", ".join([*planned.also_kept.values()][:SHOWN_UNITS_MAX]),
             ))  # fmt: skip
     else:
         lines.append(say(
@@ -119,6 +119,6 @@ def _facts(planned: Preview, forced: bool, dry_run: bool) -> dict[str, Any]:
     return {
         "unit_id": planned.unit_id, "unit": planned.unit_name, "from": planned.from_node,
         "from_term": planned.from_term, "to": planned.to_node, "rows": planned.rows,
-        "also_kept": list(planned.also_kept), "end_seq": planned.applied_seq if forced else None, "forced": forced,
+        "also_kept": planned.also_kept, "end_seq": planned.applied_seq if forced else None, "forced": forced,
         "ordered": not dry_run,
     }  # fmt: skip

@@ -20,7 +20,7 @@ from syncd.keys import KeyRing
 from syncd.open import open_parts
 from syncd.rebuild import void_groups
 from syncd.store.base import Tx
-from syncd.wire import DELETE, UPDATE, Block, Schema, decode_body
+from syncd.wire import DELETE, UPDATE, Block, Schema, decode_touched
 
 # Of each table the columns that can make or end a disagreement; None: all of them.
 WATCHED: Mapping[str, frozenset[str] | None] = {
@@ -149,7 +149,7 @@ class Reader:
             and (key := self._ring.key(tx, at.stream_id, part.audience, part.epoch)) is not None
         }
         body = open_parts(envelope, keys).bodies.get(Audience.SCOPE)
-        return () if body is None else decode_body(body, self._wire_schema)
+        return () if body is None else decode_touched(body)
 
     def _note(self, at: log.Stream, block: Block, changed: Changed) -> None:
         table = self._registry.by_number.get(block.table)

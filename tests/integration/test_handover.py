@@ -240,3 +240,18 @@ def test_on_postgresql_a_transaction_begun_before_the_order_is_waited_for(
     finish()
     for dsn in dsns.values():
         postgres_server.drop_database(dsn)
+
+
+def test_whatever_a_dead_machine_kept_passes_on_with_it(tree: TreeBuilder) -> None:
+    """Rows may have gone from one of its units to another: were one of them left, the two would never agree."""
+    province, one, three = (at(tree, name) for name in ("province", "one", "three"))
+    other = new_unit(tree, "north", "13")
+    keeping.order(province.node, other, one.node.node_id, author="An", reason="")
+    tree.settle()
+    planned = keeping.plan(province.node, one.unit_id, three.node.node_id, forced=True)
+    assert set(planned.also_kept) == {other}
+    keeping.order(province.node, one.unit_id, three.node.node_id, author="An", reason="", forced=True)
+    tree.settle()
+    kept = "SELECT count(*) FROM syncd_keeper WHERE node_id = ? AND unit_id IN (?, ?)"
+    assert province.value(kept, (three.node.node_id, one.unit_id, other)) == 2
+    assert one.value("SELECT count(*) FROM syncd_keeper WHERE mine = 1") == 0

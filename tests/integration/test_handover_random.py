@@ -83,19 +83,7 @@ class World:
         unit_id, to = self.random.choice(self.units), self.random.choice(self.tree.nodes)
         by = self.tree.nodes[0] if by_force else self.random.choice([self.tree.nodes[0], at(self.tree, "north")])
         self.log.append(f"{by.name} {'forces' if by_force else 'orders'} {unit_id[14:24]} to {to.name}")
-        units = [unit_id]
-        if by_force:  # a machine is dead or stolen: whatever it keeps passes on
-            dead = self._keeper_to_end(by, unit_id)
-            units = [unit for unit in self.units if self._keeper_to_end(by, unit) == dead]
-        for unit in units:
-            keeping.order(by.node, unit, to.node.node_id, author="An", reason="", forced=by_force)
-
-    @staticmethod
-    def _keeper_to_end(by: TreeNode, unit_id: str) -> str | None:
-        """Whose term a forced order would end: the first that has not ended yet."""
-        under_way = "SELECT node_id FROM syncd_term WHERE unit_id = ? AND ended_seq IS NULL ORDER BY term LIMIT 1"
-        found = by.value(under_way, (unit_id,))
-        return found or by.value("SELECT node_id FROM syncd_keeper WHERE unit_id = ?", (unit_id,))  # type: ignore[no-any-return]
+        keeping.order(by.node, unit_id, to.node.node_id, author="An", reason="", forced=by_force)
 
     def move(self) -> None:
         frm, to = self.random.sample(self.units, 2)

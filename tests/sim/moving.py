@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from schema.spec import Kind
 from syncd import baseline, keeping, log, quarantine, receipt
-from syncd.errors import SyncdError, UsageError
+from syncd.errors import KeyMissing, SyncdError, UsageError
 from syncd.proposing import Wish, propose
 from syncd.prune import Policy, prune
 from syncd.review.desk import Asked
@@ -99,16 +99,17 @@ class Moving:
 
     def hand_over(self, by: TreeNode) -> None:
         """A tier above orders that a unit passes to another node below it, or to itself."""
-        self._order(by if by.children else self.world.root)
+        by = by if by.children else self.world.root
+        to = self.world.random.choice([node for node in self.world.nodes if _is_below(node, by)])
+        self._order(by, self.world.random.choice(sorted(self.world.keepers.writable)), to)
 
     def force(self, _node: TreeNode) -> None:
-        """The custodian ends a term where it stands."""
-        self._order(self.world.root, forced=True)
+        """A machine is dead or stolen: the custodian ends the terms of whatever it keeps where they stand."""
+        to = self.world.random.choice(self.world.nodes)
+        self._order(self.world.root, self.world.random.choice(sorted(self.world.keepers.writable)), to, forced=True)
 
-    def _order(self, by: TreeNode, forced: bool = False) -> None:
+    def _order(self, by: TreeNode, unit_id: str, to: TreeNode, *, forced: bool = False) -> None:
         world = self.world
-        to = world.random.choice([node for node in world.nodes if _is_below(node, by)])
-        unit_id = world.random.choice(sorted(world.keepers.writable))
         world.tell(f"unit {unit_id[19:23]} to {to.name}")
         try:
             world.alive(
@@ -177,7 +178,7 @@ class Moving:
             )
             try:
                 made = self.world.alive(node, partial(node.node.adopt_late, stream_id, "Bình"))
-            except UsageError:
+            except (UsageError, KeyMissing):  # not this node's, or its key is on the way: tried again at the end
                 continue
             self.world.counts["adopted"] += made.proposals
 

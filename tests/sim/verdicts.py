@@ -202,8 +202,8 @@ def check_keepers(keepers: Keepers, nodes: Sequence[TreeNode]) -> None:
 
 
 def check_receipts(node: TreeNode, root: TreeNode) -> None:
-    """The custodian has applied what it is known to have signed, at every moment; a baseline that a newer one stands for
-    it may have forgotten."""
+    """The custodian has applied what it is known to have signed, at every moment; a baseline behind a newer one it may
+    have forgotten."""
     applied = dict(root.rows("SELECT stream_id, applied_seq FROM syncd_stream"))
     ended = {row[0] for row in root.rows("SELECT stream_id FROM syncd_stream WHERE ended = 1")}  # by force: taken back
     for stream_id, seq in node.rows("SELECT stream_id, custodian_seq FROM syncd_stream WHERE custodian_seq > 0"
