@@ -238,6 +238,10 @@ class Applier:
             tree = load_tree(tx)
             blocks = moved_rows.applicable(tx, self.registry, tree, at, blocks)
             tag = None if moved_rows.may_take_rows(tx, tree, at) else tag
+            for table, unit_id, ids in [*moved_rows.left_behind(tx, self.registry, tree, at, blocks)][::-1]:
+                counted = () if table.fold is None else table.fold.all_columns
+                gone = tx.delete_ids(table, unit_id, ids, counted or ("id",))
+                cells.add(table, unit_id, -1, list(zip(*gone, strict=True)) if counted else [])
         return apply_blocks(tx, self.registry, at, tag, blocks, cells)
 
     def put_baseline(self, tx: Tx, at: Stream, envelope: Envelope, cells: Cells) -> set[str]:

@@ -3,7 +3,8 @@
 Enters: the changes of an envelope, the orders to move rows, the marks that keepers leave in both registers. Leaves: the
 changes that can be applied now.
 Must hold: a row is never in two units; who receives both streams shows the move only once the one the rows leave says
-so; who learns the history of that one later passes over rows that have moved on already.
+so; who learns the history of that one later passes over rows that have moved on already; who does not hear of it any
+more gives up the rows it was left with.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from schema.spec import Audience, Kind, Registry
+from schema.spec import Audience, Kind, Registry, Table
 from syncd import limits
 from syncd.derived import derived_id
 from syncd.errors import StreamBehind
@@ -59,8 +60,22 @@ def applicable(tx: Tx, registry: Registry, tree: Tree, at: Stream, parts: Parts)
     _require_left(tx, tree, at, parts)
     if is_behind(tx, at.unit_id):
         return {audience: list(_without_moved(tx, registry, at, blocks)) for audience, blocks in parts.items()}
-    _require_gone(tx, registry, at, parts.get(Audience.SCOPE, []))
+    _require_gone(tx, registry, tree, at, parts.get(Audience.SCOPE, []))
     return parts
+
+
+def left_behind(
+    tx: Tx, registry: Registry, tree: Tree, at: Stream, parts: Parts
+) -> Iterator[tuple[Table, str, list[str]]]:
+    """The rows among those that come which are still here in a unit that passed to another branch after they had left
+    it, or before: nobody tells this node of it any more. Table, that unit, ids."""
+    for block in parts.get(Audience.SCOPE, []):
+        found: dict[str, list[str]] = {}
+        for row_id, unit_id in _elsewhere(tx, registry, at, block) if block.op == INSERT else ():
+            found.setdefault(unit_id, []).append(row_id)
+        for unit_id, ids in found.items():
+            if _is_out_of_hearing(tx, tree, at, unit_id):
+                yield registry.by_number[block.table], unit_id, ids
 
 
 def is_behind(tx: Tx, unit_id: str | None) -> bool:
@@ -98,9 +113,18 @@ def _is_here(tx: Tx, mark_id: str) -> bool:
     return tx.one("SELECT 1 FROM verdict WHERE id = ?", (mark_id,)) is not None
 
 
-def _require_gone(tx: Tx, registry: Registry, at: Stream, blocks: Sequence[Block]) -> None:
+def _is_out_of_hearing(tx: Tx, tree: Tree, at: Stream, unit_id: str) -> bool:
+    """Whether the keeper of `at` moved rows from that unit, of which nothing comes here any more."""
+    query = "SELECT id FROM reassignment WHERE from_unit_id = ? AND to_unit_id = ?"
+    above = {node_id[28:] for node_id in tree.line(at.keeper)}
+    ordered = any(row[0][28:] in above for row in tx.all(query, (unit_id, at.unit_id)))
+    return ordered and not _hears(tree, at, unit_id)
+
+
+def _require_gone(tx: Tx, registry: Registry, tree: Tree, at: Stream, blocks: Sequence[Block]) -> None:
     for block in blocks:
-        if block.op == INSERT and next(_elsewhere(tx, registry, at, block), None) is not None:
+        units = {unit_id for _row, unit_id in _elsewhere(tx, registry, at, block)} if block.op == INSERT else set()
+        if any(not _is_out_of_hearing(tx, tree, at, unit_id) for unit_id in units):
             raise StreamBehind(
                 f"stream {at.stream_id} takes rows of {registry.by_number[block.table].name} that another unit's stream"
                 " has not given up here",
@@ -110,7 +134,7 @@ def _require_gone(tx: Tx, registry: Registry, at: Stream, blocks: Sequence[Block
 
 def _without_moved(tx: Tx, registry: Registry, at: Stream, blocks: Sequence[Block]) -> Iterator[Block]:
     for block in blocks:
-        moved = set(_elsewhere(tx, registry, at, block))
+        moved = {row_id for row_id, _unit in _elsewhere(tx, registry, at, block)}
         kept = [place for place, row_id in enumerate(block.ids) if row_id not in moved]
         if len(kept) == len(block.ids):
             yield block
@@ -119,12 +143,12 @@ def _without_moved(tx: Tx, registry: Registry, at: Stream, blocks: Sequence[Bloc
             yield replace(block, ids=[block.ids[place] for place in kept], values=values)
 
 
-def _elsewhere(tx: Tx, registry: Registry, at: Stream, block: Block) -> Iterator[str]:
-    """The rows of a block that another unit has here."""
+def _elsewhere(tx: Tx, registry: Registry, at: Stream, block: Block) -> Iterator[tuple[str, str]]:
+    """The rows of a block that another unit has here, and that unit."""
     table = registry.by_number.get(block.table)
     if table is None:
         return  # of a newer schema: the stream stops there
     for start in range(0, len(block.ids), limits.SQL_VALUES_MAX):
         some = block.ids[start : start + limits.SQL_VALUES_MAX]
-        query = f"SELECT id FROM {table.name} WHERE unit_id <> ? AND id IN ({', '.join('?' * len(some))})"
-        yield from (row[0] for row in tx.all(query, (at.unit_id, *some)))
+        query = f"SELECT id, unit_id FROM {table.name} WHERE unit_id <> ? AND id IN ({', '.join('?' * len(some))})"
+        yield from ((row[0], row[1]) for row in tx.all(query, (at.unit_id, *some)))

@@ -24,9 +24,11 @@ _COLUMNS = (
     "p.id, p.unit_id, p.table_name, p.row_id, p.operation, p.seen, p.wished, p.author, p.reason, p.made_at,"
     " p.clock_offset_ms, p.author_depth, p.withdrawn_at, p.expires_at"
 )
-# A verdict counts in the stream of the unit the proposal names (decided before the row moved) or of one kept here.
+# A verdict counts in the stream of the unit the proposal names (decided before the row moved) or of one kept here, and
+# wherever this node gave it: the unit may have passed on since.
+_MY_TAG = "SELECT substr(value, 29) FROM syncd_meta WHERE key = 'node_id'"
 _UNDECIDED = f"""NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id
-    AND (v.unit_id = p.unit_id OR v.unit_id IN ({_MINE})))"""
+    AND (v.unit_id = p.unit_id OR v.unit_id IN ({_MINE}) OR substr(CAST(v.id AS text), 29) = ({_MY_TAG})))"""
 _ADDRESSED = f"SELECT p.id, p.made_at, p.table_name FROM proposal AS p WHERE p.unit_id IN ({_MINE}) AND {_UNDECIDED}"
 _FOLLOWING = f"""SELECT p.id, p.made_at, p.table_name FROM proposal AS p JOIN {{table}} AS r ON r.id = p.row_id
     WHERE p.table_name = '{{table}}' AND p.unit_id IS NOT NULL AND p.unit_id NOT IN ({_MINE})
@@ -84,9 +86,10 @@ def waiting(tx: Tx, proposal_ids: Sequence[str]) -> list[Waiting]:
 def deciding_unit(proposed: Waiting, row_unit: str | None, mine: frozenset[str]) -> str | None:
     """The unit in whose stream this node decides, or None where another keeper does.
 
-    `row_unit`: where the row is now; None when it is not here (deleted, or an insert).
+    `row_unit`: where the row is now; None when it is not here (deleted, or an insert). What was withdrawn
+    follows no row.
     """
-    if row_unit is not None:
+    if row_unit is not None and proposed.withdrawn_at is None:
         return row_unit if row_unit in mine else None
     return proposed.unit_id if proposed.unit_id in mine else None
 

@@ -1,5 +1,4 @@
-"""The daemon's threads: writer, sender, puller, applier. Each does one thing for ever and waits for its bell in
-between.
+"""The daemon's threads: writer, sender, puller, applier. Each does one thing for ever and waits for its bell.
 
 Enters: an open node, the link to the parent. Leaves: streams written, sent, received, applied.
 Must hold: every turn ends at a commit, so a stop between two turns loses nothing; an error is shown and the turn tried
@@ -8,8 +7,8 @@ again after a delay, but a bug ends the process, so that whoever supervises it s
 
 from __future__ import annotations
 
-import gc
 import logging
+import math
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -138,8 +137,8 @@ class Writer(Worker):
         self._active_until = 0.0
         self._written_at = self._checked_at = time.monotonic()
         self._unchecked = True  # content may have no checkpoint yet from an earlier run
-        self._stirred_by: int | None = None  # the mark when something was committed last, by whomever
-        self._relax_at: float | None = None
+        self._stirred_by: int | None = None  # the mark as last seen
+        self._relax_at = math.inf
 
     def turn(self) -> None:
         poll_s, checkpoint_after_s = self._settings()
@@ -207,19 +206,16 @@ class Writer(Worker):
         self._checked_at = time.monotonic()
         if written:
             event("checkpoint", streams=written)
-        self._stirred_by = None
+        self._stirred_by = None  # digests need memory too
         self.vitals.waits(self.name)
 
     def _relax(self, mark: int | None) -> None:
         """Once nobody has committed for a while: detecting and receipts go on long after a checkpoint."""
         now = time.monotonic()
-        if mark is None:
-            return
         if mark != self._stirred_by:
             self._stirred_by, self._relax_at = mark, now + limits.RELAX_AFTER_S
-        elif self._relax_at is not None and now >= self._relax_at and not self._store.is_busy():
-            self._relax_at = None
-            gc.collect()  # an idle process never comes to it by itself, and one cycle keeps a whole arena
+        elif now >= self._relax_at and not self._store.is_busy():
+            self._relax_at = math.inf
             self._store.relax()
 
 
@@ -325,12 +321,9 @@ class Puller(Worker):
         self.vitals.peer_seen(self._link.parent, carried=bool(pulled.envelopes or receipts))
         if pulled.envelopes or receipts:
             event(
-                "pull",
-                peer=self._link.parent,
-                envelopes=len(pulled.envelopes),
-                receipts=receipts,
+                "pull", peer=self._link.parent, envelopes=len(pulled.envelopes), receipts=receipts,
                 bytes=pulled.size_bytes,
-            )
+            )  # fmt: skip
 
     def failed(self, error: Exception) -> None:
         self.in_network = False

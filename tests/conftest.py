@@ -6,23 +6,60 @@ PostgreSQL gets one or fails with the remedy; nothing is skipped silently. Each 
 
 from __future__ import annotations
 
+import gc
+import os
+import shutil
+import sys
+import tempfile
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
 
 from tests import trees
+from tests.memory import in_memory
 from tests.postgres import PostgresServer, describe_source, open_server
 
 # No deadline per example: other programs share the machine, a slow example is not a wrong one. `print_blob` replays.
 settings.register_profile("syncd", deadline=None, print_blob=True)
 settings.load_profile("syncd")
 
+LONGEST_FIRST = ("test_kill.py", "test_sequence_postgres.py", "test_smoke.py", "test_demo.py", "test_bad_line.py")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of the simulator, so that a failure can be replayed by one command."""
     group = parser.getgroup("syncd")
     group.addoption("--sim-seconds", type=float, default=60.0, help="how long the smoke simulation runs, on one core")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """`tmp_path` is in memory where there is room; workers get theirs from the process that starts them."""
+    memory = in_memory()
+    if memory and not config.option.basetemp:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
+    if os.environ.get("PYTHONDONTWRITEBYTECODE") and not sys.pycache_prefix:
+        _keep_bytecode(config)
+
+
+def _keep_bytecode(config: pytest.Config) -> None:
+    """Hundreds of daemons are started: each would compile everything anew. The working copy stays without bytecode."""
+    folder = tempfile.mkdtemp(prefix="syncd-bytecode-")
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    del os.environ["PYTHONDONTWRITEBYTECODE"]
+    os.environ["PYTHONPYCACHEPREFIX"] = folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first: whichever came last would keep one worker busy while the others have nothing left."""
+    ranks = {name: rank for rank, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: ranks.get(item.path.name, len(ranks)))
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of collected tests live until the end: the garbage collector need not look at them again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_report_header() -> str:

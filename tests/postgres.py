@@ -25,6 +25,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
+from tests.memory import in_memory
 from tests.postgres_binaries import (
     DSN_VARIABLE,
     REMEDY,
@@ -38,16 +39,20 @@ START_S_MAX = 60.0
 STOP_S_MAX = 60.0
 POLL_S = 0.05
 LOG_CHARS_MAX = 4_000
+# Not $TMPDIR: a socket's path must stay under 104 characters, and its folders must be searchable.
+SCRATCH_IN = Path("/tmp")
 DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
 
 # Ends the server when the starter's end of the pipe closes without a word, as after SIGKILL.
-# $1 is the data folder, $2 the scratch folder.
+# $1 is the data folder, $2 and $3 the scratch folders.
 GUARD = """
 read -r word && exit 0
 kill -INT "$(head -n 1 "$1/postmaster.pid")"
 for i in 1 2 3 4 5 6 7 8 9 10; do [ -e "$1/postmaster.pid" ] || break; sleep 1; done
-rm -rf "$2"
+rm -rf "$2" "$3"
 """
+# Of a server in memory: its log of changes is written anew instead of growing to a gigabyte.
+SMALL_LOG = {"max_wal_size": "128MB", "min_wal_size": "32MB"}
 
 
 class PostgresServer:
@@ -67,14 +72,15 @@ class PostgresServer:
         data_dir: Path | None = None,
         config: Mapping[str, str | int] | None = None,
         binaries: Binaries | None = None,
+        scratch_in: Path = SCRATCH_IN,
     ) -> PostgresServer:
         """Start a server on ``data_dir`` (created when missing, kept afterwards; None: a temporary one).
 
-        ``config`` holds settings of postgresql.conf by name. Raises PostgresUnavailable, ValueError for a setting that
-        would make commits less than durable.
+        The temporary one is made in ``scratch_in``. ``config`` holds settings of postgresql.conf by name.
+        Raises PostgresUnavailable, ValueError for a setting that would make commits less than durable.
         """
         found = binaries or find_binaries()
-        cluster = Cluster(found, data_dir, config or {})
+        cluster = Cluster(found, data_dir, config or {}, scratch_in)
         try:
             cluster.launch()
             return cls(admin_dsn=cluster.admin_dsn, origin=f"{found.origin}, {found.folder}", cluster=cluster)
@@ -152,9 +158,15 @@ class PostgresServer:
 
 
 def open_server() -> PostgresServer:
-    """The server the tests use: the one named in the environment, or a temporary one. Raises PostgresUnavailable."""
+    """The server the tests use: the one named in the environment, or a temporary one, in memory where there is room.
+
+    Raises PostgresUnavailable.
+    """
     dsn = os.environ.get(DSN_VARIABLE)
-    return PostgresServer.attach(dsn) if dsn else PostgresServer.start()
+    if dsn:
+        return PostgresServer.attach(dsn)
+    memory = in_memory()
+    return PostgresServer.start(config=SMALL_LOG, scratch_in=memory) if memory else PostgresServer.start()
 
 
 def describe_source() -> str:
@@ -194,19 +206,23 @@ class Account:
 class Cluster:
     """The processes and folders of one server started here."""
 
-    def __init__(self, binaries: Binaries, data_dir: Path | None, config: Mapping[str, str | int]) -> None:
+    def __init__(
+        self, binaries: Binaries, data_dir: Path | None, config: Mapping[str, str | int], data_in: Path
+    ) -> None:
         _check_config(config)
         self._config = config
         self._account = _server_account()
-        self._scratch = _make_scratch(self._account)
+        # Sockets, and programs that may have to be copied, are never in memory: that may be mounted without execution.
+        self._scratch = _make_scratch(self._account, SCRATCH_IN)
+        self._data_scratch = self._scratch if data_in == SCRATCH_IN else _make_scratch(self._account, data_in)
         self._process: subprocess.Popen[bytes] | None = None
         self.admin_dsn = uri({"host": str(self._scratch), "user": "postgres", "dbname": "postgres"})
         try:
             self._folder = _reachable_folder(binaries.folder, self._scratch, self._account)
-            self.data_dir = _prepare_data(self._folder, data_dir or self._scratch / "data", self._account)
-            self._guard = _spawn_guard(self.data_dir, self._scratch)
+            self.data_dir = _prepare_data(self._folder, data_dir or self._data_scratch / "data", self._account)
+            self._guard = _spawn_guard(self.data_dir, self._scratch, self._data_scratch)
         except BaseException:
-            shutil.rmtree(self._scratch)
+            self._remove_scratch()
             raise
 
     @property
@@ -244,7 +260,11 @@ class Cluster:
         self.end(signal.SIGINT)
         if self._guard.poll() is None:
             self._guard.communicate(b"stopped\n", timeout=STOP_S_MAX)
-            shutil.rmtree(self._scratch)
+            self._remove_scratch()
+
+    def _remove_scratch(self) -> None:
+        for folder in {self._scratch, self._data_scratch}:
+            shutil.rmtree(folder)
 
     def _log_tail(self) -> str:
         return (self._scratch / "log").read_text(errors="replace")[-LOG_CHARS_MAX:]
@@ -281,9 +301,8 @@ def _server_account() -> Account:
     )
 
 
-def _make_scratch(account: Account) -> Path:
-    # Below /tmp, not $TMPDIR: a socket's path must stay under 104 characters, and its folders must be searchable.
-    scratch = Path(tempfile.mkdtemp(prefix="syncd-pg-", dir="/tmp"))
+def _make_scratch(account: Account, parent: Path) -> Path:
+    scratch = Path(tempfile.mkdtemp(prefix="syncd-pg-", dir=parent))
     _give(scratch, account)
     return scratch
 
@@ -351,9 +370,9 @@ def _spawn(
         )
 
 
-def _spawn_guard(data_dir: Path, scratch: Path) -> subprocess.Popen[bytes]:
+def _spawn_guard(data_dir: Path, scratch: Path, data_scratch: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        ["/bin/sh", "-c", GUARD, "syncd-test-postgres-guard", str(data_dir), str(scratch)],
+        ["/bin/sh", "-c", GUARD, "syncd-test-postgres-guard", str(data_dir), str(scratch), str(data_scratch)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

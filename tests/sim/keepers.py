@@ -41,8 +41,10 @@ class Keepers:
         rows = at.rows("SELECT unit_id, node_id, term FROM syncd_keeper WHERE mine = 1")
         here = {(row[0], row[1], int(row[2])) for row in rows}
         before = [key for key, clerk in self.live.items() if clerk.at is at]
+        begun = {unit_id for unit_id, _node, _term in here - self.live.keys()}
         for key in before:
-            self.live[key].learn_verdicts()
+            if key in here or key[0] not in begun:  # else a later term of this node may have decided already
+                self.live[key].learn_verdicts()
         for key in before:
             if key not in here:
                 del self.live[key]

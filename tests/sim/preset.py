@@ -36,7 +36,7 @@ class Preset:
 
 
 SMALL = Preset(shape=None, actions=40)
-# What must never fail: everything but passing on, in which rare orders of events are still found wrong (`make sim`).
+# Longer scripts, and copies that are put back or run twice in every fourth world.
 STEADY = Preset(shape=None, actions=120, passes_on=False)
 TWENTY = Preset(shape=LARGE, actions=500)
 

@@ -1,6 +1,7 @@
-"""The smoke simulation of `make test`: as many seeds of small trees as `--sim-seconds` allow, shared by the workers.
+"""The smoke simulation of `make test`: as many seeds of small trees as `--sim-seconds` allow, shared by the workers;
+half of the time with units that pass on, half with copies put back, clones and longer scripts.
 
-`make sim` runs seeds by number, with units that pass on as well; `make sim SEED=17` replays one.
+`make sim` runs seeds by number; `make sim SEED=17` replays one.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.sim.conftest import PREFIX
-from tests.sim.preset import STEADY
+from tests.sim.preset import SMALL, STEADY
 from tests.sim.script import Failure, run, told
 
 CHUNKS = 8  # so that workers share the seeds
@@ -23,11 +24,12 @@ def test_tree_under_faults_loses_doubles_and_tears_nothing(
     chunk: int, sim_seconds: float, record_property: Callable[[str, object], None]
 ) -> None:
     total: Counter[str] = Counter()
+    preset, how = (STEADY, " (with --steady)") if chunk % 2 else (SMALL, "")
     until, seed = time.monotonic() + sim_seconds / CHUNKS, chunk
     while time.monotonic() < until:
-        outcome = run(seed, STEADY)
+        outcome = run(seed, preset)
         if isinstance(outcome, Failure):
-            raise AssertionError(f"{told(seed, outcome)} (with --steady)") from outcome.error
+            raise AssertionError(told(seed, outcome) + how) from outcome.error
         total += outcome
         seed += CHUNKS
     for what, count in total.items():

@@ -23,6 +23,7 @@ from syncd.wire import (
     copy_text,
     decode_body,
     decode_checkpoint,
+    decode_touched,
     encode_block,
     encode_body,
     encode_checkpoint,
@@ -83,6 +84,17 @@ def one(type_: str, values: list[Value]) -> Block:
 @given(st.lists(blocks(), max_size=20))
 def test_every_canonical_value_comes_back_as_it_was(given_blocks: list[Block]) -> None:
     assert decode_body(encode_body(given_blocks, SCHEMA), SCHEMA) == given_blocks
+
+
+def test_touched_rows_are_those_of_the_body_without_values() -> None:
+    block = Block(
+        table=2, op=UPDATE, columns=(1, 2), ids=["019b76db-8363-7ebe-8c64-cab0db2a6a0d"], values=[["a"], [""]]
+    )
+    assert decode_touched(encode_body([block], SCHEMA)) == [
+        Block(table=2, op=UPDATE, columns=(1, 2), ids=block.ids, values=[])
+    ]
+    with pytest.raises(Altered):
+        decode_touched(b"no body")
 
 
 @pytest.mark.parametrize("type_", TYPES)
