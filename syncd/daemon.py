@@ -89,10 +89,11 @@ class Daemon:
         """Start everything, wait for the end, stop everything."""
         workers = self._workers()
         self._start_server()
+        # Before anybody is told that it runs: who ends it then, ends it in good order.
+        previous = {number: signal.signal(number, self._on_signal) for number in _signals()}
         control = Control(
             self._opened.directory, self._picture, os.urandom, {"pid": os.getpid(), "listen": self._listening}
         )
-        previous = {number: signal.signal(number, self._on_signal) for number in _signals()}
         try:
             for worker in workers:
                 worker.start()

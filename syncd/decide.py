@@ -165,7 +165,7 @@ class _Desk:
         for each in wave:
             unit_id, values = rows.get((each.table, each.row_id or ""), (None, None))
             home = deciding_unit(each, unit_id, self._mine)
-            if home is None:
+            if home is None or (each.unit_id not in self._mine and self._follows(each)):
                 continue  # the row is kept elsewhere, and so is the decision
             if each.id in settled:  # one late write, admitted at two nodes
                 decisions.append(_Decision(waiting=each, unit_id=home, outcome="rejected", detail=_detail(
@@ -179,6 +179,11 @@ class _Desk:
         changed, references = self._changes(items), self._references(items)
         self._likeness.prepare([(each.unit_id, each.table, each.proposal) for each in items])
         return decisions + [self._verdict(each, changed, references) for each in items]
+
+    def _follows(self, of: Waiting) -> bool:
+        """Whether its author sees where the row is now, and sends the wish after it (`syncd/following.py`). It also
+        knows whether the keeper of the unit that the row has left has decided already; nobody here may."""
+        return self._authors.get(of.author_tag) in self._line
 
     def _read_rows(self, wave: Iterable[Waiting]) -> dict[tuple[str, str], tuple[str, dict[str, Any]]]:
         """Table and row → its unit and values. PostgreSQL: locked, so that nobody changes what is being decided."""

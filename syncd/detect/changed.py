@@ -112,9 +112,11 @@ class Reader:
         changed.more = len(rows) == limits.DETECT_DUE_ROWS
 
     def _stream(self, tx: Tx, at: log.Stream, looked: Looked, is_elsewhere: bool, changed: Changed) -> None:
-        """A stream's news; the whole unit where the log cannot tell them, or who stands where has changed."""
+        """A stream's news; the whole unit where the log cannot tell them, where who stands above it has changed, or where
+        all of it is news: its rows come in smaller parts than the envelopes of a first load."""
         stepped_back = looked.seq > at.applied_seq or looked.seq < at.floor_seq
-        if at.kind == Kind.REGISTER and (looked.table or is_elsewhere or stepped_back):
+        by_unit = looked.table or is_elsewhere or stepped_back or (not looked.seq and _is_long(tx, at))
+        if at.kind == Kind.REGISTER and by_unit:
             self._unit(tx, at, looked, changed)
             return
         if stepped_back:
@@ -216,6 +218,12 @@ def _saved(tx: Tx, stream_ids: Sequence[str]) -> dict[str, Looked]:
     return {
         row[0]: Looked(stream_id=row[0], seq=row[1], place=row[2], table=row[3], row_id=row[4]) for row in rows
     }  # fmt: skip
+
+
+def _is_long(tx: Tx, at: log.Stream) -> bool:
+    """Whether the log of a stream holds more than is looked at in one turn."""
+    rows = tx.value("SELECT coalesce(sum(rows), 0) FROM syncd_log WHERE stream_id = ?", (at.stream_id,))
+    return int(rows) > limits.DETECT_ROWS
 
 
 def _is_due(at: log.Stream, looked: Looked, place: str) -> bool:

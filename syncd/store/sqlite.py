@@ -218,9 +218,7 @@ class SqliteStore(Store):
         self.registry = registry
         self.failpoint = failpoint
         self._key = key
-        self._writer = connect(path, key)
-        # Applying jumps about in the tables and their indexes; each page not in this cache is read and decrypted again.
-        self._writer.execute(f"PRAGMA cache_size = -{limits.WRITER_CACHE_KIB}")
+        self._writer: Any | None = self._open_writer()
         self._writing = threading.RLock()
         self._readers: list[Any] = []
         self._readers_guard = threading.Lock()
@@ -235,14 +233,22 @@ class SqliteStore(Store):
     def apply(self, stage: str) -> Iterator[Tx]:
         with self._writing:
             # Foreign keys were checked at the origin; a pragma has no effect inside a transaction.
-            self._writer.execute("PRAGMA foreign_keys = OFF")
+            self._writer = writer = self._writer or self._open_writer()
+            writer.execute("PRAGMA foreign_keys = OFF")
             try:
                 yield from self._transaction(stage, applying=True)
             finally:
-                self._writer.execute("PRAGMA foreign_keys = ON")
+                writer.execute("PRAGMA foreign_keys = ON")
+
+    def _open_writer(self) -> Any:
+        writer = connect(self.path, self._key)
+        # Applying jumps about in the tables and their indexes; each page not in this cache is read and decrypted again.
+        writer.execute(f"PRAGMA cache_size = -{limits.WRITER_CACHE_KIB}")
+        return writer
 
     def _transaction(self, stage: str, *, applying: bool) -> Iterator[Tx]:
-        tx = SqliteTx(self._writer, self.path)
+        self._writer = writer = self._writer or self._open_writer()
+        tx = SqliteTx(writer, self.path)
         tx.run("BEGIN IMMEDIATE")
         try:
             if applying:
@@ -254,8 +260,8 @@ class SqliteStore(Store):
             self.failpoint(f"{stage}:before-commit")
             tx.run("COMMIT")
         except BaseException as error:
-            if self._writer.in_transaction:
-                self._writer.execute("ROLLBACK")
+            if writer.in_transaction:
+                writer.execute("ROLLBACK")
             if isinstance(error, DiskFull):
                 self.when_full()
             raise
@@ -301,15 +307,18 @@ class SqliteStore(Store):
 
     def relax(self) -> None:
         with self._writing, self._readers_guard:
-            for reader in self._readers:  # each holds the whole schema, 1.5 MB; the next question opens one
-                reader.close()
+            # Each holds the whole schema, 1.5 MB, and its statements; the next question, or writing, opens one.
+            for connection in (*self._readers, self._writer):
+                if connection is not None:
+                    connection.close()
             self._readers.clear()
-            for connection in (self._writer, self._watcher):
-                connection.execute("PRAGMA shrink_memory")
+            self._writer = None
+            self._watcher.execute("PRAGMA shrink_memory")
         return_memory()
 
     def close(self) -> None:
         with self._writing, self._readers_guard:
             for connection in (self._writer, self._watcher, *self._readers):
-                connection.close()
+                if connection is not None:
+                    connection.close()
             self._readers.clear()

@@ -71,6 +71,7 @@ def test_daemon_without_space_raises_75_keeps_the_journal_and_gives_the_reserve_
     opened.store.when_full = reserve.give_back
     waiting = pair.commune.one("SELECT count(*) FROM syncd_journal")
     writer = opened.store._writer
+    assert writer is not None
     writer.execute(f"PRAGMA max_page_count = {writer.execute('PRAGMA page_count').fetchone()[0]}")
     with pytest.raises(DiskFull, match="free disk space") as caught:
         opened.node.write()
