@@ -163,6 +163,8 @@ IDENTITY_LISTED_MAX: Final = 200  # links shown on one screen
 
 # Detecting disagreements.
 DETECT_ROWS: Final = 2_000  # changed rows looked at in one turn; applying goes on in between
+DETECT_CALM_S: Final = 2.0  # after anything moved, before a daemon looks
+DETECT_WAIT_S_MAX: Final = 30.0  # between two turns of looking while things move on and on
 DETECT_IDS_MAX: Final = 1_000  # values in one IN list
 DETECT_FOUND_MAX: Final = 5_000  # rows that one question may return; a number borne by thousands is settled in parts
 DETECT_UNSAVED_ROWS: Final = 5_000  # looked at again after a crash, at most: a position alone is not worth a commit

@@ -288,7 +288,15 @@ class Node:
         return moved + decide_waiting(self.store, self.tree(), self.clock, self.clock_offset_ms, self.changed_at)
 
     def settle(self) -> Outcome:
-        """Decide proposals for units kept here and grant keys that children need; both are local writes."""
+        """All that follows from news: `conclude`, then `look`."""
+        concluded = self.conclude()
+        if self.rejoin.holds_back():
+            return concluded
+        looked = self.look()
+        return Outcome(wrote=concluded.wrote or looked.wrote, waiting=concluded.waiting or looked.waiting)
+
+    def conclude(self) -> Outcome:
+        """Decide proposals for units kept here, pass units on, grant keys that children need: all are local writes."""
         rejoined = self.rejoin.settle()
         if self.rejoin.holds_back():
             return Outcome(wrote=rejoined)
@@ -309,11 +317,16 @@ class Node:
             except BaseException:
                 self._grants_due = True
                 raise
+        return Outcome(wrote=bool(rejoined or decided or granted or passed), waiting=self.passing.is_waiting)
+
+    def look(self) -> Outcome:
+        """Look for disagreements among some of the rows that changed; `waiting`: there are more."""
+        if self.rejoin.holds_back():
+            return Outcome()
         looked = self._detector().run(self.tree())
         if looked.more:
             self.signals.emit(APPLIED, [self.node_id])  # its turn comes again, after what came meanwhile is applied
-        wrote = bool(rejoined or decided or granted or passed or looked.wrote)
-        return Outcome(wrote=wrote, waiting=self.passing.is_waiting or looked.more)
+        return Outcome(wrote=looked.wrote, waiting=looked.more)
 
     def note_clock(self, node_id: str, offset_ms: int) -> None:
         """What a hello told of a neighbour's clock, or of this node's own."""

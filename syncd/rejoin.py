@@ -113,12 +113,15 @@ class Rejoin:
 
     def heard(self, theirs: Iterable[Position]) -> frozenset[str]:
         """The parent's word where it stands on everything at and below this node; returns the streams to be taken."""
+        stated = [item for item in theirs if item.seq]
+        held, goals, begun = self._compared(stated)
+        if not goals and not begun and not self._goals:  # as a rule; a large cut under way need not be waited for
+            with self._guard:
+                self._stuck = False
+            self._awaits_answer = False
+            return frozenset()
         with self._sequencing:
-            with self._store.read() as tx:
-                held = {stream.stream_id: stream for stream in log.streams(tx)}
-                stated = [item for item in theirs if item.seq]
-                goals = {item.stream_id: item for item in stated if not is_past(tx, held.get(item.stream_id), item)}
-                begun = [stream for stream in held.values() if stream.rejoin_seq]
+            held, goals, begun = self._compared(stated)
             with self._guard:
                 self._goals = {**goals, **{key: goal for key, goal in self._goals.items() if key in self._from_above}}
                 self._stuck = False
@@ -128,6 +131,13 @@ class Rejoin:
             ])  # fmt: skip
             self._awaits_answer = False
         return frozenset(goals)
+
+    def _compared(self, stated: Sequence[Position]) -> tuple[dict[str, Stream], dict[str, Position], list[Stream]]:
+        """The streams held, those of which the parent holds another past or more, those being taken back."""
+        with self._store.read() as tx:
+            held = {stream.stream_id: stream for stream in log.streams(tx)}
+            goals = {item.stream_id: item for item in stated if not is_past(tx, held.get(item.stream_id), item)}
+        return held, goals, [stream for stream in held.values() if stream.rejoin_seq]
 
     @property
     def _from_above(self) -> set[str]:

@@ -341,6 +341,8 @@ class Applier(Worker):
         self._news = threading.Condition()
         self._arrived: set[str] = set()
         self._retries: dict[str, tuple[float, float]] = {}  # stopped stream → when to try again, then after how long
+        self._stirred_at = -math.inf  # when anything was last written, received or applied
+        self._owed_since: float | None = None  # when there was first something new to look at
         self._slow: set[str] = set()  # streams whose open group was waited for in vain: until it moves, only whole ones
         opened.node.signals.subscribe(self._on_signal)
 
@@ -353,13 +355,26 @@ class Applier(Worker):
         self.vitals.works(self.name, "applying")
         began = time.monotonic()
         outcome = self._node.apply_all(self._more_of, self._may_retry)
-        settled = self._node.settle()
+        concluded = self._node.conclude()
         if outcome.applied:
             event("applied", duration_s=time.monotonic() - began)
+        calm_in_s = self._look()
         self.vitals.waits(self.name)
-        due_s = [each for each in (self._until_retry_s(), self._node.look_again_s()) if each is not None]
+        due_s = [each for each in (self._until_retry_s(), self._node.look_again_s(), calm_in_s) if each is not None]
         wait_s = min(due_s, default=None)
-        self._bell.wait(limits.LEAVING_WAIT_S if settled.waiting else wait_s)
+        self._bell.wait(limits.LEAVING_WAIT_S if concluded.waiting else wait_s)
+
+    def _look(self) -> float | None:
+        """Look for disagreements once it is calm, now and then anyway; seconds until then, None: all was looked at.
+        No officer waits for them by the second, and on an old PC they would slow down what is under way."""
+        now = time.monotonic()
+        self._owed_since = now if self._owed_since is None else self._owed_since
+        calm_at = min(self._stirred_at + limits.DETECT_CALM_S, self._owed_since + limits.DETECT_WAIT_S_MAX)
+        if calm_at > now:
+            return calm_at - now
+        self.vitals.works(self.name, "looking for disagreements")
+        self._owed_since = now if self._node.look().waiting else None
+        return None if self._owed_since is None else limits.DETECT_CALM_S
 
     def _may_retry(self, stream_id: str) -> bool:
         """A stopped stream is tried again, ever more rarely: a large group costs as much as if it succeeded."""
@@ -392,6 +407,8 @@ class Applier(Worker):
         return came and not self.life.ending
 
     def _on_signal(self, topic: str, stream_ids: frozenset[str]) -> None:
+        if self._node.node_id not in stream_ids:  # else only its own turn comes again
+            self._stirred_at = time.monotonic()
         if topic == LOG:
             with self._news:
                 self._arrived |= stream_ids

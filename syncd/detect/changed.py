@@ -112,8 +112,8 @@ class Reader:
         changed.more = len(rows) == limits.DETECT_DUE_ROWS
 
     def _stream(self, tx: Tx, at: log.Stream, looked: Looked, is_elsewhere: bool, changed: Changed) -> None:
-        """A stream's news; the whole unit where the log cannot tell them, where who stands above it has changed, or where
-        all of it is news: its rows come in smaller parts than the envelopes of a first load."""
+        """A stream's news; the whole unit where the log cannot tell them, who stands above it has changed, or all of it
+        is news: its rows come in smaller parts than the envelopes of a first load."""
         stepped_back = looked.seq > at.applied_seq or looked.seq < at.floor_seq
         by_unit = looked.table or is_elsewhere or stepped_back or (not looked.seq and _is_long(tx, at))
         if at.kind == Kind.REGISTER and by_unit:
