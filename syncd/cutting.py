@@ -59,9 +59,9 @@ def leave(store: Store, tree: Tree) -> None:
         with store.apply("leave") as tx:
             tx.lock(f"receive {stream.stream_id}")
             at = log.stream(tx, stream.stream_id)
-            if at is None or at.applied_seq >= at.held_seq:
+            if at is None or at.applied_seq >= at.held_seq or 0 < at.applied_seq < at.floor_seq:
                 continue
-            if not at.floor_seq:
+            if at.applied_seq or not at.floor_seq:
                 log.cut(tx, at, at.applied_seq)
                 continue
             for of in [of for of in floor.baselines(tx) if of.of_id == at.stream_id]:
@@ -108,6 +108,8 @@ def _cut(tx: Tx, applier: Applier, tree: Tree, beyond: Sequence[Overrun], now_ms
         ended = log.end(tx, log.cut(tx, at, each.end_seq))
         if ended.applied_seq and tree.me == tree.root_id:
             applier.vouch_again(tx, ended)  # what it had signed beyond the end went with that
+        elif each.stream.custodian_seq > each.end_seq:  # and is asked for anew
+            tx.run("UPDATE syncd_stream SET custodian_seq = 0 WHERE stream_id = ?", (ended.stream_id,))
         for of in [of for of in floor.baselines(tx) if of.of_id == ended.stream_id and of.at_seq > each.end_seq]:
             floor.drop(tx, of.stream_id)  # content beyond the end: nobody takes it, and nothing leans on it any more
         for seq, late_hash, envelope in late:

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 
 from syncd import limits
 from syncd.receive import FORKED, Received
+from syncd.tree import Tree
 
+DECLINED_MAX = 1_000  # streams told apart; a parent that makes up more is asked again at once
 SHORT_TIMES = 10  # refusals in a row that only shorten the wait; each one after them doubles the pulls to leave out
 
 
@@ -20,12 +22,12 @@ class Declined:
     def __init__(self) -> None:
         self._times: dict[str, int] = {}  # stream → refusals in a row
         self._skips: dict[str, int] = {}  # stream → pulls it is still to be left out of
-        self._tree_changes = 0
+        self._tree: Tree | None = None
 
-    def streams(self, tree_changes: int) -> list[str]:
-        """What the next pull leaves out. `tree_changes`: a number that grows when what this node believes changes."""
-        if tree_changes != self._tree_changes:
-            self._tree_changes = tree_changes
+    def streams(self, tree: Tree) -> list[str]:
+        """What the next pull leaves out; nothing when the tree says something else than at the last one."""
+        if tree != self._tree:
+            self._tree = tree
             self._skips.clear()
         return sorted(self._skips)
 
@@ -45,6 +47,7 @@ class Declined:
         for stream_id in received.streams:
             self._times.pop(stream_id, None)
         for stream_id, (code, seq, _text) in received.refused.items():
-            if code != FORKED and seq == asked.get(stream_id, 0) + 1:
+            is_as_asked = seq == asked.get(stream_id, 0) + 1
+            if code != FORKED and is_as_asked and (stream_id in self._times or len(self._times) < DECLINED_MAX):
                 times = self._times[stream_id] = self._times.get(stream_id, 0) + 1
                 self._skips[stream_id] = 2 ** min(max(times - SHORT_TIMES, 0), SHORT_TIMES)

@@ -237,7 +237,7 @@ class Link:
             want = self._node.rejoin.wants(tx)
         place = frame_place(self._unfinished)
         partial = None if place is None else Partial(uuid.UUID(place[0]).bytes, place[1], len(self._unfinished))
-        declined = [messages.raw_id(stream_id) for stream_id in self._declined.streams(self._node.tree_changes)]
+        declined = [messages.raw_id(stream_id) for stream_id in self._declined.streams(tree)]
         wait_ms = int(min(wait_s, self._declined.wait_s_max) * 1000)
         return Pull(down, owed, partial, wait_ms, waiting, cases, backed_up_ms, want, self._heard_ms, declined)
 

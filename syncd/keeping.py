@@ -184,7 +184,7 @@ def _preview(node: Node, tx: Tx, unit_id: str, to_node: str, by_force: bool) -> 
         from_term=from_term,
         to_node=to_node, to_name=target.name, held_seq=stream.held_seq if stream else 0,
         applied_seq=stream.applied_seq if stream else 0,
-        also_kept=_also_kept(tx, tree, from_node, unit_id),
+        also_kept=_also_kept(tx, tree, from_node, unit_id) if by_force else {},
         rows={
             table.name: int(tx.value(f"SELECT count(*) FROM {table.name} WHERE unit_id = ?", (unit_id,)))
             for table in node.store.registry.of_kind(Kind.REGISTER)

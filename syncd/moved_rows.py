@@ -114,7 +114,12 @@ def _is_here(tx: Tx, mark_id: str) -> bool:
 
 
 def _is_out_of_hearing(tx: Tx, tree: Tree, at: Stream, unit_id: str) -> bool:
-    """Whether the keeper of `at` moved rows from that unit, of which nothing comes here any more."""
+    """Whether the keeper of `at` moved rows from that unit, which it kept then, and of which nothing comes here now."""
+    kept_now = tree.keepers.get(unit_id)
+    if kept_now is None or tree.is_within(kept_now[0], tree.me):
+        return False
+    if all(term.node_id != at.keeper for term in tree.terms.get(unit_id, ())) and kept_now[0] != at.keeper:
+        return False
     query = "SELECT id FROM reassignment WHERE from_unit_id = ? AND to_unit_id = ?"
     above = {node_id[28:] for node_id in tree.line(at.keeper)}
     ordered = any(row[0][28:] in above for row in tx.all(query, (unit_id, at.unit_id)))

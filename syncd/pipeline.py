@@ -119,11 +119,6 @@ class Node:
             self._tree = None
             self._tree_changes += 1
 
-    @property
-    def tree_changes(self) -> int:
-        """Grows with whatever changes the tree."""
-        return self._tree_changes
-
     def forget_tree(self) -> None:
         """Records of nodes, units or orders changed: everything concluded from them is due again."""
         self._drop_tree()
@@ -289,10 +284,7 @@ class Node:
 
     def settle(self) -> Outcome:
         """All that follows from news: `conclude`, then `look`."""
-        concluded = self.conclude()
-        if self.rejoin.holds_back():
-            return concluded
-        looked = self.look()
+        concluded, looked = self.conclude(), self.look()
         return Outcome(wrote=concluded.wrote or looked.wrote, waiting=concluded.waiting or looked.waiting)
 
     def conclude(self) -> Outcome:

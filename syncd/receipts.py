@@ -60,7 +60,8 @@ class Receipts:
                         detail={"seq": item.seq}, stream_id=item.stream_id,
                     )  # fmt: skip
         for item in news:
-            self._fresh.pop(item.stream_id, None)
+            if self._fresh.get(item.stream_id) is item:  # else a newer one came meanwhile, and is not stored yet
+                del self._fresh[item.stream_id]
         return bool(news)
 
     def _read(self, data: bytes, signing_public: bytes) -> receipt.Receipt | None:

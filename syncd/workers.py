@@ -360,8 +360,8 @@ class Applier(Worker):
             event("applied", duration_s=time.monotonic() - began)
         calm_in_s = self._look()
         self.vitals.waits(self.name)
-        due_s = [each for each in (self._until_retry_s(), self._node.look_again_s(), calm_in_s) if each is not None]
-        wait_s = min(due_s, default=None)
+        look_in_s = self._node.look_again_s() if calm_in_s is None else calm_in_s
+        wait_s = min([each for each in (self._until_retry_s(), look_in_s) if each is not None], default=None)
         self._bell.wait(limits.LEAVING_WAIT_S if concluded.waiting else wait_s)
 
     def _look(self) -> float | None:

@@ -1,4 +1,4 @@
-"""SQLite (SQLCipher by default): one writer connection, a few readers, WAL, synchronous=FULL.
+"""SQLite (SQLCipher by default): one connection that writes, while it is needed, a few readers, WAL, synchronous=FULL.
 
 Enters: a path and the raw database key (None for a plain file that another program shares).
 Leaves: `Store` over real transactions. Must hold: `synchronous` is FULL and read back at opening.
@@ -218,7 +218,9 @@ class SqliteStore(Store):
         self.registry = registry
         self.failpoint = failpoint
         self._key = key
-        self._writer: Any | None = self._open_writer()
+        self._is_closed = False
+        self._writer: Any | None = None
+        self._open_writer()
         self._writing = threading.RLock()
         self._readers: list[Any] = []
         self._readers_guard = threading.Lock()
@@ -233,7 +235,7 @@ class SqliteStore(Store):
     def apply(self, stage: str) -> Iterator[Tx]:
         with self._writing:
             # Foreign keys were checked at the origin; a pragma has no effect inside a transaction.
-            self._writer = writer = self._writer or self._open_writer()
+            writer = self._open_writer()
             writer.execute("PRAGMA foreign_keys = OFF")
             try:
                 yield from self._transaction(stage, applying=True)
@@ -241,13 +243,23 @@ class SqliteStore(Store):
                 writer.execute("PRAGMA foreign_keys = ON")
 
     def _open_writer(self) -> Any:
-        writer = connect(self.path, self._key)
+        """The one connection that writes; `relax` closes it until it is needed again."""
+        if self._writer is not None:
+            return self._writer
+        if self._is_closed:
+            raise StoreError(f"{self.path} was closed", hint="the process is ending; start it again")
+        try:
+            writer = connect(self.path, self._key)
+        except DiskFull:
+            self.when_full()
+            raise
         # Applying jumps about in the tables and their indexes; each page not in this cache is read and decrypted again.
         writer.execute(f"PRAGMA cache_size = -{limits.WRITER_CACHE_KIB}")
+        self._writer = writer
         return writer
 
     def _transaction(self, stage: str, *, applying: bool) -> Iterator[Tx]:
-        self._writer = writer = self._writer or self._open_writer()
+        writer = self._open_writer()
         tx = SqliteTx(writer, self.path)
         tx.run("BEGIN IMMEDIATE")
         try:
@@ -318,6 +330,7 @@ class SqliteStore(Store):
 
     def close(self) -> None:
         with self._writing, self._readers_guard:
+            self._is_closed = True
             for connection in (self._writer, self._watcher, *self._readers):
                 if connection is not None:
                     connection.close()
