@@ -247,7 +247,10 @@ class SqliteStore(Store):
         if self._writer is not None:
             return self._writer
         if self._is_closed:
-            raise StoreError(f"{self.path} was closed", hint="the process is ending; start it again")
+            raise StoreError(
+                say("{path} đã đóng", "{path} was closed", path=self.path),
+                hint=say("tiến trình đang kết thúc; hãy chạy lại", "the process is ending; start it again"),
+            )
         try:
             writer = connect(self.path, self._key)
         except DiskFull:
