@@ -218,7 +218,6 @@ class SqliteStore(Store):
         self.registry = registry
         self.failpoint = failpoint
         self._key = key
-        self._is_closed = False
         self._writer: Any | None = None
         self._open_writer()
         self._writing = threading.RLock()
@@ -246,11 +245,6 @@ class SqliteStore(Store):
         """The one connection that writes; `relax` closes it until it is needed again."""
         if self._writer is not None:
             return self._writer
-        if self._is_closed:
-            raise StoreError(
-                say("{path} đã đóng", "{path} was closed", path=self.path),
-                hint=say("tiến trình đang kết thúc; hãy chạy lại", "the process is ending; start it again"),
-            )
         try:
             writer = connect(self.path, self._key)
         except DiskFull:
@@ -333,8 +327,8 @@ class SqliteStore(Store):
 
     def close(self) -> None:
         with self._writing, self._readers_guard:
-            self._is_closed = True
             for connection in (self._writer, self._watcher, *self._readers):
                 if connection is not None:
                     connection.close()
             self._readers.clear()
+            self._writer = self._writer or self._watcher  # closed, so that nobody opens another
