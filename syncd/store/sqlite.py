@@ -62,6 +62,12 @@ def watcher(path: Path | str, key: bytes | None) -> Any:
     return connection
 
 
+def _rest(connection: Any) -> None:
+    """Have a connection forget the schema and its pages until it is asked again."""
+    connection.execute("PRAGMA writable_schema = RESET")
+    connection.execute("PRAGMA shrink_memory")
+
+
 def _unlock(connection: Any, key: bytes | None) -> None:
     """Give SQLCipher the key. It would write lines of its own to stderr when the key is wrong; we say it once."""
     if key is not None:
@@ -223,6 +229,7 @@ class SqliteStore(Store):
         self._writing = threading.RLock()
         self._readers: list[Any] = []
         self._readers_guard = threading.Lock()
+        self._is_relaxed = False  # nothing was written since memory was given back: readers are not kept either
         self._watcher = watcher(path, key)
 
     @contextmanager
@@ -250,6 +257,7 @@ class SqliteStore(Store):
         except DiskFull:
             self.when_full()
             raise
+        self._is_relaxed = False
         # Applying jumps about in the tables and their indexes; each page not in this cache is read and decrypted again.
         writer.execute(f"PRAGMA cache_size = -{limits.WRITER_CACHE_KIB}")
         self._writer = writer
@@ -287,13 +295,25 @@ class SqliteStore(Store):
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            with self._readers_guard:
+            self._give_back(connection)
+
+    def _give_back(self, connection: Any) -> None:
+        with self._readers_guard:
+            if not self._is_relaxed:
                 self._readers.append(connection)
+                return
+        _rest(connection)
+        return_memory()
+        with self._readers_guard:
+            self._readers.append(connection)
 
     def _take_reader(self) -> Any:
         with self._readers_guard:
             if self._readers:
                 return self._readers.pop()
+        return self._open_reader()
+
+    def _open_reader(self) -> Any:
         connection = connect(self.path, self._key)
         connection.execute("PRAGMA query_only = ON")
         return connection
@@ -316,12 +336,16 @@ class SqliteStore(Store):
 
     def relax(self) -> None:
         with self._writing, self._readers_guard:
-            # Each holds the whole schema, 1.5 MB, and its statements; the next question, or writing, opens one.
+            # Each holds the whole schema, 1.5 MB, and its statements; writing again opens one.
             for connection in (*self._readers, self._writer):
                 if connection is not None:
                     connection.close()
-            self._readers.clear()
             self._writer = None
+            # For the questions of a daemon at rest. Opened now, not for the next question: started by root, SQLite sets
+            # the owner of its log whenever it opens it, and that is a write.
+            self._readers = [self._open_reader()]
+            _rest(self._readers[0])
+            self._is_relaxed = True
             self._watcher.execute("PRAGMA shrink_memory")
         return_memory()
 
