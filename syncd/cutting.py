@@ -16,16 +16,18 @@ from syncd import floor, log, quarantine
 from syncd.applying import Applier
 from syncd.log import Stream
 from syncd.rebuild import rebuild
-from syncd.store.base import Store, Tx
+from syncd.store.base import Row, Store, Tx
 from syncd.tree import Tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overrun:
-    """A stream of a unit that ends earlier than it is held here, or whose end nobody has noted yet."""
+    """A stream of a unit that ends earlier than it is held here, or whose end nobody has noted yet. `goes_on`: its log
+    began behind that end; cut to nothing, it comes anew up to there."""
 
     stream: Stream
     end_seq: int
+    goes_on: bool = False
 
 
 def overruns(tx: Tx, tree: Tree) -> dict[str, list[Overrun]]:
@@ -93,6 +95,9 @@ def _overruns(tx: Tx, tree: Tree, unit_id: str) -> Iterator[Overrun]:
             is_past = True
         else:
             seq, position_hash = ends[place]
+            if seq is not None and 0 < seq < stream.floor_seq:
+                yield Overrun(stream=stream, end_seq=0, goes_on=True)
+                continue
             is_past = seq is not None and log.hash_at(tx, stream.stream_id, seq) == position_hash  # else: a fork
         if seq is not None and is_past and (stream.held_seq > seq or (stream.held_seq == seq and not stream.ended)):
             yield Overrun(stream=stream, end_seq=seq)
@@ -100,12 +105,10 @@ def _overruns(tx: Tx, tree: Tree, unit_id: str) -> Iterator[Overrun]:
 
 def _cut(tx: Tx, applier: Applier, tree: Tree, beyond: Sequence[Overrun], now_ms: int) -> None:
     for each in beyond:
-        late = tx.all(
-            "SELECT seq, hash, envelope FROM syncd_log WHERE stream_id = ? AND seq > ? ORDER BY seq",
-            (each.stream.stream_id, each.end_seq),
-        )
+        late = _late(tx, each)
         at = log.stream(tx, each.stream.stream_id) or each.stream  # as rebuilding has left it
-        ended = log.end(tx, log.cut(tx, at, each.end_seq))
+        ended = log.cut(tx, at, each.end_seq)
+        ended = ended if each.goes_on else log.end(tx, ended)
         if ended.applied_seq and tree.me == tree.root_id:
             applier.vouch_again(tx, ended)  # what it had signed beyond the end went with that
         elif each.stream.custodian_seq > each.end_seq:  # and is asked for anew
@@ -114,3 +117,12 @@ def _cut(tx: Tx, applier: Applier, tree: Tree, beyond: Sequence[Overrun], now_ms
             floor.drop(tx, of.stream_id)  # content beyond the end: nobody takes it, and nothing leans on it any more
         for seq, late_hash, envelope in late:
             quarantine.store(tx, tree, ended, seq, bytes(late_hash), bytes(envelope), now_ms)
+
+
+def _late(tx: Tx, each: Overrun) -> list[Row]:
+    """Envelopes beyond an end, to be kept apart. None where the log begins behind that end: late writes are admitted in
+    order, and their keeper, or who has the first of them, still offers all."""
+    if each.stream.floor_seq > each.end_seq:
+        return []
+    query = "SELECT seq, hash, envelope FROM syncd_log WHERE stream_id = ? AND seq > ? ORDER BY seq"
+    return tx.all(query, (each.stream.stream_id, each.end_seq))

@@ -81,12 +81,12 @@ def clear(tx: Tx, applier: Applier, at: Stream) -> None:
 
 
 def whole(tx: Tx, at: Stream, seq: int) -> int:
-    """The end of the last whole group up to `seq`."""
+    """The end of the last whole group up to `seq`; 0 where the log begins behind it."""
     found = tx.value(
         "SELECT max(seq) FROM syncd_log WHERE stream_id = ? AND seq <= ? AND mark <> ?",
         (at.stream_id, seq, int(Mark.OPEN)),
     )
-    return int(found or at.floor_seq)
+    return int(found or (at.floor_seq if seq >= at.floor_seq else 0))
 
 
 def baseline_of(tx: Tx, at: Stream, from_seq: int, until_seq: int) -> tuple[Stream, int] | None:
