@@ -19,7 +19,7 @@ from syncd.errors import StreamBehind
 from syncd.log import Stream
 from syncd.store.base import Tx
 from syncd.tree import Tree
-from syncd.wire import INSERT, Block
+from syncd.wire import DELETE, INSERT, Block
 
 Parts = dict[Audience, list[Block]]
 
@@ -58,9 +58,12 @@ def may_take_rows(tx: Tx, tree: Tree, at: Stream) -> bool:
 def applicable(tx: Tx, registry: Registry, tree: Tree, at: Stream, parts: Parts) -> Parts:
     """The changes without rows that have moved on. Raises StreamBehind while rows that come have not left."""
     _require_left(tx, tree, at, parts)
-    if is_behind(tx, at.unit_id):
+    arrived = _arrived(tx, at.unit_id)
+    if not all(arrived):
         return {audience: list(_without_moved(tx, registry, at, blocks)) for audience, blocks in parts.items()}
     _require_gone(tx, registry, tree, at, parts.get(Audience.SCOPE, []))
+    if arrived:  # the mark may have come in one piece of a group, and what it gives up in another
+        return {audience: list(_without_gone(tx, registry, at, blocks)) for audience, blocks in parts.items()}
     return parts
 
 
@@ -80,6 +83,12 @@ def left_behind(
 
 def is_behind(tx: Tx, unit_id: str | None) -> bool:
     """Whether rows are shown in their new unit here that this unit's stream has not given up yet."""
+    return not all(_arrived(tx, unit_id))
+
+
+def _arrived(tx: Tx, unit_id: str | None) -> list[bool]:
+    """Of each move out of a unit whose rows are shown in their new one here: whether this unit's stream has given them
+    up."""
     rows = tx.all(
         "SELECT v.proposal_id, v.id FROM verdict AS v JOIN reassignment AS r ON r.id = v.proposal_id"
         " WHERE r.from_unit_id = ?",
@@ -87,7 +96,7 @@ def is_behind(tx: Tx, unit_id: str | None) -> bool:
     )
     here = {mark_id for _order_id, mark_id in rows}
     marks = [(mark_id, marks_of(order_id, mark_id)) for order_id, mark_id in rows]  # by the tag of who moved them
-    return any(mark_id == both.came and both.left not in here for mark_id, both in marks)
+    return [both.left in here for mark_id, both in marks if mark_id == both.came]
 
 
 def _require_left(tx: Tx, tree: Tree, at: Stream, parts: Mapping[Audience, Sequence[Block]]) -> None:
@@ -146,6 +155,11 @@ def _without_moved(tx: Tx, registry: Registry, at: Stream, blocks: Sequence[Bloc
         elif kept:
             values = [[column[place] for place in kept] for column in block.values]
             yield replace(block, ids=[block.ids[place] for place in kept], values=values)
+
+
+def _without_gone(tx: Tx, registry: Registry, at: Stream, blocks: Sequence[Block]) -> Iterator[Block]:
+    for block in blocks:
+        yield from _without_moved(tx, registry, at, [block]) if block.op == DELETE else [block]
 
 
 def _elsewhere(tx: Tx, registry: Registry, at: Stream, block: Block) -> Iterator[tuple[str, str]]:
