@@ -45,7 +45,7 @@ def cut(store: Store, applier: Applier, tree: Tree, unit_id: str, now_ms: int) -
         applied = {each.stream.stream_id: each.end_seq for each in beyond if each.stream.applied_seq > each.end_seq}
         if applied:
             rebuild(tx, applier, beyond[0].stream, applied)
-            for source in _sources(tx, unit_id):
+            for source in _sources(tx, tree, unit_id):
                 rebuild(tx, applier, source, {})
         _cut(tx, applier, tree, beyond, now_ms)
 
@@ -71,11 +71,13 @@ def leave(store: Store, tree: Tree) -> None:
             floor.drop(tx, at.stream_id)
 
 
-def _sources(tx: Tx, unit_id: str) -> Iterator[Stream]:
-    """A stream of each unit that rows came from: those that have not come any more are to be there again."""
+def _sources(tx: Tx, tree: Tree, unit_id: str) -> Iterator[Stream]:
+    """A stream of each unit that rows came from: those that have not come any more are to be there again. A unit that
+    has to go back itself is rebuilt in its turn, the others' rows being there or gone by then."""
     for (from_unit,) in tx.all("SELECT DISTINCT from_unit_id FROM reassignment WHERE to_unit_id = ?", (unit_id,)):
         shown = log.streams(tx, "kind = ? AND unit_id = ? AND applied_seq > 0", (int(Kind.REGISTER), from_unit))
-        yield from shown[:1]
+        if from_unit not in tree.terms or not any(_overruns(tx, tree, from_unit)):
+            yield from shown[:1]
 
 
 def _is_elsewhere(tree: Tree, stream: Stream) -> bool:

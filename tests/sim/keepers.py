@@ -67,6 +67,8 @@ class Keepers:
             place = ((unit_id, node_id, int(term)), int(seq))
             if place not in self.forced:  # each order is seen at once, before the root applies anything more
                 self.forced[place] = shown(root, unit_id)
+                orders = "SELECT id FROM reassignment WHERE from_unit_id = ? OR to_unit_id = ?"
+                self.moved -= {row[0] for row in root.rows(orders, (unit_id, unit_id))}  # perhaps carried out anew
 
     def household_lists(self, of: Clerk) -> list[str]:
         """Households that may move: without a stamp, which belongs to its unit's five, and that no order under way
