@@ -13,7 +13,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from conflict import ConflictError, Kept, Newer, Policy, Proposal, Rules, Verdict, Why, decide
+from conflict.decide import decide
+from conflict.errors import ConflictError
+from conflict.policy import Policy, Rules
+from conflict.proposal import Kept, Newer, Proposal
+from conflict.verdict import Verdict, Why
 from schema.spec import Column, Kind, Registry, Table, Type
 from schema.values import INT_MAX, INT_MIN, check_row, check_values
 from syncd import limits

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conflict import Why
+from conflict.verdict import Why
 from syncd.language import Both
 
 # The wish was written over a kept value that had changed meanwhile: the kept value is the loser.

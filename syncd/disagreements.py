@@ -11,7 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from conflict import CaseKind, ConflictError, from_json
+from conflict.case import CaseKind
+from conflict.errors import ConflictError
+from conflict.verdict import from_json
 from schema.spec import Audience
 from syncd import limits
 from syncd.disagreement_words import KEPT_LOST, OUTCOME, RESULT, STATE, WHY

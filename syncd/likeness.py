@@ -10,7 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from conflict import Proposal, normalise_name, resembles
+from conflict.match import normalise_name, resembles
+from conflict.proposal import Proposal
 from schema.spec import Table
 from syncd.store.base import Tx
 

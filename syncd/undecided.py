@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from conflict import Newer
 from conflict.match import normalise_name
+from conflict.proposal import Newer
 from schema.spec import Kind, Registry, Table
 from syncd import limits
 from syncd.derived import LATE, stem

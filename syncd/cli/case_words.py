@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from conflict import CaseKind
+from conflict.case import CaseKind
 from syncd.language import number, say
 
 Lines = list[tuple[str, str]]

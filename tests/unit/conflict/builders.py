@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from conflict import Kept, Policy, Proposal, Rules, Value, Verdict, decide
-from conflict.verdict import ColumnVerdict
+from conflict.decide import decide
+from conflict.policy import Policy, Rules
+from conflict.proposal import Kept, Proposal, Value
+from conflict.verdict import ColumnVerdict, Verdict
 
 NOON_MS = 1_790_000_000_000
 HOUR_MS = 3_600_000

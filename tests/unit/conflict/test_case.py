@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conflict import Addressee, CaseKind, ConflictError, case_id
+from conflict.case import Addressee, CaseKind, case_id
+from conflict.errors import ConflictError
 
 KINDS = st.sampled_from(list(CaseKind))
 

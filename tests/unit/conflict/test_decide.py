@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 
-from conflict import Policy, ProposalError, Rules, Value, decide
+from conflict.decide import decide
+from conflict.errors import ProposalError
 from conflict.limits import PROPOSAL_COLUMNS_MAX, REASON_CHARS_MAX
+from conflict.policy import Policy, Rules
+from conflict.proposal import Value
 from conflict.verdict import Verdict
 from tests.unit.conflict.builders import NOON_MS, by_name, kept, only, proposal, rules
 

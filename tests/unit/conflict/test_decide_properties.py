@@ -6,9 +6,11 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conflict import Kept, Policy, Proposal, Rules, Value, Verdict, decide, from_json, to_json
+from conflict.decide import decide
 from conflict.limits import CLOCK_OFFSET_MS_MAX
-from conflict.policy import DELETE_POLICIES
+from conflict.policy import DELETE_POLICIES, Policy, Rules
+from conflict.proposal import Kept, Proposal, Value
+from conflict.verdict import Verdict, from_json, to_json
 from tests.unit.conflict.builders import kept, proposal
 
 COLUMNS = ("a", "b", "c", "d", "e")

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conflict import MatchColumns, Value, normalise_name, resembles
+from conflict.match import MatchColumns, normalise_name, resembles
+from conflict.proposal import Value
 
 # Made-up persons.
 ROW: dict[str, Value] = {

@@ -4,8 +4,11 @@ from typing import Any
 
 import pytest
 
-from conflict import Kept, Policy, Rules, RulesError, decide
+from conflict.decide import decide
+from conflict.errors import RulesError
 from conflict.limits import CLOCK_OFFSET_MS_MAX
+from conflict.policy import Policy, Rules
+from conflict.proposal import Kept
 from tests.unit.conflict.builders import HOUR_MS, NOON_MS, decide_one, kept, only, proposal
 
 

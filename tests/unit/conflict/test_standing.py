@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
-from conflict import Newer, Policy, Rules, Verdict, decide
+from conflict.decide import decide
 from conflict.limits import CLOCK_OFFSET_MS_MAX
-from conflict.proposal import Op
+from conflict.policy import Policy, Rules
+from conflict.proposal import Newer, Op
+from conflict.verdict import Verdict
 from tests.unit.conflict.builders import HOUR_MS, NOON_MS, by_name, kept, only, proposal, rules
 
 

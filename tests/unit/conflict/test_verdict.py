@@ -4,8 +4,12 @@ import json
 
 import pytest
 
-from conflict import ColumnVerdict, DetailError, Newer, Policy, decide, from_json, to_json
+from conflict.decide import decide
+from conflict.errors import DetailError
 from conflict.limits import DETAIL_CHARS_MAX
+from conflict.policy import Policy
+from conflict.proposal import Newer
+from conflict.verdict import ColumnVerdict, from_json, to_json
 from tests.unit.conflict.builders import kept, proposal, rules
 
 COLUMN = ColumnVerdict(
