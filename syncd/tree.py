@@ -186,9 +186,10 @@ class Tree:
         if stream.kind == Kind.OVERSIGHT and stream.unit_id is not None:
             kept = self.keepers.get(stream.unit_id)
             return kept is not None and self.is_within(kept[0], node_id)
-        if stream.kind == Kind.BASELINE and stream.keeper == self.root_id:  # the custodian's, for who keeps it now
-            kept = self.keepers.get(stream.unit_id or "")
-            return kept is not None and self.is_within(kept[0], node_id)
+        if stream.kind == Kind.BASELINE and stream.keeper == self.root_id:  # the custodian's, for who keeps it now,
+            kept = self.keepers.get(stream.unit_id or "")  # and for whom it passes through on the way there
+            later = [term.node_id for term in self.terms.get(stream.unit_id or "", ()) if term.term > stream.term]
+            return kept is not None and any(self.is_within(keeper, node_id) for keeper in (kept[0], *later))
         if stream.kind in (Kind.REGISTER, Kind.BASELINE):
             return any(self.is_within(later, node_id) for later in self.followers(stream))
         if stream.keeper in self.line(node_id):
