@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from syncd.limits import TREE_DEPTH_MAX
 from syncd.log import Stream
 from syncd.setup import insert_node
 from syncd.terms import refresh_keepers
-from syncd.tree import NodeRecord, Tree, load_tree
+from syncd.tree import NodeRecord, Term, Tree, load_tree
 from tests.trees import TreeBuilder, TreeNode, step
 
 # root ── north ── n1, n2
@@ -128,6 +129,20 @@ def test_what_one_side_sends_the_other_side_takes(of: Stream) -> None:
             assert above.goes_down(of, node_id(child)) == below.comes_from(of, node_id(parent)), (
                 f"{parent} down to {child}"
             )
+
+
+def test_custodians_baseline_goes_to_every_keeper_the_unit_still_passes_through() -> None:
+    """n1 ──► n2, which has not begun ──► s1: n2 needs the content to begin and to end, n1 has no use for it."""
+    chain = [Term(unit_id=unit_id("n1"), term=1, node_id=node_id("n1"), began="record", ended_seq=7)]
+    chain += [Term(unit_id=unit_id("n1"), term=term, node_id=node_id(name), began="handover")
+              for term, name in ((2, "n2"), (3, "s1"))]  # fmt: skip
+    tree = replace(seen_from("root"), keepers={unit_id("n1"): (node_id("s1"), 3)}, terms={unit_id("n1"): chain})
+    of = stream(Kind.BASELINE, "root", "n1", term=1)
+    north = replace(tree, me=node_id("north"))
+    assert tree.goes_down(of, node_id("north"))
+    assert tree.goes_down(of, node_id("south"))
+    assert north.goes_down(of, node_id("n2"))
+    assert not north.goes_down(of, node_id("n1"))
 
 
 def test_nothing_comes_from_a_stranger() -> None:
