@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from conflict.decide import decide
@@ -155,7 +155,8 @@ class _Desk:
                 half = len(wave) // 2
                 return self.settle_apart(wave[:half]) + self.settle_apart(wave[half:])
             # The wish cannot be carried out as written: the kept value stands and the proposer is told why.
-            self._record([(self._refused(wave[0], wave[0].unit_id, error), wave[0].row_id)])
+            refused = self._refused(wave[0], wave[0].unit_id, error)
+            self._record([(refused, wave[0].row_id, refused.detail)])
             return 1
         self._tx.run("RELEASE SAVEPOINT syncd_decide")
         return decided
@@ -308,14 +309,13 @@ class _Desk:
         """Write what the verdicts say, and the verdicts."""
         updates: dict[tuple[str, str], list[tuple[str, Mapping[str, Any]]]] = {}
         deletes: dict[tuple[str, str], list[str]] = {}
-        row_ids: dict[str, str | None] = {}
-        details: dict[str, str] = {}
+        inserted: dict[str, tuple[str, str]] = {}
         for each in decisions:
             if each.table is None or each.verdict is None:
                 continue
             place, row_id = (each.table.name, each.unit_id), each.waiting.row_id or ""
             if each.verdict.insert:
-                row_ids[each.waiting.id], details[each.waiting.id] = self._insert(each.table, each, each.verdict)
+                inserted[each.waiting.id] = self._insert(each.table, each, each.verdict)
             elif each.verdict.delete:
                 deletes.setdefault(place, []).append(row_id)
             elif each.verdict.writes:
@@ -324,11 +324,7 @@ class _Desk:
             self._update(self._registry.by_name[table_name], unit_id, rows)
         for (table_name, unit_id), gone in deletes.items():
             self._tx.delete_ids(self._registry.by_name[table_name], unit_id, gone, ["id"])
-        self._record([
-            (replace(each, detail=details.get(each.waiting.id, each.detail)),
-             row_ids.get(each.waiting.id, each.waiting.row_id))
-            for each in decisions
-        ])  # fmt: skip
+        self._record([(each, *inserted.get(each.waiting.id, (each.waiting.row_id, each.detail))) for each in decisions])
 
     def _insert(self, table: Table, of: _Decision, verdict: Verdict) -> tuple[str, str]:
         """A new row: its id, and the verdict's detail. One that this node had written on a branch that was not the
@@ -370,14 +366,15 @@ class _Desk:
         if touched != len(rows):
             raise ValueError(f"{len(rows) - touched} rows of {table.name} were gone when they were to be written")
 
-    def _record(self, decided: Sequence[tuple[_Decision, str | None]]) -> None:
+    def _record(self, decided: Sequence[tuple[_Decision, str | None, str]]) -> None:
+        """Write verdicts: each with the row it is about and its detail."""
         if not decided:
             return
         me = self._tree.nodes.get(self._tree.me)
         at, by = instant_of(self._now_ms), me.name if me else self._tree.me
         rows = [
-            (each.unit_id, each.waiting.id, each.outcome, row_id, each.detail, each.case, at, by)
-            for each, row_id in decided
+            (each.unit_id, each.waiting.id, each.outcome, row_id, detail, each.case, at, by)
+            for each, row_id, detail in decided
         ]
         table = self._registry.by_name["verdict"]
         types = [table.by_name[name].type for name in VERDICT_COLUMNS]
