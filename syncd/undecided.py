@@ -30,9 +30,10 @@ _MY_TAG = "SELECT substr(value, 29) FROM syncd_meta WHERE key = 'node_id'"
 _UNDECIDED = f"""NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id
     AND (v.unit_id = p.unit_id OR v.unit_id IN ({_MINE}) OR substr(CAST(v.id AS text), 29) = ({_MY_TAG})))"""
 _ADDRESSED = f"SELECT p.id, p.made_at, p.table_name FROM proposal AS p WHERE p.unit_id IN ({_MINE}) AND {_UNDECIDED}"
-_FOLLOWING = f"""SELECT p.id, p.made_at, p.table_name FROM proposal AS p JOIN {{table}} AS r ON r.id = p.row_id
+# CROSS: from the few wishes about other units to their rows; without it SQLite begins with every row kept here.
+_FOLLOWING = f"""SELECT p.id, p.made_at, p.table_name FROM proposal AS p CROSS JOIN {{table}} AS r
     WHERE p.table_name = '{{table}}' AND p.withdrawn_at IS NULL AND p.unit_id IS NOT NULL AND p.unit_id NOT IN ({_MINE})
-    AND r.unit_id IN ({_MINE}) AND {_UNDECIDED}"""
+    AND r.id = p.row_id AND r.unit_id IN ({_MINE}) AND {_UNDECIDED}"""
 _THESE = f"SELECT {_COLUMNS} FROM proposal AS p WHERE {_UNDECIDED} AND p.id {{chosen}}"
 _ABOUT_ROWS = f"""SELECT p.id, p.table_name, p.row_id, p.operation, p.wished, p.author FROM proposal AS p
     WHERE p.withdrawn_at IS NULL AND {_UNDECIDED} AND p.row_id {{chosen}} ORDER BY p.made_at, p.id"""
