@@ -189,7 +189,7 @@ class Applier:
 
     def _turn_is_over(self, began: float) -> bool:
         limit_ms = limits.WRITE_LOCK_MS_MAX if self._store.dialect == "sqlite" else limits.APPLY_TURN_MS_MAX
-        return (time.monotonic() - began) * 1000 > limit_ms * 0.6
+        return (time.monotonic() - began) * 1000 > limit_ms * limits.TURN_SHARE
 
     def _entry(self, tx: Tx, run: _Run, entry: Entry) -> None:
         if entry.mark is Mark.DISCARD and run.seq != run.whole[0]:

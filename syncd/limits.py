@@ -87,6 +87,7 @@ DIGEST_ROWS: Final = 250  # in memory at once while content is digested; more co
 # Applying.
 APPLY_BYTES_MAX: Final = 4 * MIB  # read from the log at once
 APPLY_TURN_MS_MAX: Final = 5_000  # PostgreSQL: a transaction of many groups ends after this
+TURN_SHARE: Final = 0.6  # of it after which no group is begun, so that the last one fits
 HISTORY_ENVELOPES_MAX: Final = 500  # how far back `latest` looks for when a value changed
 
 # Deciding.

@@ -70,10 +70,8 @@ class Node:
         self.passing = Passing(self)
         self._detecting: Detector | None = None
         self.clocks = ClockWatch(store, clock)
-        self._wire_schema = {
-            table.number: {column.number: str(column.type) for column in table.all_columns} for table in store.registry
-        }
-        self.applier = Applier(store, self.ring, self._wire_schema, clock, node_keys, self._tables_changed)
+        schema = baseline.wire_schema(store)
+        self.applier = Applier(store, self.ring, schema, clock, node_keys, self._tables_changed)
         self.rejoin = Rejoin(
             store, self.applier, self.ring, clock, node_keys.node_id, self.sequencing, self.tree, self._rejoined
         )
@@ -87,7 +85,7 @@ class Node:
         self.recovery_public = bytes.fromhex(facts.get("recovery_public", ""))
         self.receipts = Receipts(store, clock, self.signals, self.rejoin, self.tree, self.root_id)
         self.own = OwnStreams(
-            store, node_keys, self.ring, self.applier, clock, random_bytes, self._wire_schema, self.tree,
+            store, node_keys, self.ring, self.applier, clock, random_bytes, schema, self.tree,
             lambda: self.clock_offset_ms, self.root_id, self.recovery_public,
         )  # fmt: skip
 
@@ -342,9 +340,7 @@ class Node:
         if self._detecting is None:
             from syncd.detect.detector import Detector
 
-            self._detecting = Detector(
-                self.store, self.ring, self._wire_schema, self.clock, self._random, self._identify
-            )
+            self._detecting = Detector(self.store, self.ring, self.clock, self._random, self._identify)
             self.signals.subscribe(self._detecting.on_signal)
         return self._detecting
 

@@ -20,7 +20,7 @@ from syncd.keys import KeyRing
 from syncd.open import open_parts
 from syncd.rebuild import void_groups
 from syncd.store.base import Tx
-from syncd.wire import DELETE, UPDATE, Block, Schema, decode_touched
+from syncd.wire import DELETE, UPDATE, Block, decode_touched
 
 # Of each table the columns that can make or end a disagreement; None: all of them.
 WATCHED: Mapping[str, frozenset[str] | None] = {
@@ -70,10 +70,9 @@ class Changed:
 class Reader:
     """Reads what changed. `known`: positions not written down yet, newer than those in the database."""
 
-    def __init__(self, registry: Registry, ring: KeyRing, wire_schema: Schema) -> None:
+    def __init__(self, registry: Registry, ring: KeyRing) -> None:
         self._registry = registry
         self._ring = ring
-        self._wire_schema = wire_schema
         self._masks = {
             name: {registry.by_name[name].by_name[column].number for column in columns or ()}
             for name, columns in WATCHED.items()

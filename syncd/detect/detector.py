@@ -31,7 +31,6 @@ from syncd.review.standing import withdraw_questions
 from syncd.signals import APPLIED, LOG
 from syncd.store.base import Store, Tx
 from syncd.tree import Tree
-from syncd.wire import Schema
 
 RandomBytes = Callable[[int], bytes]
 
@@ -86,7 +85,6 @@ class Detector:
         self,
         store: Store,
         ring: KeyRing,
-        wire_schema: Schema,
         clock: Clock,
         random_bytes: RandomBytes,
         identify: Callable[[set[str]], int] = lambda _persons: 0,
@@ -96,7 +94,7 @@ class Detector:
         self._clock = clock
         self._random = random_bytes
         self._identify = identify
-        self._reader = reading.Reader(store.registry, ring, wire_schema)
+        self._reader = reading.Reader(store.registry, ring)
         self._positions: dict[str, Looked] = {}  # newer than those written down
         self._unsaved_rows = 0
         self._swept_on = ""
