@@ -247,7 +247,8 @@ class Applier:
     def put_baseline(self, tx: Tx, at: Stream, envelope: Envelope, cells: Cells) -> set[str]:
         """Rows of a baseline of `at` into its tables: whoever kept the unit before may have minted their ids. It is
         sealed with the keys of `at`."""
-        return apply_blocks(tx, self.registry, at, None, self.blocks(tx, at, envelope), cells)
+        blocks = moved_rows.applicable_of_baseline(tx, self.registry, at, self.blocks(tx, at, envelope))
+        return apply_blocks(tx, self.registry, at, None, blocks, cells)
 
     def compare(self, tx: Tx, at: Stream, envelope: Envelope) -> None:
         """This node stands at exactly the position the keeper digested: compare content (I1). The columns of keepers

@@ -25,7 +25,8 @@ from syncd.tree import Tree, covers, units_above
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """What an order will do. `held_seq`: how far the old keeper's stream is here; `rows`: of which tables how many."""
+    """What an order will do. `held_seq`: how far the old keeper's stream is here; `rows`: of which tables how many;
+    `put_aside`: the name of whom an earlier order meant to keep the unit, which will not any more."""
 
     unit_id: str
     unit_name: str
@@ -37,22 +38,34 @@ class Preview:
     held_seq: int
     applied_seq: int
     rows: dict[str, int]
-    also_kept: dict[str, str]  # the other units that the same node keeps → name
+    also_kept: dict[str, str]  # the other units that pass on, as the same machine keeps or was to keep them → name
+    going_on: dict[str, Heir]  # those it was to hand to another node already, which keeps them now
+    put_aside: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heir:
+    """Who keeps a unit of a machine that is gone."""
+
+    unit_name: str
+    to_node: str
+    to_name: str
 
 
 def order(
     node: Node, unit_id: str, to_node: str, *, author: str, reason: str, forced: bool = False, revoke: bool = False
 ) -> Preview:
     """Order that `to_node` keeps `unit_id`. `forced`: the old keeper's machine is gone, so it is not asked: whatever it
-    keeps passes on (rows may have gone from one of its units to another), each stream ends where it is applied here;
-    `revoke`: nothing of it is believed any more. Both are the custodian's alone.
+    keeps passes on (rows may have gone from one of its units to another), each stream ends where it is applied here. A
+    unit that it was to hand to another node goes there; one that it was to take over goes to `to_node`, from where its
+    keeper ends it. `revoke`: nothing of it is believed any more. Both are the custodian's alone.
 
     Raises UsageError when nobody would believe the order, or one is under way.
     """
     node.reread_tree()  # another process of this node may have ordered something
     with node.store.write("order") as tx:
         planned = _checked(node, tx, unit_id, to_node, forced or revoke)
-        others = [_checked(node, tx, other, to_node, True) for other in planned.also_kept] if forced else []
+        others = _others(node, tx, planned) if forced else []
         for each in (planned, *others):
             forced_at = _end_here(tx, each) if forced else (None, None)
             _insert(tx, node, each, forced_at, revoke, reason, author)
@@ -153,8 +166,11 @@ def unit_named(node: Node, tx: Tx, named: str) -> str:
     return unit_of_code(tx, named, instant_of(node.clock())[:10]).id
 
 
-def _checked(node: Node, tx: Tx, unit_id: str, to_node: str, by_force: bool, *, may_keep: bool = False) -> Preview:
-    planned = _preview(node, tx, unit_id, to_node, by_force)
+def _checked(
+    node: Node, tx: Tx, unit_id: str, to_node: str, by_force: bool, *, may_keep: bool = False,
+    ends: tuple[str, int] | None = None,
+) -> Preview:  # fmt: skip
+    planned = _preview(node, tx, unit_id, to_node, by_force, ends)
     _require_mine_to_order(node, tx, planned, by_force)
     if planned.from_node == planned.to_node and not may_keep:
         raise UsageError(
@@ -165,8 +181,9 @@ def _checked(node: Node, tx: Tx, unit_id: str, to_node: str, by_force: bool, *, 
     return planned
 
 
-def _preview(node: Node, tx: Tx, unit_id: str, to_node: str, by_force: bool) -> Preview:
-    """What such an order would do, as things stand. Raises UsageError for a unit or a node unknown here."""
+def _preview(node: Node, tx: Tx, unit_id: str, to_node: str, by_force: bool, ends: tuple[str, int] | None) -> Preview:
+    """What such an order would do, as things stand. `ends`: the term that a forced one ends; None for the one in which
+    the unit is kept. Raises UsageError for a unit or a node unknown here."""
     tree = node.tree()
     unit_name = tx.value("SELECT name FROM unit WHERE id = ?", (unit_id,))
     target = tree.nodes.get(to_node)
@@ -176,15 +193,18 @@ def _preview(node: Node, tx: Tx, unit_id: str, to_node: str, by_force: bool) -> 
                 "no such unit or node at or below this one, or the node is revoked"),
             say("xem `syncd status`", "see `syncd status`"),
         )  # fmt: skip
-    from_node, from_term = _kept_last(tree, unit_id) if by_force else tree.keepers.get(unit_id, (None, 0))
+    kept = tree.keepers.get(unit_id, (None, 0))
+    from_node, from_term = ends or (_kept_last(tree, unit_id) if by_force else kept)
+    also_kept, going_on = _left_by(tx, tree, from_node, unit_id) if by_force and not ends else ({}, {})
     stream = log.stream(tx, stream_id_of(Kind.REGISTER, unit_id, from_node, from_term)) if from_node else None
     return Preview(
         unit_id=unit_id, unit_name=unit_name, from_node=from_node,
-        from_name=tree.nodes[from_node].name if from_node and from_node in tree.nodes else from_node,
+        from_name=_name_of(tree, from_node),
         from_term=from_term,
         to_node=to_node, to_name=target.name, held_seq=stream.held_seq if stream else 0,
         applied_seq=stream.applied_seq if stream else 0,
-        also_kept=_also_kept(tx, tree, from_node, unit_id) if by_force else {},
+        also_kept=also_kept, going_on=going_on,
+        put_aside=_name_of(tree, kept[0]) if by_force and kept[0] not in (from_node, to_node) else None,
         rows={
             table.name: int(tx.value(f"SELECT count(*) FROM {table.name} WHERE unit_id = ?", (unit_id,)))
             for table in node.store.registry.of_kind(Kind.REGISTER)
@@ -192,10 +212,43 @@ def _preview(node: Node, tx: Tx, unit_id: str, to_node: str, by_force: bool) -> 
     )  # fmt: skip
 
 
-def _also_kept(tx: Tx, tree: Tree, node_id: str | None, unit_id: str) -> dict[str, str]:
-    """What else passes on when a machine is gone."""
-    units = [unit for unit in tree.keepers if unit != unit_id and _kept_last(tree, unit)[0] == node_id]
-    return {unit: tx.value("SELECT name FROM unit WHERE id = ?", (unit,)) or unit for unit in sorted(units)}
+def _others(node: Node, tx: Tx, planned: Preview) -> list[Preview]:
+    """The other orders that end what a machine keeps or was to keep."""
+    tree, to_nodes = node.tree(), dict.fromkeys(planned.also_kept, planned.to_node)
+    to_nodes |= {unit: heir.to_node for unit, heir in planned.going_on.items()}
+    return [
+        _checked(node, tx, unit, to_node, True, ends=ends)
+        for unit, to_node in sorted(to_nodes.items())
+        if (ends := _open_term(tree, unit, planned.from_node)) is not None
+    ]
+
+
+def _left_by(tx: Tx, tree: Tree, node_id: str | None, unit_id: str) -> tuple[dict[str, str], dict[str, Heir]]:
+    """The other units that a machine leaves when it is gone: those without an heir, and those with one."""
+    also_kept: dict[str, str] = {}
+    going_on: dict[str, Heir] = {}
+    for unit in sorted(tree.keepers):
+        if unit == unit_id or _open_term(tree, unit, node_id) is None:
+            continue
+        name = tx.value("SELECT name FROM unit WHERE id = ?", (unit,)) or unit
+        heir = tree.nodes.get(tree.keepers[unit][0])
+        if heir is None or heir.node_id == node_id or heir.status != "enrolled":
+            also_kept[unit] = name
+        else:
+            going_on[unit] = Heir(unit_name=name, to_node=heir.node_id, to_name=heir.name)
+    return also_kept, going_on
+
+
+def _open_term(tree: Tree, unit_id: str, node_id: str | None) -> tuple[str, int] | None:
+    """The term in which a node keeps a unit, or was to keep it, as long as nothing has ended it."""
+    chain = tree.terms.get(unit_id, ())
+    kept = [(term.node_id, term.term) for term in chain if term.ended_seq is None] or [tree.keepers[unit_id]]
+    return next((place for place in kept if place[0] == node_id), None)
+
+
+def _name_of(tree: Tree, node_id: str | None) -> str | None:
+    record = None if node_id is None else tree.nodes.get(node_id)
+    return node_id if record is None else record.name
 
 
 def _kept_last(tree: Tree, unit_id: str) -> tuple[str | None, int]:

@@ -18,7 +18,7 @@ from syncd.derived import derived_id
 from syncd.errors import StreamBehind
 from syncd.log import Stream
 from syncd.store.base import Tx
-from syncd.tree import Tree
+from syncd.tree import Tree, covers, units_above
 from syncd.wire import DELETE, INSERT, Block
 
 Parts = dict[Audience, list[Block]]
@@ -49,10 +49,9 @@ def concerns_moves(tx: Tx, at: Stream) -> bool:
 
 
 def may_take_rows(tx: Tx, tree: Tree, at: Stream) -> bool:
-    """Whether rows that others minted may enter a stream: a node above its keeper ordered rows into its unit."""
-    rows = tx.all("SELECT id FROM reassignment WHERE to_unit_id = ?", (at.unit_id,))
-    tags = {node_id[28:] for node_id in tree.line(at.keeper)}
-    return any(row[0][28:] in tags for row in rows)
+    """Whether rows that others minted may enter a stream: who has the say ordered rows into its unit."""
+    rows = tx.all("SELECT DISTINCT from_unit_id FROM reassignment WHERE to_unit_id = ?", (at.unit_id,))
+    return any(_is_ordered(tx, tree, at, from_unit) for (from_unit,) in rows)
 
 
 def applicable(tx: Tx, registry: Registry, tree: Tree, at: Stream, parts: Parts) -> Parts:
@@ -60,11 +59,16 @@ def applicable(tx: Tx, registry: Registry, tree: Tree, at: Stream, parts: Parts)
     _require_left(tx, tree, at, parts)
     arrived = _arrived(tx, at.unit_id)
     if not all(arrived):
-        return {audience: list(_without_moved(tx, registry, at, blocks)) for audience, blocks in parts.items()}
+        return _not_moved_on(tx, registry, at, parts)
     _require_gone(tx, registry, tree, at, parts.get(Audience.SCOPE, []))
     if arrived:  # the mark may have come in one piece of a group, and what it gives up in another
         return {audience: list(_without_gone(tx, registry, at, blocks)) for audience, blocks in parts.items()}
     return parts
+
+
+def applicable_of_baseline(tx: Tx, registry: Registry, at: Stream, parts: Parts) -> Parts:
+    """The rows of a baseline without those that have moved on: the log behind it says so later."""
+    return _not_moved_on(tx, registry, at, parts) if is_behind(tx, at.unit_id) else parts
 
 
 def left_behind(
@@ -123,16 +127,20 @@ def _is_here(tx: Tx, mark_id: str) -> bool:
 
 
 def _is_out_of_hearing(tx: Tx, tree: Tree, at: Stream, unit_id: str) -> bool:
-    """Whether the keeper of `at` moved rows from that unit, which it kept then, and of which nothing comes here now."""
-    kept_now = tree.keepers.get(unit_id)
-    if kept_now is None or tree.is_within(kept_now[0], tree.me):
-        return False
-    if all(term.node_id != at.keeper for term in tree.terms.get(unit_id, ())) and kept_now[0] != at.keeper:
-        return False
+    """Whether the keeper of `at` was to move rows from that unit, which it kept then, and nothing of what it wrote
+    about it comes here. Of a unit that is kept at or below this node it does, whoever keeps it now."""
+    kept_it = any(term.node_id == at.keeper for term in tree.terms.get(unit_id, ()))
+    return kept_it and not _hears(tree, at, unit_id) and _is_ordered(tx, tree, at, unit_id)
+
+
+def _is_ordered(tx: Tx, tree: Tree, at: Stream, from_unit: str) -> bool:
+    """Whether who answers for the unit that rows leave, and is or stands above the keeper, ordered them into the other:
+    by its own word alone no keeper takes rows of a unit that passed on."""
+    above = units_above(tx)
+    line = [tree.nodes[node_id] for node_id in tree.line(at.keeper)]
+    tags = {record.tag for record in line if covers(above, record.unit_id, from_unit)}
     query = "SELECT id FROM reassignment WHERE from_unit_id = ? AND to_unit_id = ?"
-    above = {node_id[28:] for node_id in tree.line(at.keeper)}
-    ordered = any(row[0][28:] in above for row in tx.all(query, (unit_id, at.unit_id)))
-    return ordered and not _hears(tree, at, unit_id)
+    return any(row[0][28:] in tags for row in tx.all(query, (from_unit, at.unit_id)))
 
 
 def _require_gone(tx: Tx, registry: Registry, tree: Tree, at: Stream, blocks: Sequence[Block]) -> None:
@@ -144,6 +152,10 @@ def _require_gone(tx: Tx, registry: Registry, tree: Tree, at: Stream, blocks: Se
                 " has not given up here",
                 hint="the stream goes on by itself when the other one has arrived",
             )
+
+
+def _not_moved_on(tx: Tx, registry: Registry, at: Stream, parts: Parts) -> Parts:
+    return {audience: list(_without_moved(tx, registry, at, blocks)) for audience, blocks in parts.items()}
 
 
 def _without_moved(tx: Tx, registry: Registry, at: Stream, blocks: Sequence[Block]) -> Iterator[Block]:

@@ -96,9 +96,21 @@ def words(planned: Preview, forced: bool, dry_run: bool) -> str:
         ))  # fmt: skip
         if planned.also_kept:
             lines.append(say(
-                "Chuyển cùng, vì nút cũ đang giữ: {units}.",
-                "Passed on with it, as the old keeper keeps them too: {units}.",
+                "Chuyển cùng, vì nút cũ đang giữ hoặc sắp nhận: {units}.",
+                "Passed on with it, as the old keeper keeps them too, or was to: {units}.",
                 units=", ".join([*planned.also_kept.values()][:SHOWN_UNITS_MAX]),
+            ))  # fmt: skip
+        if planned.going_on:
+            lines.append(say(
+                "Đã có lệnh bàn giao, vẫn chuyển cho nút nhận trong lệnh: {units}.",
+                "Ordered to pass to another node before, and passing there now: {units}.",
+                units=", ".join([f"{heir.unit_name} → {heir.to_name}" for heir in planned.going_on.values()]
+                                [:SHOWN_UNITS_MAX]),
+            ))  # fmt: skip
+        if planned.put_aside:
+            lines.append(say(
+                "Lệnh bàn giao trước đó cho {name} không còn hiệu lực.",
+                "The earlier order to hand it to {name} does not stand any more.", name=planned.put_aside,
             ))  # fmt: skip
     else:
         lines.append(say(
@@ -119,6 +131,7 @@ def _facts(planned: Preview, forced: bool, dry_run: bool) -> dict[str, Any]:
     return {
         "unit_id": planned.unit_id, "unit": planned.unit_name, "from": planned.from_node,
         "from_term": planned.from_term, "to": planned.to_node, "rows": planned.rows,
-        "also_kept": planned.also_kept, "end_seq": planned.applied_seq if forced else None, "forced": forced,
-        "ordered": not dry_run,
+        "also_kept": planned.also_kept,
+        "going_on": {unit: heir.to_node for unit, heir in planned.going_on.items()},
+        "end_seq": planned.applied_seq if forced else None, "forced": forced, "ordered": not dry_run,
     }  # fmt: skip
