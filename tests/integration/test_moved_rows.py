@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from schema.spec import Kind
-from syncd import keeping, log
+from syncd import baseline, floor, keeping, log
 from syncd.reassign import packed
 from syncd.rebuild import rebuild
 from syncd.wire import INSERT
@@ -74,6 +74,30 @@ def test_group_in_pieces_that_gives_rows_up_is_rebuilt_while_they_are_shown_else
         put_back(at(tree, name), unit_id)
         assert names(at(tree, name), one.unit_id) == ["Ở lại"]
         assert len(names(at(tree, name), split)) == MOVED
+    for unit_id in (one.unit_id, split):
+        proven(tree, unit_id, "one", "north", "province")
+
+
+def test_baseline_from_before_a_move_is_put_back_while_its_rows_are_shown_elsewhere(tree: TreeBuilder) -> None:
+    one, province = at(tree, "one"), at(tree, "province")
+    split = new_unit(tree, "north", "13")
+    order(tree, "north", split, "one")
+    tree.settle()
+    add_household(one, one.unit_id, "1", "Người đi")
+    add_household(one, one.unit_id, "2", "Ở lại")
+    tree.settle()
+    stream_id = province.value(REGISTERS, (one.unit_id,))
+    assert baseline.make(province.node, stream_id) is not None
+    with province.store.apply("forget") as tx:
+        held = log.stream(tx, stream_id)
+        assert held is not None
+        assert floor.forget(tx, held, held.applied_seq) > 0
+    move(tree, "north", one.unit_id, split, "1")
+    tree.settle()
+    for unit_id in (one.unit_id, split, one.unit_id):
+        put_back(province, unit_id)
+        assert names(province, one.unit_id) == ["Ở lại"]
+        assert names(province, split) == ["Người đi"]
     for unit_id in (one.unit_id, split):
         proven(tree, unit_id, "one", "north", "province")
 
