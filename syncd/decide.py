@@ -26,6 +26,7 @@ from syncd.derived import derived_id
 from syncd.envelope import stream_id_of
 from syncd.errors import StoreError
 from syncd.likeness import Likeness
+from syncd.moved_rows import units_left
 from syncd.store.base import Store, Tx
 from syncd.tree import Tree
 from syncd.undecided import (
@@ -47,30 +48,43 @@ REFUSED = (ConflictError, StoreError, ValueError, TypeError, KeyError, Recursion
 VERDICT_COLUMNS = ("unit_id", "proposal_id", "outcome", "row_id", "detail", "case_kind", "decided_at", "decided_by")
 
 
-def decide_waiting(store: Store, tree: Tree, clock: Clock, clock_offset_ms: int | None, changed_at: ChangedAt) -> int:
-    """Decide every undecided proposal for a unit kept here; returns how many."""
-    decided = 0
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """How many proposals were decided; whether others wait for rows that are on their way to another unit."""
+
+    count: int
+    is_waiting: bool
+
+
+def decide_waiting(
+    store: Store, tree: Tree, clock: Clock, clock_offset_ms: int | None, changed_at: ChangedAt
+) -> Decided:
+    """Decide every undecided proposal for a unit kept here, but those about rows that nobody knows here where they are
+    just now."""
+    decided = Decided(count=0, is_waiting=False)
     with store.read() as tx:
         due = undecided(tx, store.registry)
     for start in range(0, len(due), limits.DECIDE_ROWS_MAX):
         some = due[start : start + limits.DECIDE_ROWS_MAX]
         try:
-            decided += _decide_some(store, tree, clock, clock_offset_ms, changed_at, some, _Desk.settle)
+            more = _decide_some(store, tree, clock, clock_offset_ms, changed_at, some, _Desk.settle)
         except REFUSED:  # nothing of it was written; once more, so that what the database refuses is found
-            decided += _decide_some(store, tree, clock, clock_offset_ms, changed_at, some, _Desk.settle_apart)
+            more = _decide_some(store, tree, clock, clock_offset_ms, changed_at, some, _Desk.settle_apart)
+        decided = Decided(count=decided.count + more.count, is_waiting=decided.is_waiting or more.is_waiting)
     return decided
 
 
 def _decide_some(
     store: Store, tree: Tree, clock: Clock, clock_offset_ms: int | None, changed_at: ChangedAt, some: Sequence[str],
     settle: Callable[[_Desk, Sequence[Waiting]], int],
-) -> int:  # fmt: skip
+) -> Decided:  # fmt: skip
     """Decide some proposals in one transaction, wave by wave."""
     with store.write("decide") as tx:
         tx.lock("decide")  # two processes on one database must not both decide
         batch = waiting(tx, some)
         desk = _Desk(tx, store.registry, tree, clock, clock_offset_ms, changed_at, newer_wishes(tx, batch))
-        return sum(settle(desk, wave) for wave in waves(batch))
+        count = sum(settle(desk, wave) for wave in waves(batch))
+        return Decided(count=count, is_waiting=desk.is_waiting)
 
 
 def rules_of(table: Table) -> Rules:
@@ -129,7 +143,9 @@ class _Desk:
         self._line = {tree.me, *tree.ancestors(tree.me)}
         self._depth = tree.depth(tree.me)
         self._mine = frozenset(row[0] for row in tx.all("SELECT unit_id FROM syncd_keeper WHERE mine = 1"))
+        self._left = units_left(tx, tree)
         self._likeness = Likeness(tx)
+        self.is_waiting = False
 
     def settle(self, wave: Sequence[Waiting]) -> int:
         """Decide a wave; returns how many were decided. Raises one of REFUSED where the database refuses any.
@@ -172,6 +188,9 @@ class _Desk:
             home = deciding_unit(each, unit_id, self._mine)
             if home is None or (each.unit_id not in self._mine and self._follows(each)):
                 continue  # the row is kept elsewhere, and so is the decision
+            if values is None and each.row_id is not None and each.operation != "insert" and each.unit_id in self._left:
+                self.is_waiting = True
+                continue  # it has left its unit and not arrived in the next one: not deleted, but on its way
             if each.id in settled:  # one late write, admitted at two nodes
                 decisions.append(_Decision(waiting=each, unit_id=home, outcome="rejected", detail=_detail(
                     Why.SUPERSEDED, newer=[settled[each.id]])))  # fmt: skip

@@ -225,7 +225,8 @@ class Link:
         with self._node.store.read() as tx:
             tree = self._node.tree()
             streams = log.streams(tx)
-            down = [_held_short(s) for s in streams if not tree.goes_up(s)]
+            unknown = self._node.rejoin.unknown_above
+            down = [_held_short(s) for s in streams if not tree.goes_up(s) and s.stream_id not in unknown]
             self._asked = {s.stream_id: s.held_seq for s in streams}
             owed = [
                 Owed(uuid.UUID(s.stream_id).bytes, s.custodian_seq)

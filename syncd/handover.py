@@ -64,7 +64,7 @@ def withheld(tx: Tx, registry: Registry, of: Beginning) -> list[Stream]:
     ]
     if not any(tx.one(f"SELECT 1 FROM {t.name} WHERE unit_id = ? LIMIT 1", (of.unit_id,)) for t in closed):
         return []
-    where = "kind = ? AND unit_id = ? AND term < ?"
+    where = "kind = ? AND unit_id = ? AND term < ? AND applied_seq > 0"  # a term put aside has nothing to read
     found = log.streams(tx, where, (int(Kind.REGISTER), of.unit_id, of.term))
     return sorted(found, key=lambda stream: stream.term)
 

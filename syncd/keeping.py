@@ -315,7 +315,9 @@ def _insert(
     )  # fmt: skip
 
 
-def _end_here(tx: Tx, planned: Preview) -> tuple[int, bytes]:
-    """Where the old keeper's stream ends by force: at what the custodian shows."""
-    stream = log.stream(tx, stream_id_of(Kind.REGISTER, planned.unit_id, planned.from_node or "", planned.from_term))
+def _end_here(tx: Tx, planned: Preview) -> tuple[int | None, bytes | None]:
+    """Where the old keeper's stream ends by force: at what the custodian shows. Nowhere, where nobody kept it."""
+    if planned.from_node is None:
+        return None, None
+    stream = log.stream(tx, stream_id_of(Kind.REGISTER, planned.unit_id, planned.from_node, planned.from_term))
     return (stream.applied_seq, stream.applied_hash) if stream else (0, log.NO_HASH)

@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 from schema.spec import Audience, Kind, Registry, Table
 from syncd import limits
 from syncd.derived import derived_id
+from syncd.envelope import stream_id_of
 from syncd.errors import StreamBehind
 from syncd.log import Stream
 from syncd.store.base import Tx
-from syncd.tree import Tree, covers, units_above
+from syncd.tree import Term, Tree, covers, units_above
 from syncd.wire import DELETE, INSERT, Block
 
 Parts = dict[Audience, list[Block]]
@@ -103,23 +104,65 @@ def _arrived(tx: Tx, unit_id: str | None) -> list[bool]:
     return [both.left in here for mark_id, both in marks if mark_id == both.came]
 
 
+def units_left(tx: Tx, tree: Tree) -> frozenset[str]:
+    """Units that rows have left here for another, in which they have not arrived but shall: nobody knows here for now
+    where these rows are."""
+    rows = tx.all("SELECT r.id, r.from_unit_id, r.to_unit_id, v.id FROM verdict AS v JOIN reassignment AS r"
+                  " ON r.id = v.proposal_id")  # fmt: skip
+    here = {mark_id for *_, mark_id in rows}
+    marks = [
+        (marks_of(order_id, mark_id), from_unit, to_unit, mark_id) for order_id, from_unit, to_unit, mark_id in rows
+    ]
+    return frozenset(
+        from_unit
+        for both, from_unit, to_unit, mark_id in marks
+        if mark_id == both.left and both.came not in here and _may_come(tx, tree, to_unit, mark_id[28:])
+    )
+
+
+def _may_come(tx: Tx, tree: Tree, unit_id: str, tag: str) -> bool:
+    """Whether more of what a keeper wrote about a unit is still to be shown here."""
+    chain = tree.terms.get(unit_id, ())
+    if not chain:
+        return unit_id in tree.keepers and tree.keepers[unit_id][0][28:] == tag
+    return any(
+        term.node_id[28:] == tag and tree.is_for_me(_register(term)) and not _is_told(tx, term) for term in chain
+    )
+
+
 def _require_left(tx: Tx, tree: Tree, at: Stream, parts: Mapping[Audience, Sequence[Block]]) -> None:
     inserted = {row_id for block in parts.get(Audience.SCOPE, []) if block.op == INSERT for row_id in block.ids}
     for order_id, from_unit in tx.all("SELECT id, from_unit_id FROM reassignment WHERE to_unit_id = ?", (at.unit_id,)):
         marks = marks_of(order_id, at.keeper)
-        if marks.came in inserted and _hears(tree, at, from_unit) and not _is_here(tx, marks.left):
+        if marks.came in inserted and _hears(tx, tree, at, from_unit) and not _is_here(tx, marks.left):
             raise StreamBehind(
                 f"stream {at.stream_id} takes rows that the stream of unit {from_unit} has not given up here",
                 hint="the stream goes on by itself when the other one has arrived",
             )
 
 
-def _hears(tree: Tree, at: Stream, unit_id: str) -> bool:
-    """Whether this node receives what the same keeper wrote about the other unit."""
+def _hears(tx: Tx, tree: Tree, at: Stream, unit_id: str) -> bool:
+    """Whether this node receives what the same keeper wrote about the other unit; where it kept that more than once and
+    not all of it comes here, whether more is still to come."""
     if tree.goes_up(at):
         return True
-    terms = [term.term for term in tree.terms.get(unit_id, ()) if term.node_id == at.keeper]
-    return any(tree.is_for_me(replace(at, unit_id=unit_id, term=term)) for term in terms)
+    terms = [term for term in tree.terms.get(unit_id, ()) if term.node_id == at.keeper]
+    heard = [term for term in terms if tree.is_for_me(_register(term))]
+    return bool(heard) and (len(heard) == len(terms) or not all(_is_told(tx, term) for term in heard))
+
+
+def _is_told(tx: Tx, term: Term) -> bool:
+    """Whether all that was written in a term is shown here."""
+    shown = tx.value("SELECT applied_seq FROM syncd_stream WHERE stream_id = ?", (_register(term).stream_id,))
+    return term.ended_seq is not None and int(shown or 0) >= term.ended_seq
+
+
+def _register(term: Term) -> Stream:
+    """The stream of a term, as it begins."""
+    return Stream(
+        stream_id=stream_id_of(Kind.REGISTER, term.unit_id, term.node_id, term.term), kind=int(Kind.REGISTER),
+        unit_id=term.unit_id, keeper=term.node_id, term=term.term, own=False,
+    )  # fmt: skip
 
 
 def _is_here(tx: Tx, mark_id: str) -> bool:
@@ -130,7 +173,7 @@ def _is_out_of_hearing(tx: Tx, tree: Tree, at: Stream, unit_id: str) -> bool:
     """Whether the keeper of `at` was to move rows from that unit, which it kept then, and nothing of what it wrote
     about it comes here. Of a unit that is kept at or below this node it does, whoever keeps it now."""
     kept_it = any(term.node_id == at.keeper for term in tree.terms.get(unit_id, ()))
-    return kept_it and not _hears(tree, at, unit_id) and _is_ordered(tx, tree, at, unit_id)
+    return kept_it and not _hears(tx, tree, at, unit_id) and _is_ordered(tx, tree, at, unit_id)
 
 
 def _is_ordered(tx: Tx, tree: Tree, at: Stream, from_unit: str) -> bool:

@@ -67,6 +67,7 @@ class Node:
         self._tree_guard = threading.Lock()
         # Whatever a process before this one had not come to.
         self._grants_due = self._proposals_due = True
+        self._rows_awaited = False  # a proposal waits for its row, which is on its way to another unit
         self.passing = Passing(self)
         self._detecting: Detector | None = None
         self.clocks = ClockWatch(store, clock)
@@ -126,7 +127,7 @@ class Node:
         """Rows of these tables changed: what this node concludes from them is due again."""
         if names & {"node", "unit", "key_grant", "handover", "reassignment"}:
             self.forget_tree()
-        if "proposal" in names:
+        if "proposal" in names or (self._rows_awaited and "verdict" in names):  # rows that move bring one
             self._proposals_due = True
 
     def _rejoined(self, names: set[str]) -> None:
@@ -278,7 +279,10 @@ class Node:
         from syncd.following import follow_rows
 
         moved = follow_rows(self.store, self.node_id, self.clock())
-        return moved + decide_waiting(self.store, self.tree(), self.clock, self.clock_offset_ms, self.changed_at)
+        self._rows_awaited = True  # what arrives meanwhile counts
+        decided = decide_waiting(self.store, self.tree(), self.clock, self.clock_offset_ms, self.changed_at)
+        self._rows_awaited = decided.is_waiting
+        return moved + decided.count
 
     def settle(self) -> Outcome:
         """All that follows from news: `conclude`, then `look`."""

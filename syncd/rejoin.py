@@ -57,6 +57,7 @@ class Rejoin:
         self._guard = threading.Lock()
         self._goals: dict[str, Position] = {}  # streams to take from the parent, and where it stands
         self._stuck = False  # the last answer brought none of them
+        self.unknown_above: frozenset[str] = frozenset()  # baselines that the parent has asked about and lost
         self._offers: dict[str, Position] = {}  # streams of the parent of which it has lost the end, and where it is
         # Own streams → the child that is handing their end back, and since when.
         self._taking: dict[str, tuple[str, int]] = {}
@@ -203,9 +204,12 @@ class Rejoin:
         """
         tree = self._tree()
         offers: dict[str, Position] = {}
+        unknown: set[str] = set()
         with self._store.read() as tx:
             for want in wanted:
                 at = log.stream(tx, want.stream_id)
+                if at is not None and at.kind == Kind.BASELINE and not want.samples[0].seq:
+                    unknown.add(at.stream_id)
                 if at is None or at.own or at.kind == Kind.BASELINE or tree.goes_up(at):
                     continue
                 head = want.samples[0]
@@ -218,6 +222,8 @@ class Rejoin:
                         self._goals[at.stream_id] = position
         with self._guard:
             self._offers = offers
+        # It can make them again: the next question leaves them out, and so counts as an answer.
+        self.unknown_above = frozenset(unknown)
         return bool(offers)
 
     @property
@@ -317,6 +323,8 @@ class Rejoin:
                         (stream.stream_id, stream.held_seq),
                     )
                     close_cases(tx, CaseKind.FORK, stream.stream_id, instant_of(self._clock()))
+                self._applier.follow(tx, {"handover"})  # a term whose begin had been lost is this node's to write again
+            self._applier.changed({"handover"})
             event("rejoined", streams=len(back))
         if not has_wishes or self.holds_back():
             return bool(back)

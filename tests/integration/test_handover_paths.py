@@ -300,3 +300,13 @@ def test_district_that_kept_a_unit_proposes_about_it_afterwards(tree: TreeBuilde
     proven(tree, one.unit_id, "one", "north", "province")
     assert one.value("SELECT education FROM person") == "3"
     assert chain(one, one.unit_id) == chain(north, one.unit_id)
+
+
+def test_forced_order_about_a_unit_that_nobody_kept_is_a_first_order(tree: TreeBuilder) -> None:
+    unit_id = new_unit(tree, "north", "4998")
+    force(tree, unit_id, "one")
+    tree.settle()
+    one = at(tree, "one")
+    assert chain(one, unit_id) == [(1, one.node.node_id, None)]
+    add(one, unit_id, "Một")
+    proven(tree, unit_id, "one", "north", "province")

@@ -14,7 +14,7 @@ from collections import Counter
 
 from tests.sim import template
 from tests.sim.bugs import BUGS
-from tests.sim.preset import SMALL, STEADY, TWENTY, Preset
+from tests.sim.preset import LOST, SKEWED, SMALL, STEADY, TWENTY, Preset
 from tests.sim.script import Failure, run, seeds_until_found, shortest, told
 
 
@@ -26,6 +26,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="replay this seed alone")
     parser.add_argument("--only", help="these actions of the seed alone: 3,7,12")
     parser.add_argument("--steady", action="store_true", help="as in `make test`: 120 events, no unit passes on")
+    parser.add_argument("--lost", action="store_true", help="yesterday's copies are put back while units pass on")
+    parser.add_argument("--skewed", action="store_true", help="nodes of two releases, which are upgraded in any order")
     parser.add_argument("--twenty", action="store_true", help="20 nodes and 500 events instead of a small tree")
     parser.add_argument(
         "--bugs", nargs="*", metavar="PART", help="plant these bugs (none named: all) and look for each"
@@ -33,26 +35,28 @@ def main() -> int:
     parser.add_argument("--no-shrink", action="store_true", help="show a failure as it is")
     asked = parser.parse_args()
     logging.getLogger().addHandler(logging.NullHandler())  # events of simulated nodes are not news
-    preset = TWENTY if asked.twenty else STEADY if asked.steady else SMALL
+    kinds = {"lost": LOST, "skewed": SKEWED, "steady": STEADY, "twenty": TWENTY}
+    named = [name for name in kinds if getattr(asked, name)]
+    how, preset = (f"--{named[0]} ", kinds[named[0]]) if named else ("", SMALL)
     try:
         if asked.bugs is not None:
             return _bugs(asked.bugs)
         if asked.seed is not None:
             script = [int(part) for part in asked.only.split(",")] if asked.only else None
-            return _replay(asked.seed, preset, script, asked.no_shrink)
-        return _run(range(asked.first, asked.first + asked.seeds), preset, asked.no_shrink)
+            return _replay(asked.seed, preset, script, asked.no_shrink, how)
+        return _run(range(asked.first, asked.first + asked.seeds), preset, asked.no_shrink, how)
     finally:
         template.forget()
 
 
-def _run(seeds: range, preset: Preset, as_it_is: bool) -> int:
+def _run(seeds: range, preset: Preset, as_it_is: bool, how: str) -> int:
     began, total, failed = time.monotonic(), Counter[str](), 0
     for seed in seeds:
         outcome = run(seed, preset)
         if isinstance(outcome, Failure):
             failed += 1
             total["events"] += len(outcome.lines)
-            print(told(seed, outcome if as_it_is else shortest(seed, outcome, preset)), flush=True)
+            print(told(seed, outcome if as_it_is else shortest(seed, outcome, preset), how), flush=True)
         else:
             total += outcome
     seconds = time.monotonic() - began
@@ -70,14 +74,14 @@ def _bugs(parts: list[str]) -> int:
     return 1 if None in found.values() else 0
 
 
-def _replay(seed: int, preset: Preset, script: list[int] | None, as_it_is: bool) -> int:
+def _replay(seed: int, preset: Preset, script: list[int] | None, as_it_is: bool, how: str) -> int:
     outcome = run(seed, preset, script)
     if not isinstance(outcome, Failure):
         print("sim: " + ", ".join(f"{count} {what}" for what, count in sorted(outcome.items())))
         return 0
     short = outcome if as_it_is or script else shortest(seed, outcome, preset)
     traceback.print_exception(short.error)
-    print(told(seed, short))
+    print(told(seed, short, how))
     return 1
 
 

@@ -51,6 +51,7 @@ class Clerk:
         self.ledger: dict[tuple[str, str], list[tuple[int, Row | None]]] = {}
         self.has_copies = False
         self.machine = 0
+        self.is_loose = False  # followed by its words alone: the tables are the model
         self.moved: Callable[[str], None] = lambda _order: None  # rows pass to this unit from another one kept here
         self._draft = self.tables
 
@@ -64,6 +65,7 @@ class Clerk:
         """One transaction of some kind."""
         if self.has_copies:  # a stream under way back may show less than it did
             self.tables = {table: self.read(table) for table in self.tables}
+        self.refresh()
         kinds: list[Callable[[Tx], Any]] = [
             self._new_household,
             self._new_household,
@@ -81,6 +83,11 @@ class Clerk:
             self._give_up,
         ]
         self._transaction(self._random.choice(kinds))
+
+    def refresh(self) -> None:
+        """Where the tables are the model, they are read before anything is chosen from them."""
+        if self.is_loose:
+            self.tables = {table: self.read(table) for table in self.tables}
 
     def learn_verdicts(self) -> None:
         """What the keeper decided counts as its own word."""
@@ -100,6 +107,8 @@ class Clerk:
     def _carry_out(self, proposal_id: str, row_id: str | None, detail: Row) -> None:
         if detail.get("why") == "reassigned":
             self.moved(proposal_id)
+            return
+        if self.is_loose:
             return
         accepted = {
             column["column"]: column["wished"] for column in detail["columns"] if column["result"] == "accepted"

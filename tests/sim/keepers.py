@@ -33,8 +33,10 @@ class Keepers:
     forced: dict[tuple[Key, int], Tables] = field(default_factory=dict)
     moves: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)  # order → unit it leaves, households
     moved: set[str] = field(default_factory=set)  # those orders that were carried out
+    exchanges: set[tuple[str, str]] = field(default_factory=set)  # units that rows were ordered to leave, and enter
     writable: set[str] = field(default_factory=set)
     torn: set[str] = field(default_factory=set)  # units whose groups came back as single wishes
+    loose: set[str] = field(default_factory=set)  # units followed by words alone (`tests/sim/lost.py`)
 
     def watch(self, at: TreeNode) -> None:
         """See what a node keeps now, and what it decided."""
@@ -77,10 +79,26 @@ class Keepers:
         rows = sorted(of.tables["household"].items())
         return [row_id for row_id, row in rows if row["collaborator"] is None and row_id not in ordered]
 
+    def follow_words(self, units: set[str]) -> None:
+        """Other branches of these units exist than their models know, and of whatever exchanges rows with them."""
+        orders = [(unit_id, to_unit) for unit_id, to_unit in self.exchanges]
+        self.loose |= units
+        while more := {unit for pair in orders if self.loose & set(pair) for unit in pair} - self.loose:
+            self.loose |= more
+        for (unit_id, _node, _term), clerk in self.terms.items():
+            clerk.is_loose = unit_id in self.loose
+
+    def note_exchange(self, from_unit: str, to_unit: str) -> None:
+        """Rows are ordered to pass between two units."""
+        self.exchanges.add((from_unit, to_unit))
+        self.follow_words(set())
+
     def late(self, root: TreeNode) -> Iterator[tuple[Key, Tables, Tables]]:
         """Terms that were cut or put aside: what stayed of each, and what was acknowledged in it."""
         for key, clerk in sorted(self.terms.items()):
             unit_id, node_id, term = key
+            if unit_id in self.loose:
+                continue
             chain = _chain(root, unit_id)
             place = next((row for row in chain if (row[1], row[0]) == (node_id, term)), None)
             if place is None and chain:
@@ -96,6 +114,11 @@ class Keepers:
         unit_id, _node_id, term = key
         clerk = self.clerk_for(at, unit_id)
         clerk.moved = lambda order_id: self._move(clerk, order_id)
+        clerk.is_loose = unit_id in self.loose
+        if clerk.is_loose:
+            clerk.refresh()
+            self.terms[key] = self.live[key] = clerk
+            return
         clerk.before = self._taken_over(at, unit_id, term)
         clerk.tables = copy.deepcopy(clerk.before)
         self.terms[key] = self.live[key] = clerk
@@ -129,6 +152,8 @@ class Keepers:
         if to.unit_id == from_unit:
             return  # learned where the rows are now
         self.moved.add(order_id)
+        if to.is_loose:
+            return
         source = next(clerk for (unit, _n, _t), clerk in self.live.items() if unit == from_unit and clerk.at is to.at)
         chosen: dict[str, list[str]] = {"household": [h for h in households if h in source.tables["household"]]}
         persons: set[str] = set()
@@ -164,7 +189,7 @@ def unnamed(kept: Tables, acknowledged: Tables, now: Tables, wishes: Sequence[di
             before = kept[table].get(row_id)
             if before is None:
                 said = {name: row[name] for name in open_ if row[name] is not None}
-                if not any(said.items() <= wished.items() for wished in _inserts(of_table)):
+                if not any(said.items() <= wished.items() for wished in wished_inserts(of_table)):
                     yield f"{table} {row_id}: inserted late, nobody names it"
                 continue
             named = {name for w in of_table if w["row_id"] == row_id for name in w["wished"]}
@@ -181,7 +206,7 @@ def unnamed(kept: Tables, acknowledged: Tables, now: Tables, wishes: Sequence[di
                 yield f"{table} {row_id}: deleted late, nobody names it"
 
 
-def _inserts(wishes: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def wished_inserts(wishes: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """What inserts wish, with what was wished for the same rows later."""
     later: dict[str, dict[str, Any]] = {}
     for wish in wishes:

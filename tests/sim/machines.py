@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from schema.spec import Kind
 from syncd import log
 from syncd.exchange import Desk, Link
 from syncd.pipeline import Node
@@ -46,16 +47,25 @@ class Machines:
     clerk_of: Callable[[TreeNode], Clerk | None]
     copies: dict[str, tuple[Path, Model | None]] = field(default_factory=dict)
     second: dict[str, Machine] = field(default_factory=dict)
+    marks: dict[str, Path] = field(default_factory=dict)
     made: int = 0
+    careful: bool = False  # units pass on here: a baseline can be made again, late writes and offers must have left
 
     def snapshot(self, at: TreeNode) -> None:
         """Yesterday's copy, as a backup program takes it."""
         path = self._copy(at)
         self.copies[at.name] = (path, self._model(at))
 
+    def renew(self, root: TreeNode) -> None:
+        """The custodian signs for a backup that holds what it shows: an older copy is none any more."""
+        if self.careful and root.name in self.copies:
+            self.snapshot(root)
+
     def restore(self, at: TreeNode, has_mark: bool) -> bool:
         """Put the copy back, if there is one and the disk holds nothing that no neighbour has."""
-        if at.name not in self.copies or at.name in self.second or not _has_left(at):
+        if at.name not in self.copies or at.name in self.second or not _has_left(at, self.careful):
+            return False
+        if self.careful and not _has_left_late(at):
             return False
         copied, model = self.copies.pop(at.name)
         mark_folder = self.folder / f"mark-{at.name}"
@@ -68,9 +78,17 @@ class Machines:
         at.opener = self.openers(path, at.name)
         self._open(at)
         if has_mark or at.parent is None:
-            at.node.rejoin.watch(HighWater(mark_folder))
+            self.marks[at.name] = mark_folder
+            self.watch(at)
+        else:
+            self.marks.pop(at.name, None)
         self._tell_clerk(at, model, self.made)
         return True
+
+    def watch(self, at: TreeNode) -> None:
+        """What every process does that finds a mark beside its database."""
+        if at.name in self.marks:
+            at.node.rejoin.watch(HighWater(self.marks[at.name]))
 
     def clone(self, at: TreeNode) -> bool:
         """Start the disk image a second time; it runs when `swap` says so."""
@@ -126,7 +144,7 @@ class Machines:
             clerk.tables, clerk.machine = copy.deepcopy(model), number
 
 
-def _has_left(at: TreeNode) -> bool:
+def _has_left(at: TreeNode, careful: bool) -> bool:
     """Whether neighbours hold every own envelope, and no change waits to become one."""
     if at.value("SELECT count(*) FROM syncd_journal") or at.node.rejoin.is_unfinished() or at.node.rejoin.holds_back():
         return False
@@ -138,9 +156,21 @@ def _has_left(at: TreeNode) -> bool:
     for stream in streams:
         if not stream.own and not (at.parent is not None and tree.goes_up(stream)):
             continue
+        if careful and stream.kind == Kind.BASELINE:
+            continue
         if not any(_holds(node, stream.stream_id, stream.held_seq, stream.held_hash) for node in neighbours):
             return False
     return True
+
+
+def _has_left_late(at: TreeNode) -> bool:
+    """Whether neighbours hold what is kept apart here, and wait for nothing that only this disk may hold."""
+    neighbours = [at.parent] if at.parent is not None else at.children
+    if any(near.node.rejoin.is_unfinished() or near.node.rejoin.holds_back() for near in [*neighbours, *at.children]):
+        return False
+    query = "SELECT stream_id, seq, hash FROM syncd_quarantine"
+    there = {tuple(row) for near in neighbours for row in near.rows(query)}
+    return all(tuple(row) in there for row in at.rows(query))
 
 
 def _holds(at: TreeNode, stream_id: str, seq: int, hash_: bytes) -> bool:

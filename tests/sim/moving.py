@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from schema.spec import Kind
+from schema.tables import SCHEMA_REVISION
 from syncd import baseline, keeping, log, quarantine, receipt
 from syncd.errors import KeyMissing, SyncdError, UsageError
 from syncd.proposing import Wish, propose
@@ -55,6 +56,7 @@ class Moving:
     world: World
     settled: list[_Settled] = field(default_factory=list)
     units_made: int = 0
+    backed_up: dict[str, int] = field(default_factory=dict)  # stream → how far the custodian has signed a backup
 
     def propose(self, upper: TreeNode, person: str) -> None:
         """An upper tier wishes something about a person, or a new one."""
@@ -147,11 +149,16 @@ class Moving:
         for (order_id,) in self.world.root.rows("SELECT id FROM reassignment"):
             if order_id not in known:
                 known[order_id] = (from_unit, households)
+                self.world.keepers.note_exchange(from_unit, to_unit)
                 self.world.keepers.writable.add(to_unit)
 
     def _some_clerk(self) -> Clerk | None:
         clerks = self.world.clerks  # none while every unit is on its way to another keeper
-        return self.world.random.choice(clerks) if clerks else None
+        if not clerks:
+            return None
+        clerk = self.world.random.choice(clerks)
+        clerk.refresh()
+        return clerk
 
     def _target(self, clerk: Clerk) -> str:
         world = self.world
@@ -197,7 +204,16 @@ class Moving:
                 for item in signed:
                     receipt.store(tx, item)
 
+        self.world.machines.renew(root)
         self.world.alive(root, sign)
+        self.backed_up = self._safe()
+
+    def _safe(self) -> dict[str, int]:
+        """How far the custodian has signed backups: as it knows, or did before its own disk was lost."""
+        known = dict(self.world.root.rows("SELECT stream_id, backed_up_seq FROM syncd_stream"))
+        if not self.world.lost.root_was_lost:
+            return known
+        return {key: max(known.get(key, 0), self.backed_up.get(key, 0)) for key in known.keys() | self.backed_up}
 
     def make_baseline(self, node: TreeNode) -> None:
         """A keeper, or the custodian, writes a baseline of a register."""
@@ -215,13 +231,19 @@ class Moving:
             cuts = self.world.alive(node, partial(prune, node.store, NO_AGE, node.node.clock()))
             self.world.counts["pruned envelopes"] += sum(cut.envelopes for cut in cuts)
             check_floors(node)
-            check_backed_up(cuts, node, self.world.root)
+            check_backed_up(cuts, node, self._safe())
 
     def jump(self, node: TreeNode) -> None:
         """A station's clock is a year off, or right again."""
         clock = self.world.clocks[node.name]
         clock.offset_ms = self.world.random.choice([YEAR_MS, -YEAR_MS, 0, 0]) if node is not self.world.root else 0
         self.world.counts["clock jumps"] += 1
+
+    def upgrade(self, node: TreeNode) -> None:
+        """The next release runs here; what it writes, the others cannot read until it is their turn."""
+        self.world.revisions[node.name] = SCHEMA_REVISION + 1
+        self.world.reopen(node)
+        self.world.counts["upgrades"] += 1
 
     def review(self, _node: TreeNode) -> None:
         """A person settles what waits for a person, or takes it back."""

@@ -83,11 +83,11 @@ def seeds_until_found(bug: Bug) -> int | None:
     return None
 
 
-def told(seed: int, failure: Failure) -> str:
-    """A failing script in words, with the command that replays it."""
+def told(seed: int, failure: Failure, how: str = "") -> str:
+    """A failing script in words, with the command that replays it; `how`: options that chose the kind of world."""
     lines = [f"  {number:3} {what}" for number, what in sorted(failure.lines.items())]
     only = ",".join(str(number) for number in sorted(failure.lines))
     return "\n".join(
         [f"seed {seed} fails: {type(failure.error).__name__}: {failure.error}", *lines,
-         f"replay: make sim SEED={seed} ARGS='--only {only}'"]
+         f"replay: make sim SEED={seed} ARGS='{how}--only {only}'"]
     )  # fmt: skip

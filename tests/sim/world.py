@@ -11,16 +11,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from schema.tables import registry
+from schema.tables import SCHEMA_REVISION, registry
 from syncd.aggregate import recount
 from syncd.store.base import Failpoint, Store
 from syncd.store.sqlite import SqliteStore
 from tests.sim.clerk import Clerk
 from tests.sim.keepers import Keepers
+from tests.sim.lost import Lost
 from tests.sim.machines import Machines
 from tests.sim.moving import Moving
 from tests.sim.network import Faults, Gone, Network
-from tests.sim.preset import SMALL, NodeClock, Preset, other_limits
+from tests.sim.preset import SMALL, NodeClock, Preset, other_limits, release
 from tests.sim.template import ALL_SHAPES, SHAPES, template
 from tests.sim.verdicts import (
     check_content,
@@ -30,6 +31,7 @@ from tests.sim.verdicts import (
     check_logs,
     check_receipts,
     check_state,
+    check_waits,
 )
 from tests.trees import TestClock, TreeNode, step
 
@@ -63,13 +65,14 @@ class World:
         self._mortal = False
         self.nodes = template(self.shape).copy(folder, self.clocks.__getitem__, self.random, self._failpoint_of)
         self.root = self.nodes[0]
-        self.has_copies = preset.shape is None and seed % 4 == 3
-        leaves = [node for node in self.nodes if not node.children]
-        self._clerks_made = 0
+        self.revisions: dict[str, int] = {}  # of nodes that another release runs at than the others
+        self.has_copies = preset.shape is None and not preset.loses_disks and not preset.skews and seed % 4 == 3
+        leaves, self._clerks_made = [node for node in self.nodes if not node.children], 0
         self._settled_clerks = [self._new_clerk(node, node.unit_id) for node in leaves] if self.has_copies else []
         self.keepers = Keepers(self.nodes, self._new_clerk, writable={node.unit_id for node in leaves})
         self.moving = Moving(self)
-        self.machines = Machines(folder, self._opener, self._clerk_of)
+        self.machines = Machines(folder, self._opener, self._clerk_of, careful=preset.loses_disks)
+        self.lost = Lost(self)
         self._group_rows = self.random.choice(GROUP_ROWS)
         self._write_lock_ms = self.random.choice((0, 250))
 
@@ -90,7 +93,8 @@ class World:
                 self.counts["events"] += len(self.trace)
                 self._mortal = False
                 self.random.seed(f"{self.seed}/peace")
-                self._settle()
+                with release(max([SCHEMA_REVISION, *self.revisions.values()])):
+                    self._settle()
             self._check()
         finally:
             for node in self.nodes:
@@ -114,10 +118,11 @@ class World:
     def alive(self, node: TreeNode, work: Callable[[], T]) -> T:
         """Run a node's work; when it dies of it, a new process takes its place and nobody gets an answer."""
         try:
-            return work()
+            with release(self.revisions.get(node.name, SCHEMA_REVISION)):
+                return work()
         except Crash as crash:
             self.counts["crashes"] += 1
-            node.reopen()
+            self.reopen(node)
             raise Gone from crash
         finally:
             self._learn(node)
@@ -125,10 +130,11 @@ class World:
     def _learn(self, node: TreeNode) -> None:
         if not self.has_copies:
             self.keepers.watch(node)
-            return
-        for clerk in self.clerks:
+        for clerk in self.clerks if self.has_copies else []:
             if clerk.at is node:
                 clerk.learn_verdicts()
+        if self.preset.loses_disks:
+            self.lost.note(node)
 
     # --- trouble --------------------------------------------------------------------------------------------------
 
@@ -175,9 +181,10 @@ class World:
             action(node)
         except Gone:
             self.counts["broken off"] += 1
-        if not self.has_copies:  # a custodian put back to an older copy has signed more than it shows
+        if not self.has_copies and not self.lost.root_was_lost:  # else it has signed more than its older copy shows
             check_receipts(node, self.root)
         check_floors(node)
+        self.counts["waits for a release"] += check_waits(node)
 
     def tell(self, what: str) -> None:
         """What the action under way chose, for whoever reads the script."""
@@ -204,7 +211,13 @@ class World:
 
     def _restart(self, node: TreeNode) -> None:
         if self.faults.crash:
-            node.reopen()
+            self.reopen(node)
+
+    def reopen(self, node: TreeNode) -> None:
+        """A new process of a node."""
+        node.reopen()
+        if self.preset.loses_disks:
+            self.machines.watch(node)
 
     @property
     def _copying(self) -> list[Callable[[TreeNode], None]]:
@@ -217,6 +230,8 @@ class World:
             moving.hand_over, moving.hand_over, moving.force, moving.reassign, moving.adopt, moving.back_up,
             *[moving.make_baseline] * 2, moving.prune, moving.prune, moving.jump, moving.review, moving.review,
             *[self._round] * 3, self._write, self._write,
+            *([moving.upgrade] * 3 if self.preset.skews else ()),
+            *([*[self._snapshot] * 3, *[self._restore] * 6] if self.preset.loses_disks else ()),
         ]  # fmt: skip
 
     def _snapshot(self, node: TreeNode) -> None:
@@ -227,7 +242,10 @@ class World:
         for below in [*node.children, node, *([node.parent] if node.parent else [])]:
             self._sequence(below)
             self._exchange(below)
-        self.counts["restored copies"] += self.machines.restore(node, self.random.random() < 0.5)
+        if self.machines.restore(node, self.random.random() < 0.5):
+            self.tell("put back")
+            self.counts["restored copies"] += 1
+            self.lost.other_machine(node, self.machines.made)
 
     def _clone(self, node: TreeNode) -> None:
         self.counts["clones"] += self.machines.clone(node)
@@ -351,6 +369,8 @@ class World:
         node = next((node for node in getattr(self, "nodes", []) if node.name == name), None)
         if node is None:
             return
+        if self.preset.loses_disks:
+            self.lost.see_wishes(node)
         self.counts["groups read"] += 1
         marks = ", ".join("?" * len(self.keepers.torn))
         torn = node.rows(
@@ -369,8 +389,11 @@ class World:
         check_logs(self.nodes)
         check_decided(self.nodes, kept_by)
         for clerk in self.clerks:
+            clerk.refresh()
             check_content(clerk, self.nodes, compare_closed=self.has_copies)
             if self.has_copies:
                 clerk.audit_all()
         if not self.has_copies:
             check_keepers(self.keepers, self.nodes)
+        if self.preset.loses_disks:
+            self.lost.check()
