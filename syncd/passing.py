@@ -54,6 +54,20 @@ class Passing:
             self.is_due = True
         return any(done)
 
+    def cut_replicas(self) -> bool:
+        """Take back to their ends the units of which no stream written here has to go back; nothing is sealed."""
+        if not self.is_due:
+            return False
+        tree = self._node.tree()
+        with self._node.store.read() as tx:
+            found = cutting.overruns(tx, tree)
+        others = {
+            unit: streams for unit, streams in found.items()
+            if not any(each.stream.own and each.stream.held_seq > each.end_seq for each in streams)
+        }  # fmt: skip
+        done = [self._cut_unit(tree, unit_id, streams) for unit_id, streams in others.items()]
+        return any(done)
+
     def _move(self, move: reassign.Reassignment) -> bool:
         """Carry out an order to move rows. Two moves never share a cut: each stream would wait for the other's rows to
         be gone."""

@@ -47,10 +47,14 @@ def is_past(tx: Tx, at: Stream | None, position: Position) -> bool:
 
 def _is_late(tx: Tx, position: Position) -> bool:
     """Whether the neighbour holds what is kept apart here: it was written after the stream had ended."""
-    found = tx.value(
-        "SELECT hash FROM syncd_quarantine WHERE stream_id = ? AND seq = ?", (position.stream_id, position.seq)
-    )
-    return found is not None and bytes(found).startswith(position.hash)
+    found = late_hash(tx, position.stream_id, position.seq)
+    return found is not None and found.startswith(position.hash)
+
+
+def late_hash(tx: Tx, stream_id: str, seq: int) -> bytes | None:
+    """The position of an envelope that is kept apart here."""
+    found = tx.value("SELECT hash FROM syncd_quarantine WHERE stream_id = ? AND seq = ?", (stream_id, seq))
+    return None if found is None else bytes(found)
 
 
 def common_pasts(tx: Tx, tree: Tree, peer: str, wants: Sequence[Want]) -> list[tuple[Stream, Position]]:
@@ -77,7 +81,7 @@ def _baselines_for(tx: Tx, asked: Sequence[tuple[Stream, Position]]) -> list[tup
 
 def _common(tx: Tx, at: Stream, asked: Want) -> Position:
     for sample in asked.samples:
-        found = log.hash_at(tx, at.stream_id, sample.seq)
+        found = log.hash_at(tx, at.stream_id, sample.seq) or late_hash(tx, at.stream_id, sample.seq)
         if found is not None and found.startswith(sample.hash):
             return Position(asked.stream, sample.seq, found)
     return Position(asked.stream, 0, log.NO_HASH)

@@ -224,4 +224,4 @@ def _may_write(tx: Tx, term: Term) -> bool:
     if term.began == "record" or term.term == 1:
         return True
     stream_id = stream_id_of(Kind.REGISTER, term.unit_id, term.node_id, term.term)
-    return tx.one("SELECT 1 FROM syncd_stream WHERE stream_id = ? AND held_seq > 0", (stream_id,)) is not None
+    return tx.one("SELECT 1 FROM syncd_stream WHERE stream_id = ? AND applied_seq > 0", (stream_id,)) is not None

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
 from pathlib import Path
 
 import pytest
 
 from syncd import cutting, keeping, log
-from syncd.messages import Position
-from syncd.quarantine import lacking
 from tests.integration.baselines import forget, made, stream_of
 from tests.integration.handovers import (
     add,
@@ -55,15 +52,6 @@ def standing(of: TreeNode, stream_id: str) -> tuple[int, int, int]:
     return found.held_seq, found.applied_seq, found.floor_seq
 
 
-def offered(of: TreeNode, to: TreeNode, stream_id: str) -> list[int]:
-    """The late envelopes of a stream that a node would push to its parent now."""
-    held = stream_of(to, stream_id)
-    with of.store.read() as tx:
-        theirs = {stream_id: Position(uuid.UUID(stream_id).bytes, held.held_seq, held.held_hash)}
-        found = lacking(tx, [stream_of(of, stream_id)], theirs, 1 << 20)
-    return [entry.seq for _stream, entry in found]
-
-
 FORGETFUL = (("north",), ("north", "one"))
 
 
@@ -105,16 +93,16 @@ def test_log_behind_a_baseline_comes_anew_up_to_an_end_before_it(tree: TreeBuild
     proven(tree, one.unit_id, "one", "north", "province")
 
 
-def test_late_writes_whose_first_are_elsewhere_are_not_offered(tree: TreeBuilder) -> None:
-    """They are admitted in order: whoever has the first of them offers all, and nobody is asked again and again."""
+def test_late_writes_come_with_the_log_that_is_taken_anew(tree: TreeBuilder) -> None:
+    """They are admitted in order: whoever has the first of them hands out all, and nobody is asked again and again."""
     one, north, province = at(tree, "one"), at(tree, "north"), at(tree, "province")
     add(one, one.unit_id, "Một")
     tree.settle()
     stream_id = begin_logs_behind_a_baseline(tree, "north")
     force(tree, one.unit_id, "two")
     among(tree, "province", "north", "two", "south")  # who has all of them is away
-    assert north.value("SELECT count(*) FROM syncd_quarantine") == 0
-    assert offered(north, province, stream_id) == []
+    late = "SELECT seq, hash FROM syncd_quarantine ORDER BY seq"
+    assert north.rows(late) == province.rows(late)  # they came with the log, from the first on
     assert not exchange(north.link, province.desk, north) if north.link else False
     tree.settle()
     assert north.value("SELECT count(*) FROM syncd_quarantine") == province.value(
