@@ -24,11 +24,13 @@ _COLUMNS = (
     "p.id, p.unit_id, p.table_name, p.row_id, p.operation, p.seen, p.wished, p.author, p.reason, p.made_at,"
     " p.clock_offset_ms, p.author_depth, p.withdrawn_at, p.expires_at"
 )
-# A verdict counts in the stream of the unit the proposal names (decided before the row moved) or of one kept here, and
-# wherever this node gave it: the unit may have passed on since.
+# A verdict counts in the stream of the unit the proposal names (decided before the row moved), of one kept here or of
+# one that rows of the named one were ordered into; and wherever this node gave it: the unit may have passed on since.
 _MY_TAG = "SELECT substr(value, 29) FROM syncd_meta WHERE key = 'node_id'"
+_MOVED_INTO = "SELECT r.to_unit_id FROM reassignment AS r WHERE r.from_unit_id = p.unit_id"
 _UNDECIDED = f"""NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id
-    AND (v.unit_id = p.unit_id OR v.unit_id IN ({_MINE}) OR substr(CAST(v.id AS text), 29) = ({_MY_TAG})))"""
+    AND (v.unit_id = p.unit_id OR v.unit_id IN ({_MINE}) OR substr(CAST(v.id AS text), 29) = ({_MY_TAG})
+        OR v.unit_id IN ({_MOVED_INTO})))"""
 _ADDRESSED = f"SELECT p.id, p.made_at, p.table_name FROM proposal AS p WHERE p.unit_id IN ({_MINE}) AND {_UNDECIDED}"
 # CROSS: from the few wishes about other units to their rows; without it SQLite begins with every row kept here.
 _FOLLOWING = f"""SELECT p.id, p.made_at, p.table_name FROM proposal AS p CROSS JOIN {{table}} AS r
