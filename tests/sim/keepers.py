@@ -207,10 +207,10 @@ def unnamed(kept: Tables, acknowledged: Tables, now: Tables, wishes: Sequence[di
 
 
 def wished_inserts(wishes: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """What inserts wish, with what was wished for the same rows later."""
+    """What inserts wish, with what late writes said of the same rows later."""
     later: dict[str, dict[str, Any]] = {}
     for wish in wishes:
-        if wish["operation"] == "update":
+        if wish["operation"] == "update" and wish.get("is_late", True):
             later.setdefault(wish["row_id"], {}).update(wish["wished"])
     yield from ({**w["wished"], **later.get(w["row_id"], {})} for w in wishes if w["operation"] == "insert")
 

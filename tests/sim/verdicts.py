@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from schema.spec import Audience, Kind, Table
+from syncd.derived import LATE
 from syncd.prune import Cut
 from tests.sim.clerk import REGISTER, Clerk
 from tests.sim.keepers import Keepers, Tables, unnamed
@@ -188,10 +189,16 @@ def check_keepers(keepers: Keepers, nodes: Sequence[TreeNode]) -> None:
     for unit_id in keepers.writable:
         assert keeping[unit_id] == 1, f"unit {unit_id} has {keeping[unit_id]} keepers"
     wishes = [
-        {"table": table, "row_id": row_id, "operation": operation, "wished": json.loads(wished)}
+        {
+            "table": table,
+            "row_id": row_id,
+            "operation": operation,
+            "wished": json.loads(wished),
+            "is_late": reason.startswith(LATE),
+        }
         for node in nodes
-        for table, row_id, operation, wished in node.rows(
-            "SELECT p.table_name, coalesce(v.row_id, p.row_id), p.operation, p.wished FROM proposal AS p"
+        for table, row_id, operation, wished, reason in node.rows(
+            "SELECT p.table_name, coalesce(v.row_id, p.row_id), p.operation, p.wished, p.reason FROM proposal AS p"
             " LEFT JOIN verdict AS v ON v.proposal_id = p.id AND v.outcome = 'accepted' AND p.operation = 'insert'"
             " ORDER BY p.made_at, p.id"  # a row may have been inserted under an id of whoever keeps the unit by then
         )
