@@ -207,12 +207,19 @@ def unnamed(kept: Tables, acknowledged: Tables, now: Tables, wishes: Sequence[di
 
 
 def wished_inserts(wishes: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """What inserts wish, with what late writes said of the same rows later."""
-    later: dict[str, dict[str, Any]] = {}
+    """What inserts wish, and what late writes said of the same rows later, one after the other: another keeper of the
+    row may have written too late as well."""
+    later: dict[str, list[dict[str, Any]]] = {}
     for wish in wishes:
         if wish["operation"] == "update" and wish.get("is_late", True):
-            later.setdefault(wish["row_id"], {}).update(wish["wished"])
-    yield from ({**w["wished"], **later.get(w["row_id"], {})} for w in wishes if w["operation"] == "insert")
+            later.setdefault(wish["row_id"], []).append(wish["wished"])
+    for wish in wishes:
+        if wish["operation"] == "insert":
+            said = wish["wished"]
+            yield said
+            for more in later.get(wish["row_id"], []):
+                said = {**said, **more}
+                yield said
 
 
 def _chain(at: TreeNode, unit_id: str) -> list[tuple[int, str, int | None]]:
