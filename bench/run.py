@@ -106,6 +106,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         samples=30 if quick else 200,
         envelopes=4 if quick else 8,
         idle_s=10.0 if quick else 300.0,
+        calm_s=5.0 if quick else 35.0,
         commands=5 if quick else 15,
     )
 

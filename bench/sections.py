@@ -24,7 +24,6 @@ from bench.tree import BenchTree, parent_port, route
 from tests.postgres import PostgresServer
 
 LOADED, INITIAL, MIXED = "loaded", "initial", "mixed"
-CALM_AFTER_CHECKPOINT_S = 35.0  # the times of the last exchange reach the disk within 30 s
 UNCHECKED = (
     "SELECT count(*) FROM syncd_stream WHERE own = 1 AND (held_seq > checkpoint_seq OR held_seq > custodian_seq)"
 )
@@ -48,6 +47,7 @@ class Settings:
     samples: int  # of latency
     envelopes: int  # whose bytes are counted
     idle_s: float
+    calm_s: float  # more than it takes until the times of the last exchange are on disk
     commands: int
 
 
@@ -192,6 +192,7 @@ def commands(bench: Bench) -> None:
     tree = bench.loaded("direct")
     tree.start()
     tree.commune.wait_at_province()
+    vitals.wait_calm(tree.commune, bench.settings.calm_s)
     for _ in range(bench.settings.rounds):
         bench.add("version_ms", vitals.command_ms(["--version"], bench.settings.commands))
         bench.add(
@@ -219,7 +220,7 @@ def idle(bench: Bench) -> None:
         tree.commune.wait(
             "its checkpoint is at the province", lambda: not connection.execute(UNCHECKED).fetchone()[0], 0.5
         )
-    tree.commune.run_for(CALM_AFTER_CHECKPOINT_S)
+    vitals.wait_calm(tree.commune, bench.settings.calm_s)
     found = vitals.idle(tree.commune, bench.settings.idle_s)
     tree.stop()
     for key in ("rss_mb", "cpu_pct", "written_bytes"):
@@ -271,9 +272,9 @@ SECTIONS: dict[str, tuple[Callable[[Bench], None], tuple[str, ...]]] = {
     "mix": (mix, ("mix_vs_native",)),
     "relay": (relay, ("relay_vs_direct",)),
     "line": (line, ("bytes_per_change_1000", "bytes_one_change")),
+    "idle": (idle, ("idle_rss_mb", "idle_cpu_pct", "idle_written_bytes")),
     "commands": (commands, ("version_ms", "status_ms")),
     "hops": (hops, ("latency_p50_ms", "latency_p95_ms")),
-    "idle": (idle, ("idle_rss_mb", "idle_cpu_pct", "idle_written_bytes")),
     "deciding": (deciding, ("decide_per_s", "decide_pg_per_s")),
     "handover": (handing_over, ("handover_s_max", "handover_bytes")),
 }

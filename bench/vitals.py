@@ -17,6 +17,7 @@ from bench.tree import BenchNode
 from syncd.demo.process import clean_environment
 
 KIB_PER_MB = 1024
+CALM_TRIES_MAX = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,16 @@ class Idle:
 
 def peak_rss_mb(pid: int) -> float:
     return _status_kib(pid, "VmHWM") / KIB_PER_MB
+
+
+def wait_calm(node: BenchNode, calm_s: float) -> None:
+    """Until a daemon has written nothing for `calm_s`: a first look for disagreements goes on long after the load."""
+    for _ in range(CALM_TRIES_MAX):
+        written_bytes = _written_bytes(node.pid)
+        node.run_for(calm_s)
+        if _written_bytes(node.pid) == written_bytes:
+            return
+    raise RuntimeError(f"the daemon still writes after {CALM_TRIES_MAX * calm_s:.0f} s")
 
 
 def idle(node: BenchNode, duration_s: float) -> Idle:
