@@ -20,7 +20,6 @@ from syncd.limits import SHOWN_UNITS_MAX
 from syncd.pipeline import Node
 from syncd.reassign import packed
 from syncd.store.base import Tx
-from syncd.terms import term_after
 from syncd.tree import Tree, covers, units_above
 
 
@@ -179,29 +178,7 @@ def _checked(
                 unit=planned.unit_name),
             say("không cần làm gì", "nothing to do"),
         )  # fmt: skip
-    if by_force:
-        _require_unused_term(tx, planned)
     return planned
-
-
-def _require_unused_term(tx: Tx, planned: Preview) -> None:
-    """No stream begins twice: of a term ended by force the same node cannot have begun what follows another one."""
-    query = "SELECT from_node_id, from_term, forced_seq FROM handover WHERE kept_unit_id = ? AND to_node_id = ?"
-    for from_node, from_term, forced_seq in tx.all(query, (planned.unit_id, planned.to_node)):
-        is_same = (from_node, from_term) == (planned.from_node, planned.from_term)
-        if not is_same and term_after(from_term, forced_seq is not None) == term_after(planned.from_term, True):
-            raise UsageError(
-                say(
-                    "{unit} đã từng được chuyển bắt buộc cho {name} theo một lệnh khác không còn hiệu lực",
-                    "{unit} was passed to {name} by force before, by an order that does not stand any more",
-                    unit=planned.unit_name, name=planned.to_name,
-                ),
-                say(
-                    "chuyển cho nút khác trước (ví dụ nút này: --to self), rồi `syncd handover` cho {name}",
-                    "pass it to another node first (this one: --to self), then `syncd handover` it to {name}",
-                    name=planned.to_name,
-                ),
-            )  # fmt: skip
 
 
 def _preview(node: Node, tx: Tx, unit_id: str, to_node: str, by_force: bool, ends: tuple[str, int] | None) -> Preview:

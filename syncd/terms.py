@@ -46,19 +46,16 @@ class Order:
 
     @property
     def to_term(self) -> int:
-        """The term it begins."""
-        return term_after(self.from_term, self.is_forced)
+        """The term it begins: the next; by force one that no order given below the custodian can have used, be it to
+        the same node, whose stream of that term began elsewhere."""
+        if not self.is_forced:
+            return self.from_term + 1
+        return (self.from_term // TERMS_BY_AGREEMENT + 1) * TERMS_BY_AGREEMENT
 
     @property
     def rank(self) -> tuple[bool, int, str, str]:
         """Of several orders about one term a forced one stands, else the uppermost tier's, else the first."""
         return not self.is_forced, self.depth, self.ordered_at, self.id
-
-
-def term_after(term: int, is_forced: bool) -> int:
-    """The next term; by force one that no order given below the custodian can have used, be it to the same node, whose
-    stream of that term began elsewhere."""
-    return (term // TERMS_BY_AGREEMENT + 1) * TERMS_BY_AGREEMENT if is_forced else term + 1
 
 
 def refresh_keepers(tx: Tx) -> None:

@@ -310,17 +310,3 @@ def test_forced_order_about_a_unit_that_nobody_kept_is_a_first_order(tree: TreeB
     assert chain(one, unit_id) == [(1, one.node.node_id, None)]
     add(one, unit_id, "Một")
     proven(tree, unit_id, "one", "north", "province")
-
-
-def test_no_stream_begins_twice_by_two_forced_orders(tree: TreeBuilder) -> None:
-    """An order about a term that is not on the unit's way does not stand; who was to follow it may have begun."""
-    one, two, province = at(tree, "one"), at(tree, "two"), at(tree, "province")
-    add(one, one.unit_id, "Một")
-    tree.settle()
-    province.sql(
-        "INSERT INTO handover (kept_unit_id, from_node_id, from_term, to_node_id, forced_seq, forced_hash, is_revoked,"
-        " reason, author, ordered_at) VALUES (?, ?, 1, ?, 0, ?, 0, 'thử', 'An', '2026-01-01T00:00:00.000Z')",
-        (one.unit_id, two.node.node_id, at(tree, "three").node.node_id, bytes(32)))  # fmt: skip
-    with pytest.raises(UsageError, match=r"by force before"):
-        force(tree, one.unit_id, "three")
-    force(tree, one.unit_id, "two")
