@@ -216,8 +216,7 @@ class World:
     def reopen(self, node: TreeNode) -> None:
         """A new process of a node."""
         node.reopen()
-        if self.preset.loses_disks:
-            self.machines.watch(node)
+        self.machines.watch(node)
 
     @property
     def _copying(self) -> list[Callable[[TreeNode], None]]:
