@@ -121,7 +121,8 @@ class Desk:
             if not batch.more:  # a restored keeper takes back what it wrote too late as well
                 late = [s for s, _at in asked if s.ended and tree.is_within(s.keeper, peer)]
                 reached = {s.stream_id: _held(s) for s in late if s.stream_id in batch.reached}
-                batch.entries += quarantine.lacking(tx, late, {**theirs, **reached}, limits.PULL_BYTES_MAX)
+                spare = limits.PULL_BYTES_MAX - sum(len(entry.envelope) for _stream, entry in batch.entries)
+                batch.entries += quarantine.lacking(tx, late, {**theirs, **reached}, spare)
             strange = down.keys() - {s.stream_id for s in known}
             forked = [key for key in batch.forked if key in down]
             want = self._node.rejoin.child_asked(tx, peer, down, forked, strange, pull.heard_ms)

@@ -7,7 +7,6 @@ again after a delay, but a bug ends the process, so that whoever supervises it s
 
 from __future__ import annotations
 
-import gc
 import logging
 import math
 import threading
@@ -217,7 +216,6 @@ class Writer(Worker):
             self._stirred_by, self._relax_at = mark, now + limits.RELAX_AFTER_S
         elif now >= self._relax_at and not self._store.is_busy():
             self._relax_at = math.inf
-            gc.collect()  # what a burst left in cycles lies between what could be given back
             self._store.relax()
 
 

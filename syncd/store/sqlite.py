@@ -229,7 +229,7 @@ class SqliteStore(Store):
         self._writing = threading.RLock()
         self._readers: list[Any] = []
         self._readers_guard = threading.Lock()
-        self._is_relaxed = False  # nothing was written since memory was given back: readers are not kept either
+        self._is_relaxed = False  # nothing was written since memory was given back: readers forget the schema after use
         self._watcher = watcher(path, key)
 
     @contextmanager
