@@ -62,6 +62,7 @@ class Why(StrEnum):
     WITHDRAWN = "withdrawn"  # the author took it back before it was decided
     SUPERSEDED = "superseded"  # a newer proposal of the same author takes its place
     EXPIRED = "expired"  # it reached the keeper after the moment its author set
+    MOVED = "moved"  # its row went to another unit of the keeper, and so does the decision
     AUTHOR_OUTSIDE = "author_outside"  # the author does not stand above the unit the row is in now
     MALFORMED = "malformed"  # it cannot be carried out as written
     RULE_VIOLATED = "rule_violated"  # a wished value breaks a rule of its table

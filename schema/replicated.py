@@ -77,13 +77,14 @@ VERDICT = Table(
     columns=(
         Column(number=2, name="proposal_id", type=Type.UUID, nullable=False),
         Column(number=3, name="outcome", type=Type.TEXT, nullable=False, chars_max=20,
-               check="outcome IN ('accepted', 'partly', 'rejected', 'review')"),
+               check="outcome IN ('accepted', 'partly', 'rejected', 'review', 'referred')"),
         Column(number=4, name="row_id", type=Type.UUID),
         Column(number=5, name="detail", type=Type.TEXT, nullable=False, chars_max=JSON_CHARS_MAX),  # per column, JSON
         Column(number=6, name="case_kind", type=Type.TEXT, chars_max=40),
         Column(number=7, name="decided_at", type=Type.INSTANT, nullable=False),
         Column(number=8, name="decided_by", type=Type.TEXT, nullable=False, chars_max=200),
-        # A person's word about an earlier verdict: that row's id. The verdict that stands is the one nobody resolves.
+        # A later word about an earlier verdict, of a person, or where the row is that a wish was referred to: that
+        # verdict's id. The verdict that stands is the one nobody resolves.
         Column(number=9, name="resolves", type=Type.UUID),
     ),
     indexes=(("proposal_id",), ("resolves",)),

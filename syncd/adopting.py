@@ -2,18 +2,19 @@
 
 Enters: envelopes kept apart (`syncd/quarantine.py`), a person's word. Leaves: proposals, decided like any other.
 Must hold: adopted twice, at one node or at two, each change is wished once; what late rows say of each other stays
-true; a value for the custodian's eyes never enters a proposal.
+true; a value for the custodian's eyes never enters a proposal; rows that were ordered to another unit are not wished
+deleted in one and inserted in the other: who keeps both carries the order out.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from conflict.case import CaseKind
-from schema.spec import Audience, Kind, Table
+from schema.spec import Audience, Kind, Registry, Table
 from syncd import limits, log
 from syncd.applying import Applier
 from syncd.cases import close_cases
@@ -23,7 +24,9 @@ from syncd.envelope import Envelope, Mark, parse_envelope
 from syncd.errors import UsageError
 from syncd.language import say
 from syncd.log import Stream
+from syncd.moved_rows import marks_of
 from syncd.quarantine import admits
+from syncd.reassign import between, concerned
 from syncd.store.base import Store, Tx
 from syncd.tree import Tree
 from syncd.undecided import takes_proposals
@@ -50,6 +53,7 @@ class _Change:
     row_id: str
     operation: str
     seq: int
+    unit_id: str | None  # where the row is
     values: dict[str, Value] = field(default_factory=dict)
 
 
@@ -99,35 +103,74 @@ def _require_a_say(tree: Tree, at: Stream) -> None:
 
 def _net(applier: Applier, tx: Tx, at: Stream, envelopes: Iterable[Envelope]) -> list[_Change]:
     changes: dict[tuple[str, str], _Change] = {}
+    verdicts: set[str] = set()
     for envelope in envelopes:
         if envelope.header.mark in CHANGES:
             for blocks in applier.blocks(tx, at, envelope).values():
                 for block in blocks:
-                    if not takes_proposals(applier.registry.by_number[block.table]):
-                        continue  # a late verdict: whoever keeps the unit now decides
-                    _add(changes, applier.registry.by_number[block.table], block, envelope.header.seq)
-    return [change for change in changes.values() if change.operation]
+                    if takes_proposals(applier.registry.by_number[block.table]):
+                        _add(changes, at, applier.registry.by_number[block.table], block, envelope.header.seq)
+                    else:  # a late verdict: whoever keeps the unit now decides
+                        verdicts |= set(block.ids)
+    return _not_moved(tx, applier.registry, at, [change for change in changes.values() if change.operation], verdicts)
 
 
-def _add(changes: dict[tuple[str, str], _Change], table: Table, block: Block, seq: int) -> None:
+def _not_moved(tx: Tx, registry: Registry, at: Stream, changes: list[_Change], verdicts: set[str]) -> list[_Change]:
+    """The changes without what orders to move rows did: who keeps both units now carries them out anew. What else
+    became of a row that came is a change of it where it is kept."""
+    marks = [(order, marks_of(order.id, at.keeper)) for order in between(tx, at.unit_id or "")]
+    out = [order for order, mark in marks if mark.left in verdicts]
+    came = any(mark.came in verdicts for _order, mark in marks)
+    left = {row_id for order in out for _table, ids in concerned(tx, registry, order) for row_id in ids}
+    found = []
+    for change in changes:
+        kept = _anywhere(tx, change) if came or out else None
+        if change.operation == "delete" and kept is not None:
+            gone = change.row_id in left or kept["unit_id"] in {order.to_unit for order in out}
+            found += [] if gone else [change]
+        elif change.operation == "insert" and kept is not None:
+            found += _since(change, kept)
+        else:
+            found.append(change)
+    return found
+
+
+def _anywhere(tx: Tx, change: _Change) -> dict[str, Value] | None:
+    """A row as it is kept, in whatever unit."""
+    names = ["unit_id", *(column.name for column in change.table.columns)]
+    row = tx.one(f"SELECT {', '.join(names)} FROM {change.table.name} WHERE id = ?", (change.row_id,))
+    return None if row is None else dict(zip(names, row, strict=True))
+
+
+def _since(change: _Change, kept: dict[str, Value]) -> Iterator[_Change]:
+    """What a row that came late has that it does not have where it is kept."""
+    said: dict[str, Value] = dict.fromkeys(kept.keys() - {"unit_id"}) | change.values
+    values = {name: value for name, value in said.items() if _plain(kept[name]) != _plain(value)}
+    if values:
+        yield replace(change, operation="update", unit_id=str(kept["unit_id"]), values=values)
+
+
+def _add(changes: dict[tuple[str, str], _Change], at: Stream, table: Table, block: Block, seq: int) -> None:
     names = [table.all_columns[number].name for number in block.columns]
     for place, row_id in enumerate(block.ids):
         known = changes.get((table.name, row_id))
         values = {name: column[place] for name, column in zip(names, block.values, strict=True)}
         if block.op == DELETE:
             gone = "" if known is not None and known.operation == "insert" else "delete"
-            changes[table.name, row_id] = _Change(table=table, row_id=row_id, operation=gone, seq=seq)
+            changes[table.name, row_id] = _Change(
+                table=table, row_id=row_id, operation=gone, seq=seq, unit_id=at.unit_id
+            )
         elif known is not None and known.operation == "delete":  # deleted, and entered again under its id
             reborn = dict.fromkeys((column.name for column in table.columns), None) | values
             changes[table.name, row_id] = _Change(
-                table=table, row_id=row_id, operation="update", seq=seq, values=reborn
+                table=table, row_id=row_id, operation="update", seq=seq, unit_id=at.unit_id, values=reborn
             )
         elif known is not None and known.operation:
             known.values |= values  # a part for fewer readers, or a later change
         else:
             operation = "insert" if block.op == INSERT else "update"
             changes[table.name, row_id] = _Change(
-                table=table, row_id=row_id, operation=operation, seq=seq, values=values
+                table=table, row_id=row_id, operation=operation, seq=seq, unit_id=at.unit_id, values=values
             )
 
 
@@ -160,7 +203,7 @@ def _propose(
                 continue
             operation, seen = "update", {name: before.get(name) for name in wished}
         rows.append((
-            proposal_id, at.unit_id, change.table.name, renamed.get(change.row_id, change.row_id), operation,
+            proposal_id, change.unit_id, change.table.name, renamed.get(change.row_id, change.row_id), operation,
             _json(seen), _json(wished), author, reason, instant_of(now_ms), offset_ms, tree.depth(tree.me),
         ))  # fmt: skip
     tx.many(
@@ -190,7 +233,7 @@ def _kept(applier: Applier, tx: Tx, at: Stream, change: _Change) -> dict[str, Va
     names = [column.name for column in change.table.columns if column.audience is Audience.SCOPE]
     if change.operation == "update":
         names = [name for name in names if name in change.values]
-    found = tx.select_ids(change.table, at.unit_id, [change.row_id], names)
+    found = tx.select_ids(change.table, change.unit_id, [change.row_id], names)
     if not found:
         return {}
     mask = sum(1 << change.table.by_name[name].number for name in names)
@@ -202,8 +245,9 @@ def _kept(applier: Applier, tx: Tx, at: Stream, change: _Change) -> dict[str, Va
 def _changed_since(applier: Applier, tx: Tx, at: Stream, change: _Change, mask: int) -> set[int]:
     """The columns of a row that later terms of the unit wrote; all of them where their logs do not reach back."""
     found: set[int] = set()
-    where = "kind = ? AND unit_id = ? AND term > ?"
-    for later in log.streams(tx, where, (int(Kind.REGISTER), at.unit_id, at.term)):
+    terms = log.streams(tx, "kind = ? AND unit_id = ?", (int(Kind.REGISTER), change.unit_id))
+    its_last = max((each.term for each in terms if each.keeper == at.keeper), default=0)
+    for later in (each for each in terms if each.term > (at.term if change.unit_id == at.unit_id else its_last)):
         if later.floor_seq or later.held_seq > limits.HISTORY_ENVELOPES_MAX:
             return {column.number for column in change.table.columns}
         written = applier.changed_at(tx, later.stream_id, change.table, {change.row_id: mask})

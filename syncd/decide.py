@@ -3,7 +3,8 @@
 Enters: rows of `proposal` without a verdict. Leaves: the effect and the verdict, in one transaction, captured like any
 write.
 Must hold: nothing is decided twice; whatever loses stands in the verdict with what was seen, kept, wished, and why; a
-wish the database refuses is refused alone. Rows are read and written by sets: one that fails is found by halving.
+wish the database refuses is refused alone. Rows are read and written by sets: one that fails is found by halving. A
+wish about a row that went to another unit kept here is decided there, once the addressed unit's log refers to it.
 """
 
 from __future__ import annotations
@@ -26,13 +27,16 @@ from syncd.derived import derived_id
 from syncd.envelope import stream_id_of
 from syncd.errors import StoreError
 from syncd.likeness import Likeness
-from syncd.moved_rows import units_left
+from syncd.moved_rows import referral_id, units_left
 from syncd.store.base import Store, Tx
 from syncd.tree import Tree
 from syncd.undecided import (
+    REFERRED,
+    Referral,
     Waiting,
     deciding_unit,
     newer_wishes,
+    referrals,
     rows_of,
     takes_proposals,
     twins_decided,
@@ -45,15 +49,25 @@ from syncd.undecided import (
 ChangedAt = Callable[[Tx, str, Table, Mapping[str, int]], Mapping[tuple[str, int], int]]
 
 REFUSED = (ConflictError, StoreError, ValueError, TypeError, KeyError, RecursionError)
-VERDICT_COLUMNS = ("unit_id", "proposal_id", "outcome", "row_id", "detail", "case_kind", "decided_at", "decided_by")
+VERDICT_COLUMNS = (
+    "unit_id", "proposal_id", "outcome", "row_id", "detail", "case_kind", "decided_at", "decided_by", "resolves",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """How many proposals were decided; whether others wait for rows that are on their way to another unit."""
+    """How many proposals were decided; whether others wait for rows that are on their way to another unit; whether some
+    were only referred to the unit their row is in: they are decided once that is in the log."""
 
     count: int
     is_waiting: bool
+    has_referred: bool = False
+
+    def __add__(self, more: Decided) -> Decided:
+        return Decided(
+            count=self.count + more.count, is_waiting=self.is_waiting or more.is_waiting,
+            has_referred=self.has_referred or more.has_referred,
+        )  # fmt: skip
 
 
 def decide_waiting(
@@ -70,7 +84,7 @@ def decide_waiting(
             more = _decide_some(store, tree, clock, clock_offset_ms, changed_at, some, _Desk.settle)
         except REFUSED:  # nothing of it was written; once more, so that what the database refuses is found
             more = _decide_some(store, tree, clock, clock_offset_ms, changed_at, some, _Desk.settle_apart)
-        decided = Decided(count=decided.count + more.count, is_waiting=decided.is_waiting or more.is_waiting)
+        decided += more
     return decided
 
 
@@ -84,7 +98,7 @@ def _decide_some(
         batch = waiting(tx, some)
         desk = _Desk(tx, store.registry, tree, clock, clock_offset_ms, changed_at, newer_wishes(tx, batch))
         count = sum(settle(desk, wave) for wave in waves(batch))
-        return Decided(count=count, is_waiting=desk.is_waiting)
+        return Decided(count=count, is_waiting=desk.is_waiting, has_referred=desk.has_referred)
 
 
 def rules_of(table: Table) -> Rules:
@@ -145,7 +159,9 @@ class _Desk:
         self._mine = frozenset(row[0] for row in tx.all("SELECT unit_id FROM syncd_keeper WHERE mine = 1"))
         self._left = units_left(tx, tree)
         self._likeness = Likeness(tx)
+        self._referrals: dict[str, Referral] = {}
         self.is_waiting = False
+        self.has_referred = False
 
     def settle(self, wave: Sequence[Waiting]) -> int:
         """Decide a wave; returns how many were decided. Raises one of REFUSED where the database refuses any.
@@ -181,6 +197,7 @@ class _Desk:
 
     def _decide(self, wave: Sequence[Waiting]) -> list[_Decision]:
         rows, settled = self._read_rows(wave), twins_decided(self._tx, wave)
+        self._referrals = referrals(self._tx, wave)
         items: list[_Item] = []
         decisions: list[_Decision] = []
         for each in wave:
@@ -191,6 +208,12 @@ class _Desk:
             if values is None and each.row_id is not None and each.operation != "insert" and each.unit_id in self._left:
                 self.is_waiting = True
                 continue  # it has left its unit and not arrived in the next one: not deleted, but on its way
+            if home != each.unit_id and each.unit_id in self._mine and each.id not in self._referrals:
+                decisions.append(self._referral(each, home))
+                continue
+            if each.id in self._referrals and not self._referrals[each.id].is_sealed:
+                self.has_referred = True
+                continue
             if each.id in settled:  # one late write, admitted at two nodes
                 decisions.append(_Decision(waiting=each, unit_id=home, outcome="rejected", detail=_detail(
                     Why.SUPERSEDED, newer=[settled[each.id]])))  # fmt: skip
@@ -203,6 +226,11 @@ class _Desk:
         changed, references = self._changes(items), self._references(items)
         self._likeness.prepare([(each.unit_id, each.table, each.proposal) for each in items])
         return decisions + [self._verdict(each, changed, references) for each in items]
+
+    def _referral(self, of: Waiting, unit_id: str) -> _Decision:
+        """A word in the stream of the unit that the wish names: whoever keeps that next hears nothing of the other."""
+        self.has_referred = True
+        return _Decision(waiting=of, unit_id=of.unit_id, outcome=REFERRED, detail=_detail(Why.MOVED, unit_id=unit_id))
 
     def _follows(self, of: Waiting) -> bool:
         """Whether its author sees where the row is now, and sends the wish after it (`syncd/following.py`). It also
@@ -391,13 +419,22 @@ class _Desk:
             return
         me = self._tree.nodes.get(self._tree.me)
         at, by = instant_of(self._now_ms), me.name if me else self._tree.me
-        rows = [
-            (each.unit_id, each.waiting.id, each.outcome, row_id, detail, each.case, at, by)
-            for each, row_id, detail in decided
-        ]
         table = self._registry.by_name["verdict"]
         types = [table.by_name[name].type for name in VERDICT_COLUMNS]
-        self._tx.insert_columns(table, VERDICT_COLUMNS, types, list(zip(*rows, strict=True)))
+        rows, referred = [], []
+        for each, row_id, detail in decided:
+            resolves = self._referrals.get(each.waiting.id)
+            row = (each.unit_id, each.waiting.id, each.outcome, row_id, detail, each.case, at, by,
+                   resolves.id if resolves else None)  # fmt: skip
+            if each.outcome == REFERRED:
+                referred.append((referral_id(each.unit_id, each.waiting.id, self._tree.me[28:]), *row))
+            else:
+                rows.append(row)
+        if rows:
+            self._tx.insert_columns(table, VERDICT_COLUMNS, types, list(zip(*rows, strict=True)))
+        if referred:
+            names, types = ("id", *VERDICT_COLUMNS), [Type.UUID, *types]
+            self._tx.insert_columns(table, names, types, list(zip(*referred, strict=True)))
 
     def _refused(self, of: Waiting, unit_id: str, error: Exception) -> _Decision:
         detail = _detail(Why.MALFORMED, error=type(error).__name__)

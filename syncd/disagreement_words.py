@@ -13,6 +13,7 @@ OUTCOME = {
     "partly": Both("Đề nghị được chấp nhận một phần", "Proposal accepted in part"),
     "rejected": Both("Đề nghị bị từ chối, giữ bản của đơn vị giữ sổ", "Proposal rejected, the kept value stands"),
     "review": Both("Đề nghị chờ người quyết định", "Proposal waits for a person"),
+    "referred": Both("Đề nghị chuyển theo bản ghi sang đơn vị khác", "Proposal went with its row to another unit"),
 }
 RESULT = {
     "accepted": Both("nhận", "accepted"),

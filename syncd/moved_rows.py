@@ -41,6 +41,11 @@ def marks_of(order_id: str, keeper: str) -> Marks:
     )
 
 
+def referral_id(unit_id: str, proposal_id: str, tag: str) -> str:
+    """The verdict by which the keeper with this tag refers a wish about a unit's row to the unit that has it now."""
+    return derived_id(f"referred from {unit_id}", proposal_id, tag)
+
+
 def concerns_moves(tx: Tx, at: Stream) -> bool:
     """Whether rows of the unit were ever ordered to move, out of it or into it."""
     if at.kind != Kind.REGISTER:
@@ -58,6 +63,7 @@ def may_take_rows(tx: Tx, tree: Tree, at: Stream) -> bool:
 def applicable(tx: Tx, registry: Registry, tree: Tree, at: Stream, parts: Parts) -> Parts:
     """The changes without rows that have moved on. Raises StreamBehind while rows that come have not left."""
     _require_left(tx, tree, at, parts)
+    _require_referred(tx, registry, tree, at, parts)
     arrived = _arrived(tx, at.unit_id)
     if not all(arrived):
         return _not_moved_on(tx, registry, at, parts)
@@ -116,18 +122,23 @@ def units_left(tx: Tx, tree: Tree) -> frozenset[str]:
     return frozenset(
         from_unit
         for both, from_unit, to_unit, mark_id in marks
-        if mark_id == both.left and both.came not in here and _may_come(tx, tree, to_unit, mark_id[28:])
+        if mark_id == both.left and both.came not in here and may_come(tx, tree, to_unit, mark_id[28:])
     )
 
 
-def _may_come(tx: Tx, tree: Tree, unit_id: str, tag: str) -> bool:
+def may_come(tx: Tx, tree: Tree, unit_id: str, tag: str) -> bool:
     """Whether more of what a keeper wrote about a unit is still to be shown here."""
-    chain = tree.terms.get(unit_id, ())
-    if not chain:
-        return unit_id in tree.keepers and tree.keepers[unit_id][0][28:] == tag
     return any(
-        term.node_id[28:] == tag and tree.is_for_me(_register(term)) and not _is_told(tx, term) for term in chain
+        term.node_id[28:] == tag and tree.is_for_me(_register(term)) and not _is_told(tx, term)
+        for term in tree.terms.get(unit_id) or _only_term(tree, unit_id)
     )
+
+
+def _only_term(tree: Tree, unit_id: str) -> Iterator[Term]:
+    """Of a unit that has never passed on."""
+    if unit_id in tree.keepers:
+        node_id, term = tree.keepers[unit_id]
+        yield Term(unit_id=unit_id, term=term, node_id=node_id, began="record")
 
 
 def _require_left(tx: Tx, tree: Tree, at: Stream, parts: Mapping[Audience, Sequence[Block]]) -> None:
@@ -139,6 +150,36 @@ def _require_left(tx: Tx, tree: Tree, at: Stream, parts: Mapping[Audience, Seque
                 f"stream {at.stream_id} takes rows that the stream of unit {from_unit} has not given up here",
                 hint="the stream goes on by itself when the other one has arrived",
             )
+
+
+def _require_referred(
+    tx: Tx, registry: Registry, tree: Tree, at: Stream, parts: Mapping[Audience, Sequence[Block]]
+) -> None:
+    """A verdict about a wish that names another unit is shown behind the word in that unit's stream: where a term is
+    ended by force, the custodian has that word if it has the verdict."""
+    for proposal_id, earlier in _resolved(registry, parts):
+        if earlier[28:] != at.keeper[28:] or _is_here(tx, earlier):
+            continue
+        for unit_id in {*tree.keepers, *tree.terms}:
+            is_it = referral_id(unit_id, proposal_id, earlier[28:]) == earlier
+            if is_it and may_come(tx, tree, unit_id, earlier[28:]):
+                raise StreamBehind(
+                    f"stream {at.stream_id} decides what the stream of unit {unit_id} has not referred to it here",
+                    hint="the stream goes on by itself when the other one has arrived",
+                )
+
+
+def _resolved(registry: Registry, parts: Mapping[Audience, Sequence[Block]]) -> Iterator[tuple[str, str]]:
+    """The verdicts among the changes that resolve one which is not among them: its proposal, the earlier one."""
+    table = registry.by_name["verdict"]
+    blocks = [block for block in parts.get(Audience.SCOPE, []) if block.table == table.number and block.op == INSERT]
+    inserted = {row_id for block in blocks for row_id in block.ids}
+    proposal, resolves = (table.by_name[name].number for name in ("proposal_id", "resolves"))
+    for block in blocks:
+        values = dict(zip(block.columns, block.values, strict=True))
+        for proposal_id, earlier in zip(values[proposal], values.get(resolves, ()), strict=False):
+            if earlier is not None and earlier not in inserted:
+                yield str(proposal_id), str(earlier)
 
 
 def _hears(tx: Tx, tree: Tree, at: Stream, unit_id: str) -> bool:

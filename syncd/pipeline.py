@@ -281,6 +281,9 @@ class Node:
         moved = follow_rows(self.store, self.node_id, self.clock())
         self._rows_awaited = True  # what arrives meanwhile counts
         decided = decide_waiting(self.store, self.tree(), self.clock, self.clock_offset_ms, self.changed_at)
+        if decided.has_referred:
+            self.write()  # one cut later than what it follows, or two streams might wait for each other's group
+            decided += decide_waiting(self.store, self.tree(), self.clock, self.clock_offset_ms, self.changed_at)
         self._rows_awaited = decided.is_waiting
         return moved + decided.count
 

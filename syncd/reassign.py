@@ -13,13 +13,14 @@ from dataclasses import dataclass
 
 from schema.spec import Kind, Registry, Table
 from syncd.moved_rows import marks_of
-from syncd.store.base import Store, Tx
+from syncd.store.base import Row, Store, Tx
 from syncd.tree import Tree
 from syncd.wire import DELETE, INSERT
 
 IDS_PER_STATEMENT = 500
 ID_BYTES = 16
 FIRST_RECORD_TABLE = 20  # below are the system's own
+_COLUMNS = "r.id, r.from_unit_id, r.to_unit_id, r.row_ids"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,7 @@ class Reassignment:
 def due(tx: Tx, tree: Tree) -> list[Reassignment]:
     """The orders this node has to carry out: of a node above it (or itself), about two units it keeps now."""
     rows = tx.all(
-        "SELECT r.id, r.from_unit_id, r.to_unit_id, r.row_ids FROM reassignment AS r"
+        f"SELECT {_COLUMNS} FROM reassignment AS r"
         " JOIN syncd_keeper AS f ON f.unit_id = r.from_unit_id AND f.mine = 1"
         " JOIN syncd_keeper AS t ON t.unit_id = r.to_unit_id AND t.mine = 1 ORDER BY r.ordered_at, r.id"
     )
@@ -45,10 +46,20 @@ def due(tx: Tx, tree: Tree) -> list[Reassignment]:
         for row in tx.all("SELECT v.proposal_id, v.id FROM verdict AS v JOIN reassignment AS r ON r.id = v.proposal_id")
     }
     return [
-        Reassignment(id=row[0], from_unit=row[1], to_unit=row[2], row_ids=_unpacked(row[3]))
+        _order(row)
         for row in rows
         if row[0][28:] in above and not any((row[0], tag) in done for tag in _tags_of_keepers(tree, row[1]))
     ]
+
+
+def between(tx: Tx, unit_id: str) -> list[Reassignment]:
+    """The orders about rows of a unit, out of it or into it."""
+    query = f"SELECT {_COLUMNS} FROM reassignment AS r WHERE r.from_unit_id = ? OR r.to_unit_id = ? ORDER BY r.id"
+    return [_order(row) for row in tx.all(query, (unit_id, unit_id))]
+
+
+def _order(row: Row) -> Reassignment:
+    return Reassignment(id=row[0], from_unit=row[1], to_unit=row[2], row_ids=_unpacked(row[3]))
 
 
 def _tags_of_keepers(tree: Tree, unit_id: str) -> set[str]:
@@ -63,7 +74,7 @@ def carry_out(store: Store, order: Reassignment, me: str, now: str) -> int:
     """
     moved = 0
     with store.apply("reassign") as tx:  # unguarded: a row's unit changes in no other way
-        for table, ids in _concerned(tx, store.registry, order):
+        for table, ids in concerned(tx, store.registry, order):
             for some in _some(ids):
                 _move(tx, table, order, some)
             moved += len(ids)
@@ -76,7 +87,7 @@ def packed(row_ids: Iterable[str]) -> bytes:
     return b"".join(bytes.fromhex(row_id.replace("-", "")) for row_id in sorted(set(row_ids)))
 
 
-def _concerned(tx: Tx, registry: Registry, order: Reassignment) -> Iterator[tuple[Table, list[str]]]:
+def concerned(tx: Tx, registry: Registry, order: Reassignment) -> Iterator[tuple[Table, list[str]]]:
     """The tables of the register with the rows to move, referred-to tables first."""
     chosen: dict[str, list[str]] = {}
     for table in registry.of_kind(Kind.REGISTER):

@@ -1,8 +1,9 @@
 """The proposals that wait for this node's decision, and in what order they can be decided together (design §1, I11).
 
 Enters: a transaction of a keeper. Leaves: `Waiting`, oldest first, and waves of them that do not touch each other.
-Must hold: a proposal follows its row: it waits here when its unit is kept here, or when the row it names now lives in a
-unit kept here, whatever unit it was addressed to; a verdict of another unit's stream does not count.
+Must hold: a proposal waits where its unit is kept. Where its row went to another unit of that keeper, the addressed
+unit's stream refers to that: whoever keeps it next leaves the wish alone, and it waits where the row is. A verdict of
+another unit's stream does not count.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from syncd import limits
 from syncd.derived import LATE, stem
 from syncd.store.base import Row, Tx
 
+REFERRED = "referred"  # the outcome in the stream of the unit that a wish names, where its row went to another unit
 _MINE = "SELECT unit_id FROM syncd_keeper WHERE mine = 1"
 _COLUMNS = (
     "p.id, p.unit_id, p.table_name, p.row_id, p.operation, p.seen, p.wished, p.author, p.reason, p.made_at,"
@@ -28,13 +30,17 @@ _COLUMNS = (
 # one that rows of the named one were ordered into; and wherever this node gave it: the unit may have passed on since.
 _MY_TAG = "SELECT substr(value, 29) FROM syncd_meta WHERE key = 'node_id'"
 _MOVED_INTO = "SELECT r.to_unit_id FROM reassignment AS r WHERE r.from_unit_id = p.unit_id"
-_UNDECIDED = f"""NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id
+_UNDECIDED = f"""NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id AND v.outcome <> '{REFERRED}'
     AND (v.unit_id = p.unit_id OR v.unit_id IN ({_MINE}) OR substr(CAST(v.id AS text), 29) = ({_MY_TAG})
         OR v.unit_id IN ({_MOVED_INTO})))"""
-_ADDRESSED = f"SELECT p.id, p.made_at, p.table_name FROM proposal AS p WHERE p.unit_id IN ({_MINE}) AND {_UNDECIDED}"
-# CROSS: from the few wishes about other units to their rows; without it SQLite begins with every row kept here.
+# By another keeper, that is: what this node referred to another unit it decides itself, or knows who keeps that now.
+_IS_REFERRED = f"""EXISTS (SELECT 1 FROM verdict AS w WHERE w.proposal_id = p.id AND w.outcome = '{REFERRED}'
+    AND substr(CAST(w.id AS text), 29) <> ({_MY_TAG}))"""
+_ADDRESSED = f"""SELECT p.id, p.made_at, p.table_name FROM proposal AS p WHERE p.unit_id IN ({_MINE}) AND {_UNDECIDED}
+    AND NOT {_IS_REFERRED}"""
+# CROSS: from the few wishes referred to their rows; without it SQLite begins with every row kept here.
 _FOLLOWING = f"""SELECT p.id, p.made_at, p.table_name FROM proposal AS p CROSS JOIN {{table}} AS r
-    WHERE p.table_name = '{{table}}' AND p.withdrawn_at IS NULL AND p.unit_id IS NOT NULL AND p.unit_id NOT IN ({_MINE})
+    WHERE p.table_name = '{{table}}' AND p.withdrawn_at IS NULL AND p.unit_id IS NOT NULL AND {_IS_REFERRED}
     AND r.id = p.row_id AND r.unit_id IN ({_MINE}) AND {_UNDECIDED}"""
 _THESE = f"SELECT {_COLUMNS} FROM proposal AS p WHERE {_UNDECIDED} AND p.id {{chosen}}"
 _ABOUT_ROWS = f"""SELECT p.id, p.table_name, p.row_id, p.operation, p.wished, p.author FROM proposal AS p
@@ -42,6 +48,8 @@ _ABOUT_ROWS = f"""SELECT p.id, p.table_name, p.row_id, p.operation, p.wished, p.
 
 _DECIDED_ABOUT = f"""SELECT p.id, p.table_name, p.operation, p.wished FROM proposal AS p
     WHERE NOT ({_UNDECIDED}) AND p.row_id {{chosen}} ORDER BY p.id"""
+_REFERRALS = f"""SELECT v.proposal_id, v.id, EXISTS (SELECT 1 FROM syncd_journal AS j WHERE j.row_id = v.id)
+    FROM verdict AS v WHERE v.outcome = '{REFERRED}' AND v.proposal_id {{chosen}} ORDER BY v.id"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +75,14 @@ class Waiting:
     def author_tag(self) -> str:
         """The tag of the node it was made at."""
         return self.id[28:]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Referral:
+    """A verdict that refers a wish to the unit its row is in; whether it is in the log."""
+
+    id: str
+    is_sealed: bool
 
 
 def undecided(tx: Tx, registry: Registry) -> list[str]:
@@ -123,6 +139,12 @@ def twins_decided(tx: Tx, wave: Sequence[Waiting]) -> dict[str, str]:
         if each is not None and (each.table, each.operation, each.wished) == (table, operation, wished):
             found[each.id] = proposal_id
     return found
+
+
+def referrals(tx: Tx, batch: Sequence[Waiting]) -> dict[str, Referral]:
+    """Proposal → the verdict that refers it to the unit its row is in."""
+    rows = rows_of(tx, _REFERRALS, sorted(each.id for each in batch))
+    return {row[0]: Referral(id=row[1], is_sealed=not row[2]) for row in rows}
 
 
 def waves(batch: Iterable[Waiting]) -> list[list[Waiting]]:

@@ -26,6 +26,7 @@ STATES = {
     "accepted": Both("được chấp nhận", "accepted"),
     "partly": Both("được một phần", "accepted in part"),
     "rejected": Both("bị từ chối", "rejected"),
+    "referred": Both("chuyển theo bản ghi", "went with its row"),
 }
 
 

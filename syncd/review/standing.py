@@ -19,7 +19,7 @@ MOVE_KINDS = ", ".join(f"'{kind.value}'" for kind in sorted(MOVES))
 OPEN_REVIEW = """v.outcome = 'review'
     AND NOT EXISTS (SELECT 1 FROM verdict AS w WHERE w.resolves = v.id)
     AND NOT EXISTS (SELECT 1 FROM verdict AS w WHERE w.proposal_id = v.proposal_id AND w.resolves IS NULL
-        AND w.outcome <> 'review')"""
+        AND w.outcome NOT IN ('review', 'referred'))"""
 # r: a row of `resolution` that nobody has taken back.
 NOT_UNDONE = "NOT EXISTS (SELECT 1 FROM resolution AS z WHERE z.undoes = r.decision_id)"
 # c: a case that is open and that nobody has settled since it opened.

@@ -103,7 +103,7 @@ def _withdraw(desk: Desk, proposal_id: str, asked: Asked) -> None:
         return
     if outcome is None:
         desk.tx.run("UPDATE proposal SET withdrawn_at = ? WHERE id = ?", (desk.now, proposal_id))
-    elif outcome == "review" or row[2] == "delete":
+    elif outcome in ("review", "referred") or row[2] == "delete":
         raise UsageError(
             say("đơn vị giữ sổ đã nhận đề nghị kèm theo", "the keeper has taken up the proposal that came with it"),
             say(

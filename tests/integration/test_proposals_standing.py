@@ -365,8 +365,10 @@ def test_a_wish_follows_its_row_into_another_unit_of_the_keeper(tree: ThreeTiers
     tree.commune.broken = True  # its cells do not know of the move that this test makes behind the daemon's back
     tree.commune.node._proposals_due = True
     tree.commune.node.settle()
-    found = tree.commune.rows("SELECT unit_id, outcome FROM verdict WHERE proposal_id = ?", (made.proposal_id,))
-    assert found == [(unit_id, "accepted")]
+    found = tree.commune.rows(
+        "SELECT unit_id, outcome FROM verdict WHERE proposal_id = ? ORDER BY resolves IS NOT NULL", (made.proposal_id,)
+    )
+    assert found == [(tree.commune.unit_id, "referred"), (unit_id, "accepted")]
     assert phone(tree.commune, row_id) == "0777"
 
 

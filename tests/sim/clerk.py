@@ -18,6 +18,9 @@ from schema.tables import registry
 from syncd.store.base import Tx
 from tests.trees import TreeNode
 
+# v: what the keeper decided by itself; not a person's word about that, nor that it decides in another unit.
+DECISION = """v.outcome <> 'referred' AND (v.resolves IS NULL
+    OR NOT EXISTS (SELECT 1 FROM verdict AS w WHERE w.id = v.resolves AND w.outcome <> 'referred'))"""
 REGISTER = {table.name: table for table in registry().of_kind(Kind.REGISTER) if table.name != "verdict"}
 STAMPED = 5  # rows that every stamping transaction gives one value
 
@@ -95,7 +98,7 @@ class Clerk:
             self.audit()
             return
         rows = self.at.rows(
-            "SELECT id, proposal_id, row_id, detail FROM verdict WHERE unit_id = ? AND resolves IS NULL"
+            f"SELECT id, proposal_id, row_id, detail FROM verdict AS v WHERE unit_id = ? AND {DECISION}"
             " ORDER BY decided_at, id",
             (self.unit_id,),
         )
@@ -121,7 +124,7 @@ class Clerk:
 
     def learn_all(self) -> None:
         """What a term takes over holds the effect of the verdicts there are."""
-        rows = self.at.rows("SELECT id FROM verdict WHERE unit_id = ? AND resolves IS NULL", (self.unit_id,))
+        rows = self.at.rows(f"SELECT id FROM verdict AS v WHERE unit_id = ? AND {DECISION}", (self.unit_id,))
         self.verdicts |= {row[0] for row in rows}
 
     def _transaction(self, work: Callable[[Tx], Any]) -> None:

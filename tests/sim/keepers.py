@@ -179,14 +179,20 @@ def shown(at: TreeNode, unit_id: str) -> Tables:
     return found
 
 
-def unnamed(kept: Tables, acknowledged: Tables, now: Tables, wishes: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """Acknowledged late words that neither stand nor are wished by any proposal."""
+def unnamed(
+    kept: Tables, acknowledged: Tables, now: Tables, wishes: Sequence[dict[str, Any]], kept_beside: Sequence[Tables],
+    beside: Sequence[Tables],
+) -> Iterator[str]:  # fmt: skip
+    """Acknowledged late words that neither stand nor are wished by any proposal. `kept_beside`, `beside`: the same of
+    other units of that keeper, where rows may have come from, or went: that is an order's word, and no wish."""
     for table, rows in acknowledged.items():
         closed = {column.name for column in REGISTER[table].columns if column.audience is Audience.CUSTODIAN}
         open_ = {c.name for c in REGISTER[table].columns if not c.references} - closed
         of_table = [wish for wish in wishes if wish["table"] == table]
         for row_id, row in rows.items():
-            before = kept[table].get(row_id)
+            before = next(
+                (rows[row_id] for rows in (kept[table], *(k[table] for k in kept_beside)) if row_id in rows), None
+            )
             if before is None:
                 said = {name: row[name] for name in open_ if row[name] is not None}
                 if not any(said.items() <= wished.items() for wished in wished_inserts(of_table)):
@@ -202,6 +208,8 @@ def unnamed(kept: Tables, acknowledged: Tables, now: Tables, wishes: Sequence[di
                 and not gone
             )  # fmt: skip
         for row_id in kept[table].keys() - rows.keys():
+            if any(row_id in tables[table] for tables in beside):
+                continue
             if row_id in now[table] and not any(w["row_id"] == row_id and w["operation"] == "delete" for w in of_table):
                 yield f"{table} {row_id}: deleted late, nobody names it"
 

@@ -12,10 +12,12 @@ from collections.abc import Mapping, Sequence
 from schema.spec import Audience, Kind, Table
 from syncd.derived import LATE
 from syncd.prune import Cut
-from tests.sim.clerk import REGISTER, Clerk
+from tests.sim.clerk import DECISION, REGISTER, Clerk
 from tests.sim.keepers import Keepers, Tables, unnamed
 from tests.trees import TreeNode
 
+_TAKEN_BACK = """SELECT id FROM proposal AS p WHERE withdrawn_at IS NOT NULL
+    AND EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id AND v.outcome = 'referred')"""
 ALARMS = ("fork", "checkpoint_mismatch", "writes_beyond_term")  # what must never be left open
 
 
@@ -110,18 +112,20 @@ def check_logs(nodes: Sequence[TreeNode]) -> None:
 
 def check_decided(nodes: Sequence[TreeNode], keepers: Mapping[str, TreeNode]) -> None:
     """Every proposal, wherever it was made, has exactly one verdict at the root and on the way there from whoever
-    keeps the unit that the verdict belongs to; nobody has two. What a person says about a verdict is not another."""
+    keeps the unit that the verdict belongs to; nobody has two. What a person says about a verdict is not another, nor
+    is the word that it is decided in another unit. What was taken back need not be decided behind such a word."""
     proposals = {row[0] for node in nodes for row in node.rows("SELECT id FROM proposal ORDER BY made_at, id")}
     decided = {node.name: node.rows(
-        "SELECT proposal_id, unit_id FROM verdict WHERE resolves IS NULL AND proposal_id IN (SELECT id FROM proposal)")
+        f"SELECT proposal_id, unit_id FROM verdict AS v WHERE {DECISION} AND proposal_id IN (SELECT id FROM proposal)")
         for node in nodes}  # fmt: skip
     unit_of = dict(decided[nodes[0].name])
+    proposals -= {row[0] for row in nodes[0].rows(_TAKEN_BACK)} - unit_of.keys()
     assert proposals == unit_of.keys(), f"never decided: {sorted(proposals - unit_of.keys())}"
     for node in nodes:
         counted = Counter(row[0] for row in decided[node.name])
         twice = [proposal for proposal, count in counted.items() if count > 1]
         assert not twice, f"{node.name}: proposals decided twice: {twice}"
-        told = {row[0] for row in node.rows("SELECT proposal_id FROM verdict WHERE resolves IS NULL")}  # the row moved:
+        told = {row[0] for row in node.rows(f"SELECT proposal_id FROM verdict AS v WHERE {DECISION}")}  # the row moved:
         # the proposal is about a unit that may never have been heard of here, the verdict about one that is
         unknown = [p for p in sorted(proposals - told) if _is_below(keepers.get(unit_of[p]), node)]
         assert not unknown, f"{node.name}: verdicts not known: {unknown}"
@@ -207,8 +211,12 @@ def check_keepers(keepers: Keepers, nodes: Sequence[TreeNode]) -> None:
     for clerk in keepers.live.values():
         for name, rows in clerk.tables.items():
             now[name] |= rows
-    for key, kept, acknowledged in keepers.late(root):
-        lost = list(unnamed(kept, acknowledged, now, wishes))
+    late = list(keepers.late(root))
+    for key, kept, acknowledged in late:
+        others = [each for each in late if each[0][1] == key[1] and each[0] != key]  # what it moved between its units
+        lost = list(
+            unnamed(kept, acknowledged, now, wishes, [each[1] for each in others], [each[2] for each in others])
+        )
         assert not lost, f"term {key[2]} of {key[0]} at {key[1]}: {lost[:5]}"
 
 

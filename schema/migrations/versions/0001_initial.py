@@ -126,7 +126,7 @@ def _system_tables() -> None:
             may("resolves", "uuid"),
         ),
         register=True,
-        rules={"outcome_rule": "outcome IN ('accepted', 'partly', 'rejected', 'review')"},
+        rules={"outcome_rule": "outcome IN ('accepted', 'partly', 'rejected', 'review', 'referred')"},
         indexes=(("proposal_id",), ("resolves",)),
     )
     _keeping_tables()
