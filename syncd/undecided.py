@@ -26,13 +26,11 @@ _COLUMNS = (
     "p.id, p.unit_id, p.table_name, p.row_id, p.operation, p.seen, p.wished, p.author, p.reason, p.made_at,"
     " p.clock_offset_ms, p.author_depth, p.withdrawn_at, p.expires_at"
 )
-# A verdict counts in the stream of the unit the proposal names (decided before the row moved), of one kept here or of
-# one that rows of the named one were ordered into; and wherever this node gave it: the unit may have passed on since.
+# A verdict counts in the stream of the unit the proposal names (decided before the row moved), of one kept here, and
+# wherever this node gave it: the unit may have passed on since.
 _MY_TAG = "SELECT substr(value, 29) FROM syncd_meta WHERE key = 'node_id'"
-_MOVED_INTO = "SELECT r.to_unit_id FROM reassignment AS r WHERE r.from_unit_id = p.unit_id"
 _UNDECIDED = f"""NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id AND v.outcome <> '{REFERRED}'
-    AND (v.unit_id = p.unit_id OR v.unit_id IN ({_MINE}) OR substr(CAST(v.id AS text), 29) = ({_MY_TAG})
-        OR v.unit_id IN ({_MOVED_INTO})))"""
+    AND (v.unit_id = p.unit_id OR v.unit_id IN ({_MINE}) OR substr(CAST(v.id AS text), 29) = ({_MY_TAG})))"""
 # By another keeper, that is: what this node referred to another unit it decides itself, or knows who keeps that now.
 _IS_REFERRED = f"""EXISTS (SELECT 1 FROM verdict AS w WHERE w.proposal_id = p.id AND w.outcome = '{REFERRED}'
     AND substr(CAST(w.id AS text), 29) <> ({_MY_TAG}))"""

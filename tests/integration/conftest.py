@@ -1,7 +1,8 @@
-"""Programs at real databases with schema, capture and guard: every kind of SQLite, and PostgreSQL.
+"""What several files of this folder ask for: programs at real databases, and trees.
 
-In: nothing. Out: `program` (each of them in turn), `sqlite_program`, `postgres_program`. Must hold: each test begins
-with a node as installed, whatever the test before did to it.
+In: nothing. Out: `program` (at every kind of SQLite and PostgreSQL in turn, with schema, capture and guard),
+`sqlite_program`, `postgres_program`; the trees `tree` and `plain`, where a file has none of its own. Must hold: each
+test begins with nodes as installed, whatever the test before did to them.
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ import psycopg
 import pytest
 import sqlcipher3.dbapi2 as sqlcipher
 
+from tests.integration.handovers import country
+from tests.integration.shapes import ThreeTiers, three_tiers
 from tests.postgres import PostgresServer
 from tests.programs import Program
 from tests.schema_builders import postgres_node, sqlite_node, wipe_postgres
+from tests.trees import TreeBuilder
 
 SQLITE_VARIANTS = {
     "encrypted": (sqlcipher, "sqlite", "00" * 32),
@@ -71,6 +75,18 @@ def postgres_program(installed_dsn: str) -> Iterator[Program]:
     with contextlib.closing(psycopg.connect(installed_dsn, autocommit=True)) as connection:
         wipe_postgres(connection)
         yield Program(connection=connection, dialect="postgres")
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> TreeBuilder:
+    """province → north → (one, two), south → three; over SQLite, settled."""
+    return country(TreeBuilder(tmp_path))
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> ThreeTiers:
+    """A province, a district, a commune; over SQLite, settled."""
+    return three_tiers(TreeBuilder(tmp_path))
 
 
 @contextlib.contextmanager

@@ -67,6 +67,15 @@ def force(tree: TreeBuilder, unit_id: str, to: str, *, revoke: bool = False) -> 
     )
 
 
+def move(tree: TreeBuilder, by: str, from_unit: str, to_unit: str, *numbers: str) -> None:
+    """Order households to pass from one unit to another."""
+    node = at(tree, by).node
+    with node.store.read() as tx:
+        chosen = keeping.households_named(tx, from_unit, numbers)
+    passing = keeping.Move(from_unit=from_unit, to_unit=to_unit, row_ids=chosen)
+    keeping.reassign(node, passing, author="An", reason="test")
+
+
 def raw_order(
     by: TreeNode, unit_id: str, frm: TreeNode, term: int, to: TreeNode, *, forced: tuple[int, bytes] | None = None,
     ordered_at: str = "2026-01-01T00:00:00.000Z",

@@ -1,11 +1,8 @@
-"""Backups: what is in one, who may open it, what is refused, and what the custodian's word about it does."""
+"""Backups: what is in one, who may open it, what is refused, and that the restored node is the one backed up."""
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,16 +12,12 @@ from msgspec.structs import replace as changed
 
 from syncd import backup_file, enrolment, limits
 from syncd.backup import SUFFIX, back_up, find_backup, remove_older
-from syncd.cli.program import run as syncd
 from syncd.config import Config, load_config, write_config
 from syncd.errors import AlreadyRunning, ConfigError, DiskFull, FileRefused, KeyFileError
 from syncd.node_files import OpenNode, open_node
 from syncd.restore import restore, restore_keys
-from syncd.status import status
-from tests.integration.shapes import ThreeTiers, add_household, add_person, own_stream, three_tiers
 from tests.nodes import ROOT_UNIT, Nodes
 from tests.postgres import PostgresServer
-from tests.trees import TreeBuilder, TreeNode
 
 PERSON = (
     "INSERT INTO person (full_name, sex, birth_date, birth_precision, ethnic, residence)"
@@ -282,173 +275,6 @@ def test_tables_of_other_programs_are_named(root: OpenNode, tmp_path: Path) -> N
     with root.store.write("other") as tx:
         tx.run("CREATE TABLE vaccination (id int)")
     assert back_up(root.node, root.directory, tmp_path / "stick").left_out == ("vaccination",)
-
-
-# --- the custodian's word ---------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(params=[(), ("province", "district", "commune")], ids=["sqlite", "postgres"])
-def tiers(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: PostgresServer) -> Iterator[ThreeTiers]:
-    dsns = {name: postgres_server.create_database() for name in request.param}
-    tree = three_tiers(TreeBuilder(tmp_path), dsns)
-    yield tree
-    for node in tree.nodes:
-        node.store.close()
-    for dsn in dsns.values():
-        postgres_server.drop_database(dsn)
-
-
-def saved(at: TreeNode, folder: Path) -> Path:
-    """A directory with a tree node's keys."""
-    directory = folder / f"files-{at.name}"
-    if not directory.exists():
-        at.keys.save(directory)
-        write_config(directory, Config())
-    return directory
-
-
-def levels(at: TreeNode, stream_id: str) -> tuple[Any, ...]:
-    return at.rows("SELECT held_seq, custodian_seq, backed_up_seq FROM syncd_stream WHERE stream_id = ?", (stream_id,))[
-        0
-    ]
-
-
-def test_a_verified_backup_of_the_root_is_told_to_every_tier_beside_newer_receipts(
-    tiers: ThreeTiers, tmp_path: Path
-) -> None:
-    add_person(tiers.commune, add_household(tiers.commune))
-    tiers.settle()
-    made = back_up(tiers.province.node, saved(tiers.province, tmp_path), tmp_path / "stick")
-    assert made.vouched == tiers.province.value("SELECT count(*) FROM syncd_stream WHERE applied_seq > 0")
-    stream_id = own_stream(tiers.commune)
-    held = levels(tiers.commune, stream_id)[0]
-    assert levels(tiers.commune, stream_id) == (held, held, 0)
-    tiers.settle()
-    for node in (tiers.district, tiers.commune):
-        assert levels(node, stream_id) == (held, held, held)
-    add_person(tiers.commune)
-    tiers.settle()  # a newer receipt of the applied position does not replace the older one of the backup
-    for node in tiers.nodes:
-        assert levels(node, stream_id) == (held + 1, held + 1, held)
-        assert node.rows("SELECT level FROM syncd_receipt WHERE stream_id = ? ORDER BY level", (stream_id,)) == [
-            (1,),
-            (2,),
-        ]
-    with tiers.commune.store.read() as tx:
-        own = status(tx).own
-    assert own.at_custodian is not None
-    assert own.backed_up == own.at_custodian - 1
-
-
-def test_a_backup_of_any_other_node_vouches_for_nothing(tiers: ThreeTiers, tmp_path: Path) -> None:
-    add_person(tiers.commune)
-    tiers.settle()
-    made = back_up(tiers.district.node, saved(tiers.district, tmp_path), tmp_path / "stick")
-    assert made.vouched == 0
-    tiers.settle()
-    assert {row[0] for node in tiers.nodes for row in node.rows("SELECT max(backed_up_seq) FROM syncd_stream")} == {0}
-
-
-def test_an_idle_tree_exchanges_no_receipt_of_a_backup_twice(tiers: ThreeTiers, tmp_path: Path) -> None:
-    tiers.settle()
-    back_up(tiers.province.node, saved(tiers.province, tmp_path), tmp_path / "stick")
-    tiers.settle()
-    for node in (tiers.district, tiers.commune):
-        assert node.link is not None
-        assert node.parent is not None
-        reply, _ = node.parent.desk.pull(node.node.node_id, node.link.pull(0))
-        assert reply.receipts == []
-
-
-def test_a_clock_set_back_at_the_root_hides_no_backup(tiers: ThreeTiers, tmp_path: Path) -> None:
-    for _ in range(2):
-        add_person(tiers.commune)
-        tiers.settle()
-        back_up(tiers.province.node, saved(tiers.province, tmp_path), tmp_path / "stick")
-        tiers.settle()
-        held = levels(tiers.commune, own_stream(tiers.commune))
-        assert held[2] == held[0]
-        tiers.builder.clock.now_ms -= 10_000_000
-
-
-# --- by hand ----------------------------------------------------------------------------------------------------------
-
-
-def test_by_hand_a_running_province_is_backed_up_and_a_new_machine_goes_on(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SYNCD_LANGUAGE", "en")
-    nodes = Nodes(tmp_path)
-    try:
-        root = nodes.root()
-        assert syncd(["verify", "--dir", str(root.directory)]) == 0  # what the root is made of is in its log
-        capsys.readouterr()
-        stop = threading.Event()
-        writer = threading.Thread(target=_write_on, args=(root.opened(), stop))
-        writer.start()
-        try:
-            assert syncd(["backup", str(tmp_path / "stick"), "--dir", str(root.directory), "--json"]) == 0
-        finally:
-            stop.set()
-            writer.join()
-        made = json.loads(capsys.readouterr().out)
-        assert Path(made["path"]).exists()
-        assert made["vouched"] > 0
-        assert syncd(["backup", str(tmp_path / "stick"), "--dir", str(root.directory), "--keep", "1"]) == 0
-        said = capsys.readouterr().out
-        assert "Backed up and verified" in said
-        assert "Removed the older" in said
-        assert syncd(["status", "--dir", str(root.directory)]) == 0
-        assert "backup" in capsys.readouterr().out
-        assert syncd(["restore", str(tmp_path / "stick"), "--to", str(root.directory)]) == 75
-        assert "one daemon per database" in capsys.readouterr().err
-        root.stop()
-        shutil.move(root.directory, tmp_path / "old")
-        key = tmp_path / "old" / "exchange.key"
-        assert syncd(["restore", str(tmp_path / "stick"), "--to", str(root.directory), "--key", str(key)]) == 0
-        assert "Restored node 42" in capsys.readouterr().out
-        for opened in root._opened:
-            opened.close()
-        root._opened.clear()
-        root.start()
-        assert root.value("SELECT count(*) FROM unit") == 5
-        assert syncd(["verify", "--full", "--dir", str(root.directory)]) == 0
-    finally:
-        nodes.close()
-
-
-def _write_on(opened: OpenNode, stop: threading.Event) -> None:
-    number = 0
-    while not stop.is_set() and number < 200:
-        with opened.store.write("clerk") as tx:
-            tx.run(PERSON, (f"Người {number}",))
-        number += 1
-
-
-def test_by_hand_keys_alone_are_refused_at_a_root_and_make_an_empty_node_elsewhere(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SYNCD_LANGUAGE", "en")
-    nodes = Nodes(tmp_path)
-    try:
-        root = nodes.root()
-        commune = nodes.joined(root, "01")
-        for each, name in ((root, "a"), (commune, "b")):
-            assert syncd(["backup", str(tmp_path / name), "--dir", str(each.directory)]) == 0
-        key = str(root.directory / "recovery.key")
-        assert syncd(["restore", str(tmp_path / "a"), "--to", str(tmp_path / "x"), "--key", key, "--keys-only"]) == 78
-        assert syncd(["restore", str(tmp_path / "b"), "--to", str(tmp_path / "y"), "--key", key, "--keys-only"]) == 0
-        assert "0 rows" in capsys.readouterr().out
-        again = open_node(tmp_path / "y")
-        try:
-            assert again.node.node_id == commune.opened().node.node_id
-            assert again.parent_id == root.opened().node.node_id
-            with again.store.read() as tx:
-                assert tx.value("SELECT count(*) FROM syncd_log") == 0
-        finally:
-            again.close()
-    finally:
-        nodes.close()
 
 
 def test_settings_of_the_backup_are_those_of_the_restored_node(root: OpenNode, tmp_path: Path, fresh_dsn: str) -> None:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from syncd import cutting, keeping, log
+from syncd import cutting, log
 from tests.integration.baselines import forget, made, stream_of
 from tests.integration.handovers import (
     add,
     add_household,
     among,
     at,
-    country,
     force,
+    move,
     names,
     new_unit,
     order,
@@ -22,11 +20,6 @@ from tests.integration.handovers import (
 )
 from tests.integration.shapes import own_stream
 from tests.trees import TreeBuilder, TreeNode, exchange
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> TreeBuilder:
-    return country(TreeBuilder(tmp_path))
 
 
 def begin_logs_behind_a_baseline(tree: TreeBuilder, *forgetful: str) -> str:
@@ -122,9 +115,7 @@ def test_units_with_moves_both_ways_go_back_one_after_the_other(tree: TreeBuilde
     add_household(one, split, "2", "Hai")
     tree.settle()
     for frm, to, number in ((one.unit_id, split, "1"), (split, one.unit_id, "2")):
-        with north.store.read() as tx:
-            chosen = keeping.households_named(tx, frm, [number])
-        keeping.reassign(north.node, keeping.Move(from_unit=frm, to_unit=to, row_ids=chosen), author="An", reason="")
+        move(tree, "north", frm, to, number)
     among(tree, "north", "one")
     assert (names(north, one.unit_id), names(north, split)) == (["Hai"], ["Một"])
     force(tree, one.unit_id, "two")

@@ -16,7 +16,7 @@ from random import Random
 import pytest
 
 from schema.spec import Kind
-from syncd import baseline, cutting, failpoint, keeping, limits, log, restore
+from syncd import baseline, cutting, failpoint, limits, log, restore
 from syncd.backup import back_up
 from syncd.cli import program
 from syncd.config import Config
@@ -302,14 +302,11 @@ def _withdrawal(folder: Path, point: str, _patch: pytest.MonkeyPatch) -> None:
 
 def _proposal_follows_its_row(folder: Path, point: str, _patch: pytest.MonkeyPatch) -> None:
     tree = handovers.country(TreeBuilder(folder))
-    one, two, north, province = (handovers.at(tree, name) for name in ("one", "two", "north", "province"))
+    one, two, province = (handovers.at(tree, name) for name in ("one", "two", "province"))
     handovers.add_household(one, one.unit_id, "1", "Một")
     split = handovers.new_unit(tree, "north", "13")
     row_id = one.value("SELECT id FROM person")
-    with north.store.read() as tx:
-        chosen = keeping.households_named(tx, one.unit_id, ["1"])
-    move = keeping.Move(from_unit=one.unit_id, to_unit=split, row_ids=chosen)
-    keeping.reassign(north.node, move, author="An", reason="")
+    handovers.move(tree, "north", one.unit_id, split, "1")
     handovers.propose(province, one.unit_id, row_id, {"education": None}, {"education": "3"})
     handovers.among(tree, "north", "one", "two")  # the province is away
     handovers.order(tree, "north", split, "two")

@@ -7,52 +7,29 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from syncd import keeping
+from syncd import keeping, log
+from syncd.log import Stream
+from tests.integration.handovers import (
+    add,
+    add_household,
+    among,
+    at,
+    force,
+    keeper,
+    move,
+    names,
+    new_unit,
+    order,
+    proven,
+)
 from tests.postgres import PostgresServer
 from tests.trees import TreeBuilder, TreeNode, finish, step
 
-PERSON = (
-    "INSERT INTO person (unit_id, full_name, sex, birth_date, birth_precision, ethnic, residence)"
-    " VALUES (?, ?, 1, '1990-05-17', 'd', '01', 'usual')"
-)
 
-
-@pytest.fixture
-def tree(tmp_path: Path) -> TreeBuilder:
-    """province → north → (one, two), south → three."""
-    builder = TreeBuilder(tmp_path)
-    province = builder.root()
-    north = builder.child(province, "north", "1")
-    builder.child(north, "one", "11")
-    builder.child(north, "two", "12")
-    south = builder.child(province, "south", "2")
-    builder.child(south, "three", "21")
-    builder.settle()
-    return builder
-
-
-def at(tree: TreeBuilder, name: str) -> TreeNode:
-    return next(node for node in tree.nodes if node.name == name)
-
-
-def add(node: TreeNode, unit_id: str, name: str) -> None:
-    node.sql(PERSON, (unit_id, name))
-
-
-def names(node: TreeNode, unit_id: str) -> list[str]:
-    return [row[0] for row in node.rows("SELECT full_name FROM person WHERE unit_id = ? ORDER BY 1", (unit_id,))]
-
-
-def order(tree: TreeBuilder, by: str, unit_id: str, to: str) -> None:
-    node = at(tree, by)
-    keeping.order(node.node, unit_id, at(tree, to).node.node_id, author="An", reason="test")
-
-
-def force(tree: TreeBuilder, unit_id: str, to: str, revoke: bool = False) -> None:
-    keeping.order(
-        at(tree, "province").node, unit_id, at(tree, to).node.node_id, author="An", reason="stolen", forced=True,
-        revoke=revoke,
-    )  # fmt: skip
+def streams_of(node: TreeNode, unit_id: str, of: TreeNode) -> list[Stream]:
+    """A unit's registers as written by one keeper."""
+    with node.store.read() as tx:
+        return log.streams(tx, "kind = 1 AND unit_id = ? AND keeper = ?", (unit_id, of.node.node_id))
 
 
 def test_a_district_takes_over_and_hands_back(tree: TreeBuilder) -> None:
@@ -96,14 +73,38 @@ def test_columns_of_keepers_alone_pass_on_too(tree: TreeBuilder) -> None:
     one.sql("INSERT INTO death (person_id, died_on, sex, cause) SELECT id, '2026-01-02', sex, 'I64' FROM person")
     tree.settle()
     assert [node.value("SELECT cause FROM death") for node in (one, north, province)] == ["I64", None, "I64"]
-    for keeper in ("north", "one", "two", "three"):
-        order(tree, "province", one.unit_id, keeper)
+    for name in ("north", "one", "two", "three"):
+        order(tree, "province", one.unit_id, name)
         tree.settle()
-        assert at(tree, keeper).value("SELECT cause FROM death") == "I64"
-        at(tree, keeper).node.checkpoint()
+        assert at(tree, name).value("SELECT cause FROM death") == "I64"
+        at(tree, name).node.checkpoint()
         tree.settle()
         for node in tree.nodes:
             assert node.rows("SELECT * FROM syncd_checkpoint WHERE ok = 0") == [], node.name
+
+
+def test_term_that_was_put_aside_has_nothing_to_read_for_who_takes_the_unit_over(tree: TreeBuilder) -> None:
+    """The custodian's order passes over a keeper of whom it has heard nothing: that one's stream goes back to nothing,
+    and nobody grants keys of it any more."""
+    one, north, province, two = (at(tree, name) for name in ("one", "north", "province", "two"))
+    add(one, one.unit_id, "Một")
+    one.sql("INSERT INTO death (person_id, died_on, sex, cause) SELECT id, '2026-01-02', sex, 'I64' FROM person")
+    tree.settle()
+    order(tree, "north", one.unit_id, "two")
+    among(tree, "north", "one", "two")
+    add(two, one.unit_id, "Hai")
+    among(tree, "north", "two")
+    assert names(north, one.unit_id) == ["Hai", "Một"]
+    force(tree, one.unit_id, "north")
+    among(tree, "province", "north", "one")  # who was put aside is away
+    [aside] = streams_of(north, one.unit_id, two)
+    assert (aside.held_seq, aside.applied_seq) == (0, 0)
+    assert keeper(north, one.unit_id) == north.node.node_id
+    assert north.rows("SELECT p.full_name, d.cause FROM death AS d JOIN person AS p ON p.id = d.person_id") == [
+        ("Một", "I64")]  # fmt: skip
+    add(north, one.unit_id, "Ba")
+    proven(tree, one.unit_id, "north", "province")
+    assert names(province, one.unit_id) == ["Ba", "Một"]
 
 
 def test_nothing_is_sent_again_to_who_holds_it(tree: TreeBuilder) -> None:
@@ -144,41 +145,18 @@ def test_a_forced_end_drops_what_came_later_and_keeps_it_as_wishes(tree: TreeBui
         assert node.rows("SELECT phone, education FROM person WHERE full_name = 'Một'") == [("0900000001", "3")]
 
 
-HOUSEHOLD = "INSERT INTO household (unit_id, number, kind) VALUES (?, ?, 'family')"
-MEMBER = (
-    "INSERT INTO person (unit_id, household_id, full_name, sex, birth_date, birth_precision, ethnic, residence)"
-    " SELECT unit_id, id, ?, 2, '1990-05-17', 'd', '01', 'usual' FROM household WHERE number = ?"
-)
-
-
 def counts(node: TreeNode, unit_id: str) -> tuple[int, int]:
     query = "SELECT (SELECT count(*) FROM household WHERE unit_id = ?), (SELECT count(*) FROM person WHERE unit_id = ?)"
     return node.rows(query, (unit_id, unit_id))[0]
 
 
-def new_unit(tree: TreeBuilder, parent: str, code: str) -> str:
-    province = at(tree, "province")
-    unit_id = f"01900000-0000-7000-8fff-0000{province.keys.tag}"
-    province.sql(
-        "INSERT INTO unit (id, parent_id, level, code, name) VALUES (?, ?, 'unit', ?, ?)",
-        (unit_id, at(tree, parent).unit_id, code, code),
-    )
-    tree.settle()
-    return unit_id
-
-
 def test_households_pass_to_a_new_unit_and_come_back(tree: TreeBuilder) -> None:
     one, two, north, province = (at(tree, name) for name in ("one", "two", "north", "province"))
     for place in range(6):
-        one.sql(HOUSEHOLD, (one.unit_id, str(place)))
-        one.sql(MEMBER, (f"Người {place}", str(place)))
+        add_household(one, one.unit_id, str(place), f"Người {place}")
     tree.settle()
     split = new_unit(tree, "north", "13")
-    with north.store.read() as tx:
-        chosen = keeping.households_named(tx, one.unit_id, ["1", "3", "4"])
-    keeping.reassign(
-        north.node, keeping.Move(from_unit=one.unit_id, to_unit=split, row_ids=chosen), author="An", reason=""
-    )
+    move(tree, "north", one.unit_id, split, "1", "3", "4")
     tree.settle()
     for node in (one, north, province):
         assert (counts(node, one.unit_id), counts(node, split)) == ((3, 3), (3, 3))

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
-
 from syncd import keeping
 from tests.integration.handovers import (
     Crashes,
     add,
     add_household,
     at,
-    country,
     force,
     late,
     names,
@@ -21,11 +16,6 @@ from tests.integration.handovers import (
     proven,
 )
 from tests.trees import TreeBuilder, step
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> TreeBuilder:
-    return country(TreeBuilder(tmp_path))
 
 
 def test_hand_over_dies_at_every_commit_and_comes_to_the_same_end(tree: TreeBuilder) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
@@ -20,7 +19,6 @@ from tests.integration.handovers import (
     among,
     at,
     chain,
-    country,
     force,
     keeper,
     late,
@@ -32,11 +30,6 @@ from tests.integration.handovers import (
 )
 from tests.integration.shapes import envelopes
 from tests.trees import TreeBuilder, TreeNode, step
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> TreeBuilder:
-    return country(TreeBuilder(tmp_path))
 
 
 def register(of: TreeNode, unit_id: str, term: int) -> Stream:

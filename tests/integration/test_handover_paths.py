@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from syncd import keeping
@@ -15,10 +13,10 @@ from tests.integration.handovers import (
     among,
     at,
     chain,
-    country,
     force,
     keeper,
     late,
+    move,
     names,
     new_unit,
     order,
@@ -26,11 +24,6 @@ from tests.integration.handovers import (
     proven,
 )
 from tests.trees import TreeBuilder
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> TreeBuilder:
-    return country(TreeBuilder(tmp_path))
 
 
 def test_a_unit_goes_back_and_forth_through_both_branches(tree: TreeBuilder) -> None:
@@ -168,14 +161,11 @@ def test_pending_proposals_follow_the_unit(tree: TreeBuilder, to: str) -> None:
 
 
 def test_proposal_follows_a_row_to_another_unit_and_keeper(tree: TreeBuilder) -> None:
-    one, two, north, province = (at(tree, name) for name in ("one", "two", "north", "province"))
+    one, two, province = (at(tree, name) for name in ("one", "two", "province"))
     add_household(one, one.unit_id, "1", "Một")
     split = new_unit(tree, "north", "13")
     row_id = one.value("SELECT id FROM person")
-    with north.store.read() as tx:
-        chosen = keeping.households_named(tx, one.unit_id, ["1"])
-    move = keeping.Move(from_unit=one.unit_id, to_unit=split, row_ids=chosen)
-    keeping.reassign(north.node, move, author="An", reason="")
+    move(tree, "north", one.unit_id, split, "1")
     propose(province, one.unit_id, row_id, {"education": None}, {"education": "3"})
     among(tree, "north", "one", "two")  # the province is away
     order(tree, "north", split, "two")
@@ -192,8 +182,8 @@ def test_who_takes_units_over_does_not_move_the_rows_again(tree: TreeBuilder) ->
     one, two, north = at(tree, "one"), at(tree, "two"), at(tree, "north")
     add_household(one, one.unit_id, "1", "Một")
     split = new_unit(tree, "north", "13")
-    move = keeping.Move(from_unit=one.unit_id, to_unit=split, row_ids=None)
-    keeping.reassign(north.node, move, author="An", reason="")
+    whole = keeping.Move(from_unit=one.unit_id, to_unit=split, row_ids=None)
+    keeping.reassign(north.node, whole, author="An", reason="")
     tree.settle()
     add_household(one, one.unit_id, "2", "Hai")
     for unit in (one.unit_id, split):
@@ -213,9 +203,7 @@ def test_two_moves_against_each_other_do_not_wait_for_one_another(tree: TreeBuil
     add_household(one, split, "2", "Hai")
     tree.settle()
     for frm, to, number in ((one.unit_id, split, "1"), (split, one.unit_id, "2")):
-        with north.store.read() as tx:
-            chosen = keeping.households_named(tx, frm, [number])
-        keeping.reassign(north.node, keeping.Move(from_unit=frm, to_unit=to, row_ids=chosen), author="An", reason="")
+        move(tree, "north", frm, to, number)
     proven(tree, split, "one", "north", "province")
     assert (names(at(tree, "province"), split), names(north, one.unit_id)) == (["Một"], ["Hai"])
 

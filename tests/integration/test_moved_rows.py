@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from schema.spec import Kind
-from syncd import baseline, floor, keeping, log
+from syncd import baseline, floor, log
 from syncd.reassign import packed
 from syncd.rebuild import rebuild
 from syncd.wire import INSERT
 from tests.integration.handovers import (
     add_household,
     at,
-    country,
+    move,
     names,
     new_unit,
     order,
@@ -24,20 +22,6 @@ from tests.trees import TreeBuilder, TreeNode
 
 REGISTERS = "SELECT stream_id FROM syncd_stream WHERE kind = 1 AND unit_id = ? ORDER BY term DESC"
 MOVED = 7  # persons of one household
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> TreeBuilder:
-    return country(TreeBuilder(tmp_path))
-
-
-def move(tree: TreeBuilder, by: str, from_unit: str, to_unit: str, *numbers: str) -> None:
-    node = at(tree, by).node
-    with node.store.read() as tx:
-        chosen = keeping.households_named(tx, from_unit, numbers)
-    keeping.reassign(
-        node, keeping.Move(from_unit=from_unit, to_unit=to_unit, row_ids=chosen), author="An", reason="thử"
-    )
 
 
 def put_back(of: TreeNode, unit_id: str) -> None:

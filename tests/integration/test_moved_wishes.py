@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from syncd import keeping, log
+from syncd import log
 from syncd.proposals import every
 from syncd.rebuild import rebuild
-from tests.integration.handovers import add_household, among, at, country, force, late, new_unit, order, propose, proven
+from tests.integration.handovers import add_household, among, at, force, late, move, new_unit, order, propose, proven
 from tests.integration.shapes import Died
 from tests.trees import TreeBuilder, TreeNode, exchange
 
@@ -19,29 +17,19 @@ PHONE = "SELECT phone FROM person WHERE full_name = 'Người đi'"
 
 
 @pytest.fixture
-def tree(tmp_path: Path) -> TreeBuilder:
-    """One keeps two units; a household of the first has a person."""
-    found = country(TreeBuilder(tmp_path))
-    one = at(found, "one")
-    new_unit(found, "north", "13")
-    order(found, "north", split(found), "one")
-    found.settle()
+def tree(tree: TreeBuilder) -> TreeBuilder:
+    """One keeps two units; each of two households of the first has a person."""
+    one = at(tree, "one")
+    order(tree, "north", new_unit(tree, "north", "13"), "one")
+    tree.settle()
     add_household(one, one.unit_id, "1", "Người đi")
     add_household(one, one.unit_id, "2", "Ở lại")
-    found.settle()
-    return found
+    tree.settle()
+    return tree
 
 
 def split(tree: TreeBuilder) -> str:
     return str(at(tree, "province").value("SELECT id FROM unit WHERE code = '13'"))
-
-
-def move(tree: TreeBuilder, number: str = "1") -> None:
-    north, unit_id = at(tree, "north").node, at(tree, "one").unit_id
-    with north.store.read() as tx:
-        chosen = keeping.households_named(tx, unit_id, [number])
-    order_ = keeping.Move(from_unit=unit_id, to_unit=split(tree), row_ids=chosen)
-    keeping.reassign(north, order_, author="An", reason="thử")
 
 
 def person(of: TreeNode) -> str:
@@ -58,7 +46,7 @@ def wish(tree: TreeBuilder, by: str = "north") -> str:
 def referred(tree: TreeBuilder) -> str:
     """The row has gone when the wish about it arrives: it is decided in the unit where it is now. Returns its id."""
     proposal_id = wish(tree, "province")
-    move(tree)
+    move(tree, "north", at(tree, "one").unit_id, split(tree), "1")
     among(tree, "north", "one")
     tree.settle()
     return proposal_id
@@ -128,7 +116,7 @@ class Dies:
 def test_heir_decides_what_the_keeper_referred_and_did_not_decide_any_more(tree: TreeBuilder) -> None:
     one, north, province = at(tree, "one"), at(tree, "north"), at(tree, "province")
     proposal_id = wish(tree, "province")
-    move(tree)
+    move(tree, "north", at(tree, "one").unit_id, split(tree), "1")
     among(tree, "north", "one")
     one.store.failpoint = Dies("decide")
     with pytest.raises(Died):
@@ -147,7 +135,7 @@ def test_heir_decides_what_the_keeper_referred_and_did_not_decide_any_more(tree:
 def test_late_move_is_not_wished_as_deletions_and_insertions(tree: TreeBuilder) -> None:
     """What the order says, whoever keeps both units now carries out; what was written about the rows is wished."""
     one, north, province = at(tree, "one"), at(tree, "north"), at(tree, "province")
-    move(tree)
+    move(tree, "north", at(tree, "one").unit_id, split(tree), "1")
     among(tree, "north", "one")  # the province hears nothing of it
     one.sql("UPDATE person SET phone = '0555' WHERE full_name = 'Người đi'")
     one.sql("DELETE FROM person WHERE full_name = 'Ở lại'")

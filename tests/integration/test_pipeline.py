@@ -46,15 +46,6 @@ def tiers(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: Postg
         yield tree
 
 
-@pytest.fixture
-def plain(tmp_path: Path) -> Iterator[ThreeTiers]:
-    """Three tiers over SQLite, where the database does not matter."""
-    tree = three_tiers(TreeBuilder(tmp_path))
-    yield tree
-    for node in tree.nodes:
-        node.store.close()
-
-
 def type_a_register(at: TreeNode) -> None:
     """Inserts of every kind, then changes of all of it."""
     households = [add_household(at, str(number)) for number in range(1, 4)]

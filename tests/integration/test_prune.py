@@ -40,14 +40,6 @@ def tiers(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: Postg
         postgres_server.drop_database(dsn)
 
 
-@pytest.fixture
-def plain(tmp_path: Path) -> Iterator[ThreeTiers]:
-    tree = three_tiers(TreeBuilder(tmp_path))
-    yield tree
-    for node in tree.nodes:
-        node.store.close()
-
-
 def pruned(at: TreeNode, policy: Policy = NOW, now_ms: int | None = None) -> int:
     return sum(cut.envelopes for cut in prune(at.store, policy, at.node.clock() if now_ms is None else now_ms))
 

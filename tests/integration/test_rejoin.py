@@ -1,115 +1,33 @@
-"""Restored copies and clones find back: nothing that was acknowledged is lost, and all tiers end equal (I13).
+"""Restored copies find back, at each tier: nothing that was acknowledged is lost, and all tiers end equal (I13).
 
-Whole trees in one process; a copy of a node's database file is put back, or runs as a second machine.
+Whole trees in one process; a copy of a node's database file is put back.
 """
 
 from __future__ import annotations
 
-import contextlib
-import random
-import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from syncd.aggregate import recount
-from syncd.exchange import Desk, Link
 from syncd.framing import FrameReader
 from syncd.messages import position
-from syncd.pipeline import Node
 from syncd.positions import HighWater, mark_restored
-from syncd.proposing import Wish, propose
-from syncd.store import sqlite
-from syncd.store.base import Store
-from tests.integration.shapes import ThreeTiers, add_household, add_person, content, envelopes, own_stream, three_tiers
+from tests.integration.copies import assert_equal, copy_of, mark, names, propose_phone
+from tests.integration.shapes import ThreeTiers, add_household, add_person, envelopes, own_stream, three_tiers, tiers_on
 from tests.postgres import PostgresServer
-from tests.sim.template import Template
-from tests.trees import TestClock, TreeBuilder, TreeNode, built, close, step
-
-REGISTERS = ("household", "person", "death", "birth", "verdict")
+from tests.trees import TreeBuilder, TreeNode, step
 
 
 @pytest.fixture(params=["sqlite", "postgres province"])
 def tiers(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: PostgresServer) -> Iterator[ThreeTiers]:
     """Three tiers; the root over either database."""
-    dsns = {"province": postgres_server.create_database()} if "postgres" in request.param else {}
-    tree = three_tiers(TreeBuilder(tmp_path), dsns)
-    yield tree
-    for node in tree.nodes:
-        node.store.close()
-    for dsn in dsns.values():
-        postgres_server.drop_database(dsn)
-
-
-@dataclass
-class Copy:
-    """The database file of a node as it was at a moment."""
-
-    at: TreeNode
-    path: Path
-
-    def put_back(self) -> None:
-        """Instead of what the node has now."""
-        self.at.node.store.close()
-        _remove(self._place)
-        shutil.copyfile(self.path, self._place)
-        self.at.reopen()
-
-    @property
-    def _place(self) -> Path:
-        return Path(self.at.store.path)  # type: ignore[attr-defined]  # SQLite's
-
-
-def copy_of(at: TreeNode, name: str = "copy") -> Copy:
-    """Yesterday's copy: everything committed, as a backup program takes it."""
-    path = Path(at.store.path).with_suffix(f".{name}")  # type: ignore[attr-defined]  # SQLite's
-    _remove(path)
-    with contextlib.closing(sqlite.connect(at.store.path, None)) as connection:  # type: ignore[attr-defined]  # SQLite's
-        connection.execute("VACUUM INTO ?", (str(path),))
-    return Copy(at, path)
-
-
-def _remove(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
-def assert_equal(tiers: ThreeTiers) -> None:
-    """Every register and every word of upper tiers equal at all tiers that keep them, proven by checkpoints."""
-    tiers.prove()
-    tiers.prove()
-    for table in REGISTERS:
-        assert content(tiers.district, table, without=("cause",)) == content(tiers.province, table, without=("cause",))
-        unit = tiers.commune.unit_id
-        kept = [row for row in content(tiers.province, table) if row[1] == unit]
-        assert kept == [row for row in content(tiers.commune, table) if row[1] == unit], table
-    for node in tiers.nodes:
-        where = "state <> 'ok' OR applied_seq <> held_seq OR rejoin_seq <> 0"
-        assert node.rows(f"SELECT kind, state, reason FROM syncd_stream WHERE {where}") == [], node.name
-        assert node.rows("SELECT stream_id FROM syncd_stream WHERE own = 1 AND custodian_seq <> held_seq") == []
-        assert node.rows("SELECT stream_id, tab FROM syncd_checkpoint WHERE ok <> 1") == []
-        assert node.rows("SELECT kind, detail FROM syncd_case WHERE closed_at IS NULL") == [], node.name
-        assert node.rows("SELECT op, row_id FROM syncd_wish") == []
-        with node.store.read() as tx:
-            assert recount(tx, node.store.registry) == []
-
-
-def mark(at: TreeNode) -> HighWater:
-    """What a daemon notes beside its database."""
-    mark = HighWater(Path(at.store.path).parent)  # type: ignore[attr-defined]  # SQLite's
-    with at.store.read() as tx:
-        mark.note(tx)
-    return mark
+    with tiers_on(postgres_server, tmp_path, ("province",) if "postgres" in request.param else ()) as tree:
+        yield tree
 
 
 def awaits_answer(at: TreeNode) -> bool:
     return at.node.rejoin.awaits_answer
-
-
-def names(at: TreeNode) -> set[str]:
-    return {row[0] for row in at.rows("SELECT full_name FROM person")}
 
 
 def test_yesterdays_copy_of_a_commune_takes_its_log_back(tiers: ThreeTiers) -> None:
@@ -256,14 +174,6 @@ def test_district_takes_back_from_communes_what_its_own_parent_never_had(tmp_pat
     assert_equal(tiers)
 
 
-def propose_phone(at: TreeNode, person: str, phone: str) -> None:
-    wish = Wish(
-        operation="update", table="person", row_id=person, unit_code=None, wished={"phone": phone}, author="A",
-        reason="thử",
-    )  # fmt: skip
-    propose(at.store, wish, at.node.clock())
-
-
 @pytest.mark.parametrize("has_typed", [False, True], ids=["idle", "typed since"])
 def test_root_restored_from_an_older_copy_is_handed_its_own_streams_back(tmp_path: Path, has_typed: bool) -> None:
     builder = TreeBuilder(tmp_path)
@@ -293,175 +203,6 @@ def test_root_restored_from_an_older_copy_is_handed_its_own_streams_back(tmp_pat
         assert node.value("SELECT count(*) FROM person_check") == 1
     assert not tiers.province.node.rejoin.holds_back()
     assert_equal(tiers)
-
-
-class Clone:
-    """A disk image started a second time: two machines are one node and take turns with the network."""
-
-    def __init__(self, at: TreeNode, folder: Path) -> None:
-        self._at = at
-        path = folder / "clone.db"
-        shutil.copyfile(copy_of(at).path, path)
-        self._others: tuple[Callable[[], Store], Node | None] = (self._opener(path), None)
-
-    def _opener(self, path: Path) -> Callable[[], Store]:
-        return lambda: sqlite.SqliteStore(path, self._at.store.registry)
-
-    def swap(self) -> None:
-        """The other machine runs now."""
-        at = self._at
-        opener, node = self._others
-        self._others = (at.opener, at.node)
-        at.opener = opener
-        at.node = node or Node(opener(), at.keys, at.node.clock, at.node._random)
-        at.desk = Desk(at.node)
-        at.link = None if at.parent is None else Link(at.node, at.parent.node.node_id)
-
-    def close(self) -> None:
-        if self._others[1] is not None:
-            self._others[1].store.close()
-
-
-@pytest.fixture
-def plain(tmp_path: Path) -> Iterator[ThreeTiers]:
-    tree = three_tiers(TreeBuilder(tmp_path))
-    yield tree
-    for node in tree.nodes:
-        node.store.close()
-
-
-@pytest.mark.parametrize("is_sealed", [False, True], ids=["unsealed", "sealed"])
-def test_two_machines_of_one_disk_image_lose_nothing(plain: ThreeTiers, is_sealed: bool) -> None:
-    shared = add_person(plain.commune, full_name="Chung", phone="0")
-    plain.prove()
-    clone = Clone(plain.commune, plain.builder.folder)
-    add_person(plain.commune, full_name="Máy một", birth_date="1991-01-01")
-    if is_sealed:
-        plain.commune.node.write()
-    clone.swap()
-    add_person(plain.commune, full_name="Máy hai", birth_date="1962-01-01")
-    plain.commune.sql("UPDATE person SET phone = '2' WHERE id = ?", (shared,))
-    plain.settle()  # the second machine is first at the district
-    assert names(plain.province) == {"Chung", "Máy hai"}
-    clone.swap()
-    plain.commune.sql("UPDATE person SET education = '05' WHERE id = ?", (shared,))
-    plain.settle()
-    assert names(plain.province) == names(plain.commune) == {"Chung", "Máy một", "Máy hai"}
-    assert plain.province.rows("SELECT phone, education FROM person WHERE full_name = 'Chung'") == [("2", "05")]
-    assert_equal(plain)
-    clone.swap()  # and on they go, in turns
-    add_person(plain.commune, full_name="Máy hai nữa", birth_date="1963-01-01")
-    plain.settle()
-    assert names(plain.commune) == {"Chung", "Máy một", "Máy hai", "Máy hai nữa"}
-    clone.swap()
-    plain.settle()
-    assert names(plain.commune) == {"Chung", "Máy một", "Máy hai", "Máy hai nữa"}
-    assert_equal(plain)
-    clone.close()
-
-
-def test_two_machines_of_a_district_image_lose_nothing_and_their_communes_follow(plain: ThreeTiers) -> None:
-    person = add_person(plain.commune, phone="0")
-    plain.prove()
-    clone = Clone(plain.district, plain.builder.folder)
-    propose_phone(plain.district, person, "1")
-    plain.district.node.write()
-    step(plain.commune)  # has heard of the first machine's word, which never reached the province
-    clone.swap()
-    household = "INSERT INTO household (number, kind) VALUES (?, 'family')"
-    plain.district.sql(household, ("2",))
-    plain.settle()
-    clone.swap()
-    plain.district.sql(household, ("1",))
-    plain.settle()
-    assert {row[0] for row in plain.province.rows("SELECT number FROM household")} == {"1", "2"}
-    assert plain.province.value("SELECT phone FROM person WHERE id = ?", (person,)) == "1"
-    assert_equal(plain)
-    clone.close()
-
-
-# --- death on the way back -------------------------------------------------------------------------------------------
-
-
-class _Died(BaseException):
-    """The process of the restored node dies here."""
-
-
-def _prepared(folder: Path) -> Template:
-    """A commune whose older copy was put back, typed into and sealed, beside neighbours that know more."""
-    builder = TreeBuilder(folder)
-    tiers = three_tiers(builder)
-    household = add_household(tiers.commune, "1")
-    shared = add_person(tiers.commune, household, full_name="Chung", phone="1")
-    tiers.prove()
-    yesterday = copy_of(tiers.commune)
-    add_person(tiers.commune, household, full_name="Hôm nay", birth_date="1961-01-01")
-    tiers.commune.sql("UPDATE person SET education = '05' WHERE id = ?", (shared,))
-    tiers.settle()
-    yesterday.put_back()
-    other = add_household(tiers.commune, "2")
-    add_person(tiers.commune, other, full_name="Gõ lại", birth_date="2001-02-03", sex=2)
-    tiers.commune.sql("UPDATE person SET phone = '2' WHERE id = ?", (shared,))
-    tiers.commune.node.write()
-    add_person(tiers.commune, other, full_name="Chưa ghi", birth_date="1944-02-03", sex=1)
-    close()
-    return Template(folder=folder, nodes=tuple(builder.nodes))
-
-
-def _run(template: Template, folder: Path, failpoint: Callable[[str], None]) -> ThreeTiers:
-    """The way back; whenever the commune's process dies, a new one goes on."""
-    folder.mkdir()
-    source, clock = random.Random(1), TestClock()
-    province, district, commune = template.copy(
-        folder, lambda _name: clock, source, lambda name: failpoint if name == "commune" else lambda _point: None
-    )
-    tiers = ThreeTiers(builder=TreeBuilder(folder), province=province, district=district, commune=commune)
-    tiers.builder.nodes += [province, district, commune]
-    built.extend(tiers.nodes)
-    for _ in range(40):
-        try:
-            tiers.settle()
-        except _Died:
-            commune.reopen()
-        else:
-            return tiers
-    raise AssertionError("still dying")
-
-
-def test_death_at_any_commit_of_the_way_back_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    template = _prepared(tmp_path)
-    points: list[str] = []
-    reference = _run(template, tmp_path / "reference", points.append)
-    wanted = _outcome(reference)
-    assert {"Chung", "Hôm nay", "Gõ lại", "Chưa ghi"} == names(reference.province)
-    close()
-    chosen = [point for point in dict.fromkeys(points) if not point.endswith(":begin")]
-    assert {"rejoin-begin", "rejoin", "rejoined", "wishes"} <= {point.partition(":")[0] for point in chosen}
-    for number, chosen_point in enumerate(chosen):
-        left = [1]
-
-        def die(point: str, chosen_point: str = chosen_point, left: list[int] = left) -> None:
-            if point == chosen_point and left[0]:
-                left[0] -= 1
-                raise _Died(point)
-
-        found = _run(template, tmp_path / str(number), die)
-        assert not left[0], chosen_point
-        assert _outcome(found) == wanted, chosen_point
-        assert_equal(found)
-        close()
-
-
-def _outcome(tiers: ThreeTiers) -> list[list[tuple[object, ...]]]:
-    """What a person sees at the end: the register, and what became of each wish."""
-    return [
-        tiers.province.rows("SELECT id, number FROM household ORDER BY id"),
-        tiers.province.rows("SELECT id, full_name, phone, education FROM person ORDER BY id"),
-        tiers.province.rows(
-            "SELECT p.row_id, p.operation, p.wished, v.outcome FROM proposal AS p"
-            " LEFT JOIN verdict AS v ON v.proposal_id = p.id ORDER BY p.row_id, p.operation"
-        ),
-    ]
 
 
 def test_answers_that_come_twice_change_nothing(plain: ThreeTiers) -> None:

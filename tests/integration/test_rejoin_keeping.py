@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from syncd import baseline, keeping
 from syncd.positions import HighWater
-from tests.integration.shapes import ThreeTiers, add_person, own_stream, three_tiers
-from tests.integration.test_rejoin import assert_equal, copy_of, mark, names
-from tests.trees import TreeBuilder, TreeNode, step
-
-
-@pytest.fixture
-def plain(tmp_path: Path) -> Iterator[ThreeTiers]:
-    tree = three_tiers(TreeBuilder(tmp_path))
-    yield tree
-    for node in tree.nodes:
-        node.store.close()
+from tests.integration.copies import assert_equal, copy_of, mark, names
+from tests.integration.shapes import ThreeTiers, add_person, own_stream
+from tests.trees import TreeNode, step
 
 
 def test_root_seals_again_although_a_baseline_it_had_made_is_lost(plain: ThreeTiers, tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from syncd import keeping, log
@@ -15,9 +13,9 @@ from tests.integration.handovers import (
     among,
     at,
     chain,
-    country,
     force,
     keeper,
+    move,
     names,
     new_unit,
     order,
@@ -26,11 +24,6 @@ from tests.integration.handovers import (
 from tests.trees import TreeBuilder
 
 ALIVE = ("province", "north", "two", "south", "three")
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> TreeBuilder:
-    return country(TreeBuilder(tmp_path))
 
 
 @pytest.fixture
@@ -177,10 +170,7 @@ def test_rows_that_went_between_units_with_two_heirs_are_in_one_of_them(
     one, north, province = at(tree, "one"), at(tree, "north"), at(tree, "province")
     add_household(one, one.unit_id, "7", "Bảy")
     tree.settle()
-    with north.store.read() as tx:
-        chosen = keeping.households_named(tx, one.unit_id, ["7"])
-    move = keeping.Move(from_unit=one.unit_id, to_unit=second, row_ids=chosen)
-    keeping.reassign(north.node, move, author="An", reason="")
+    move(tree, "north", one.unit_id, second, "7")
     among(tree, "north", "one", *(("province",) if is_heard else ()))
     assert (names(north, one.unit_id), names(north, second)) == (["Một"], ["Bảy", "Một"])
     order(tree, "province", second, "two")

@@ -1,0 +1,96 @@
+"""`syncd backup, restore` as an officer types them: beside a running daemon, to a new machine, for keys alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+from syncd.cli.program import run as syncd
+from syncd.node_files import OpenNode, open_node
+from tests.nodes import Nodes
+
+PERSON = (
+    "INSERT INTO person (full_name, sex, birth_date, birth_precision, ethnic, residence)"
+    " VALUES (?, 1, '1980-02-29', 'd', '01', 'usual')"
+)
+
+
+def test_by_hand_a_running_province_is_backed_up_and_a_new_machine_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNCD_LANGUAGE", "en")
+    nodes = Nodes(tmp_path)
+    try:
+        root = nodes.root()
+        assert syncd(["verify", "--dir", str(root.directory)]) == 0  # what the root is made of is in its log
+        capsys.readouterr()
+        stop = threading.Event()
+        writer = threading.Thread(target=_write_on, args=(root.opened(), stop))
+        writer.start()
+        try:
+            assert syncd(["backup", str(tmp_path / "stick"), "--dir", str(root.directory), "--json"]) == 0
+        finally:
+            stop.set()
+            writer.join()
+        made = json.loads(capsys.readouterr().out)
+        assert Path(made["path"]).exists()
+        assert made["vouched"] > 0
+        assert syncd(["backup", str(tmp_path / "stick"), "--dir", str(root.directory), "--keep", "1"]) == 0
+        said = capsys.readouterr().out
+        assert "Backed up and verified" in said
+        assert "Removed the older" in said
+        assert syncd(["status", "--dir", str(root.directory)]) == 0
+        assert "backup" in capsys.readouterr().out
+        assert syncd(["restore", str(tmp_path / "stick"), "--to", str(root.directory)]) == 75
+        assert "one daemon per database" in capsys.readouterr().err
+        root.stop()
+        shutil.move(root.directory, tmp_path / "old")
+        key = tmp_path / "old" / "exchange.key"
+        assert syncd(["restore", str(tmp_path / "stick"), "--to", str(root.directory), "--key", str(key)]) == 0
+        assert "Restored node 42" in capsys.readouterr().out
+        for opened in root._opened:
+            opened.close()
+        root._opened.clear()
+        root.start()
+        assert root.value("SELECT count(*) FROM unit") == 5
+        assert syncd(["verify", "--full", "--dir", str(root.directory)]) == 0
+    finally:
+        nodes.close()
+
+
+def _write_on(opened: OpenNode, stop: threading.Event) -> None:
+    number = 0
+    while not stop.is_set() and number < 200:
+        with opened.store.write("clerk") as tx:
+            tx.run(PERSON, (f"Người {number}",))
+        number += 1
+
+
+def test_by_hand_keys_alone_are_refused_at_a_root_and_make_an_empty_node_elsewhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNCD_LANGUAGE", "en")
+    nodes = Nodes(tmp_path)
+    try:
+        root = nodes.root()
+        commune = nodes.joined(root, "01")
+        for each, name in ((root, "a"), (commune, "b")):
+            assert syncd(["backup", str(tmp_path / name), "--dir", str(each.directory)]) == 0
+        key = str(root.directory / "recovery.key")
+        assert syncd(["restore", str(tmp_path / "a"), "--to", str(tmp_path / "x"), "--key", key, "--keys-only"]) == 78
+        assert syncd(["restore", str(tmp_path / "b"), "--to", str(tmp_path / "y"), "--key", key, "--keys-only"]) == 0
+        assert "0 rows" in capsys.readouterr().out
+        again = open_node(tmp_path / "y")
+        try:
+            assert again.node.node_id == commune.opened().node.node_id
+            assert again.parent_id == root.opened().node.node_id
+            with again.store.read() as tx:
+                assert tx.value("SELECT count(*) FROM syncd_log") == 0
+        finally:
+            again.close()
+    finally:
+        nodes.close()
