@@ -105,10 +105,12 @@ LOCAL_TABLES = (
     # The unfinished envelope of an interrupted transfer, per sender.
     LocalTable(name="syncd_partial", key=("node_id",),
                columns=(_c("node_id", U), _c("stream_id", U), _c("seq", I), _c("bytes", X))),
-    # Envelopes written after their keeper's term had ended: not applied, made into proposals when a person says so.
-    LocalTable(name="syncd_quarantine", key=("stream_id", "seq"),
-               columns=(_c("stream_id", U), _c("seq", I), _c("hash", X), _c("received_at", D),
-                        _c("adopted_at", D, null=True), _c("envelope", X))),
+    # Envelopes written after their keeper's term had ended: not applied, made into proposals when a person says so. A
+    # keeper that was restored may have written several branches of them. `is_lost_below`: the node where that person
+    # would be asked does not hold them, so it is this one.
+    LocalTable(name="syncd_quarantine", key=("stream_id", "seq", "hash"),
+               columns=(_c("stream_id", U), _c("seq", I), _c("hash", X), _c("previous", X), _c("received_at", D),
+                        _c("adopted_at", D, null=True), _c("envelope", X), _c("is_lost_below", I, default="0"))),
     # One-time tokens issued here; only the hash of the secret is kept.
     LocalTable(name="syncd_token", key=("secret_hash",),
                columns=(_c("secret_hash", X), _c("unit_id", U), _c("hub", I),

@@ -9,7 +9,7 @@ deleted in one and inserted in the other: who keeps both carries the order out.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,7 +27,7 @@ from syncd.log import Stream
 from syncd.moved_rows import marks_of
 from syncd.quarantine import admits
 from syncd.reassign import between, concerned
-from syncd.store.base import Store, Tx
+from syncd.store.base import Row, Store, Tx
 from syncd.tree import Tree
 from syncd.undecided import takes_proposals
 from syncd.wire import DELETE, INSERT, Block, Value
@@ -44,6 +44,9 @@ class Admitted:
     proposals: int
     withheld: int
 
+    def __add__(self, more: Admitted) -> Admitted:
+        return Admitted(proposals=self.proposals + more.proposals, withheld=self.withheld + more.withheld)
+
 
 @dataclass(slots=True, kw_only=True)
 class _Change:
@@ -52,7 +55,7 @@ class _Change:
     table: Table
     row_id: str
     operation: str
-    seq: int
+    place: str  # of the first envelope that says so: position and the beginning of its hash
     unit_id: str | None  # where the row is
     values: dict[str, Value] = field(default_factory=dict)
 
@@ -68,25 +71,41 @@ def adopt(
     with store_.write("adopt") as tx:
         at = log.stream(tx, stream_id)
         rows = tx.all(
-            "SELECT envelope, adopted_at FROM syncd_quarantine WHERE stream_id = ? ORDER BY seq", (stream_id,)
+            "SELECT hash, previous, envelope, adopted_at FROM syncd_quarantine WHERE stream_id = ? ORDER BY seq, hash",
+            (stream_id,),
         )
-        if at is None or at.unit_id is None or all(row[1] is not None for row in rows):
+        if at is None or at.unit_id is None or all(row[3] is not None for row in rows):
             raise UsageError(
                 say("không có dữ liệu nào đang chờ nhận", "nothing waits to be adopted"),
                 say("xem `syncd conflicts list`", "see `syncd conflicts list`"),
             )
         _require_a_say(tree, at)
-        earlier, late = (
-            [parse_envelope(bytes(row[0])) for row in rows if (row[1] is not None) is done] for done in (True, False)
-        )
-        known = {change.row_id for change in _net(applier, tx, at, earlier) if change.operation == "insert"}
-        made = _propose(applier, tx, tree, at, _net(applier, tx, at, late), known, author, now_ms, offset_ms)
+        made = Admitted(proposals=0, withheld=0)
+        for branch in _branches(rows):
+            earlier, late = (
+                [parse_envelope(bytes(row[2])) for row in branch if (row[3] is not None) is done]
+                for done in (True, False)
+            )
+            known = {change.row_id for change in _net(applier, tx, at, earlier) if change.operation == "insert"}
+            changes = _net(applier, tx, at, late)
+            made += _propose(applier, tx, tree, at, changes, known, author, now_ms, offset_ms)
         tx.run(
             "UPDATE syncd_quarantine SET adopted_at = ? WHERE stream_id = ? AND adopted_at IS NULL",
             (instant_of(now_ms), stream_id),
         )
         close_cases(tx, CaseKind.WRITES_BEYOND_TERM, stream_id, instant_of(now_ms))
     return made
+
+
+def _branches(rows: Sequence[Row]) -> Iterator[list[Row]]:
+    """Late envelopes by branch, each from its first: a keeper that was restored may have gone on twice."""
+    by_hash = {bytes(row[0]): row for row in rows}
+    before = {bytes(row[1]) for row in rows}
+    for end in (row for hash_, row in by_hash.items() if hash_ not in before):
+        branch = [end]
+        while (previous := by_hash.get(bytes(branch[-1][1]))) is not None:
+            branch.append(previous)
+        yield branch[::-1]
 
 
 def _require_a_say(tree: Tree, at: Stream) -> None:
@@ -109,7 +128,7 @@ def _net(applier: Applier, tx: Tx, at: Stream, envelopes: Iterable[Envelope]) ->
             for blocks in applier.blocks(tx, at, envelope).values():
                 for block in blocks:
                     if takes_proposals(applier.registry.by_number[block.table]):
-                        _add(changes, at, applier.registry.by_number[block.table], block, envelope.header.seq)
+                        _add(changes, at, applier.registry.by_number[block.table], block, _place(envelope))
                     else:  # a late verdict: whoever keeps the unit now decides
                         verdicts |= set(block.ids)
     return _not_moved(tx, applier.registry, at, [change for change in changes.values() if change.operation], verdicts)
@@ -150,7 +169,11 @@ def _since(change: _Change, kept: dict[str, Value]) -> Iterator[_Change]:
         yield replace(change, operation="update", unit_id=str(kept["unit_id"]), values=values)
 
 
-def _add(changes: dict[tuple[str, str], _Change], at: Stream, table: Table, block: Block, seq: int) -> None:
+def _place(envelope: Envelope) -> str:
+    return f"{envelope.header.seq} {envelope.hash[:8].hex()}"
+
+
+def _add(changes: dict[tuple[str, str], _Change], at: Stream, table: Table, block: Block, place_: str) -> None:
     names = [table.all_columns[number].name for number in block.columns]
     for place, row_id in enumerate(block.ids):
         known = changes.get((table.name, row_id))
@@ -158,19 +181,19 @@ def _add(changes: dict[tuple[str, str], _Change], at: Stream, table: Table, bloc
         if block.op == DELETE:
             gone = "" if known is not None and known.operation == "insert" else "delete"
             changes[table.name, row_id] = _Change(
-                table=table, row_id=row_id, operation=gone, seq=seq, unit_id=at.unit_id
+                table=table, row_id=row_id, operation=gone, place=place_, unit_id=at.unit_id
             )
         elif known is not None and known.operation == "delete":  # deleted, and entered again under its id
             reborn = dict.fromkeys((column.name for column in table.columns), None) | values
             changes[table.name, row_id] = _Change(
-                table=table, row_id=row_id, operation="update", seq=seq, unit_id=at.unit_id, values=reborn
+                table=table, row_id=row_id, operation="update", place=place_, unit_id=at.unit_id, values=reborn
             )
         elif known is not None and known.operation:
             known.values |= values  # a part for fewer readers, or a later change
         else:
             operation = "insert" if block.op == INSERT else "update"
             changes[table.name, row_id] = _Change(
-                table=table, row_id=row_id, operation=operation, seq=seq, unit_id=at.unit_id, values=values
+                table=table, row_id=row_id, operation=operation, place=place_, unit_id=at.unit_id, values=values
             )
 
 
@@ -188,7 +211,7 @@ def _propose(
     for change in changes:
         scope = {name for name in change.values if change.table.by_name[name].audience is Audience.SCOPE}
         withheld += int(scope != change.values.keys())
-        proposal_id = derived_id(f"{at.stream_id} {change.seq}", change.row_id, tree.me[28:])
+        proposal_id = derived_id(f"{at.stream_id} {change.place}", change.row_id, tree.me[28:])
         if change.operation == "update" and not scope:
             continue
         operation = change.operation
@@ -198,7 +221,7 @@ def _propose(
             seen = {} if operation == "insert" else _kept(applier, tx, at, change)
         else:  # a part of it was admitted elsewhere, before the rest came
             wished = {name: value for name, value in wished.items() if before.get(name) != _plain(value)}
-            proposal_id = derived_id(f"{at.stream_id} {change.seq} {_json(wished)}", change.row_id, tree.me[28:])
+            proposal_id = derived_id(f"{at.stream_id} {change.place} {_json(wished)}", change.row_id, tree.me[28:])
             if not wished or stem(proposal_id) in wished_before:
                 continue
             operation, seen = "update", {name: before.get(name) for name in wished}

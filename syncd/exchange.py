@@ -63,6 +63,7 @@ class Desk:
             lost = lost_by(self._node.tree(), peer, named.keys(), held.values())
             stated = [_position_of(tx, held.get(item.stream_id), item) for item in hello.up]
         self._node.rejoin.close_forks(settled)
+        quarantine.heard(self._node.store, self._node.tree(), peer, named)
         time_ms = self._node.clock() - (self._node.clock_offset_ms or 0)  # the root's, as far as it is known here
         self._node.note_clock(peer, hello.time_ms - time_ms)
         return HelloReply(
@@ -122,7 +123,7 @@ class Desk:
                 late = [s for s, _at in asked if s.ended and tree.is_within(s.keeper, peer)]
                 reached = {s.stream_id: _held(s) for s in late if s.stream_id in batch.reached}
                 spare = limits.PULL_BYTES_MAX - sum(len(entry.envelope) for _stream, entry in batch.entries)
-                batch.entries += quarantine.lacking(tx, late, {**theirs, **reached}, spare)
+                batch.entries += quarantine.lacking(tx, late, {**theirs, **reached}, spare, ())
             strange = down.keys() - {s.stream_id for s in known}
             forked = [key for key in batch.forked if key in down]
             want = self._node.rejoin.child_asked(tx, peer, down, forked, strange, pull.heard_ms)
@@ -165,6 +166,9 @@ class Link:
         self._declined = Declined()
         self._asked: dict[str, int] = {}  # stream → the position that the pull under way named
         self._blocked: dict[str, int] = {}  # stream → position the parent refused; tried again after the next hello
+        # Late envelopes that were pushed, and those under way: of several branches the parent's position tells of one.
+        self._late_sent: set[quarantine.Place] = set()
+        self._late_sending: set[quarantine.Place] = set()
 
     def hello(self) -> Hello:
         """The first message of a session."""
@@ -198,7 +202,8 @@ class Link:
             batch = lacking(tx, _first(streams, self._partial), theirs, self._credit_bytes)
             if not batch.entries and (ends := quarantine.late_ends(tx)):
                 late = [at for at in self._up(tx, ends) if at.stream_id in ends and self._may_push(at.stream_id)]
-                batch.entries = quarantine.lacking(tx, late, theirs, self._credit_bytes)
+                batch.entries = quarantine.lacking(tx, late, theirs, self._credit_bytes, self._late_sent)
+                self._late_sending = {(key, entry.hash) for key, entry in batch.entries}
         for stream_id in batch.forked:  # an older copy or a clone was started here, or there (I13)
             self._node.rejoin.differs(theirs[stream_id])
         if batch.entries:
@@ -209,6 +214,8 @@ class Link:
     def take_push(self, reply: PushReply) -> None:
         """Believe the parent's committed positions."""
         self._partial = None
+        self._late_sent |= self._late_sending
+        self._late_sending = set()
         for item in reply.positions:
             self._theirs[item.stream_id] = item
         for refusal in reply.refused:
@@ -334,7 +341,7 @@ def _held_short(stream: Stream) -> Position:
 def _position_of(tx: Tx, stream: Stream | None, asked: Position) -> Position:
     if stream is None:
         return messages.position(asked.stream_id, 0, log.NO_HASH)
-    return _held(quarantine.standing(tx, stream, asked.seq))
+    return _held(quarantine.standing(tx, stream, asked.seq, asked.hash))
 
 
 def _positions(received: Received) -> list[Position]:

@@ -191,6 +191,8 @@ def _left(tx: Tx, unit_id: str, number: int) -> Adopted | None:
         if term.ended_seq:
             return Adopted(stream_id=stream_of(term), seq=term.ended_seq, hash=term.ended_hash)
         if not _follows(term):
+            if term is chain[0] and term.term > 1:
+                return None  # the orders by which it was kept before are on their way
             break  # the first of them
     return Adopted(stream_id=stream_of(chain[-2]), seq=0, hash=log.NO_HASH)
 

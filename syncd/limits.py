@@ -97,7 +97,8 @@ QUARANTINE_BYTES_MAX: Final = 64 * MIB  # of one stream, written after its keepe
 CASE_ROWS_MAX: Final = 1_000  # rows a case names one by one
 APPLY_TURNS_MAX: Final = 50  # transactions of one stream before the others are looked at again
 LEAVING_WAIT_S: Final = 0.2  # between two looks whether an old transaction still writes a unit that passes
-TERMS_BY_AGREEMENT: Final = 1000  # at most, between two forced ones: a forced term begins with the next thousand
+TERMS_BY_AGREEMENT: Final = 1000  # at most, between two forced ones
+TERMS_BY_FORCE: Final = 1000  # places of forced terms behind one: which an order takes follows from its id
 TERMS_MAX: Final = 10_000  # hand-overs of one unit
 
 # What an operator's screen shows or reads at most.

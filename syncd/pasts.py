@@ -9,7 +9,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 
 from conflict.case import CaseKind
 from schema.spec import Kind
-from syncd import floor, limits, log, messages
+from syncd import floor, limits, log, messages, quarantine
 from syncd.log import Stream
 from syncd.messages import Position, Sample, Want
 from syncd.store.base import Tx
@@ -38,23 +38,17 @@ def is_past(tx: Tx, at: Stream | None, position: Position) -> bool:
     if at is None:
         return False
     if position.seq > at.held_seq:
-        return at.ended and _is_late(tx, position)
+        return at.ended and _has_late(tx, position)
     if position.seq < at.floor_seq:
         return True  # what was pruned here is in the custodian's backup: there is no other past
     found = log.hash_at(tx, at.stream_id, position.seq)
     return found is not None and found.startswith(position.hash)
 
 
-def _is_late(tx: Tx, position: Position) -> bool:
-    """Whether the neighbour holds what is kept apart here: it was written after the stream had ended."""
-    found = late_hash(tx, position.stream_id, position.seq)
-    return found is not None and found.startswith(position.hash)
-
-
-def late_hash(tx: Tx, stream_id: str, seq: int) -> bytes | None:
-    """The position of an envelope that is kept apart here."""
-    found = tx.value("SELECT hash FROM syncd_quarantine WHERE stream_id = ? AND seq = ?", (stream_id, seq))
-    return None if found is None else bytes(found)
+def _has_late(tx: Tx, position: Position) -> bool:
+    """Whether as much is kept apart here: it was written after the stream had ended. It may be another branch, of a
+    keeper that was restored; each is admitted where it is kept, and nobody takes the other's."""
+    return bool(quarantine.hashes(tx, position.stream_id, position.seq))
 
 
 def common_pasts(tx: Tx, tree: Tree, peer: str, wants: Sequence[Want]) -> list[tuple[Stream, Position]]:
@@ -81,9 +75,10 @@ def _baselines_for(tx: Tx, asked: Sequence[tuple[Stream, Position]]) -> list[tup
 
 def _common(tx: Tx, at: Stream, asked: Want) -> Position:
     for sample in asked.samples:
-        found = log.hash_at(tx, at.stream_id, sample.seq) or late_hash(tx, at.stream_id, sample.seq)
-        if found is not None and found.startswith(sample.hash):
-            return Position(asked.stream, sample.seq, found)
+        held = log.hash_at(tx, at.stream_id, sample.seq)
+        for found in quarantine.hashes(tx, at.stream_id, sample.seq) if held is None else [held]:
+            if found.startswith(sample.hash):
+                return Position(asked.stream, sample.seq, found)
     return Position(asked.stream, 0, log.NO_HASH)
 
 

@@ -7,30 +7,31 @@ Must hold: nothing of it is applied, nothing of it is lost; bounded, and what is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from conflict.case import CaseKind
 from syncd import limits, log
 from syncd.cases import close_cases, open_case
 from syncd.clock import instant_of
-from syncd.envelope import Envelope, Mark, verify_envelope
+from syncd.envelope import Envelope, Mark, parse_envelope, verify_envelope
 from syncd.errors import EnvelopeError
 from syncd.log import Entry, Stream
 from syncd.messages import Position
-from syncd.store.base import Store, Tx
+from syncd.store.base import Row, Store, Tx
 from syncd.tree import Tree
+
+Place = tuple[str, bytes]  # an envelope kept apart: stream, hash
 
 
 def put(tx: Tx, tree: Tree, at: Stream, envelope: Envelope, data: bytes, now_ms: int) -> None:
     """Keep one envelope apart, if its keeper signed it and it continues what is held or kept apart; open the case."""
     header = envelope.header
-    last = tx.one(
-        "SELECT seq, hash FROM syncd_quarantine WHERE stream_id = ? ORDER BY seq DESC LIMIT 1", (at.stream_id,)
-    )
-    before = (at.held_seq, at.held_hash) if last is None else (last[0], bytes(last[1]))
-    if (header.seq, header.previous) != (before[0] + 1, before[1]):
-        return  # known already, or nothing that can be read in its place
+    is_first = (header.seq, header.previous) == (at.held_seq + 1, at.held_hash)
+    if not is_first and header.previous not in hashes(tx, at.stream_id, header.seq - 1):
+        return  # nothing that can be read in its place
+    if envelope.hash in hashes(tx, at.stream_id, header.seq):
+        return  # known already
     if _kept_bytes(tx, at) + len(data) > limits.QUARANTINE_BYTES_MAX:
         return  # the sender keeps it until somebody has admitted what waits
     keeper = tree.nodes.get(at.keeper)
@@ -47,10 +48,11 @@ def put(tx: Tx, tree: Tree, at: Stream, envelope: Envelope, data: bytes, now_ms:
 def store(tx: Tx, tree: Tree, at: Stream, seq: int, position_hash: bytes, data: bytes, now_ms: int) -> None:
     """Keep an envelope apart that is known to be the keeper's."""
     tx.run(
-        "INSERT INTO syncd_quarantine (stream_id, seq, hash, received_at, envelope) VALUES (?, ?, ?, ?, ?)",
-        (at.stream_id, seq, position_hash, instant_of(now_ms), data),
+        "INSERT INTO syncd_quarantine (stream_id, seq, hash, previous, received_at, envelope)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (at.stream_id, seq, position_hash, parse_envelope(data).header.previous, instant_of(now_ms), data),
     )
-    if admits(tree, at) == tree.me:
+    if _is_asked_here(tx, tree, at):
         _open(tx, at, now_ms)
 
 
@@ -68,6 +70,47 @@ def admits(tree: Tree, at: Stream) -> str | None:
     return next((node_id for node_id in tree.line(kept[0]) if node_id in earlier), None) if kept else None
 
 
+def _is_asked_here(tx: Tx, tree: Tree, at: Stream) -> bool:
+    node_id = admits(tree, at)
+    if node_id is None or node_id == tree.me:
+        return node_id is not None
+    lost = "SELECT 1 FROM syncd_quarantine WHERE stream_id = ? AND is_lost_below = 1"
+    return tree.is_within(node_id, tree.me) and tx.one(lost, (at.stream_id,)) is not None
+
+
+def heard(store_: Store, tree: Tree, child: str, theirs: Mapping[str, Position]) -> None:
+    """A child's word where it stands: what is kept apart here and should be admitted at or below it, it may have lost,
+    or hold another branch of, since an older copy of its database was put back. Then a person is asked here."""
+    with store_.read() as tx:
+        ends: dict[str, list[Row]] = {}
+        for row in tx.all(_ENDS):
+            ends.setdefault(row[0], []).append(row)
+        changed = [
+            (int(is_lost), stream_id)
+            for stream_id, rows in ends.items()
+            if _is_asked_below(tx, tree, stream_id, child)
+            and (is_lost := not _holds(theirs.get(stream_id), rows)) is not bool(rows[0][3])
+        ]
+    if changed:
+        with store_.apply("late-writes") as tx:
+            tx.many("UPDATE syncd_quarantine SET is_lost_below = ? WHERE stream_id = ?", changed)
+
+
+def _is_asked_below(tx: Tx, tree: Tree, stream_id: str, child: str) -> bool:
+    at = log.stream(tx, stream_id)
+    node_id = None if at is None else admits(tree, at)
+    return node_id is not None and tree.is_within(node_id, child)
+
+
+def _holds(position: Position | None, ends: Sequence[Row]) -> bool:
+    """Whether a neighbour has what is kept apart here, by the ends of its branches; where it has more of the only one,
+    it has this much of it, or a push will show the other."""
+    if position is None or len(ends) > 1:
+        return False
+    _stream, seq, hash_, _was_lost = ends[0]
+    return position.seq > seq or (position.seq == seq and bytes(hash_).startswith(position.hash))
+
+
 def tell(store_: Store, tree: Tree, now_ms: int) -> None:
     """The unit has passed on again: late writes wait for a person at another node now, or at this one."""
     with store_.read() as tx:
@@ -76,12 +119,17 @@ def tell(store_: Store, tree: Tree, now_ms: int) -> None:
         return
     with store_.apply("late-writes") as tx:
         for at in kept:
-            if admits(tree, at) == tree.me:
+            if _is_asked_here(tx, tree, at):
                 _open(tx, at, now_ms)
             else:
                 close_cases(tx, CaseKind.WRITES_BEYOND_TERM, at.stream_id, instant_of(now_ms))
 
 
+# Of every stream of which something waits, the ends of its branches.
+_ENDS = """SELECT stream_id, seq, hash, is_lost_below FROM syncd_quarantine AS q
+    WHERE stream_id IN (SELECT stream_id FROM syncd_quarantine WHERE adopted_at IS NULL) AND NOT EXISTS
+        (SELECT 1 FROM syncd_quarantine AS l WHERE l.stream_id = q.stream_id AND l.previous = q.hash)
+    ORDER BY stream_id, seq, hash"""
 _UNADMITTED = "SELECT DISTINCT stream_id FROM syncd_quarantine WHERE adopted_at IS NULL ORDER BY 1"
 
 
@@ -92,15 +140,23 @@ def _open(tx: Tx, at: Stream, now_ms: int) -> None:
     )  # fmt: skip
 
 
-def standing(tx: Tx, at: Stream, stated_seq: int) -> Stream:
-    """A stream as a neighbour shall see it who holds it up to `stated_seq`: what is kept apart need not be sent."""
+def standing(tx: Tx, at: Stream, stated_seq: int, stated_hash: bytes = b"") -> Stream:
+    """A stream as a neighbour shall see it who holds it up to `stated_seq`: what is kept apart need not be sent. Of
+    several branches its own, where it is known here."""
     if not at.ended or stated_seq <= at.held_seq:
         return at
     found = tx.one(
-        "SELECT seq, hash FROM syncd_quarantine WHERE stream_id = ? AND seq <= ? ORDER BY seq DESC LIMIT 1",
-        (at.stream_id, stated_seq),
+        "SELECT seq, hash FROM syncd_quarantine WHERE stream_id = ? AND seq <= ?"
+        " ORDER BY seq DESC, CASE WHEN hash = ? THEN 0 ELSE 1 END, hash LIMIT 1",
+        (at.stream_id, stated_seq, stated_hash),
     )
     return at if found is None else replace(at, held_seq=found[0], held_hash=bytes(found[1]))
+
+
+def hashes(tx: Tx, stream_id: str, seq: int) -> list[bytes]:
+    """The positions of the envelopes kept apart at one place: of a keeper that was restored there may be several."""
+    rows = tx.all("SELECT hash FROM syncd_quarantine WHERE stream_id = ? AND seq = ? ORDER BY hash", (stream_id, seq))
+    return [bytes(row[0]) for row in rows]
 
 
 def late_ends(tx: Tx) -> dict[str, int]:
@@ -110,36 +166,46 @@ def late_ends(tx: Tx) -> dict[str, int]:
 
 
 def lacking(
-    tx: Tx, streams: Iterable[Stream], theirs: Mapping[str, Position], bytes_max: int
+    tx: Tx, streams: Iterable[Stream], theirs: Mapping[str, Position], bytes_max: int, sent: Container[Place]
 ) -> list[tuple[str, Entry]]:
-    """What of the late envelopes kept here the parent lacks, who has the stream's end; some of one stream."""
+    """What of the late envelopes kept here a neighbour lacks, who has the stream's end; some of one stream. Where it
+    stands on another branch, or there are several here, all but what was `sent`: it knows what it has."""
     for at in streams:
         position = theirs.get(at.stream_id)
         seq = 0 if position is None else position.seq
         if seq < at.held_seq:
             continue  # the end itself is on its way
-        last, total = seq, 0
-        where = "WHERE stream_id = ? AND seq > ? ORDER BY seq LIMIT 1000"
-        query = f"SELECT seq, length(envelope) FROM syncd_quarantine {where}"
-        for late_seq, size in tx.all(query, (at.stream_id, seq)):
-            total += size
-            if last > seq and total > bytes_max:
-                break
-            last = late_seq
-        if last > seq:
-            return _late(tx, at.stream_id, seq, last)
+        if position is not None and _goes_on(tx, at, position):
+            found = list(_behind(tx, at.stream_id, seq, bytes_max, ()))
+        else:
+            found = list(_behind(tx, at.stream_id, at.held_seq, bytes_max, sent))
+        if found:
+            return found
     return []
 
 
-def _late(tx: Tx, stream_id: str, after_seq: int, until_seq: int) -> list[tuple[str, Entry]]:
-    rows = tx.all(
-        "SELECT seq, hash, envelope FROM syncd_quarantine WHERE stream_id = ? AND seq > ? AND seq <= ? ORDER BY seq",
-        (stream_id, after_seq, until_seq),
+def _goes_on(tx: Tx, at: Stream, position: Position) -> bool:
+    """Whether all that is kept apart here follows a neighbour's position, or comes before it."""
+    query = "SELECT count(*) FROM syncd_quarantine WHERE stream_id = ? AND seq <= ?"
+    is_one_branch = int(tx.value(query, (at.stream_id, position.seq))) == position.seq - at.held_seq
+    known = hashes(tx, at.stream_id, position.seq) if position.seq > at.held_seq else [at.held_hash]
+    return is_one_branch and any(hash_.startswith(position.hash) for hash_ in known)
+
+
+def _behind(tx: Tx, stream_id: str, seq: int, bytes_max: int, sent: Container[Place]) -> Iterator[tuple[str, Entry]]:
+    query = (
+        "SELECT seq, hash, length(envelope) FROM syncd_quarantine WHERE stream_id = ? AND seq > ? ORDER BY seq, hash"
     )
-    return [
-        (stream_id, Entry(seq=row[0], mark=Mark.CLOSED, hash=bytes(row[1]), rows=0, envelope=bytes(row[2])))
-        for row in rows
-    ]
+    envelope = "SELECT envelope FROM syncd_quarantine WHERE stream_id = ? AND seq = ? AND hash = ?"
+    total = 0
+    for late_seq, hash_, size in tx.all(query, (stream_id, seq)):
+        if (stream_id, bytes(hash_)) in sent:
+            continue
+        if total and total + size > bytes_max:
+            return
+        total += size
+        data = bytes(tx.value(envelope, (stream_id, late_seq, hash_)))
+        yield stream_id, Entry(seq=late_seq, mark=Mark.CLOSED, hash=bytes(hash_), rows=0, envelope=data)
 
 
 def waiting(tx: Tx, tree: Tree) -> list[tuple[str, int, str, str]]:
@@ -149,5 +215,5 @@ def waiting(tx: Tx, tree: Tree) -> list[tuple[str, int, str, str]]:
         " JOIN syncd_stream AS s ON s.stream_id = q.stream_id LEFT JOIN unit AS u ON u.id = s.unit_id"
         " WHERE q.adopted_at IS NULL GROUP BY q.stream_id ORDER BY 1"
     )
-    mine = [row for row in rows if (at := log.stream(tx, row[0])) is not None and admits(tree, at) == tree.me]
+    mine = [row for row in rows if (at := log.stream(tx, row[0])) is not None and _is_asked_here(tx, tree, at)]
     return [(row[0], row[1], row[2] or "", row[3]) for row in mine]

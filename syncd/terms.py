@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from itertools import groupby
 from operator import attrgetter, itemgetter
 
 from schema.spec import Kind
 from syncd.envelope import stream_id_of
-from syncd.limits import TERMS_BY_AGREEMENT, TERMS_MAX
+from syncd.limits import TERMS_BY_AGREEMENT, TERMS_BY_FORCE, TERMS_MAX
 from syncd.log import Stream
 from syncd.store.base import Tx
 from syncd.tree import NodeRecord, Term, Tree, covers, load_nodes, records_that_count, units_above
@@ -46,11 +47,13 @@ class Order:
 
     @property
     def to_term(self) -> int:
-        """The term it begins: the next; by force one that no order given below the custodian can have used, be it to
-        the same node, whose stream of that term began elsewhere."""
+        """The term it begins: the next; by force one that no other order can have used, be it to the same node, whose
+        stream of that term began elsewhere. A restored custodian may order again what it had ordered before."""
         if not self.is_forced:
             return self.from_term + 1
-        return (self.from_term // TERMS_BY_AGREEMENT + 1) * TERMS_BY_AGREEMENT
+        block = TERMS_BY_AGREEMENT * TERMS_BY_FORCE
+        place = int.from_bytes(sha256(self.id.encode()).digest()[:4], "big") % TERMS_BY_FORCE
+        return (self.from_term // block + 1) * block + place * TERMS_BY_AGREEMENT
 
     @property
     def rank(self) -> tuple[bool, int, str, str]:

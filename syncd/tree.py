@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Any
 
 from schema.spec import Kind
-from syncd.limits import TREE_DEPTH_MAX
+from syncd.limits import TERMS_BY_AGREEMENT, TERMS_BY_FORCE, TREE_DEPTH_MAX
 from syncd.log import Stream
 from syncd.store.base import Tx
 
@@ -151,7 +151,13 @@ class Tree:
         chain = self.terms.get(stream.unit_id or "", ())
         if stream.kind != Kind.REGISTER or not chain or self.term_of(stream) is not None:
             return False
-        return chain[0].term <= stream.term <= chain[-1].term
+        if stream.term > chain[-1].term:  # by another forced order behind the same term
+            block = TERMS_BY_AGREEMENT * TERMS_BY_FORCE
+            forced = [
+                term.term for term in chain if term.began == "forced" and term.term // block == stream.term // block
+            ]
+            return any(term // TERMS_BY_AGREEMENT != stream.term // TERMS_BY_AGREEMENT for term in forced)
+        return chain[0].term <= stream.term
 
     def followers(self, stream: Stream) -> Iterator[str]:
         """Who kept a register's unit after the term the stream is of; their tiers need what it brings."""

@@ -147,8 +147,8 @@ def test_status_names_a_hand_over_under_way_and_what_came_late(cli: Cli, monkeyp
         tx.run("INSERT INTO syncd_term (unit_id, term, node_id, began, next_node_id) VALUES (?, 1, ?, 'record', ?)",
                (unit, me, other))  # fmt: skip
         tx.run("INSERT INTO syncd_term (unit_id, term, node_id, began) VALUES (?, 2, ?, 'handover')", (unit, other))
-        tx.run("INSERT INTO syncd_quarantine (stream_id, seq, hash, received_at, envelope) VALUES (?, 1, ?, ?, ?)",
-               (other, b"x", "2026-01-01T00:00:00.000Z", b"x"))  # fmt: skip
+        tx.run("INSERT INTO syncd_quarantine (stream_id, seq, hash, previous, received_at, envelope) VALUES"
+               " (?, 1, ?, ?, ?, ?)", (other, b"x", b"", "2026-01-01T00:00:00.000Z", b"x"))  # fmt: skip
         tx.run("INSERT INTO syncd_case (case_id, kind, stream_id, detail, opened_at) VALUES (?, 'writes_beyond_term',"
                " ?, '{}', '2026-01-01T00:00:00.000Z')", (other, other))  # fmt: skip
     said = cli.document("status")

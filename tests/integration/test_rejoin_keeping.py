@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from syncd import baseline, keeping
+from syncd import baseline, keeping, quarantine
+from syncd.framing import FrameReader
 from syncd.positions import HighWater
 from tests.integration.copies import assert_equal, copy_of, mark, names
 from tests.integration.shapes import ThreeTiers, add_person, own_stream
@@ -95,6 +96,77 @@ def test_copy_that_goes_on_beyond_a_forced_end_takes_its_late_writes_back(plain:
         assert node.rows("SELECT seq, hash FROM syncd_quarantine ORDER BY seq")[: len(late)] == late, node.name
     wished = {row[0] for row in plain.province.rows("SELECT wished FROM proposal")}
     assert any("Gõ lại" in each for each in wished)
+
+
+def test_late_writes_that_a_copy_has_lost_are_admitted_above_it(plain: ThreeTiers) -> None:
+    """The unit came back to who wrote them: a person is asked there, unless its disk does not hold them any more."""
+    commune, district = plain.commune, plain.district
+    add_person(commune, full_name="Hôm qua")
+    plain.settle()
+    yesterday = copy_of(commune)
+    force_to_district(plain)
+    for node in (plain.province, district):
+        step(node)
+    add_person(commune, full_name="Muộn")
+    settle(plain)
+    keeping.order(district.node, commune.unit_id, commune.node.node_id, author="An", reason="thử")
+    settle(plain)
+    assert (len(waiting(commune)), waiting(district)) == (1, [])
+
+    yesterday.put_back()
+    settle(plain)
+
+    assert waiting(commune) == []
+    [stream_id] = waiting(district)
+    assert district.node.adopt_late(stream_id, "Bình").proposals == 1
+    settle(plain)
+    for node in plain.nodes:
+        assert names(node) == {"Hôm qua", "Muộn"}, node.name
+
+
+def test_two_branches_of_late_writes_are_both_admitted(plain: ThreeTiers) -> None:
+    """Written too late before a copy was put back, and after: neither is taken for the other."""
+    commune, district = plain.commune, plain.district
+    add_person(commune, full_name="Hôm qua")
+    plain.settle()
+    yesterday = copy_of(commune)
+    force_to_district(plain)
+    for node in (plain.province, district):
+        step(node)
+    add_person(commune, full_name="Muộn")
+    settle(plain)
+    yesterday.put_back()
+    add_person(commune, full_name="Gõ lại")
+    assert commune.node.write()
+    assert commune.link is not None
+    hears_the_order(commune)  # before it tells where it stands
+    settle(plain)
+    [stream_id] = waiting(district)
+    assert district.value("SELECT count(DISTINCT hash) - count(DISTINCT seq) FROM syncd_quarantine") == 1
+    assert district.rows("SELECT seq, hash FROM syncd_quarantine ORDER BY 1, 2") == plain.province.rows(
+        "SELECT seq, hash FROM syncd_quarantine ORDER BY 1, 2")  # fmt: skip
+
+    assert district.node.adopt_late(stream_id, "Bình").proposals == 2
+
+    settle(plain)
+    for node in plain.nodes[:2]:
+        assert names(node) == {"Hôm qua", "Muộn", "Gõ lại"}, node.name
+
+
+def waiting(at: TreeNode) -> list[str]:
+    """Streams of which somebody has to admit late writes here."""
+    with at.store.read() as tx:
+        return [row[0] for row in quarantine.waiting(tx, at.node.tree())]
+
+
+def hears_the_order(at: TreeNode) -> None:
+    """What flows down to a node, and nothing else of a session."""
+    assert at.link is not None
+    assert at.parent is not None
+    reply, down = at.parent.desk.pull(at.node.node_id, at.link.pull(0))
+    at.link.take_pull(reply, FrameReader(b"").feed(down.body))
+    at.node.apply_all()
+    at.node.settle()
 
 
 def test_copy_that_shows_more_than_a_forced_end_keeps_the_unit_again(plain: ThreeTiers) -> None:

@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from syncd.limits import TERMS_BY_AGREEMENT, TERMS_BY_FORCE
 from syncd.terms import Order, _chains
 from syncd.tree import NodeRecord, Term, Tree
 from tests.unit.test_tree import stream
 
 UNIT = str(uuid.UUID(int=7))
+BLOCK = TERMS_BY_AGREEMENT * TERMS_BY_FORCE
 
 
 def node(name: str) -> NodeRecord:
@@ -56,11 +58,24 @@ def test_uppermost_tier_s_order_stands_whenever_it_was_given() -> None:
 def test_forced_order_stands_before_any_and_begins_a_term_of_its_own() -> None:
     """Also where the other went to the same node, whose stream of the next term began at another end."""
     agreed, forced = order("a", 1, "b"), order("a", 1, "b", forced=3)
-    assert chain(agreed, forced) == named((1, "a"), (1000, "b"))
-    assert chain(agreed, forced, order("b", 2, "c"), order("c", 3, "a")) == named((1, "a"), (1000, "b"))
-    assert chain(forced, order("b", 1000, "c"), order("c", 1001, "a", forced=0)) == named(
-        (1, "a"), (1000, "b"), (1001, "c"), (2000, "a")
+    begun = forced.to_term
+    assert BLOCK <= begun < 2 * BLOCK
+    assert chain(agreed, forced) == named((1, "a"), (begun, "b"))
+    assert chain(agreed, forced, order("b", 2, "c"), order("c", 3, "a")) == named((1, "a"), (begun, "b"))
+    again = order("c", begun + 1, "a", forced=0)
+    assert chain(forced, order("b", begun, "c"), again) == named(
+        (1, "a"), (begun, "b"), (begun + 1, "c"), (again.to_term, "a")
     )
+    assert 2 * BLOCK <= again.to_term < 3 * BLOCK
+
+
+def test_two_forced_orders_begin_two_terms_and_the_first_stands() -> None:
+    """A restored custodian has lost the one and gives the other: whoever began by it is put aside, and begins by the
+    first; the two streams bear two names."""
+    first, again = order("a", 1, "b", forced=3), order("a", 1, "b", forced=2, at="2026-02-01")
+    assert first.to_term // TERMS_BY_AGREEMENT != again.to_term // TERMS_BY_AGREEMENT
+    assert chain(again) == named((1, "a"), (again.to_term, "b"))
+    assert chain(again, order("b", again.to_term, "c"), first) == named((1, "a"), (first.to_term, "b"))
 
 
 def test_who_hears_of_the_last_order_alone_knows_who_keeps_the_unit() -> None:
@@ -70,7 +85,7 @@ def test_who_hears_of_the_last_order_alone_knows_who_keeps_the_unit() -> None:
 
 orders = st.lists(
     st.builds(
-        order, st.sampled_from("abc"), st.sampled_from([1, 2, 3, 4, 1000, 1001]), st.sampled_from("abc"),
+        order, st.sampled_from("abc"), st.sampled_from([1, 2, 3, 4, BLOCK, BLOCK + 1]), st.sampled_from("abc"),
         depth=st.integers(0, 2), forced=st.none() | st.integers(0, 3), at=st.sampled_from(["2025", "2026"]),
     ),
     max_size=9,
@@ -85,11 +100,15 @@ def test_same_orders_give_the_same_chain_however_they_came(found: list[Order], s
     assert numbers == sorted(set(numbers))
 
 
-@pytest.mark.parametrize(("term", "is_displaced"), [(1, False), (2, True), (999, True), (1000, False), (1001, False)])
+@pytest.mark.parametrize(
+    ("term", "is_displaced"),
+    [(1, False), (2, True), (BLOCK, True), (BLOCK + 5000, False), (BLOCK + 5001, False), (BLOCK + 6000, True),
+     (2 * BLOCK, False)],
+)  # fmt: skip
 def test_stream_of_a_term_that_the_unit_did_not_go_through_is_displaced(term: int, is_displaced: bool) -> None:
     at = stream(1, "n1", "n1", term)  # type: ignore[arg-type]  # a kind's number
     kept = [
-        Term(unit_id=at.unit_id or "", term=number, node_id=at.keeper if number in (1, 1000) else "x", began="record")
-        for number in (1, 1000)
+        Term(unit_id=at.unit_id or "", term=1, node_id=at.keeper, began="record"),
+        Term(unit_id=at.unit_id or "", term=BLOCK + 5000, node_id=at.keeper, began="forced"),
     ]
     assert Tree(at.keeper, {}, {}, {at.unit_id or "": kept}).is_displaced(at) is is_displaced

@@ -533,14 +533,16 @@ def _work_tables() -> None:
     )
     local(
         "syncd_quarantine",
-        ("stream_id", "seq"),
+        ("stream_id", "seq", "hash"),
         (
             need("stream_id", "uuid"),
             need("seq", "int"),
             need("hash", "bytes"),
+            need("previous", "bytes"),
             need("received_at", "instant"),
             may("adopted_at", "instant"),
             need("envelope", "bytes"),
+            need("is_lost_below", "int", default="0"),
         ),
     )
     local(
