@@ -55,17 +55,15 @@ class Passing:
         return any(done)
 
     def cut_replicas(self) -> bool:
-        """Take back to their ends the units of which no stream written here has to go back; nothing is sealed."""
+        """While nothing may be sealed: take units back to their ends of which nothing written here waits to be
+        sealed. An own stream that is being taken back may follow one of them."""
         if not self.is_due:
             return False
         tree = self._node.tree()
         with self._node.store.read() as tx:
             found = cutting.overruns(tx, tree)
-        others = {
-            unit: streams for unit, streams in found.items()
-            if not any(each.stream.own and each.stream.held_seq > each.end_seq for each in streams)
-        }  # fmt: skip
-        done = [self._cut_unit(tree, unit_id, streams) for unit_id, streams in others.items()]
+            sealed = [unit for unit in found if not handover.has_unsealed(tx, self._node.store.registry, unit)]
+        done = [self._cut_unit(tree, unit_id, found[unit_id]) for unit_id in sealed]
         return any(done)
 
     def _move(self, move: reassign.Reassignment) -> bool:
@@ -90,7 +88,7 @@ class Passing:
 
     def _cut_unit(self, tree: Tree, unit_id: str, streams: Sequence[cutting.Overrun]) -> bool:
         own = [each.stream for each in streams if each.stream.own]
-        if own and not self._is_sealed(unit_id, own[0].term):
+        if own and not self._node.rejoin.holds_back() and not self._is_sealed(unit_id, own[0].term):
             return False
         try:
             with self._node.sequencing:

@@ -175,7 +175,7 @@ def lacking(
         seq = 0 if position is None else position.seq
         if seq < at.held_seq:
             continue  # the end itself is on its way
-        if position is not None and _goes_on(tx, at, position):
+        if position is None or _goes_on(tx, at, position):
             found = list(_behind(tx, at.stream_id, seq, bytes_max, ()))
         else:
             found = list(_behind(tx, at.stream_id, at.held_seq, bytes_max, sent))
