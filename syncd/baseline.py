@@ -29,7 +29,7 @@ from syncd.rebuild import rebuild, whole
 from syncd.seal import PlainPart, seal_envelope
 from syncd.signals import LOG, RECEIPT
 from syncd.store.base import Row, Store, Tx
-from syncd.tree import Tree
+from syncd.tree import Tree, load_tree
 from syncd.verify import digest_stream
 from syncd.wire import INSERT, UPDATE, Block, Schema, encode_body, encode_checkpoint
 
@@ -101,17 +101,17 @@ def taken(
     behind a whole one. `streams` is brought up to date. `wanted`: what this node has asked for.
     """
     for stream in [found for found in streams.values() if found.kind == Kind.BASELINE and not found.own]:
-        of = _note_first(tx, stream)
-        if of is None or stream.applied_seq == stream.held_seq:
-            continue
+        of, is_wanted = _note_first(tx, stream), stream.stream_id in wanted
+        if of is None or (stream.applied_seq == stream.held_seq and not is_wanted):
+            continue  # one that is asked for may be held already: where another branch stood in its way
         streams[stream.stream_id] = stream = log.mark_applied(tx, stream)  # it has no effect of its own
         if not stream.ended:
             continue
         floor.note_whole(tx, stream.stream_id)
         applier.arrived(tx, stream)
-        at = _behind(tx, tree, stream, of, stream.stream_id in wanted)
+        at = _behind(tx, tree, stream, of, is_wanted)
         if at is not None:
-            if at.own:
+            if at.own or at.held_seq >= of.seq:
                 at = _make_way(tx, applier, at, of, now_ms)
             streams[at.stream_id] = floor.jump(tx, at, of)
 
@@ -125,7 +125,7 @@ def may_take(tree: Tree, at: Stream) -> bool:
 
 def take(store: Store, applier: Applier, stream_id: str) -> bool:
     """Where a stream's tables cannot follow its log, but a baseline can show what lies ahead, put that in their place:
-    the log begins behind them, or a group stopped it. Returns whether anything moved.
+    the log begins behind them, a group stopped it, or what came before never comes. Returns whether anything moved.
     """
     with store.read() as tx:
         at = log.stream(tx, stream_id)
@@ -145,6 +145,8 @@ def take(store: Store, applier: Applier, stream_id: str) -> bool:
                 return False
             if at.own:
                 at = applier.make_way(tx, at)  # what was typed meanwhile is kept
+            if _begins_anew(tx, at, ahead):
+                floor.forget(tx, at, ahead.at_seq)
             touched = rebuild(tx, applier, at, {stream_id: ahead.at_seq})
             moved = log.stream(tx, stream_id) or at
             _compare(tx, applier, moved, ahead)
@@ -180,12 +182,26 @@ def _ahead(tx: Tx, at: Stream) -> floor.Baseline | None:
     """The newest whole baseline beyond what the tables show, where they need one."""
     if at.kind != Kind.REGISTER or (at.own and not at.rejoin_seq):
         return None
-    if at.applied_seq >= at.floor_seq and at.state != "stopped":
-        return None
     found = floor.newest(tx).get(at.stream_id)
     if found is None or not max(at.applied_seq + 1, at.floor_seq) <= found.at_seq <= at.held_seq:
         return None
-    return found
+    if at.applied_seq >= at.floor_seq and at.state != "stopped" and not _begins_anew(tx, at, found):
+        return None
+    earlier = "kind = ? AND unit_id = ? AND term < ? AND own = 1 AND rejoin_seq > 0"  # applied to what they were
+    return None if log.streams(tx, earlier, (int(Kind.REGISTER), at.unit_id, at.term)) else found
+
+
+def _begins_anew(tx: Tx, at: Stream, found: floor.Baseline) -> bool:
+    """Whether the log of a stream may begin behind a baseline although it is whole: what it takes a unit over from is
+    not held here, and never comes where that was pruned above. What goes up only once it is backed up above (I9)."""
+    entries = log.entries(tx, at.stream_id, 0, 1) if not at.applied_seq and not at.floor_seq else []
+    genesis = parse_envelope(entries[0].envelope).header.genesis if entries else None
+    if genesis is None or genesis.adopts is None:
+        return False
+    before = log.stream(tx, genesis.adopts.stream_id)
+    if (0 if before is None else before.held_seq) >= genesis.adopts.seq:
+        return False
+    return at.backed_up_seq >= found.at_seq or not load_tree(tx).goes_up(at)
 
 
 def _note_first(tx: Tx, stream: Stream) -> Adopted | None:
@@ -203,7 +219,7 @@ def _note_first(tx: Tx, stream: Stream) -> Adopted | None:
 
 def _behind(tx: Tx, tree: Tree, stream: Stream, of: Adopted, is_wanted: bool) -> Stream | None:
     """The stream that a whole baseline stands for, if that brings it further. What this node itself wrote it takes back
-    only where it has asked for it."""
+    only where it has asked for it; so it leaves a branch that is longer than the baseline."""
     tx.lock(f"receive {of.stream_id}")
     at = log.stream(tx, of.stream_id)
     if at is None:
@@ -216,16 +232,21 @@ def _behind(tx: Tx, tree: Tree, stream: Stream, of: Adopted, is_wanted: bool) ->
             own=keeper == tree.me,
         )  # fmt: skip
         log.create(tx, at)
-    return None if at.held_seq >= of.seq or (at.own and not is_wanted) else at
+    if at.held_seq >= of.seq:
+        is_branch = log.hash_at(tx, at.stream_id, of.seq) not in (None, of.hash)  # None: pruned here, so of this past
+        return at if is_branch and is_wanted else None
+    return None if at.own and not is_wanted else at
 
 
 def _make_way(tx: Tx, applier: Applier, at: Stream, of: Adopted, now_ms: int) -> Stream:
     """An own stream is taken back by a baseline: what the custodian has not acknowledged stays as wishes of this node.
-    Where the parent stands says nothing here: it may be on another branch."""
+    Where the parent stands says nothing here: it may be on another branch. A replica leaves just that branch."""
     known = max(at.custodian_seq, at.backed_up_seq, at.floor_seq)
     seq = whole(tx, at, min(known, at.held_seq))
     if at.applied_seq >= at.floor_seq and (seq < at.held_seq or has_unsealed(tx, applier, at)):
         at = lift(tx, applier, at, seq, now_ms).stream
+    if not at.own:
+        return at
     tx.run("UPDATE syncd_stream SET rejoin_seq = ? WHERE stream_id = ?", (max(at.rejoin_seq, of.seq), at.stream_id))
     return replace(at, rejoin_seq=max(at.rejoin_seq, of.seq))
 

@@ -211,7 +211,9 @@ def _is_applied(tx: Tx, adopts: Adopted) -> bool:
     if not adopts.seq:
         return True  # nothing was kept
     at = log.stream(tx, adopts.stream_id)
-    return at is not None and (at.applied_seq, at.applied_hash) == (adopts.seq, adopts.hash)
+    if at is None or at.rejoin_seq:  # what comes back of an own stream may go beyond its end, and is cut there first
+        return False
+    return (at.applied_seq, at.applied_hash) == (adopts.seq, adopts.hash)
 
 
 def _terms(tx: Tx, where: str, values: tuple[object, ...]) -> list[Term]:

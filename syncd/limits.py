@@ -44,7 +44,7 @@ HANDSHAKE_BYTES_MAX: Final = 4 * MIB
 STREAMS_MAX: Final = 50_000
 GRANTS_MAX: Final = 200_000
 WANTS_MAX: Final = 256  # streams asked for by samples in one message; the others are asked for with the next
-SAMPLES_MAX: Final = 68  # of one stream: its end, then at distances 1, 2, 4, …, its floor and its beginning
+SAMPLES_MAX: Final = 68  # of one stream: its end, then at distances 1, 2, 4, …, a baseline, its floor, its beginning
 WISHES_AT_ONCE: Final = 500  # in one transaction
 
 # Retries and waits.

@@ -229,12 +229,14 @@ def cut(tx: Tx, at: Stream, seq: int) -> Stream:
 
 
 def end(tx: Tx, at: Stream) -> Stream:
-    """Nothing follows what is held of `at`, whoever says more."""
+    """Nothing follows what is held of `at`, whoever says more; nor is more of it taken back."""
+    rejoin_seq = min(at.rejoin_seq, at.held_seq)
     tx.run(
-        "UPDATE syncd_stream SET ended = 1, state = 'ok', reason = NULL WHERE stream_id = ? AND held_seq = ?",
-        (at.stream_id, at.held_seq),
+        "UPDATE syncd_stream SET ended = 1, state = 'ok', reason = NULL, rejoin_seq = ?"
+        " WHERE stream_id = ? AND held_seq = ?",
+        (rejoin_seq, at.stream_id, at.held_seq),
     )
-    return replace(at, ended=True, state="ok", reason=None)
+    return replace(at, ended=True, state="ok", reason=None, rejoin_seq=rejoin_seq)
 
 
 def hash_at(tx: Tx, stream_id: str, seq: int) -> bytes | None:

@@ -15,6 +15,7 @@ from syncd import baseline, cutting, handover, log, quarantine, reassign
 from syncd.clock import instant_of
 from syncd.envelope import Mark
 from syncd.errors import StoreError
+from syncd.store.base import Tx
 from syncd.terms import refresh_keepers
 from syncd.tree import Term, Tree
 from syncd.withheld import read_withheld
@@ -54,17 +55,25 @@ class Passing:
             self.is_due = True
         return any(done)
 
-    def cut_replicas(self) -> bool:
-        """While nothing may be sealed: take units back to their ends of which nothing written here waits to be
-        sealed. An own stream that is being taken back may follow one of them."""
+    def cut_meanwhile(self) -> bool:
+        """Take units back to their ends while nothing may be sealed: all but those of which something written here
+        still comes back."""
         if not self.is_due:
             return False
         tree = self._node.tree()
         with self._node.store.read() as tx:
-            found = cutting.overruns(tx, tree)
-            sealed = [unit for unit in found if not handover.has_unsealed(tx, self._node.store.registry, unit)]
-        done = [self._cut_unit(tree, unit_id, found[unit_id]) for unit_id in sealed]
+            found = {
+                unit_id: streams for unit_id, streams in cutting.overruns(tx, tree).items()
+                if not any(self._is_needed(tx, each) for each in streams)
+            }  # fmt: skip
+        done = [self._cut_unit(tree, unit_id, streams) for unit_id, streams in found.items()]
         return any(done)
+
+    def _is_needed(self, tx: Tx, each: cutting.Overrun) -> bool:
+        """Whether a stream cannot go back yet: some of what was written here still comes back. Once all of it is in the
+        log it can, shown or not: what has to go back first, or what follows, may wait for just that."""
+        at = each.stream
+        return at.own and at.held_seq > each.end_seq and not self._node.rejoin.has_all(tx, at)
 
     def _move(self, move: reassign.Reassignment) -> bool:
         """Carry out an order to move rows. Two moves never share a cut: each stream would wait for the other's rows to
@@ -88,7 +97,7 @@ class Passing:
 
     def _cut_unit(self, tree: Tree, unit_id: str, streams: Sequence[cutting.Overrun]) -> bool:
         own = [each.stream for each in streams if each.stream.own]
-        if own and not self._node.rejoin.holds_back() and not self._is_sealed(unit_id, own[0].term):
+        if own and not self._is_sealed(unit_id, own[0].term):
             return False
         try:
             with self._node.sequencing:

@@ -24,11 +24,15 @@ def want(tx: Tx, stream_id: str, at: Stream | None) -> Want:
 
 
 def _samples(tx: Tx, at: Stream | None) -> list[Sample]:
-    """Positions of a log, its end first, at growing distances."""
+    """Positions of a log, its end first, at growing distances; and where the newest baseline stands, as the neighbour's
+    log may begin there."""
     if at is None:
         return [Sample(0, log.NO_HASH[:SHORT_HASH_BYTES])]
-    steps = [at.held_seq, *(at.held_seq - (1 << step) for step in range(limits.SAMPLES_MAX - 3))]
-    places = dict.fromkeys([*(seq for seq in steps if seq > at.floor_seq), at.floor_seq, 0])
+    steps = [at.held_seq, *(at.held_seq - (1 << step) for step in range(limits.SAMPLES_MAX - 4))]
+    best = floor.newest(tx).get(at.stream_id)
+    if best is not None and best.at_seq < at.held_seq:
+        steps.append(best.at_seq)
+    places = sorted({*(seq for seq in steps if seq > at.floor_seq), at.floor_seq, 0}, reverse=True)
     found = [(seq, log.hash_at(tx, at.stream_id, seq)) for seq in places]
     return [Sample(seq, hash_[:SHORT_HASH_BYTES]) for seq, hash_ in found if hash_ is not None]
 

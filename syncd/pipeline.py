@@ -296,7 +296,7 @@ class Node:
         """Decide proposals for units kept here, pass units on, grant keys that children need: all are local writes."""
         rejoined = self.rejoin.settle()
         if self.rejoin.holds_back():  # an own stream may have to follow one that ended by force since the copy
-            return Outcome(wrote=self.passing.cut_replicas() or rejoined)
+            return Outcome(wrote=self.passing.cut_meanwhile() or rejoined)
         decided = granted = 0
         passed = self.passing.turn()
         if self._proposals_due:

@@ -141,14 +141,15 @@ def _open(tx: Tx, at: Stream, now_ms: int) -> None:
 
 
 def standing(tx: Tx, at: Stream, stated_seq: int, stated_hash: bytes = b"") -> Stream:
-    """A stream as a neighbour shall see it who holds it up to `stated_seq`: what is kept apart need not be sent. Of
-    several branches its own, where it is known here."""
+    """A stream as a neighbour shall see it who holds it up to `stated_seq`: what is kept apart need not be sent, and
+    whoever has lost the end of it (a keeper that a copy has put back) hears how far it had come. Of several branches
+    its own, where both end alike."""
     if not at.ended or stated_seq <= at.held_seq:
         return at
     found = tx.one(
-        "SELECT seq, hash FROM syncd_quarantine WHERE stream_id = ? AND seq <= ?"
+        "SELECT seq, hash FROM syncd_quarantine WHERE stream_id = ?"
         " ORDER BY seq DESC, CASE WHEN hash = ? THEN 0 ELSE 1 END, hash LIMIT 1",
-        (at.stream_id, stated_seq, stated_hash),
+        (at.stream_id, stated_hash),
     )
     return at if found is None else replace(at, held_seq=found[0], held_hash=bytes(found[1]))
 

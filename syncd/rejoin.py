@@ -336,6 +336,12 @@ class Rejoin:
             wishes.carry_out(self._store, self._applier.registry, self._me, self._clock)
         return has_wishes or bool(back)
 
+    def has_all(self, tx: Tx, at: Stream) -> bool:
+        """Whether all that a neighbour holds of an own stream is in the log again."""
+        if self._awaits_answer or at.stream_id in self._taking or at.held_seq < at.rejoin_seq:
+            return False
+        return not self._is_awaited(tx, at)
+
     def _is_awaited(self, tx: Tx, at: Stream) -> bool:
         goal = self._goals.get(at.stream_id)
         return goal is not None and not is_past(tx, at, goal)

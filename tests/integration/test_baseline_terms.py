@@ -16,7 +16,8 @@ from syncd.exchange import Desk, Link
 from syncd.pipeline import Node
 from syncd.prune import Policy, prune
 from syncd.setup import record_place
-from tests.integration.baselines import saved
+from tests.integration.baselines import forget, made, saved, stream_of
+from tests.integration.handovers import country, order, proven
 from tests.trees import TreeBuilder, TreeNode
 
 PERSON = (
@@ -174,3 +175,57 @@ def test_a_revoked_keepers_baseline_is_refused(tree: TreeBuilder) -> None:
     )  # fmt: skip
     with pytest.raises(Foreign):
         floor.check_genesis(at(tree, "north").node.tree(), genesis)
+
+
+def test_a_term_of_which_the_one_before_was_pruned_above_begins_with_its_baseline(tmp_path: Path) -> None:
+    """Its log is whole here, and so is its baseline; what it follows never comes."""
+    tree = country(TreeBuilder(tmp_path))
+    province, north, south, three = (at(tree, name) for name in ("province", "north", "south", "three"))
+    three.sql(PERSON, (three.unit_id, "Một"))
+    tree.settle()
+    order(tree, "south", three.unit_id, "south")
+    tree.settle()
+    south.sql(PERSON, (three.unit_id, "Hai"))
+    first, second = (register_of(south, three.unit_id, node) for node in (three, south))
+    south.node.write()
+    assert made(south, second).ended
+    tree.settle()
+    forget(province, first, stream_of(province, first).held_seq - 1)  # as `prune` does: the second term shows it all
+
+    pass_on(tree, three.unit_id, "one", forced=True)
+
+    begun = stream_of(north, second)
+    assert begun.floor_seq
+    assert begun.applied_seq == begun.held_seq
+    one = at(tree, "one")
+    assert one.value("SELECT mine FROM syncd_keeper WHERE unit_id = ?", (three.unit_id,)) == 1
+    one.sql(PERSON, (three.unit_id, "Ba"))
+    proven(tree, three.unit_id, "one", "north", "province")
+    assert names(north, three.unit_id) == ["Ba", "Hai", "Một"]
+
+
+def test_a_term_that_goes_up_begins_with_its_baseline_once_it_is_backed_up(tmp_path: Path) -> None:
+    """Until then this log may be the only other one (I9)."""
+    (tmp_path / "tree").mkdir()
+    tree = country(TreeBuilder(tmp_path / "tree"))
+    province, north, one, three = (at(tree, name) for name in ("province", "north", "one", "three"))
+    three.sql(PERSON, (three.unit_id, "Một"))
+    tree.settle()
+    pass_on(tree, three.unit_id, "one")
+    one.sql(PERSON, (three.unit_id, "Hai"))
+    first, second = (register_of(province, three.unit_id, node) for node in (three, one))
+    one.node.write()
+    assert made(one, second).ended
+    tree.settle()
+    forget(province, first, stream_of(province, first).held_seq - 1)
+    emptied(tree, north)
+    tree.settle()
+    assert (stream_of(north, second).floor_seq, stream_of(north, second).applied_seq) == (0, 0)
+
+    back_up(province.node, saved(province, tmp_path), tmp_path / "stick")
+    tree.settle()
+
+    assert stream_of(north, second).floor_seq
+    one.sql(PERSON, (three.unit_id, "Ba"))
+    proven(tree, three.unit_id, "one", "north", "province")
+    assert names(north, three.unit_id) == ["Ba", "Hai", "Một"]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from syncd import baseline, keeping, quarantine
+import pytest
+
+from syncd import baseline, keeping, limits, quarantine
 from syncd.framing import FrameReader
 from syncd.positions import HighWater
-from tests.integration.copies import assert_equal, copy_of, mark, names
+from tests.integration.baselines import forget, made, stream_of
+from tests.integration.copies import Copy, assert_equal, copy_of, mark, names
 from tests.integration.shapes import ThreeTiers, add_person, own_stream
-from tests.trees import TreeNode, step
+from tests.trees import TreeNode, exchange, step
 
 
 def test_root_seals_again_although_a_baseline_it_had_made_is_lost(plain: ThreeTiers, tmp_path: Path) -> None:
@@ -188,3 +191,235 @@ def test_copy_that_shows_more_than_a_forced_end_keeps_the_unit_again(plain: Thre
     assert works(plain.district)
     assert plain.district.value("SELECT mine FROM syncd_keeper WHERE unit_id = ?", (plain.commune.unit_id,)) == 1
     assert names(plain.district) == names(plain.province)
+
+
+def hand_up(at: TreeNode) -> None:
+    """What is written goes up; nothing is heard."""
+    assert at.link is not None
+    assert at.parent is not None
+    at.node.write()
+    now_ms = at.node.clock()
+    at.link.take_hello(at.parent.desk.hello(at.node.node_id, at.link.hello()), now_ms, now_ms)
+    while sending := at.link.next_push():
+        at.link.take_push(at.parent.desk.push(at.node.node_id, FrameReader().feed(sending.body)))
+
+
+def ask_for(at: TreeNode, *stream_ids: str) -> None:
+    """Exchange until these are in the log, without applying anything of registers."""
+    assert at.link is not None
+    assert at.parent is not None
+    for _ in range(4):
+        exchange(at.link, at.parent.desk, at)
+    assert all(stream_of(at, stream_id).held_seq for stream_id in stream_ids)
+
+
+def quarantined(at: TreeNode, stream_id: str) -> list[tuple[int, bytes]]:
+    rows = at.rows("SELECT seq, hash FROM syncd_quarantine WHERE stream_id = ? ORDER BY seq", (stream_id,))
+    return [(int(row[0]), bytes(row[1])) for row in rows]
+
+
+def write_late(tiers: ThreeTiers) -> tuple[str, Copy]:
+    """The commune's term ends by force; it has not heard of it, and two envelopes come late: between them a copy was
+    made. Returns its stream."""
+    commune = tiers.commune
+    add_person(commune, full_name="Hôm qua")
+    tiers.settle()
+    force_to_district(tiers)
+    for node in (tiers.province, tiers.district):
+        step(node)
+    add_person(commune, full_name="Muộn")
+    hand_up(commune)
+    yesterday = copy_of(commune)
+    commune.sql("UPDATE person SET phone = '0777'")
+    hand_up(commune)
+    settle(tiers)
+    return own_stream(commune), yesterday
+
+
+def test_copy_from_between_two_late_writes_hears_of_the_second(plain: ThreeTiers) -> None:
+    """Else it would write another envelope in its place, which nobody takes."""
+    stream_id, yesterday = write_late(plain)
+    late = quarantined(plain.district, stream_id)
+    assert quarantined(plain.commune, stream_id) == late
+    noted = mark(plain.commune)
+    yesterday.put_back()
+    plain.commune.node.rejoin.watch(noted)  # it seals nothing before it has been answered
+    add_person(plain.commune, full_name="Gõ lại")
+
+    settle(plain)
+
+    assert works(plain.commune)
+    for node in (plain.district, plain.commune):
+        assert quarantined(node, stream_id)[: len(late)] == late, node.name
+    assert quarantined(plain.district, stream_id) == quarantined(plain.commune, stream_id)
+    wished = {row[0] for row in plain.province.rows("SELECT wished FROM proposal")}
+    assert any("Gõ lại" in each for each in wished)
+
+
+def own_register(of: TreeNode, unit_id: str) -> str:
+    query = "SELECT stream_id FROM syncd_stream WHERE kind = 1 AND unit_id = ? AND own = 1"
+    return str(of.value(query, (unit_id,)))
+
+
+def give_back(tiers: ThreeTiers) -> str:
+    """The district ends its term of the commune's unit; returns the stream."""
+    unit_id = tiers.commune.unit_id
+    tiers.district.sql("DELETE FROM person WHERE full_name = 'Hôm qua'")
+    tiers.district.node.write()
+    keeping.order(tiers.province.node, unit_id, tiers.commune.node.node_id, author="An", reason="thử")
+    return own_register(tiers.district, unit_id)
+
+
+def test_copy_goes_back_to_a_forced_end_before_its_later_term_follows(plain: ThreeTiers) -> None:
+    """The unit has come back to it meanwhile: both terms come back from above, and the second waits for the first."""
+    _first, yesterday = write_late(plain)
+    give_back(plain)
+    settle(plain)
+    add_person(plain.commune, full_name="Hôm nay")
+    settle(plain)
+    assert names(plain.province) == {"Hôm nay"}
+    yesterday.put_back()
+
+    settle(plain)
+
+    assert works(plain.commune)
+    add_person(plain.commune, full_name="Gõ lại")
+    settle(plain)
+    for node in plain.nodes:
+        assert names(node) == {"Hôm nay", "Gõ lại"}, node.name
+
+
+@pytest.mark.parametrize("has_baseline", [False, True])
+def test_nothing_follows_a_term_of_which_late_writes_still_come_back(
+    plain: ThreeTiers, monkeypatch: pytest.MonkeyPatch, has_baseline: bool
+) -> None:
+    """They change rows as these stood then, wherever applying them was interrupted."""
+    commune, district = plain.commune, plain.district
+    nothing = copy_of(commune, "nothing")
+    first, _yesterday = write_late(plain)
+    second = give_back(plain)
+    if has_baseline:
+        made(district, second)
+        forget(district, second, stream_of(district, second).held_seq)
+    for node in (plain.province, district, plain.province, district):
+        step(node)
+    nothing.put_back()
+    ask_for(commune, first, second)
+    monkeypatch.setattr(limits, "WRITE_LOCK_MS_MAX", 0)
+    monkeypatch.setattr(limits, "APPLY_TURNS_MAX", 1)
+    assert commune.node.applier.apply(first)
+    at = stream_of(commune, first)
+    assert at.rejoin_seq
+    assert at.applied_seq == commune.node.tree().terms[commune.unit_id][0].ended_seq
+    assert at.applied_seq < at.held_seq
+    commune.node.applier.apply(second)
+    baseline.take(commune.store, commune.node.applier, second)
+    assert stream_of(commune, second).applied_seq == 0
+
+    settle(plain)
+
+    assert works(commune)
+    assert commune.value("SELECT mine FROM syncd_keeper WHERE unit_id = ?", (commune.unit_id,)) == 1
+    assert commune.rows("SELECT state, reason FROM syncd_stream WHERE state <> 'ok'") == []
+    for node in plain.nodes:
+        assert names(node) == set(), node.name
+
+
+def test_copy_that_shows_more_than_an_end_that_its_own_ended_term_follows(plain: ThreeTiers) -> None:
+    """Its own term comes back with late writes of its own, and can be shown only once the term before has gone back."""
+    add_person(plain.commune, full_name="Hôm qua")
+    plain.settle()
+    add_person(plain.commune, full_name="Muộn")
+    step(plain.commune)
+    plain.district.node.apply_all()
+    yesterday = copy_of(plain.district)
+    force_to_district(plain)
+    settle(plain)
+    kept = own_register(plain.district, plain.commune.unit_id)
+    keeping.order(
+        plain.province.node, plain.commune.unit_id, plain.commune.node.node_id, author="An", reason="thử", forced=True
+    )
+    plain.district.sql("UPDATE person SET phone = '0777' WHERE full_name = 'Hôm qua'")
+    hand_up(plain.district)
+    settle(plain)
+    late = quarantined(plain.province, kept)
+    assert late
+    assert quarantined(plain.district, kept) == late
+    yesterday.put_back()
+    ask_for(plain.district, kept)
+    for _ in range(4):  # nothing else need be heard
+        plain.district.node.apply_all()
+        plain.district.node.settle()
+    assert works(plain.district)
+
+    settle(plain)
+
+    assert quarantined(plain.district, kept) == late
+    assert plain.district.rows("SELECT state, reason FROM syncd_stream WHERE state <> 'ok'") == []
+    assert names(plain.district) == names(plain.province) == {"Hôm qua"}
+
+
+@pytest.mark.parametrize("knows_baseline", [False, True])
+def test_branch_that_is_longer_than_a_baseline_above_gives_way_to_it(plain: ThreeTiers, knows_baseline: bool) -> None:
+    """The common past was pruned above, so nothing but the baseline leads back; the branch is longer than that."""
+    commune, district, province = plain.commune, plain.district, plain.province
+    add_person(commune, full_name="Hôm qua")
+    plain.settle()
+    stream_id = own_stream(commune)
+    yesterday = copy_of(commune)
+    add_person(commune, full_name="Hôm nay")
+    plain.settle()
+    made(province, stream_id)
+    if knows_baseline:
+        settle(plain)
+    else:
+        step(district)
+    for node in (district, province):
+        forget(node, stream_id, stream_of(node, stream_id).held_seq)
+    if not knows_baseline:
+        add_person(commune, full_name="Sau đó")
+        hand_up(commune)
+    yesterday.put_back()
+    typed = {f"Gõ {n}" for n in range(5)}
+    for name in sorted(typed):
+        add_person(commune, full_name=name)
+        commune.node.write()
+    assert stream_of(commune, stream_id).held_seq > stream_of(district, stream_id).floor_seq
+
+    settle(plain)
+
+    assert works(commune)
+    settle(plain)
+    late = set() if knows_baseline else {"Sau đó"}
+    for node in plain.nodes:
+        assert names(node) == {"Hôm qua", "Hôm nay", *late, *typed}, node.name
+        assert node.rows("SELECT state, reason FROM syncd_stream WHERE state <> 'ok'") == [], node.name
+
+
+def test_common_past_is_found_where_the_log_above_begins(plain: ThreeTiers) -> None:
+    """The distances of other samples may step over it."""
+    commune = plain.commune
+    add_person(commune, full_name="Hôm qua")
+    plain.settle()
+    stream_id = own_stream(commune)
+    made(plain.province, stream_id)
+    settle(plain)
+    yesterday, begins_seq = copy_of(commune), stream_of(commune, stream_id).held_seq
+    later, typed = ({f"{word} {n}" for n in range(3)} for word in ("Sau đó", "Gõ"))
+    for name in sorted(later):
+        add_person(commune, full_name=name)
+        commune.node.write()
+    settle(plain)
+    for node in (plain.district, plain.province):
+        forget(node, stream_id, begins_seq)
+    yesterday.put_back()
+    for name in sorted(typed):
+        add_person(commune, full_name=name)
+        commune.node.write()
+    assert stream_of(commune, stream_id).held_seq == begins_seq + 3
+
+    settle(plain)
+
+    assert works(commune)
+    for node in plain.nodes:
+        assert names(node) == {"Hôm qua", *later, *typed}, node.name
