@@ -109,7 +109,7 @@ def _take(tx: Tx, tree: Tree, peer: str, at: Stream, envelope: Envelope, data: b
         )
     is_displaced = tree.is_displaced(at) and was_ordered(tx, tree, at)
     if not is_displaced:
-        _authorise(tree, at)
+        _authorise(tree, peer, at)
     _require_its_way(tree, peer, at, is_wanted)
     if at.kind == Kind.BASELINE and envelope.header.genesis is not None:
         floor.check_genesis(tree, envelope.header.genesis)
@@ -163,8 +163,10 @@ def _check_whole(envelope: Envelope) -> None:
             )
 
 
-def _authorise(tree: Tree, at: Stream) -> None:
+def _authorise(tree: Tree, peer: str, at: Stream) -> None:
     keeps = tree.keeps(at)
+    if keeps and peer == at.keeper and at.kind != Kind.REGISTER and tree.nodes[peer].status != "enrolled":
+        keeps = False  # whoever has the stolen disk may say anything; what others heard before stands
     if keeps is None:
         raise _NotYet(f"no node record says yet that {at.keeper} keeps stream {at.stream_id}")
     if not keeps:

@@ -101,7 +101,11 @@ class Tree:
         return len(list(self.line(node_id))) - 1
 
     def keeps(self, stream: Stream) -> bool | None:
-        """Whether the stream's keeper may write it: True, False, or None while nobody has said."""
+        """Whether the stream's keeper may write it: True, False, or None while nobody has said.
+
+        What a revoked node said of nodes, keys and units stands, as it was heard before: without its keys nobody reads
+        what it kept. From the machine itself nobody takes it any more (`receive`).
+        """
         keeper = self.nodes.get(stream.keeper)
         if keeper is None:
             return None
@@ -110,10 +114,12 @@ class Tree:
         term = self.term_of(stream)
         if term is not None and term.ended_seq is not None:
             return True  # whatever became of its keeper: the stream has an end, and up to there it stands
-        if keeper.status != "enrolled" or (stream.kind in OF_ONE_TERM and stream.term != 1):
+        if stream.kind in OF_ONE_TERM and stream.term != 1:
             return False  # terms pass with units; any other stream of a node is one, however many it would begin
         if stream.kind == Kind.REGISTER:
             kept = self.keepers.get(stream.unit_id or "")
+            if keeper.status != "enrolled":
+                return False
             return None if kept is None else term is not None or kept == (stream.keeper, stream.term)
         if stream.kind == Kind.CONTROL:
             return stream.unit_id is None

@@ -15,13 +15,15 @@ from tests.integration.handovers import (
     chain,
     force,
     keeper,
+    late,
     move,
     names,
     new_unit,
     order,
     proven,
+    raw_order,
 )
-from tests.trees import TreeBuilder
+from tests.trees import TreeBuilder, TreeNode, exchange, step
 
 ALIVE = ("province", "north", "two", "south", "three")
 
@@ -63,8 +65,8 @@ def test_unit_on_its_way_from_the_dead_machine_goes_on_as_ordered(tree: TreeBuil
     proven(tree, second, "two", "north", "province")  # the machine was not dead after all
     proven(tree, one.unit_id, "three", "south", "province")
     assert one.value("SELECT count(*) FROM syncd_keeper WHERE mine = 1") == 0
-    [late] = at(tree, "north").rows("SELECT DISTINCT stream_id FROM syncd_quarantine")
-    assert at(tree, "north").node.adopt_late(late[0], "Bình").proposals == 1
+    [stream_id] = late(at(tree, "north"))
+    assert at(tree, "north").node.adopt_late(stream_id, "Bình").proposals == 1
     proven(tree, second, "two", "north", "province")
     assert names(two, second) == ["Chưa gửi", "Hai", "Một"]
 
@@ -213,3 +215,32 @@ def test_preview_says_where_every_unit_goes(tree: TreeBuilder, second: str) -> N
         assert "Đã có lệnh bàn giao, vẫn chuyển cho nút nhận trong lệnh: 13 → three." in said
     finally:
         prefer("auto")
+
+
+def test_what_a_stolen_machine_had_said_stands_and_nothing_more_is_taken_from_it(tree: TreeBuilder) -> None:
+    """Its keys are in a control stream that the tiers between hold, and a custodian may lack: without them it would
+    never read what the unit's register says."""
+    one, north, province = at(tree, "one"), at(tree, "north"), at(tree, "province")
+    add(one, one.unit_id, "Một")
+    raw_order(one, one.unit_id, one, 7, at(tree, "three"))  # whatever it says of nodes, keys and units
+    step(one)
+    assert said_by(province, one) < said_by(north, one)
+    force(tree, one.unit_id, "two", revoke=True)
+    among(tree, *ALIVE)
+    before = said_by(north, one)
+    assert said_by(province, one) == before
+    [stream_id] = late(north)
+    assert north.node.adopt_late(stream_id, "Bình").proposals == 1
+
+    raw_order(one, one.unit_id, one, 8, at(tree, "three"))  # whoever has the disk may say anything
+    one.node.write()
+    assert one.link is not None
+    exchange(one.link, north.desk, one)
+    assert said_by(one, one) > before
+    assert said_by(north, one) == before
+
+
+def said_by(of: TreeNode, machine: TreeNode) -> int:
+    """How much of a node's own records and grants is held."""
+    query = "SELECT coalesce(max(held_seq), 0) FROM syncd_stream WHERE kind = 3 AND keeper = ?"
+    return int(of.value(query, (machine.node.node_id,)))
