@@ -10,29 +10,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass
 
 from conflict.case import CaseKind
-from schema.spec import Audience, Kind, Registry, Table
+from schema.spec import Audience, Kind
 from syncd import limits, log
 from syncd.applying import Applier
 from syncd.cases import close_cases
 from syncd.clock import instant_of
 from syncd.derived import LATE, derived_id, stem
-from syncd.envelope import Envelope, Mark, parse_envelope
+from syncd.envelope import parse_envelope
 from syncd.errors import UsageError
 from syncd.language import say
+from syncd.late_changes import Change, net, plain
 from syncd.log import Stream
-from syncd.moved_rows import marks_of
 from syncd.quarantine import admits
-from syncd.reassign import between, concerned
 from syncd.store.base import Row, Store, Tx
 from syncd.tree import Tree
-from syncd.undecided import takes_proposals
-from syncd.wire import DELETE, INSERT, Block, Value
+from syncd.wire import Value
 
-CHANGES = (Mark.CLOSED, Mark.OPEN)
 REASON = LATE + "{node} after its term had ended"
 
 
@@ -46,18 +42,6 @@ class Admitted:
 
     def __add__(self, more: Admitted) -> Admitted:
         return Admitted(proposals=self.proposals + more.proposals, withheld=self.withheld + more.withheld)
-
-
-@dataclass(slots=True, kw_only=True)
-class _Change:
-    """What late envelopes do to one row, taken together."""
-
-    table: Table
-    row_id: str
-    operation: str
-    place: str  # of the first envelope that says so: position and the beginning of its hash
-    unit_id: str | None  # where the row is
-    values: dict[str, Value] = field(default_factory=dict)
 
 
 def adopt(
@@ -86,8 +70,8 @@ def adopt(
                 [parse_envelope(bytes(row[2])) for row in branch if (row[3] is not None) is done]
                 for done in (True, False)
             )
-            known = {change.row_id for change in _net(applier, tx, at, earlier) if change.operation == "insert"}
-            changes = _net(applier, tx, at, late)
+            known = {change.row_id for change in net(applier, tx, at, earlier) if change.operation == "insert"}
+            changes = net(applier, tx, at, late)
             made += _propose(applier, tx, tree, at, changes, known, author, now_ms, offset_ms)
         tx.run(
             "UPDATE syncd_quarantine SET adopted_at = ? WHERE stream_id = ? AND adopted_at IS NULL",
@@ -120,85 +104,8 @@ def _require_a_say(tree: Tree, at: Stream) -> None:
         )  # fmt: skip
 
 
-def _net(applier: Applier, tx: Tx, at: Stream, envelopes: Iterable[Envelope]) -> list[_Change]:
-    changes: dict[tuple[str, str], _Change] = {}
-    verdicts: set[str] = set()
-    for envelope in envelopes:
-        if envelope.header.mark in CHANGES:
-            for blocks in applier.blocks(tx, at, envelope).values():
-                for block in blocks:
-                    if takes_proposals(applier.registry.by_number[block.table]):
-                        _add(changes, at, applier.registry.by_number[block.table], block, _place(envelope))
-                    else:  # a late verdict: whoever keeps the unit now decides
-                        verdicts |= set(block.ids)
-    return _not_moved(tx, applier.registry, at, [change for change in changes.values() if change.operation], verdicts)
-
-
-def _not_moved(tx: Tx, registry: Registry, at: Stream, changes: list[_Change], verdicts: set[str]) -> list[_Change]:
-    """The changes without what orders to move rows did: who keeps both units now carries them out anew. What else
-    became of a row that came is a change of it where it is kept."""
-    marks = [(order, marks_of(order.id, at.keeper)) for order in between(tx, at.unit_id or "")]
-    out = [order for order, mark in marks if mark.left in verdicts]
-    came = any(mark.came in verdicts for _order, mark in marks)
-    left = {row_id for order in out for _table, ids in concerned(tx, registry, order) for row_id in ids}
-    found = []
-    for change in changes:
-        kept = _anywhere(tx, change) if came or out else None
-        if change.operation == "delete" and kept is not None:
-            gone = change.row_id in left or kept["unit_id"] in {order.to_unit for order in out}
-            found += [] if gone else [change]
-        elif change.operation == "insert" and kept is not None:
-            found += _since(change, kept)
-        else:
-            found.append(change)
-    return found
-
-
-def _anywhere(tx: Tx, change: _Change) -> dict[str, Value] | None:
-    """A row as it is kept, in whatever unit."""
-    names = ["unit_id", *(column.name for column in change.table.columns)]
-    row = tx.one(f"SELECT {', '.join(names)} FROM {change.table.name} WHERE id = ?", (change.row_id,))
-    return None if row is None else dict(zip(names, row, strict=True))
-
-
-def _since(change: _Change, kept: dict[str, Value]) -> Iterator[_Change]:
-    """What a row that came late has that it does not have where it is kept."""
-    said: dict[str, Value] = dict.fromkeys(kept.keys() - {"unit_id"}) | change.values
-    values = {name: value for name, value in said.items() if _plain(kept[name]) != _plain(value)}
-    if values:
-        yield replace(change, operation="update", unit_id=str(kept["unit_id"]), values=values)
-
-
-def _place(envelope: Envelope) -> str:
-    return f"{envelope.header.seq} {envelope.hash[:8].hex()}"
-
-
-def _add(changes: dict[tuple[str, str], _Change], at: Stream, table: Table, block: Block, place_: str) -> None:
-    names = [table.all_columns[number].name for number in block.columns]
-    for place, row_id in enumerate(block.ids):
-        known = changes.get((table.name, row_id))
-        values = {name: column[place] for name, column in zip(names, block.values, strict=True)}
-        if block.op == DELETE:
-            gone = "" if known is not None and known.operation == "insert" else "delete"
-            changes[table.name, row_id] = _Change(
-                table=table, row_id=row_id, operation=gone, place=place_, unit_id=at.unit_id
-            )
-        elif known is not None and known.operation == "delete":  # deleted, and entered again under its id
-            reborn = dict.fromkeys((column.name for column in table.columns), None) | values
-            changes[table.name, row_id] = _Change(
-                table=table, row_id=row_id, operation="update", place=place_, unit_id=at.unit_id, values=reborn
-            )
-        elif known is not None and known.operation:
-            known.values |= values  # a part for fewer readers, or a later change
-        else:
-            operation = "insert" if block.op == INSERT else "update"
-            changes[table.name, row_id] = _Change(
-                table=table, row_id=row_id, operation=operation, place=place_, unit_id=at.unit_id, values=values
-            )
-
-
 def _propose(
-    applier: Applier, tx: Tx, tree: Tree, at: Stream, changes: list[_Change], known: set[str], author: str, now_ms: int,
+    applier: Applier, tx: Tx, tree: Tree, at: Stream, changes: list[Change], known: set[str], author: str, now_ms: int,
     offset_ms: int | None,
 ) -> Admitted:  # fmt: skip
     """`known`: rows inserted late and wished before."""
@@ -220,7 +127,7 @@ def _propose(
         if before is None:
             seen = {} if operation == "insert" else _kept(applier, tx, at, change)
         else:  # a part of it was admitted elsewhere, before the rest came
-            wished = {name: value for name, value in wished.items() if before.get(name) != _plain(value)}
+            wished = {name: value for name, value in wished.items() if before.get(name) != plain(value)}
             proposal_id = derived_id(f"{at.stream_id} {change.place} {_json(wished)}", change.row_id, tree.me[28:])
             if not wished or stem(proposal_id) in wished_before:
                 continue
@@ -249,7 +156,7 @@ def _renamed(tx: Tx, tree: Tree, at: Stream, inserted: Iterable[str]) -> dict[st
     return {row_id: before.get(stem(new), new) for row_id, new in ids.items()}
 
 
-def _kept(applier: Applier, tx: Tx, at: Stream, change: _Change) -> dict[str, Value]:
+def _kept(applier: Applier, tx: Tx, at: Stream, change: Change) -> dict[str, Value]:
     """The values as they are kept, of the columns that nobody has changed since the term ended: what the late writer
     saw. Of a column changed since it saw another value; which one is not known here, so it is left out and judged as
     changed meanwhile."""
@@ -265,7 +172,7 @@ def _kept(applier: Applier, tx: Tx, at: Stream, change: _Change) -> dict[str, Va
     return {name: value for name, value in values.items() if change.table.by_name[name].number not in changed}
 
 
-def _changed_since(applier: Applier, tx: Tx, at: Stream, change: _Change, mask: int) -> set[int]:
+def _changed_since(applier: Applier, tx: Tx, at: Stream, change: Change, mask: int) -> set[int]:
     """The columns of a row that later terms of the unit wrote; all of them where their logs do not reach back."""
     found: set[int] = set()
     terms = log.streams(tx, "kind = ? AND unit_id = ?", (int(Kind.REGISTER), change.unit_id))
@@ -279,8 +186,4 @@ def _changed_since(applier: Applier, tx: Tx, at: Stream, change: _Change, mask: 
 
 
 def _json(values: dict[str, Value]) -> str:
-    return json.dumps({name: _plain(value) for name, value in values.items()}, sort_keys=True, ensure_ascii=False)
-
-
-def _plain(value: Value) -> Any:
-    return {"hex": value.hex()} if isinstance(value, bytes) else value
+    return json.dumps({name: plain(value) for name, value in values.items()}, sort_keys=True, ensure_ascii=False)

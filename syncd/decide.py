@@ -204,7 +204,7 @@ class _Desk:
             unit_id, values = rows.get((each.table, each.row_id or ""), (None, None))
             home = deciding_unit(each, unit_id, self._mine)
             if home is None or (each.unit_id not in self._mine and self._follows(each)):
-                continue  # the row is kept elsewhere, and so is the decision
+                continue  # the row is kept elsewhere, and so is the decision; or its author sends it after the row
             if values is None and each.row_id is not None and each.operation != "insert" and each.unit_id in self._left:
                 self.is_waiting = True
                 continue  # it has left its unit and not arrived in the next one: not deleted, but on its way
@@ -234,8 +234,11 @@ class _Desk:
 
     def _follows(self, of: Waiting) -> bool:
         """Whether its author sees where the row is now, and sends the wish after it (`syncd/following.py`). It also
-        knows whether the keeper of the unit that the row has left has decided already; nobody here may."""
-        return self._authors.get(of.author_tag) in self._line
+        knows whether the keeper of the unit that the row has left has decided already; nobody here may. What this node
+        itself referred it waits for."""
+        referral = self._referrals.get(of.id)
+        is_mine = referral is not None and referral.id[28:] == self._tree.me[28:]
+        return not is_mine and self._authors.get(of.author_tag) in self._line
 
     def _read_rows(self, wave: Iterable[Waiting]) -> dict[tuple[str, str], tuple[str, dict[str, Any]]]:
         """Table and row → its unit and values. PostgreSQL: locked, so that nobody changes what is being decided."""

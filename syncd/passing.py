@@ -77,13 +77,14 @@ class Passing:
 
     def _move(self, move: reassign.Reassignment) -> bool:
         """Carry out an order to move rows. Two moves never share a cut: each stream would wait for the other's rows to
-        be gone."""
+        be gone. Nor do clerks' changes, if it can be helped: of a row that came and was deleted a cut says nothing."""
         self._node.write()
         units = (move.from_unit, move.to_unit)
         with self._node.store.read() as tx:
             if any(handover.has_unsealed(tx, self._node.store.registry, unit_id) for unit_id in units):
                 return False
         reassign.carry_out(self._node.store, move, self._node.node_id, instant_of(self._node.clock()))
+        self._node.write()
         return True
 
     def _cut_terms(self) -> list[bool]:

@@ -27,13 +27,13 @@ _COLUMNS = (
     " p.clock_offset_ms, p.author_depth, p.withdrawn_at, p.expires_at"
 )
 # A verdict counts in the stream of the unit the proposal names (decided before the row moved), of one kept here, and
-# wherever this node gave it: the unit may have passed on since.
+# wherever this node gave it: the unit may have passed on since. What this node referred to another unit it decides
+# itself, as long as it keeps the addressed one.
 _MY_TAG = "SELECT substr(value, 29) FROM syncd_meta WHERE key = 'node_id'"
 _UNDECIDED = f"""NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id AND v.outcome <> '{REFERRED}'
     AND (v.unit_id = p.unit_id OR v.unit_id IN ({_MINE}) OR substr(CAST(v.id AS text), 29) = ({_MY_TAG})))"""
-# By another keeper, that is: what this node referred to another unit it decides itself, or knows who keeps that now.
 _IS_REFERRED = f"""EXISTS (SELECT 1 FROM verdict AS w WHERE w.proposal_id = p.id AND w.outcome = '{REFERRED}'
-    AND substr(CAST(w.id AS text), 29) <> ({_MY_TAG}))"""
+    AND (substr(CAST(w.id AS text), 29) <> ({_MY_TAG}) OR p.unit_id NOT IN ({_MINE})))"""
 _ADDRESSED = f"""SELECT p.id, p.made_at, p.table_name FROM proposal AS p WHERE p.unit_id IN ({_MINE}) AND {_UNDECIDED}
     AND NOT {_IS_REFERRED}"""
 # CROSS: from the few wishes referred to their rows; without it SQLite begins with every row kept here.

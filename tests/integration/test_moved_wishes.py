@@ -7,9 +7,21 @@ import pytest
 from syncd import log
 from syncd.proposals import every
 from syncd.rebuild import rebuild
-from tests.integration.handovers import add_household, among, at, force, late, move, new_unit, order, propose, proven
+from tests.integration.handovers import (
+    MEMBER,
+    add_household,
+    among,
+    at,
+    force,
+    late,
+    move,
+    new_unit,
+    order,
+    propose,
+    proven,
+)
 from tests.integration.shapes import Died
-from tests.trees import TreeBuilder, TreeNode, exchange
+from tests.trees import TreeBuilder, TreeNode, exchange, step
 
 REGISTER = "SELECT stream_id FROM syncd_stream WHERE kind = 1 AND unit_id = ?"
 VERDICTS = "SELECT unit_id, outcome FROM verdict WHERE proposal_id = ? ORDER BY decided_at, resolves IS NOT NULL"
@@ -153,3 +165,26 @@ def test_late_move_is_not_wished_as_deletions_and_insertions(tree: TreeBuilder) 
     assert province.rows("SELECT case_kind FROM verdict WHERE outcome = 'review'") == [("delete_proposed",)]
     proven(tree, split(tree), "two", "north", "province")
     proven(tree, one.unit_id, "two", "north", "province")
+
+
+def test_rows_deleted_beside_a_late_move_are_wished_deleted(tree: TreeBuilder) -> None:
+    """Before the household went, and after it had come: neither is the order's word."""
+    one, north = at(tree, "one"), at(tree, "north")
+    for name in ("Mất trước", "Mất sau"):
+        one.sql(MEMBER, (name, "1", one.unit_id))
+    tree.settle()
+    one.node.write()
+    one.sql("DELETE FROM person WHERE full_name = 'Mất trước'")
+    step(one)
+    move(tree, "north", one.unit_id, split(tree), "1")
+    for _ in range(4):
+        step(one)
+        north.node.write()
+    one.sql("DELETE FROM person WHERE full_name = 'Mất sau'")
+    step(one)
+    force(tree, one.unit_id, "two")
+    tree.settle()
+    for stream_id in late(north):
+        north.node.adopt_late(stream_id, "Bình")
+    query = "SELECT r.full_name, p.operation FROM proposal AS p LEFT JOIN person AS r ON r.id = p.row_id ORDER BY 1"
+    assert north.rows(query) == [("Mất sau", "delete"), ("Mất trước", "delete")]

@@ -151,6 +151,7 @@ class Keepers:
         from_unit, households = self.moves[order_id]
         if to.unit_id == from_unit:
             return  # learned where the rows are now
+        self._move_earlier(to, order_id)
         self.moved.add(order_id)
         if to.is_loose:
             return
@@ -167,6 +168,20 @@ class Keepers:
         for table, ids in chosen.items():
             for row_id in ids:
                 to.tables[table][row_id] = source.tables[table].pop(row_id)
+
+    def _move_earlier(self, to: Clerk, order_id: str) -> None:
+        """What this node has carried out before: it may be about the same rows, in another unit's register."""
+        query = (
+            "SELECT r.id, r.to_unit_id, v.id FROM reassignment AS r JOIN reassignment AS l ON l.id = ? AND"
+            " (l.ordered_at > r.ordered_at OR (l.ordered_at = r.ordered_at AND l.id > r.id))"
+            " JOIN verdict AS v ON v.proposal_id = r.id AND v.unit_id = r.to_unit_id AND substr(v.id, 29) = ?"
+            " ORDER BY r.ordered_at, r.id"
+        )
+        here = {unit: clerk for (unit, _node, _term), clerk in self.live.items() if clerk.at is to.at}
+        for earlier, unit_id, verdict_id in to.at.rows(query, (order_id, to.at.keys.tag)):
+            if unit_id in here and verdict_id not in here[unit_id].verdicts:
+                here[unit_id].verdicts.add(verdict_id)
+                self._move(here[unit_id], earlier)
 
 
 def shown(at: TreeNode, unit_id: str) -> Tables:
