@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from conflict.match import normalise_name
@@ -46,6 +46,10 @@ _ABOUT_ROWS = f"""SELECT p.id, p.table_name, p.row_id, p.operation, p.wished, p.
 
 _DECIDED_ABOUT = f"""SELECT p.id, p.table_name, p.operation, p.wished FROM proposal AS p
     WHERE NOT ({_UNDECIDED}) AND p.row_id {{chosen}} ORDER BY p.id"""
+# A row wished under an id of who kept the unit then, inserted under one of who decided: later wishes name the first.
+_KEPT_AS = """SELECT p.row_id, v.row_id FROM proposal AS p JOIN verdict AS v ON v.proposal_id = p.id
+    WHERE p.operation = 'insert' AND v.outcome = 'accepted' AND v.row_id <> p.row_id AND p.row_id {chosen}
+    ORDER BY v.decided_at, v.id"""
 _REFERRALS = f"""SELECT v.proposal_id, v.id, EXISTS (SELECT 1 FROM syncd_journal AS j WHERE j.row_id = v.id)
     FROM verdict AS v WHERE v.outcome = '{REFERRED}' AND v.proposal_id {{chosen}} ORDER BY v.id"""
 
@@ -94,10 +98,13 @@ def undecided(tx: Tx, registry: Registry) -> list[str]:
 
 
 def waiting(tx: Tx, proposal_ids: Sequence[str]) -> list[Waiting]:
-    """Those of these proposals that wait still, in this order."""
+    """Those of these proposals that wait still, in this order, each with the row it is about as it is kept."""
     found = {row[0]: row for row in rows_of(tx, _THESE, proposal_ids)}
     rows = (found[proposal_id] for proposal_id in proposal_ids if proposal_id in found)
-    return [Waiting(**dict(zip(Waiting.__slots__, row, strict=True))) for row in rows]
+    batch = [Waiting(**dict(zip(Waiting.__slots__, row, strict=True))) for row in rows]
+    named = sorted({each.row_id for each in batch if each.row_id is not None and each.operation != "insert"})
+    kept_as: dict[str, str] = dict(rows_of(tx, _KEPT_AS, named))
+    return [replace(each, row_id=kept_as[each.row_id]) if each.row_id in kept_as else each for each in batch]
 
 
 def deciding_unit(proposed: Waiting, row_unit: str | None, mine: frozenset[str]) -> str | None:

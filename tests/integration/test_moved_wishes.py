@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from syncd import log
@@ -188,3 +190,25 @@ def test_rows_deleted_beside_a_late_move_are_wished_deleted(tree: TreeBuilder) -
         north.node.adopt_late(stream_id, "Bình")
     query = "SELECT r.full_name, p.operation FROM proposal AS p LEFT JOIN person AS r ON r.id = p.row_id ORDER BY 1"
     assert north.rows(query) == [("Mất sau", "delete"), ("Mất trước", "delete")]
+
+
+def test_wish_about_a_row_by_the_id_it_was_wished_under_reaches_it(tree: TreeBuilder) -> None:
+    """Late writes are admitted in two parts, and the unit passes on between: the new row bears another node's id."""
+    north, one = at(tree, "north"), at(tree, "one")
+    wished = {"full_name": "Mới", "sex": 1, "birth_date": "1990-05-17", "birth_precision": "d", "ethnic": "01",
+              "residence": "usual"}  # fmt: skip
+    row_id = f"019b0000-0001-7000-8000-0000{at(tree, 'two').keys.tag}"
+    query = (
+        "INSERT INTO proposal (unit_id, table_name, row_id, operation, seen, wished, author, reason, made_at,"
+        " author_depth) VALUES (?, 'person', ?, ?, ?, ?, 'An', 'x', ?, 1)"
+    )
+    for operation, seen, values, made_at in (
+        ("insert", {}, wished, "2026-09-01"), ("update", {"phone": None}, {"phone": "0777"}, "2026-09-02"),
+    ):  # fmt: skip
+        said = (json.dumps(seen), json.dumps(values), f"{made_at}T00:00:00.000Z")
+        north.sql(query, (one.unit_id, row_id, operation, *said))
+        tree.settle()
+    [(kept_id, phone)] = one.rows("SELECT id, phone FROM person WHERE full_name = 'Mới'")
+    assert kept_id[28:] == one.keys.tag
+    assert phone == "0777"
+    assert north.value("SELECT count(*) FROM verdict WHERE row_id = ?", (kept_id,)) == 2

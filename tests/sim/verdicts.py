@@ -18,6 +18,8 @@ from tests.trees import TreeNode
 
 _TAKEN_BACK = """SELECT id FROM proposal AS p WHERE withdrawn_at IS NOT NULL
     AND EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id AND v.outcome = 'referred')"""
+_KEPT_AS = """SELECT p.row_id, v.row_id FROM proposal AS p JOIN verdict AS v ON v.proposal_id = p.id
+    WHERE p.operation = 'insert' AND v.outcome = 'accepted' AND p.row_id IS NOT NULL"""
 ALARMS = ("fork", "checkpoint_mismatch", "writes_beyond_term")  # what must never be left open
 
 
@@ -202,11 +204,13 @@ def check_keepers(keepers: Keepers, nodes: Sequence[TreeNode]) -> None:
         }
         for node in nodes
         for table, row_id, operation, wished, reason in node.rows(
-            "SELECT p.table_name, coalesce(v.row_id, p.row_id), p.operation, p.wished, p.reason FROM proposal AS p"
+            "SELECT p.table_name, coalesce(p.row_id, v.row_id), p.operation, p.wished, p.reason FROM proposal AS p"
             " LEFT JOIN verdict AS v ON v.proposal_id = p.id AND v.outcome = 'accepted' AND p.operation = 'insert'"
-            " ORDER BY p.made_at, p.id"  # a row may have been inserted under an id of whoever keeps the unit by then
+            " ORDER BY p.made_at, p.id"
         )
     ]
+    kept_as = dict(root.rows(_KEPT_AS))  # a row may have been inserted under an id of whoever keeps the unit by then
+    wishes = [{**wish, "row_id": kept_as.get(wish["row_id"], wish["row_id"])} for wish in wishes]
     now: Tables = {name: {} for name in REGISTER}
     for clerk in keepers.live.values():
         for name, rows in clerk.tables.items():
