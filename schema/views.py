@@ -6,6 +6,9 @@ Must hold: the column names are a promise to other programs; columns are only ev
 Cells are fine-grained: whoever publishes from them sums them up and suppresses small counts first.
 
 v_population  unit_id, unit_code, unit_name, sex (1 male, 2 female), birth_month (YYYY-MM), ethnic, residence, n
+v_counted_twice  the same columns: usual residents whom links say to be one person with a row of another unit here,
+              where that person arrived later. A sum of v_population over all units less these counts everybody once; a
+              unit's own figures stay as its keeper's records say.
 v_flow        unit_id, unit_code, unit_name, month, kind (birth, death, arrival, departure), sex (0 unknown), n
 v_unit        unit_id, parent_id, level, code, name, valid_from, valid_to, parent_code, parent_name
 v_completeness  unit_id, unit_code, unit_name, keeper (node id), term, state, applied_seq, held_seq, changed_at:
@@ -29,6 +32,27 @@ from schema.ddl import Dialect
 from schema.spec import Kind, Registry, Table, Type
 
 SUFFIX = "_with_pending"
+# Each pair from both sides; then the usual residents among them with the day of their last arrival.
+LINKED_ROWS = """SELECT x.person_id, y.person_id FROM person_link AS x
+    JOIN person_link AS y ON y.link_id = x.link_id AND y.person_id <> x.person_id
+    WHERE x.state = 'linked' AND y.state = 'linked'"""
+COUNTED_ROWS = """SELECT p.id, p.unit_id, p.sex, substr(CAST(p.birth_date AS text), 1, 7) AS month, p.ethnic,
+    p.residence, coalesce((SELECT max(CAST(m.moved_on AS text)) FROM migration AS m
+        WHERE m.person_id = p.id AND m.direction = 'arrival'), '') AS since
+    FROM person AS p WHERE p.residence IN ('usual', 'absent')
+    AND p.id IN (SELECT l.person_id FROM person_link AS l WHERE l.state = 'linked')"""
+COUNTED_TWICE = f"""
+WITH RECURSIVE pair (one, other) AS ({LINKED_ROWS}
+), reach (one, other) AS (
+  SELECT one, other FROM pair UNION SELECT r.one, p.other FROM reach AS r JOIN pair AS p ON p.one = r.other
+), counted AS ({COUNTED_ROWS}
+)
+SELECT c.unit_id, u.code AS unit_code, u.name AS unit_name, c.sex, c.month AS birth_month, c.ethnic, c.residence,
+  count(*) AS n
+FROM counted AS c LEFT JOIN unit AS u ON u.id = c.unit_id
+WHERE EXISTS (SELECT 1 FROM reach AS r JOIN counted AS o ON o.id = r.other WHERE r.one = c.id AND o.id <> c.id
+  AND (o.since > c.since OR (o.since = c.since AND o.id > c.id)))
+GROUP BY c.unit_id, u.code, u.name, c.sex, c.month, c.ethnic, c.residence"""
 POSTGRES_TYPES = {Type.UUID: "uuid", Type.INT: "bigint", Type.DATE: "date", Type.BYTES: "bytea"}
 VIEWS = {
     "v_population": """
@@ -78,7 +102,8 @@ def install_views(connection: Any, dialect: str, registry: Registry) -> None:
 def views(dialect: Dialect, registry: Registry) -> Mapping[str, str]:
     """Every view's query by its name."""
     tables = [table for table in registry.of_kind(Kind.REGISTER) if table.name != "verdict"]
-    return {**VIEWS, **{f"{table.name}{SUFFIX}": _with_pending(dialect, table) for table in tables}}
+    twice = {"v_counted_twice": COUNTED_TWICE} if "person_link" in registry.by_name else {}
+    return {**VIEWS, **twice, **{f"{table.name}{SUFFIX}": _with_pending(dialect, table) for table in tables}}
 
 
 def _create(dialect: Dialect, name: str, query: str) -> str:

@@ -2,7 +2,8 @@
 
 Enters: a read transaction, the units asked for, a month. Leaves: `Figures`, which becomes JSON as it is.
 Must hold: the stock is the register as it stands now; the month chooses ages (at its end) and flows. Usual residents
-are those present or temporarily absent; temporary residents, departed and deceased persons are not counted.
+are those present or temporarily absent; temporary residents, departed and deceased persons are not counted; who has
+rows in several of the units, as links say, is counted once (`counted_once.py`).
 Every figure comes with completeness: which registers are in, up to which position. Nothing is derived from too few
 cases without saying so: the sex ratio at birth carries n and a 95 % interval.
 """
@@ -19,6 +20,7 @@ from typing import Any
 from schema.spec import Registry
 from syncd.errors import UsageError
 from syncd.inputs.codes import codes_of
+from syncd.inputs.counted_once import counted_twice
 from syncd.inputs.limits import AGE_TOP, LOOKUP_VALUES_MAX
 from syncd.language import say
 from syncd.store.base import Row, Tx
@@ -39,6 +41,10 @@ NOTES = {
     "unborn": (
         "{n} người sinh sau kỳ, không tính.",
         "{n} persons were born after the period and are not counted.",
+    ),
+    "twice": (
+        "{n} bản ghi là của người đã tính ở đơn vị khác trong số này (đã liên kết): mỗi người tính một lần.",
+        "{n} rows are of persons counted in another of these units (linked): everybody is counted once.",
     ),
 }
 
@@ -137,6 +143,8 @@ def figures(tx: Tx, registry: Registry, unit_ids: Sequence[str], period: str) ->
     tree = units_within(tx, unit_ids)
     stock = _cells(tx, "SELECT sex, month, ethnic, residence, sum(n) FROM syncd_cell_stock WHERE unit_id IN ({})"
                        " GROUP BY sex, month, ethnic, residence", tree)  # fmt: skip
+    twice = counted_twice(tx, frozenset(tree)) if "person_link" in registry.by_name else Counter()
+    stock += [(*cell, -n) for cell, n in sorted(twice.items())]
     counted = [row for row in stock if month_number(row[1]) <= month]
     unborn = sum(int(row[4]) for row in stock) - sum(int(row[4]) for row in counted)
     usual = [row for row in counted if row[3] in USUAL]
@@ -148,7 +156,7 @@ def figures(tx: Tx, registry: Registry, unit_ids: Sequence[str], period: str) ->
         ages=_ages(usual, month), residence=_totals(counted, 3), ethnic=_ethnic(tx, usual),
         births=flows["birth"], sex_ratio=sex_ratio(flows["birth"].male, flows["birth"].female),
         deaths=flows["death"], arrivals=flows["arrival"], departures=flows["departure"],
-        registers=registers, registers_missing=missing, notes=_notes(unborn),
+        registers=registers, registers_missing=missing, notes=_notes(unborn, twice.total()),
     )  # fmt: skip
 
 
@@ -265,9 +273,9 @@ def _completeness(tx: Tx, units: Sequence[str]) -> tuple[tuple[RegisterState, ..
     return found, missing
 
 
-def _notes(unborn: int) -> tuple[tuple[str, str], ...]:
+def _notes(unborn: int, twice: int) -> tuple[tuple[str, str], ...]:
     notes = [NOTES["stock"], NOTES["year"]]
-    if unborn:
-        vietnamese, english = NOTES["unborn"]
-        notes.append((vietnamese.format(n=unborn), english.format(n=unborn)))
+    for n, (vietnamese, english) in ((unborn, NOTES["unborn"]), (twice, NOTES["twice"])):
+        if n:
+            notes.append((vietnamese.format(n=n), english.format(n=n)))
     return tuple(notes)
