@@ -8,12 +8,16 @@ once whatever it has written is in its log, so that it can take the unit again o
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from conflict.case import CaseKind
 from schema.spec import Kind
 from syncd import floor, log, quarantine
 from syncd.applying import Applier
+from syncd.cases import close_case
+from syncd.clock import instant_of
 from syncd.log import Stream
 from syncd.rebuild import rebuild
 from syncd.store.base import Row, Store, Tx
@@ -115,10 +119,19 @@ def _cut(tx: Tx, applier: Applier, tree: Tree, beyond: Sequence[Overrun], now_ms
             applier.vouch_again(tx, ended)  # what it had signed beyond the end went with that
         elif each.stream.custodian_seq > each.end_seq:  # and is asked for anew
             tx.run("UPDATE syncd_stream SET custodian_seq = 0 WHERE stream_id = ?", (ended.stream_id,))
+        _close_forks(tx, ended, now_ms)
         for of in [of for of in floor.baselines(tx) if of.of_id == ended.stream_id and of.at_seq > each.end_seq]:
             floor.drop(tx, of.stream_id)  # content beyond the end: nobody takes it, and nothing leans on it any more
         for seq, late_hash, envelope in late:
             quarantine.store(tx, tree, ended, seq, bytes(late_hash), bytes(envelope), now_ms)
+
+
+def _close_forks(tx: Tx, ended: Stream, now_ms: int) -> None:
+    """Two branches beyond the end are no question any more: each is kept apart."""
+    query = "SELECT case_id, detail FROM syncd_case WHERE kind = ? AND stream_id = ? AND closed_at IS NULL"
+    for case_id, detail in tx.all(query, (CaseKind.FORK.value, ended.stream_id)):
+        if json.loads(detail).get("seq", 0) > ended.held_seq:
+            close_case(tx, case_id, instant_of(now_ms))
 
 
 def _late(tx: Tx, each: Overrun) -> list[Row]:

@@ -30,10 +30,10 @@ def check_state(node: TreeNode, nodes: Sequence[TreeNode], keepers: Mapping[str,
     behind = [
         row
         for row in node.rows(
-            "SELECT kind, unit_id, keeper, held_seq, applied_seq, state, reason, open_from FROM syncd_stream"
+            "SELECT kind, unit_id, keeper, held_seq, applied_seq, state, reason, open_from, stream_id FROM syncd_stream"
             " WHERE applied_seq <> held_seq OR state <> 'ok' OR open_from <> 0"
         )
-        if _is_read(node, nodes, keepers, *row[:3])
+        if _is_read(node, nodes, keepers, *row[:3]) and not _is_unfinished_baseline(nodes, row)
     ]
     assert not behind, f"{name}: streams stand still: {behind}"
     unsettled = node.rows("SELECT kind, held_seq, rejoin_seq FROM syncd_stream WHERE rejoin_seq > 0")
@@ -75,6 +75,14 @@ def check_state(node: TreeNode, nodes: Sequence[TreeNode], keepers: Mapping[str,
         ALARMS,
     )
     assert alarms == [], f"{name}: open cases"
+
+
+def _is_unfinished_baseline(nodes: Sequence[TreeNode], row: Sequence[object]) -> bool:
+    """Whether it is a baseline whose maker was put back to before it: a later one takes its place."""
+    kind, keeper, state, stream_id = row[0], row[2], row[5], row[8]
+    maker = next((node for node in nodes if node.node.node_id == keeper), None)
+    lost = maker is not None and not maker.rows("SELECT 1 FROM syncd_stream WHERE stream_id = ?", (stream_id,))
+    return kind == Kind.BASELINE and state == "ok" and lost
 
 
 def _is_read(
