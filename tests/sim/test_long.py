@@ -1,5 +1,6 @@
-"""The long simulation of `make test-long`: a thousand seeds of small trees, 20 nodes with 500 events each for up to an
-hour, and the cheapest of the planted bugs.
+"""The long simulation of `make test-long`: a thousand seeds of small trees with units that pass on, as many with
+copies put back beside that, two hundred each with clones and with two releases, 20 nodes with 500 events each for up to
+an hour, and the cheapest of the planted bugs.
 """
 
 from __future__ import annotations
@@ -12,19 +13,25 @@ import pytest
 
 from tests.sim.bugs import BUGS, CHEAPEST, Bug
 from tests.sim.conftest import PREFIX
-from tests.sim.preset import SMALL, TWENTY, Preset
+from tests.sim.preset import LOST, SKEWED, SMALL, STEADY, TWENTY, Preset
 from tests.sim.script import Failure, run, seeds_until_found, shortest, told
 
 pytestmark = [pytest.mark.long]
-SMALL_SEEDS, CHUNKS = 1_000, 20
+CHUNKS = 20
 LARGE_S, LARGE_SEEDS_MIN = 3_000.0, 1
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
-def test_a_thousand_small_trees_end_equal(chunk: int, record_property: Callable[[str, object], None]) -> None:
+@pytest.mark.parametrize(
+    ("preset", "seeds"), [(SMALL, 1_000), (LOST, 1_000), (STEADY, 200), (SKEWED, 200)],
+    ids=["passing-on", "lost", "steady", "skewed"],
+)  # fmt: skip
+def test_small_trees_end_equal(
+    preset: Preset, seeds: int, chunk: int, record_property: Callable[[str, object], None]
+) -> None:
     total: Counter[str] = Counter()
-    for seed in range(chunk, SMALL_SEEDS, CHUNKS):
-        total += _passed(seed, SMALL)
+    for seed in range(chunk, seeds, CHUNKS):
+        total += _passed(seed, preset)
     for what, count in total.items():
         record_property(PREFIX + what, count)
 

@@ -1,5 +1,6 @@
-"""The smoke simulation of `make test`: as many seeds of small trees as `--sim-seconds` allow, shared by the workers;
-half of the time with units that pass on, half with copies put back, clones and longer scripts.
+"""The smoke simulation of `make test`: as many seeds of small trees as `--sim-seconds` allow, shared by the workers; a
+quarter of the time each with units that pass on, with copies put back, clones and longer scripts, with both at once,
+and with nodes of two releases.
 
 `make sim` runs seeds by number; `make sim SEED=17` replays one.
 """
@@ -13,10 +14,11 @@ from collections.abc import Callable
 import pytest
 
 from tests.sim.conftest import PREFIX
-from tests.sim.preset import SMALL, STEADY
+from tests.sim.preset import LOST, SKEWED, SMALL, STEADY
 from tests.sim.script import Failure, run, told
 
 CHUNKS = 8  # so that workers share the seeds
+WORLDS = ((SMALL, ""), (STEADY, "--steady"), (LOST, "--lost"), (SKEWED, "--skewed"))
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
@@ -24,12 +26,12 @@ def test_tree_under_faults_loses_doubles_and_tears_nothing(
     chunk: int, sim_seconds: float, record_property: Callable[[str, object], None]
 ) -> None:
     total: Counter[str] = Counter()
-    preset, how = (STEADY, " (with --steady)") if chunk % 2 else (SMALL, "")
+    preset, how = WORLDS[chunk % len(WORLDS)]
     until, seed = time.monotonic() + sim_seconds / CHUNKS, chunk
     while time.monotonic() < until:
         outcome = run(seed, preset)
         if isinstance(outcome, Failure):
-            raise AssertionError(told(seed, outcome) + how) from outcome.error
+            raise AssertionError(f"{told(seed, outcome)} {how}") from outcome.error
         total += outcome
         seed += CHUNKS
     for what, count in total.items():
