@@ -120,15 +120,21 @@ def _of_register(tx: Tx, wish: _Wish, now: str) -> list[_Wish]:
 
 
 def _end_held(tx: Tx, wish: _Wish, now: str) -> None:
-    """Values for the custodian alone are written by themselves, where nobody has changed them meanwhile."""
+    """Values for the custodian alone are written by themselves, where nobody has changed them meanwhile and the unit is
+    kept here; else a person must look."""
     row = _row(tx, wish)
     if row is None:
         return  # its insert is still to be decided
-    if _is_disputed(wish, row):
+    if _is_disputed(wish, row) or not _is_kept_here(tx, wish):
         _keep_aside(tx, wish, now)
         return
     _update(tx, wish, wish.wished)
     _forget(tx, wish)
+
+
+def _is_kept_here(tx: Tx, wish: _Wish) -> bool:
+    """Whether the row is still this node's to write: its unit may have passed on since."""
+    return tx.one("SELECT 1 FROM syncd_keeper WHERE unit_id = ? AND mine = 1", (wish.unit_id,)) is not None
 
 
 def _propose(tx: Tx, registry: Registry, proposals: Sequence[_Wish]) -> None:

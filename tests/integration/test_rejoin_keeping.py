@@ -423,3 +423,24 @@ def test_common_past_is_found_where_the_log_above_begins(plain: ThreeTiers) -> N
     assert works(commune)
     for node in plain.nodes:
         assert names(node) == {"Hôm qua", *later, *typed}, node.name
+
+
+def test_value_for_the_custodian_alone_waits_for_a_person_where_the_unit_has_passed_on(plain: ThreeTiers) -> None:
+    """Typed on a copy that was left behind: no proposal may carry it, and the row is another node's to write."""
+    commune, table = plain.commune, plain.commune.store.registry.by_name["death"]
+    person = add_person(commune, full_name="Hôm qua")
+    commune.sql("INSERT INTO death (person_id, died_on, sex) VALUES (?, '2026-03-05', 1)", (person,))
+    plain.settle()
+    keeping.order(plain.province.node, commune.unit_id, plain.district.node.node_id, author="An", reason="thử")
+    settle(plain)
+    row_id = commune.value("SELECT id FROM death")
+    with commune.store.apply("left") as tx:
+        tx.run(
+            "INSERT INTO syncd_wish (wish_id, stream_id, place, tab, row_id, op, seen, wished, made_ms)"
+            " VALUES (?, ?, 1, ?, ?, 'update', '{\"cause\": null}', '{\"cause\": \"I64\"}', 1)",
+            (row_id, own_stream(commune), table.number, row_id),
+        )
+    settle(plain)
+    assert commune.rows("SELECT op FROM syncd_wish") == [("kept",)]
+    assert commune.rows("SELECT kind, row_id FROM syncd_case WHERE closed_at IS NULL") == [("fork", row_id)]
+    assert commune.value("SELECT cause FROM death") is None
