@@ -14,7 +14,7 @@ from schema.spec import Kind
 from syncd import baseline, cutting, handover, log, quarantine, reassign
 from syncd.clock import instant_of
 from syncd.envelope import Mark
-from syncd.errors import StoreError
+from syncd.errors import StoreError, StreamBehind
 from syncd.store.base import Tx
 from syncd.terms import refresh_keepers
 from syncd.tree import Term, Tree
@@ -103,6 +103,8 @@ class Passing:
         try:
             with self._node.sequencing:
                 cutting.cut(self._node.store, self._node.applier, tree, unit_id, self._node.clock())
+        except StreamBehind:  # what rows left is being taken back itself: this unit goes back behind that one
+            return False
         except StoreError as error:  # its log does not reach back here: this unit waits, no other does
             self._node.applier.stop(streams[0].stream.stream_id, error)
             return False

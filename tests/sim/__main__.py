@@ -14,7 +14,7 @@ from collections import Counter
 
 from tests.sim import template
 from tests.sim.bugs import BUGS
-from tests.sim.preset import LOST, SKEWED, SMALL, STEADY, TWENTY, Preset
+from tests.sim.preset import CLONED, LOST, SKEWED, SMALL, STEADY, TWENTY, Preset
 from tests.sim.script import Failure, run, seeds_until_found, shortest, told
 
 
@@ -26,6 +26,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="replay this seed alone")
     parser.add_argument("--only", help="these actions of the seed alone: 3,7,12")
     parser.add_argument("--steady", action="store_true", help="as in `make test`: 120 events, no unit passes on")
+    parser.add_argument("--cloned", action="store_true", help="and disk images are started twice")
     parser.add_argument("--lost", action="store_true", help="yesterday's copies are put back while units pass on")
     parser.add_argument("--skewed", action="store_true", help="nodes of two releases, which are upgraded in any order")
     parser.add_argument("--twenty", action="store_true", help="20 nodes and 500 events instead of a small tree")
@@ -35,7 +36,7 @@ def main() -> int:
     parser.add_argument("--no-shrink", action="store_true", help="show a failure as it is")
     asked = parser.parse_args()
     logging.getLogger().addHandler(logging.NullHandler())  # events of simulated nodes are not news
-    kinds = {"lost": LOST, "skewed": SKEWED, "steady": STEADY, "twenty": TWENTY}
+    kinds = {"cloned": CLONED, "lost": LOST, "skewed": SKEWED, "steady": STEADY, "twenty": TWENTY}
     named = [name for name in kinds if getattr(asked, name)]
     how, preset = (f"--{named[0]} ", kinds[named[0]]) if named else ("", SMALL)
     try:

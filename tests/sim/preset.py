@@ -37,6 +37,7 @@ class Preset:
     actions: int
     passes_on: bool = True
     loses_disks: bool = False
+    clones: bool = False
     skews: bool = False
 
 
@@ -45,6 +46,8 @@ SMALL = Preset(shape=None, actions=40)
 STEADY = Preset(shape=None, actions=120, passes_on=False)
 # Copies put back while units pass on.
 LOST = Preset(shape=None, actions=70, loses_disks=True)
+# And disk images that are started twice.
+CLONED = Preset(shape=None, actions=70, loses_disks=True, clones=True)
 SKEWED = Preset(shape=None, actions=60, skews=True)
 TWENTY = Preset(shape=LARGE, actions=500)
 

@@ -1,5 +1,5 @@
 """The long simulation of `make test-long`: a thousand seeds of small trees with units that pass on, as many with
-copies put back beside that, two hundred each with clones and with two releases, 20 nodes with 500 events each for up to
+copies put back beside that, two hundred each with clones too, with clones alone, and with two releases, 20 nodes with 500 events each for up to
 an hour, and the cheapest of the planted bugs.
 """
 
@@ -13,7 +13,7 @@ import pytest
 
 from tests.sim.bugs import BUGS, CHEAPEST, Bug
 from tests.sim.conftest import PREFIX
-from tests.sim.preset import LOST, SKEWED, SMALL, STEADY, TWENTY, Preset
+from tests.sim.preset import CLONED, LOST, SKEWED, SMALL, STEADY, TWENTY, Preset
 from tests.sim.script import Failure, run, seeds_until_found, shortest, told
 
 pytestmark = [pytest.mark.long]
@@ -23,8 +23,8 @@ LARGE_S, LARGE_SEEDS_MIN = 3_000.0, 1
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 @pytest.mark.parametrize(
-    ("preset", "seeds"), [(SMALL, 1_000), (LOST, 1_000), (STEADY, 200), (SKEWED, 200)],
-    ids=["passing-on", "lost", "steady", "skewed"],
+    ("preset", "seeds"), [(SMALL, 1_000), (LOST, 1_000), (CLONED, 200), (STEADY, 200), (SKEWED, 200)],
+    ids=["passing-on", "lost", "cloned", "steady", "skewed"],
 )  # fmt: skip
 def test_small_trees_end_equal(
     preset: Preset, seeds: int, chunk: int, record_property: Callable[[str, object], None]

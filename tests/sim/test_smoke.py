@@ -1,6 +1,6 @@
 """The smoke simulation of `make test`: as many seeds of small trees as `--sim-seconds` allow, shared by the workers; a
-quarter of the time each with units that pass on, with copies put back, clones and longer scripts, with both at once,
-and with nodes of two releases.
+fifth of the time each with units that pass on; with copies put back, clones and longer scripts; with units that pass on
+and copies put back; with clones beside both; and with nodes of two releases.
 
 `make sim` runs seeds by number; `make sim SEED=17` replays one.
 """
@@ -14,11 +14,11 @@ from collections.abc import Callable
 import pytest
 
 from tests.sim.conftest import PREFIX
-from tests.sim.preset import LOST, SKEWED, SMALL, STEADY
+from tests.sim.preset import CLONED, LOST, SKEWED, SMALL, STEADY
 from tests.sim.script import Failure, run, told
 
-CHUNKS = 8  # so that workers share the seeds
-WORLDS = ((SMALL, ""), (STEADY, "--steady"), (LOST, "--lost"), (SKEWED, "--skewed"))
+CHUNKS = 10  # so that workers share the seeds
+WORLDS = ((SMALL, ""), (STEADY, "--steady"), (LOST, "--lost"), (CLONED, "--cloned"), (SKEWED, "--skewed"))
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))

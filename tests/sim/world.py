@@ -231,6 +231,7 @@ class World:
             *[self._round] * 3, self._write, self._write,
             *([moving.upgrade] * 3 if self.preset.skews else ()),
             *([*[self._snapshot] * 3, *[self._restore] * 6] if self.preset.loses_disks else ()),
+            *([self._clone, *[self._swap] * 3] if self.preset.clones else ()),
         ]  # fmt: skip
 
     def _snapshot(self, node: TreeNode) -> None:
@@ -250,7 +251,10 @@ class World:
         self.counts["clones"] += self.machines.clone(node)
 
     def _swap(self, node: TreeNode) -> None:
-        self.counts["machines swapped"] += self.machines.swap(node)
+        if self.machines.swap(node):
+            self.tell("the other machine")
+            self.counts["machines swapped"] += 1
+            self.lost.other_machine(node, self.machines.made)
 
     def _opener(self, path: Path, name: str) -> Callable[[], Store]:
         tables, failpoint = registry(), self._failpoint_of(name)
@@ -335,6 +339,7 @@ class World:
             for _ in range(3):  # both hand everything over; the first one stays
                 self._rest()
                 self.machines.swap(node)
+                self.lost.other_machine(node, self.machines.made)
             self._rest()
             self.machines.retire(node)
         for clock in self.clocks.values():
