@@ -1,6 +1,6 @@
 """The long simulation of `make test-long`: a thousand seeds of small trees with units that pass on, as many with
-copies put back beside that, two hundred each with clones too, with clones alone, and with two releases, 20 nodes with 500 events each for up to
-an hour, and the cheapest of the planted bugs.
+copies put back beside that, two hundred each with clones too, with clones alone, and with two releases, 20 nodes with
+500 events each for up to an hour, and the cheapest of the planted bugs.
 """
 
 from __future__ import annotations
