@@ -54,18 +54,18 @@ def beginning(tx: Tx, me: str) -> list[Beginning]:
     return found
 
 
-def withheld(tx: Tx, registry: Registry, of: Beginning) -> list[Stream]:
-    """The streams of earlier keepers whose rows this node, as one of the tiers above, has had without the columns that
-    only a keeper and the custodian read: it has to read them anew before it states what it keeps."""
+def withheld(tx: Tx, registry: Registry, unit_id: str, number: int) -> list[Stream]:
+    """The streams of keepers before a term whose rows this node, as one of the tiers above, has had without the columns
+    that only a keeper and the custodian read: it has to read them anew before it states what it keeps."""
     closed = [
         table
         for table in registry.of_kind(Kind.REGISTER)
         if any(column.audience is Audience.CUSTODIAN for column in table.columns)
     ]
-    if not any(tx.one(f"SELECT 1 FROM {t.name} WHERE unit_id = ? LIMIT 1", (of.unit_id,)) for t in closed):
+    if not any(tx.one(f"SELECT 1 FROM {t.name} WHERE unit_id = ? LIMIT 1", (unit_id,)) for t in closed):
         return []
     where = "kind = ? AND unit_id = ? AND term < ? AND applied_seq > 0"  # a term put aside has nothing to read
-    found = log.streams(tx, where, (int(Kind.REGISTER), of.unit_id, of.term))
+    found = log.streams(tx, where, (int(Kind.REGISTER), unit_id, number))
     return sorted(found, key=lambda stream: stream.term)
 
 

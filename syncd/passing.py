@@ -148,7 +148,7 @@ class Passing:
         """Write the first envelope of a term: it says where the one before it ended. False while keys are missing."""
         with self._node.sequencing:
             with self._node.store.read() as tx:
-                withheld = handover.withheld(tx, self._node.store.registry, beginning)
+                withheld = handover.withheld(tx, self._node.store.registry, beginning.unit_id, beginning.term)
                 stream = log.stream(tx, beginning.stream_id)
                 if withheld and not handover.may_read_all(tx, self._node.node_id, withheld):
                     return False  # the grants are on their way; what is not read here would be lost to all

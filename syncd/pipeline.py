@@ -212,7 +212,7 @@ class Node:
 
     def accept(self, peer: str, envelopes: Sequence[bytes]) -> Received:
         """Take envelopes of a neighbour into the log; control streams are applied at once: the rest leans on them."""
-        wanted = self.rejoin.make_way(peer, envelopes)
+        wanted, envelopes = self.rejoin.make_way(peer, envelopes)
         result = self._receive(peer, envelopes, wanted)
         controls = [
             s.stream_id for s in result.streams.values() if s.kind == Kind.CONTROL and s.applied_seq < s.held_seq

@@ -16,11 +16,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from conflict.case import CaseKind
 from schema.spec import Kind
-from syncd import floor, limits, log
+from syncd import floor, handover, limits, log
 from syncd.applying import Applier
 from syncd.cases import close_cases
 from syncd.clock import Clock, instant_of
-from syncd.envelope import Envelope
+from syncd.envelope import Envelope, parse_envelope
+from syncd.errors import StreamBehind
 from syncd.events import event
 from syncd.giving_way import Way, by_stream
 from syncd.keys import KeyRing
@@ -30,6 +31,7 @@ from syncd.messages import Position, Want
 from syncd.pasts import is_past
 from syncd.pasts import want as ask
 from syncd.positions import HighWater
+from syncd.rebuild import rebuild
 from syncd.store.base import Store, Tx
 from syncd.tree import Tree
 
@@ -259,27 +261,34 @@ class Rejoin:
 
     # --- making way for what comes -----------------------------------------------------------------------------------
 
-    def make_way(self, peer: str, envelopes: Sequence[bytes]) -> frozenset[str]:
+    def make_way(self, peer: str, envelopes: Sequence[bytes]) -> tuple[frozenset[str], Sequence[bytes]]:
         """Prepare the logs for envelopes that neighbours were asked for; returns the streams they may extend, although
-        they go the other way as a rule.
+        they go the other way as a rule, and the envelopes without those of streams that cannot make way yet.
         """
         tree = self._tree()
         record = tree.nodes.get(peer)
         is_child = record is not None and record.parent_id == self._me
         goals = {} if is_child else dict(self._goals)
         if not goals and not is_child:
-            return frozenset()
+            return frozenset(), envelopes
         wanted: set[str] = set()
+        later: set[str] = set()
         for stream_id, parsed in by_stream(envelopes).items():
             if stream_id in goals:
-                self._way.give(tree, parsed, goals[stream_id].seq)
+                try:
+                    self._way.give(tree, parsed, goals[stream_id].seq)
+                except StreamBehind:  # rows came into it from a unit that is being taken back itself
+                    later.add(stream_id)
+                    continue
                 wanted.add(stream_id)
             elif self._stands_for(parsed[0]) in goals:  # whatever else stands here, or a pruned stream never comes back
                 wanted.add(stream_id)
             elif is_child and self._way.take_back(tree, parsed):
                 self._taking[stream_id] = (peer, self._clock())
                 wanted.add(stream_id)
-        return frozenset(wanted)
+        if later:
+            envelopes = [data for data in envelopes if parse_envelope(data).header.stream_id not in later]
+        return frozenset(wanted), envelopes
 
     def _stands_for(self, envelope: Envelope) -> str:
         """The stream that a baseline is the content of: it comes where the parent has forgotten what was asked for."""
@@ -316,6 +325,7 @@ class Rejoin:
         if back:
             with self._sequencing, self._store.apply("rejoined") as tx:
                 for stream in back:
+                    self._read_withheld(tx, stream)
                     tx.run(
                         # What the parent refused of it was refused of the branch, or of two machines' frames mixed.
                         "UPDATE syncd_stream SET rejoin_seq = 0, state = CASE WHEN state = 'refused' THEN 'ok'"
@@ -335,6 +345,14 @@ class Rejoin:
         if has_wishes:
             wishes.carry_out(self._store, self._applier.registry, self._me, self._clock)
         return has_wishes or bool(back)
+
+    def _read_withheld(self, tx: Tx, at: Stream) -> None:
+        """Of a unit taken over since the copy: what this node read then as its keeper, and no log of its own tells."""
+        if at.kind != Kind.REGISTER or at.term == 1:
+            return
+        earlier = handover.withheld(tx, self._applier.registry, at.unit_id or "", at.term)
+        if earlier and handover.may_read_all(tx, self._me, earlier):
+            rebuild(tx, self._applier, self._set_aside(tx, at), {})
 
     def has_all(self, tx: Tx, at: Stream) -> bool:
         """Whether all that a neighbour holds of an own stream is in the log again."""

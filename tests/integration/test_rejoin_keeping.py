@@ -60,6 +60,30 @@ def test_keeper_restored_from_before_its_term_keeps_the_unit_again(plain: ThreeT
     assert names(plain.province) == {"Hôm qua"}
 
 
+def test_keeper_restored_from_before_its_term_reads_anew_what_only_keepers_read(plain: ThreeTiers) -> None:
+    """It had read the columns when it took the unit over; no log of its own tells them."""
+    commune, district = plain.commune, plain.district
+    person = add_person(commune, full_name="Hôm qua")
+    commune.sql("INSERT INTO death (person_id, died_on, sex, cause) VALUES (?, '2026-03-05', 1, 'I64')", (person,))
+    plain.settle()
+    keeping.order(plain.province.node, commune.unit_id, district.node.node_id, author="An", reason="thử")
+    for node in (plain.province, district, commune, commune):
+        step(node)
+    district.node.apply_all()
+    yesterday = copy_of(district)
+    settle(plain)
+    assert district.value("SELECT cause FROM death") == "I64"
+    yesterday.put_back()
+    assert district.value("SELECT cause FROM death") is None
+
+    settle(plain)
+
+    assert district.value("SELECT cause FROM death") == "I64"
+    district.node.checkpoint()
+    settle(plain)
+    assert plain.province.rows("SELECT tab FROM syncd_checkpoint WHERE ok = 0") == []
+
+
 def force_to_district(tiers: ThreeTiers) -> None:
     keeping.order(
         tiers.province.node, tiers.commune.unit_id, tiers.district.node.node_id, author="An", reason="thử", forced=True
