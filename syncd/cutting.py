@@ -19,6 +19,7 @@ from syncd.applying import Applier
 from syncd.cases import close_case
 from syncd.clock import instant_of
 from syncd.log import Stream
+from syncd.moved_rows import sources
 from syncd.rebuild import rebuild
 from syncd.store.base import Row, Store, Tx
 from syncd.tree import Tree
@@ -75,13 +76,13 @@ def leave(store: Store, tree: Tree) -> None:
             floor.drop(tx, at.stream_id)
 
 
-def _sources(tx: Tx, tree: Tree, unit_id: str) -> Iterator[Stream]:
+def _sources(tx: Tx, tree: Tree, of_unit: str) -> Iterator[Stream]:
     """A stream of each unit that rows came from: those that have not come any more are to be there again. A unit that
     has to go back itself is rebuilt in its turn, the others' rows being there or gone by then."""
-    for (from_unit,) in tx.all("SELECT DISTINCT from_unit_id FROM reassignment WHERE to_unit_id = ?", (unit_id,)):
-        shown = log.streams(tx, "kind = ? AND unit_id = ? AND applied_seq > 0", (int(Kind.REGISTER), from_unit))
-        if from_unit not in tree.terms or not any(_overruns(tx, tree, from_unit)):
-            yield from shown[:1]
+    for source in sources(tx, of_unit):
+        unit_id = source.unit_id or ""
+        if unit_id not in tree.terms or not any(_overruns(tx, tree, unit_id)):
+            yield source
 
 
 def _is_elsewhere(tree: Tree, stream: Stream) -> bool:

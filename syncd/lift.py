@@ -20,6 +20,7 @@ from syncd import limits, log, sequence
 from syncd.applying import Applier
 from syncd.envelope import parse_envelope
 from syncd.log import Stream
+from syncd.moved_rows import sources
 from syncd.rebuild import CHANGES, rebuild, unsealed, void_groups
 from syncd.store.base import Tx
 
@@ -47,6 +48,12 @@ def lift(tx: Tx, applier: Applier, at: Stream, seq: int, made_ms: int) -> Lifted
         kept = _keeping(tx, applier, at, seq, made_ms, lambda: left.append(_leave(tx, applier, at, seq)))
     else:
         left.append(_leave(tx, applier, at, seq))
+    if left[0].touched and at.kind == Kind.REGISTER:
+        for source in sources(tx, at.unit_id):  # rows that have not come any more
+            if has_unsealed(tx, applier, source):
+                kept += set_aside(tx, applier, source, made_ms)
+            else:
+                rebuild(tx, applier, source, {})
     return replace(left[0], wishes=kept)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from schema.spec import Audience, Kind, Registry, Table
-from syncd import limits
+from syncd import limits, log
 from syncd.derived import derived_id
 from syncd.envelope import stream_id_of
 from syncd.errors import StreamBehind
@@ -76,6 +76,15 @@ def applicable(tx: Tx, registry: Registry, tree: Tree, at: Stream, parts: Parts)
 def applicable_of_baseline(tx: Tx, registry: Registry, at: Stream, parts: Parts) -> Parts:
     """The rows of a baseline without those that have moved on: the log behind it says so later."""
     return _not_moved_on(tx, registry, at, parts) if is_behind(tx, at.unit_id) else parts
+
+
+def sources(tx: Tx, unit_id: str | None) -> list[Stream]:
+    """A stream of each unit that rows came from, as far as it is shown here: what goes back to before their arrival is
+    to be there again."""
+    units = tx.all("SELECT DISTINCT from_unit_id FROM reassignment WHERE to_unit_id = ? ORDER BY 1", (unit_id,))
+    where = "kind = ? AND unit_id = ? AND applied_seq > 0"
+    shown = (log.streams(tx, where, (int(Kind.REGISTER), from_unit)) for (from_unit,) in units)
+    return [streams[0] for streams in shown if streams]
 
 
 def left_behind(
