@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -26,7 +27,7 @@ from schema.local import LOCAL_TABLES, LocalTable
 from schema.spec import Audience, Kind, Registry, Table
 from schema.tables import SCHEMA_REVISION
 from syncd import backup_file, limits, log, receipt
-from syncd.backup_file import Head
+from syncd.backup_file import LAST_BACKUP_AT, LAST_BACKUP_PATH, Head
 from syncd.clock import instant_of
 from syncd.errors import ConfigError, FileRefused
 from syncd.identity_files import NODE_FILES
@@ -94,10 +95,10 @@ def back_up(
         with node.store.read() as tx:
             size = backup_file.write(partial, head, readers, _records(node, tx, files, seen, tell), random_bytes)
         read_back(partial, node.keys.exchange, node.store.registry, tell)
-        partial.replace(target)
-        fsync_directory(folder)
+        _finish(partial, target)
     except BaseException:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # what is wrong with this place is said by the error under way
+            partial.unlink(missing_ok=True)
         raise
     vouched = _record(node, head.made_ms, target, seen.streams)
     return Backup(
@@ -149,7 +150,10 @@ def remove_older(made: Backup, keep: int) -> list[Path]:
             found.append((head.made_ms, path))
     older = [path for _made_ms, path in sorted(found, reverse=True)[keep - 1 :]]
     for path in older:
-        path.unlink(missing_ok=True)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise translate_os_error(error, say("không xóa được {path}", "cannot remove {path}", path=path)) from error
     return older
 
 
@@ -161,6 +165,15 @@ def make_folder(folder: Path) -> None:
         raise translate_os_error(
             error, say("không tạo được thư mục {path}", "cannot create the directory {path}", path=folder)
         ) from error
+
+
+def _finish(partial: Path, target: Path) -> None:
+    """Give a proven file its name, durably."""
+    try:
+        partial.replace(target)
+        fsync_directory(target.parent)
+    except OSError as error:
+        raise translate_os_error(error, say("không ghi được {path}", "cannot write {path}", path=target)) from error
 
 
 def read_back(path: Path, key: X25519PrivateKey, registry: Registry, tell: Progress) -> Content:
@@ -300,7 +313,7 @@ def _record(node: Node, made_ms: int, path: Path, streams: list[Stream]) -> int:
     """Note the backup; as custodian sign what it holds. One transaction: neighbours ask for all of a backup at once."""
     vouched: list[str] = []
     with node.store.apply("backed-up") as tx:
-        set_facts(tx, [("last_backup_at", instant_of(made_ms)), ("last_backup_path", str(path.resolve()))])
+        set_facts(tx, [(LAST_BACKUP_AT, instant_of(made_ms)), (LAST_BACKUP_PATH, str(path.resolve()))])
         if node.is_root:
             signed = [
                 receipt.sign(node.keys, stream, made_ms, receipt.BACKED_UP)

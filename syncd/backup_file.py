@@ -36,6 +36,7 @@ MAGIC = b"SYNCDBK1"
 KEY_BYTES = 32
 LENGTH_BYTES = 4
 TAG_BYTES = 16
+LAST_BACKUP_AT, LAST_BACKUP_PATH = "last_backup_at", "last_backup_path"  # what a database knows of its last one
 
 Record = Sequence[Any]  # its first item says what it is
 

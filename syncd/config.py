@@ -20,15 +20,20 @@ from msgspec import Meta
 from schema.spec import Registry, Table
 from schema.tables import registry
 from syncd.errors import ConfigError
+from syncd.failpoint import FAILPOINT, STAGE_FILE
 from syncd.language import Both, say
 from syncd.system import translate_os_error, write_public_file
 
 CONFIG_FILE = "syncd.toml"
 ENVIRONMENT_PREFIX = "SYNCD_"
+# Variables of this prefix that are no settings: where the node is; for the tests.
+OTHER_VARIABLES = ("SYNCD_DIR", FAILPOINT, STAGE_FILE)
+TESTS_PREFIX = "SYNCD_TEST_"
 CONFIG_BYTES_MAX = 64 * 1024
 
 Address = Annotated[str, Meta(pattern=r"^https://[^/?#\s]+(:\d+)?$", max_length=255)]
-Listen = Annotated[str, Meta(pattern=r"^$|^.+:\d{1,5}$", max_length=255)]
+_PORT = r"(\d{1,4}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])"
+Listen = Annotated[str, Meta(pattern=rf"^$|^.+:{_PORT}$", max_length=255)]
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,7 +80,7 @@ KEYS = tuple(field.name for field in msgspec.structs.fields(Config))
 
 _TRUTH = Both("true hoặc false", "true or false")
 _URLS = Both("danh sách tối đa 8 địa chỉ https://máy[:cổng]", "a list of at most 8 addresses https://host[:port]")
-RULES = {
+RULES: dict[str, Both] = {
     "name": Both("chữ, tối đa 200 ký tự", "text of at most 200 characters"),
     "database": Both("sqlite hoặc postgresql://…", "sqlite or postgresql://…"),
     "encrypted": _TRUTH,
@@ -86,11 +91,16 @@ RULES = {
     "extra_tables": Both('"mô-đun:TABLES", hoặc trống', '"module:TABLES", or empty'),
     "poll_ms": Both("số nguyên từ 1 đến 60000", "a whole number from 1 to 60000"),
     "checkpoint_after_s": Both("số từ 0.1 đến 86400", "a number from 0.1 to 86400"),
+    "prune": _TRUTH,
+    "keep_days": Both("số nguyên từ 0 đến 3650", "a whole number from 0 to 3650"),
+    "retention_days": Both("số nguyên từ 0 đến 36500", "a whole number from 0 to 36500"),
     "language": Both("auto, vi hoặc en", "auto, vi or en"),
     "log_level": Both("debug, info, warning hoặc error", "debug, info, warning or error"),
     "log_format": Both("text hoặc json", "text or json"),
 }
 """What a value of each key may be, in words."""
+if RULES.keys() != set(KEYS):  # a key without its words would fail only where somebody mistypes it: refuse to start
+    raise TypeError(f"keys and their rules differ: {sorted(RULES.keys() ^ set(KEYS))}")
 
 
 def load_config(directory: Path, environment: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> Config:
@@ -98,6 +108,7 @@ def load_config(directory: Path, environment: Mapping[str, str], flags: Mapping[
     path = directory / CONFIG_FILE
     values = _read_file(path)
     _refuse_unknown(values, path)
+    _refuse_unknown_variables(environment)
     sources = dict.fromkeys(values, str(path))
     texts = _from_environment(environment)
     for key, text in texts.items():
@@ -190,19 +201,33 @@ def _read_file(path: Path) -> dict[str, Any]:
 def _refuse_unknown(values: Mapping[str, Any], path: Path) -> None:
     for key in values:
         if key not in KEYS:
-            near = get_close_matches(key, KEYS, n=2)
-            meant = (
-                say("có phải {names}?", "did you mean {names}?", names=say(" hoặc ", " or ").join(near))
-                if near
-                else say("các khóa: {names}", "known keys: {names}", names=", ".join(KEYS))
-            )
             raise ConfigError(
-                say("khóa lạ {key!r} trong {path}", "unknown key {key!r} in {path}", key=key, path=path), meant
+                say("khóa lạ {key!r} trong {path}", "unknown key {key!r} in {path}", key=key, path=path),
+                _meant(key, KEYS),
             )
+
+
+def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
+    known = (*(ENVIRONMENT_PREFIX + key.upper() for key in KEYS), *OTHER_VARIABLES)
+    for name in environment:
+        if name.startswith(ENVIRONMENT_PREFIX) and name not in known and not name.startswith(TESTS_PREFIX):
+            raise ConfigError(
+                say("biến môi trường lạ {name}", "unknown environment variable {name}", name=name),
+                _meant(name, known[: len(KEYS) + 1], ENVIRONMENT_PREFIX),
+            )
+
+
+def _meant(name: str, known: tuple[str, ...], prefix: str = "") -> str:
+    """What may have been meant; what all names begin with makes none alike."""
+    found = get_close_matches(name.removeprefix(prefix), [each.removeprefix(prefix) for each in known], n=2)
+    near = [prefix + each for each in found]
+    if not near:
+        return say("các tên đã biết: {names}", "known: {names}", names=", ".join(known))
+    return say("có phải {names}?", "did you mean {names}?", names=say(" hoặc ", " or ").join(near))
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Values of known keys; lists are separated by commas. Other variables of this prefix belong to other commands."""
+    """Values of known keys; lists are separated by commas."""
     found: dict[str, Any] = {}
     for key in KEYS:
         text = environment.get(ENVIRONMENT_PREFIX + key.upper())

@@ -233,7 +233,16 @@ class Daemon:
         return {
             **self.vitals.picture(), "pid": os.getpid(), "version": __version__, "node_id": self._opened.node.node_id,
             "parent_id": self._opened.parent_id, "listen": self._listening, "disk_full_since": self._full_since(),
+            "awaited": self._awaited(),
         }  # fmt: skip
+
+    def _awaited(self) -> list[str] | None:
+        """The children that may hold what this restored copy has lost; None while the database does not say."""
+        try:
+            return self._opened.node.awaited.children()
+        except SyncdError as error:
+            event("awaited-unknown", logging.WARNING, reason=written(error))
+            return None
 
     def _full_since(self) -> str | None:
         """Since when the disk has been full."""

@@ -64,6 +64,7 @@ def init_root(
         node_keys = ensure_keys(directory, config, random_bytes)
         facts = _facts(directory, config)
         if facts.get("created_at"):
+            node_keys.require_database(facts, directory)
             _require_same(directory, facts.get("unit_code"), unit.code)
             return _made(facts, already=True)
         ensure_root(directory, node_keys.node_id, clock() // 1000)
@@ -96,6 +97,7 @@ def join(
         node_keys = ensure_keys(directory, config, random_bytes)
         facts = _facts(directory, config)
         if facts.get("created_at"):
+            node_keys.require_database(facts, directory)
             _require_same(directory, facts.get("parent_id"), token.parent_id)
         reply = _ask(directory, token, node_keys, config, config.name or token.unit_name)
         settings = replace(

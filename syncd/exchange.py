@@ -62,6 +62,7 @@ class Desk:
             settled = settled_forks(tx, named)
             lost = lost_by(self._node.tree(), peer, named.keys(), held.values())
             stated = [_position_of(tx, held.get(item.stream_id), item) for item in hello.up]
+        self._node.awaited.announced(peer, hello.up)
         self._node.rejoin.close_forks(settled)
         quarantine.heard(self._node.store, self._node.tree(), peer, named)
         time_ms = self._node.clock() - (self._node.clock_offset_ms or 0)  # the root's, as far as it is known here
@@ -77,6 +78,7 @@ class Desk:
     def push(self, peer: str, envelopes: Sequence[bytes]) -> PushReply:
         """Take a child's envelopes; the positions in the reply are committed."""
         received = self._node.accept(peer, envelopes)
+        self._node.awaited.refused(peer, (key for key, (code, *_) in received.refused.items() if code != LATER))
         fresh = self._node.receipts.fresh()
         with self._node.store.read() as tx:
             # Only a receipt for what was just pushed is news (146 bytes): older ones have come down with a pull.
@@ -161,6 +163,9 @@ class Link:
         self._unfinished = b""
         self._credit_bytes = limits.PUSH_BYTES_MAX
         self.has_greeted = False
+        # A question broke off since the last hello: whoever answers next may be a restored copy, which lacks what this
+        # side takes as delivered, and nothing else would tell before more is written here.
+        self.was_cut = False
         self._heard_ms = 0  # by the parent's clock
         self.has_unnoted = False  # positions of the parent that `status` does not show yet
         self._declined = Declined()
@@ -186,6 +191,7 @@ class Link:
         self._blocked.clear()
         self._node.rejoin.heard(reply.up)
         self.has_greeted = True
+        self.was_cut = False
         if self._node.rejoin.is_unfinished():
             self._node.signals.emit(LOG, [self._node.node_id])  # whoever applies has something to end
         self._node.clock_offset_ms = (sent_ms + received_ms) // 2 - reply.time_ms

@@ -104,6 +104,7 @@ TERMS_MAX: Final = 10_000  # hand-overs of one unit
 # What an operator's screen shows or reads at most.
 STATUS_ENVELOPES_MAX: Final = 20_000  # longer logs are not added up: the screen must come at once
 STATUS_STREAMS_MAX: Final = 50
+STATUS_UNITS_MAX: Final = 6  # units kept here that a screen names; of more it gives the number
 CONFLICTS_SHOWN_MAX: Final = 200
 SQL_ROWS_MAX: Final = 100_000  # rows that `syncd sql` prints
 CHECKPOINT_ATTEMPTS_MAX: Final = 5  # `verify` beside a running daemon

@@ -63,8 +63,11 @@ def open_node(
     store = open_store(directory, settings, failpoint)
     try:
         facts = read_facts(store, directory)
+        node_keys.require_database(facts, directory)
         node = Node(store, node_keys, clock, random_bytes)
         node.rejoin.watch(HighWater(directory))
+        if node.rejoin.awaits_answer:
+            node.awaited.expect(record.node_id for record in node.tree().children())
         return OpenNode(directory=directory, config=settings, keys=node_keys, store=store, facts=facts, node=node)
     except BaseException:
         store.close()
@@ -114,6 +117,9 @@ def connector(directory: Path, config: Config) -> Connect:
 
 def database_key(directory: Path, config: Config) -> bytes | None:
     """The raw key of the embedded database, None for a plain file."""
+    from syncd.store.sqlite import require_form
+
+    require_form(directory / DATABASE_FILE, config.encrypted)
     return DatabaseKey.load(directory).raw if config.encrypted else None
 
 

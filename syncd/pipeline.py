@@ -17,11 +17,13 @@ from schema.spec import Kind, Table
 from syncd import adopting, baseline, handover, keys, log, sequence
 from syncd.aggregate import Cells
 from syncd.applying import Applier, ChangedAt, More
+from syncd.awaited import Awaited
 from syncd.clock import Clock, instant_of
 from syncd.clockwatch import ClockWatch
 from syncd.envelope import Mark
 from syncd.errors import ForkError
 from syncd.granting import grant_down, grant_followers
+from syncd.language import say
 from syncd.log import Stream
 from syncd.own_streams import WRITTEN_TO, OwnStreams
 from syncd.passing import Passing
@@ -76,10 +78,11 @@ class Node:
         self.rejoin = Rejoin(
             store, self.applier, self.ring, clock, node_keys.node_id, self.sequencing, self.tree, self._rejoined
         )
+        self.awaited = Awaited(store)
         with store.read() as tx:
             facts: dict[str, str] = dict(tx.all("SELECT key, value FROM syncd_meta"))
         self.node_id = node_keys.node_id
-        node_keys.require_node_id(facts.get("node_id", ""), "this process")
+        node_keys.require_database(facts, say("tiến trình này", "this process"))
         self.root_id = facts.get("root_id", self.node_id)
         if self.is_root:
             self.clock_offset_ms = 0  # its clock is the one others are measured against

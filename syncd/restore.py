@@ -22,7 +22,7 @@ from msgspec.structs import replace
 from schema.spec import Registry, Table
 from syncd import backup_file, limits, setup
 from syncd.backup import FILE, ROWS, TABLE, Content, Progress, content_lines, examine, find_backup, tables_of
-from syncd.backup_file import Head, Opened
+from syncd.backup_file import LAST_BACKUP_AT, LAST_BACKUP_PATH, Head, Opened
 from syncd.clock import Clock, instant_of, system_clock
 from syncd.config import CONFIG_FILE, Config, load_config, load_registry, write_config
 from syncd.errors import ConfigError, FileRefused, KeyFileError, StoreError
@@ -308,7 +308,7 @@ def _load(target: _Target, store: Store, tell: Progress, clock: Clock) -> Restor
     with store.apply("restore") as tx:
         _require_revision(tx, target.opened.head)
         _insert_all(target, tx, tell)
-        _settle(tx, clock())
+        _settle(tx, target.opened, clock())
         tell(say("đối soát", "digesting"), 0)
         if content_lines(tx, target.registry) != target.stated.lines:
             raise StoreError(
@@ -369,9 +369,14 @@ def _facts(columns: list[list[Any]]) -> list[tuple[str, str]]:
     return [(key, value) for key, value in zip(*columns, strict=True) if key not in KEPT_FACTS]
 
 
-def _settle(tx: Tx, now_ms: int) -> None:
-    """What another database has to know: its own numbers for the journal, and that it was restored."""
-    setup.set_facts(tx, [(RESTORED_AT, instant_of(now_ms))])
+def _settle(tx: Tx, opened: Opened, now_ms: int) -> None:
+    """What another database has to know: its own numbers for the journal, that it was restored, and from what: no
+    backup tells of itself.
+    """
+    setup.set_facts(tx, [
+        (RESTORED_AT, instant_of(now_ms)),
+        (LAST_BACKUP_AT, instant_of(opened.head.made_ms)), (LAST_BACKUP_PATH, str(opened.path.resolve())),
+    ])  # fmt: skip
     tx.run("UPDATE syncd_journal SET tx = 0")
     if tx.dialect != "sqlite":
         tx.all(

@@ -121,6 +121,8 @@ class Status:
     unmatched_moves: int
     disagreements: tuple[Waiting, ...]  # the same by kind, those that this node decides, and since when
     checks: Checks
+    kept_units: int  # whose registers are written here
+    kept_codes: tuple[str, ...]  # the first of them
     last_backup_at: str | None
     rejoining: int  # own streams of which neighbours hold more: being taken back, nothing is sealed meanwhile
     wishes: int  # rows typed on a restored copy or a second machine that are not proposals yet
@@ -158,12 +160,20 @@ def status(tx: Tx) -> Status:
         unmatched_moves=unmatched_moves(tx),
         disagreements=tuple(waiting(tx)),
         checks=_checks(tx),
+        kept_units=int(tx.value("SELECT count(*) FROM syncd_keeper WHERE mine = 1")),
+        kept_codes=tuple(row[0] or "?" for row in tx.all(_KEPT, (limits.STATUS_UNITS_MAX,))),
         last_backup_at=facts.get("last_backup_at"),
         rejoining=int(tx.value("SELECT count(*) FROM syncd_stream WHERE rejoin_seq > 0")),
         wishes=int(tx.value("SELECT count(*) FROM syncd_wish")),
         hand_overs=_hand_overs(tx),
         late_writes=int(tx.value(_LATE, (CaseKind.WRITES_BEYOND_TERM.value,))),
     )
+
+
+_KEPT = """
+    SELECT u.code FROM syncd_keeper AS k LEFT JOIN unit AS u ON u.id = k.unit_id
+    WHERE k.mine = 1 ORDER BY u.code, k.unit_id LIMIT ?
+"""
 
 
 def waiting_rows(tx: Tx) -> int:
@@ -278,13 +288,14 @@ _DIFFERENCES = f"""
 """
 
 
-# The log is asked only about streams that have gone on since their checkpoint, and only for the first row after it.
+# The log is asked only about streams that have gone on since their checkpoint, and only for the first row after it. The
+# stream of a baseline states none: what was made of it is compared by the checkpoints of the stream it stands for.
 _UNPROVEN = f"""
     SELECT s.stream_id, u.code, u.name, n.name, s.changed_at
     FROM syncd_stream AS s {STREAM_ABOUT}
     LEFT JOIN (SELECT stream_id, max(seq) AS seq FROM syncd_checkpoint GROUP BY stream_id) AS c
         ON c.stream_id = s.stream_id
-    WHERE s.own = 0 AND s.applied_seq > coalesce(c.seq + 1, 0) AND EXISTS (
+    WHERE s.own = 0 AND s.kind <> {int(Kind.BASELINE)} AND s.applied_seq > coalesce(c.seq + 1, 0) AND EXISTS (
         SELECT 1 FROM syncd_log AS l WHERE l.stream_id = s.stream_id AND l.seq > coalesce(c.seq, 0)
             AND l.seq <= s.applied_seq AND l.mark IN (?, ?))
     ORDER BY s.changed_at, s.stream_id LIMIT ?

@@ -14,6 +14,7 @@ import select
 import socket
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -225,6 +226,11 @@ def translate_os_error(error: OSError, what: str) -> SyncdError:
                 "free space on this disk; nothing that was acknowledged is lost",
             ),
         )
+    if error.errno == errno.EROFS:
+        return PermissionDenied(
+            say("{what}: đĩa chỉ cho đọc", "{what}: the disk is read-only", what=what),
+            say("gắn lại đĩa cho phép ghi, hoặc nêu nơi khác", "mount it for writing, or name another place"),
+        )
     if isinstance(error, PermissionError):
         return PermissionDenied(
             say("{what}: không có quyền", "{what}: permission denied", what=what),
@@ -311,8 +317,8 @@ def _write_file(path: Path, data: bytes, mode: int) -> None:
         os.replace(temporary, path)
         fsync_directory(path.parent)
     except OSError as error:
-        if temporary.exists():
-            temporary.unlink()
+        with suppress(OSError):  # what is wrong with this place is said by the error under way
+            temporary.unlink(missing_ok=True)
         raise translate_os_error(error, say("không ghi được {path}", "cannot write {path}", path=path)) from error
 
 

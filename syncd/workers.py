@@ -234,7 +234,7 @@ class Sender(Worker):
         opened.node.signals.subscribe(self._on_signal)
 
     def turn(self) -> None:
-        if not self._greeted:
+        if not self._greeted or self._link.was_cut:
             self._greet()
         self._bell.clear()
         if self.life.ending:
@@ -296,6 +296,7 @@ class Puller(Worker):
     def __init__(self, life: Life, vitals: Vitals, opened: OpenNode, link: Link, client: ParentClient) -> None:
         super().__init__("puller", life, vitals)
         self._failpoint = opened.store.failpoint
+        self._signals = opened.node.signals
         self._link = link
         self._client = client
         self._wait_s = 0.0  # the first question after a start or an error is answered at once
@@ -312,6 +313,8 @@ class Puller(Worker):
         self._failpoint("pull:after-reply")
         self.vitals.works(self.name, "receiving")
         self._link.take_pull(pulled.reply, pulled.envelopes, pulled.unfinished)
+        if self._link.was_cut:
+            self._signals.emit(LOG, [self._link.parent])  # the parent is back: whoever sends greets it anew
         if pulled.error is not None:
             raise pulled.error
         # What must be asked for otherwise is known after a hello: no long wait before it, or while such a thing lasts.
@@ -327,6 +330,7 @@ class Puller(Worker):
 
     def failed(self, error: Exception) -> None:
         self.in_network = False
+        self._link.was_cut = True
         self._wait_s = 0.0
         self.vitals.peer_failed(self._link.parent, error)
 

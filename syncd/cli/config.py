@@ -34,21 +34,33 @@ command = Group(
 def check_command(directory: Path | None, as_json: bool) -> None:
     from msgspec.structs import asdict
 
-    from syncd.cli.place import config_of, node_directory
+    from syncd.cli.place import config_of, no_node, node_directory
     from syncd.config import CONFIG_FILE, Config, load_registry
+    from syncd.security.identity import SIGNING_KEY_FILE
 
     where = node_directory(directory)
+    path = where / CONFIG_FILE
+    if not path.exists() and not (where / SIGNING_KEY_FILE).exists():
+        raise no_node(where)
     config = config_of(where)
     load_registry(config)
     shown = {**asdict(config), "database": _without_password(config.database)}
     if as_json:
-        emit_json({"directory": str(where), "settings": shown})
+        emit_json({"directory": str(where), "file": str(path) if path.exists() else None, "settings": shown})
         return
     default = asdict(Config())
     rows = [
         [name, _text(value), "" if value == default[name] else _text(default[name])] for name, value in shown.items()
     ]
-    emit(say("Cấu hình đúng: {path}", "The configuration is correct: {path}", path=where / CONFIG_FILE))
+    emit(
+        say("Cấu hình đúng: {path}", "The configuration is correct: {path}", path=path)
+        if path.exists()
+        else say(
+            "Không có tệp {path}: dùng giá trị mặc định và biến môi trường",
+            "There is no {path}: defaults and environment variables are used",
+            path=path,
+        )
+    )
     emit(table([say("khóa", "key"), say("giá trị", "value"), say("mặc định", "default")], rows, indent="  "))
 
 

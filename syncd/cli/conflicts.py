@@ -72,10 +72,11 @@ def list_command(
     accepted_too: bool, kind: str | None, unit: str | None, older_than: str | None, directory: Path | None,
     as_json: bool,
 ) -> None:  # fmt: skip
-    from syncd.cli.place import opened_store
+    from syncd.cli.place import opened_store, require_unit
     from syncd.disagreements import conflicts
 
     with opened_store(directory) as store, store.read() as tx:
+        require_unit(tx, unit)
         found = conflicts(tx, wanted=_filter(kind, unit, older_than, accepted_too))
     if as_json:
         emit_json(found)
@@ -290,11 +291,13 @@ def _before(older_than: str | None) -> str | None:
 
 def _chosen(store: Store, ids: Sequence[str], wanted: Filter | None) -> list[Conflict]:
     """By id, or all that the filter takes and this node decides."""
+    from syncd.cli.place import require_unit
     from syncd.disagreements import OPEN, conflict, conflicts
 
     with store.read() as tx:
         if wanted is None:
             return list({each.id: each for each in (conflict(tx, part) for part in ids)}.values())
+        require_unit(tx, wanted.unit)
         return [each for each in conflicts(tx, wanted=wanted) if each.is_here and each.state in OPEN]
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from syncd.cli.output import BOLD, emit, emit_json, paint
 from syncd.cli.times import VIETNAM
 from syncd.cli.verb import directory_option, json_option, option, verb
-from syncd.language import Both, language, say
+from syncd.language import Both, language
 
 if TYPE_CHECKING:
     from syncd.store.base import Tx
@@ -59,7 +59,7 @@ def command(unit_code: str | None, period: str | None, directory: Path | None, a
 
 
 def _unit(tx: Tx, code: str | None) -> tuple[str, str]:
-    from syncd.errors import UsageError
+    from syncd.cli.place import no_unit
 
     if code is None:
         facts: dict[str, str] = dict(tx.all("SELECT key, value FROM syncd_meta"))
@@ -70,8 +70,5 @@ def _unit(tx: Tx, code: str | None) -> tuple[str, str]:
     )
     current = [row for row in rows if len(rows) == 1 or row[0] == rows[0][0]]
     if not current:
-        raise UsageError(
-            say("không có đơn vị mang mã {code}", "there is no unit of code {code}", code=code),
-            say('xem: syncd sql "SELECT code, name FROM unit"', 'see: syncd sql "SELECT code, name FROM unit"'),
-        )
+        raise no_unit(code)
     return str(current[0][0]), f"{current[0][1]} {current[0][2]}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from syncd.cli.output import emit, emit_json
+from syncd.cli.output import emit, emit_json, table_title
 from syncd.cli.verb import directory_option, json_option, option, verb
 from syncd.language import Both, number, say
 from syncd.limits import SHOWN_UNITS_MAX
@@ -78,7 +78,7 @@ def run(
 
 def words(planned: Preview, forced: bool, dry_run: bool) -> str:
     """What happens, for a person."""
-    rows = ", ".join(f"{number(count)} {table}" for table, count in planned.rows.items() if count)
+    rows = ", ".join(f"{number(count)} {table_title(table)}" for table, count in planned.rows.items() if count)
     lines = [
         say("Sổ của {unit}: {rows}", "The register of {unit}: {rows}", unit=planned.unit_name,
             rows=rows or say("chưa có bản ghi", "no records yet")),

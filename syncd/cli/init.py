@@ -37,6 +37,8 @@ from syncd.language import Both, say
 def command(code: str, unit_name: str, level: str, directory: Path | None, as_json: bool, **settings: object) -> None:
     from syncd.cli.place import node_directory
     from syncd.enrolment import Unit, init_root
+    from syncd.security.authority import ROOT_KEY_FILE
+    from syncd.security.recovery import RECOVERY_KEY_FILE
 
     where = node_directory(directory)
     made = init_root(where, Unit(code=code, name=unit_name, level=level), chosen_config(where, settings))
@@ -64,8 +66,10 @@ def command(code: str, unit_name: str, level: str, directory: Path | None, as_js
     )
     emit(
         say(
-            "Cất recovery.key và khóa CA (root-ca.key) ra nơi an toàn, ngoài máy này.",
-            "Move recovery.key and the authority's key to a safe place off this machine.",
+            "Cất {recovery} và khóa CA ({authority}) ra nơi an toàn, ngoài máy này.",
+            "Move {recovery} and the authority's key ({authority}) to a safe place off this machine.",
+            recovery=RECOVERY_KEY_FILE,
+            authority=ROOT_KEY_FILE,
         )
     )
     emit(

@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from syncd.language import english_of
+from syncd.language import Both, english_of
 
 BOLD, DIM, RED, GREEN, YELLOW, CYAN = "1", "2", "31", "32", "33", "36"
 
@@ -88,6 +88,17 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence
         for line in lines
     ]
     return "\n".join([paint(drawn[0], DIM), *drawn[1:]])
+
+
+def table_title(name: str) -> str:
+    """A table within a sentence: its title, where this release has one."""
+    from schema.tables import registry
+
+    found = registry().by_name.get(name)
+    if found is None:
+        return name
+    title = Both(found.title_vi, found.title_en).here
+    return title[:1].lower() + title[1:]
 
 
 def cell(value: Any) -> str:

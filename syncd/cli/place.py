@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from syncd.errors import ConfigError
+from syncd.errors import ConfigError, UsageError
 from syncd.language import prefer, say
 
 if TYPE_CHECKING:
     from syncd.config import Config
-    from syncd.store.base import Store
+    from syncd.store.base import Store, Tx
 
 SYSTEM_DIRECTORY = Path("/var/lib/syncd")
 DATABASE_FILE = "syncd.db"
@@ -78,7 +78,12 @@ def open_store(directory: Path, config: Config) -> Store:
 
 def database_key(directory: Path, config: Config) -> bytes | None:
     """The raw key of the embedded database; None where it is a plain file or a server."""
-    if not config.is_sqlite or not config.encrypted:
+    if not config.is_sqlite:
+        return None
+    from syncd.store.sqlite import require_form
+
+    require_form(directory / DATABASE_FILE, config.encrypted)
+    if not config.encrypted:
         return None
     from syncd.system import read_secret_file
 
@@ -96,6 +101,20 @@ def require_finished(store: Store, directory: Path) -> None:
         raise no_node(directory) from error
     if finished is None:
         raise no_node(directory)
+
+
+def require_unit(tx: Tx, code: str | None) -> None:
+    """Refuse a code that no unit known here has ever had; None asks for none."""
+    if code is not None and tx.one("SELECT 1 FROM unit WHERE code = ?", (code,)) is None:
+        raise no_unit(code)
+
+
+def no_unit(code: str) -> UsageError:
+    """What to say of a code that is no unit's."""
+    return UsageError(
+        say("không có đơn vị mang mã {code}", "there is no unit of code {code}", code=code),
+        say('xem: syncd sql "SELECT code, name FROM unit"', 'see: syncd sql "SELECT code, name FROM unit"'),
+    )
 
 
 def no_node(directory: Path) -> ConfigError:

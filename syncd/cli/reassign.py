@@ -13,6 +13,8 @@ from syncd.cli.output import emit, emit_json
 from syncd.cli.verb import directory_option, json_option, option, verb
 from syncd.language import Both, number, say
 
+LIST_BYTES_MAX = 16 * 1024 * 1024
+
 
 @verb(
     Both(
@@ -76,4 +78,6 @@ def command(
 
 
 def _lines(path: Path) -> list[str]:
-    return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    from syncd.cli.texts import read_text
+
+    return [line.strip() for line in read_text(path, LIST_BYTES_MAX).splitlines() if line.strip()]

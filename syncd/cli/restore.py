@@ -12,6 +12,7 @@ import click
 
 from syncd.cli.output import emit, emit_json, plain
 from syncd.cli.progress import progress
+from syncd.cli.times import moment
 from syncd.cli.verb import json_option, option, verb
 from syncd.language import Both, number, say
 
@@ -77,7 +78,7 @@ def command(
             name=done.unit_name,
             directory=done.directory,
             rows=number(done.rows),
-            made_at=done.made_at,
+            made_at=moment(done.made_at),
         )
     )
     emit(

@@ -78,11 +78,12 @@ def _script(statement: str | None, file: Path | None) -> str:
         )
     if file is None:
         return statement or ""
-    if str(file) == "-":
+    from syncd.cli.texts import read_text, refuse_other_text
+
+    if str(file) != "-":
+        return read_text(file, SCRIPT_BYTES_MAX)
+    with refuse_other_text(file):
         return sys.stdin.read(SCRIPT_BYTES_MAX)
-    if file.stat().st_size > SCRIPT_BYTES_MAX:
-        raise click.UsageError(say("tệp quá lớn", "the file is too large"))
-    return file.read_text(encoding="utf-8-sig")
 
 
 # --- SQLite ----------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from syncd.status import Neighbour, Status
 SCREEN_LINES = 24
 CELLS_MAX = 100
 STOPPED_SHOWN_MAX = 2
+AWAITED_SHOWN_MAX = 3
 NAME_CELLS_MAX = 30
 WORKERS = ("writer", "applier", "sender")
 INDENT = "    "
@@ -32,16 +33,16 @@ UNPROVEN_S = 300.0  # longer without a checkpoint behind the newest rows is wort
 def screen(found: Status, live: dict[str, Any] | None, now_ms: int) -> str:
     """The whole screen."""
     lines = [
-        _head(found, live),
+        *_head(found, live),
         _own(found),
         *_troubles(live),
-        *_rejoining(found),
+        *_rejoining(found, live),
         *_passing(found),
         *_parent(found, live, now_ms),
         *_children(found, now_ms),
         *_streams(found),
         *_conflicts(found, now_ms),
-        _checks(found),
+        *_checks(found, now_ms),
         _versions(found),
     ]
     return "\n".join(lines)
@@ -54,13 +55,11 @@ def verdict(found: Status, live: dict[str, Any] | None, now_ms: int) -> tuple[in
     if found.checks.different:
         critical.append(say("đối soát lệch {n}", "{n} checkpoints differ", n=found.checks.different))
     warning = [f"{say('chờ', 'waiting')}: {stream.about}" for stream in found.stopped if stream.state == "waiting"]
-    warning += [
-        f"{say('chưa đối soát được', 'not provable')}: {stream.about}"
-        for stream in found.unproven
-        if (age_s(stream.changed_at, now_ms) or 0) > UNPROVEN_S
-    ]
+    warning += [f"{say('chưa đối soát được', 'not provable')}: {about}" for about in _unproven(found, now_ms)]
     if found.is_older_copy or found.rejoining:
         warning.append(say("bản sao cũ, đang lấy lại nhật ký", "an older copy, taking its log back"))
+    elif awaited := _awaited(found, live):
+        warning.append(awaited)
     if live is None:
         warning.append(say("daemon đã dừng", "the daemon is stopped"))
     for peer in (*([found.parent] if found.parent else []), *found.children):
@@ -97,16 +96,32 @@ def _troubles(live: dict[str, Any] | None) -> list[str]:
     return [paint(_told(say("Trục trặc", "Trouble"), text), RED) for text in troubles(live)]
 
 
-def _rejoining(found: Status) -> list[str]:
+def _rejoining(found: Status, live: dict[str, Any] | None) -> list[str]:
     """A restored copy or a second machine: why nothing goes into the log now, and what becomes of what is typed."""
     if not (found.is_older_copy or found.rejoining):
-        return []
+        return [paint(line, YELLOW) for line in _wrapped(_awaited(found, live), "")]
     text = say(
         "Bản sao cũ: chờ nút lân cận trả lại nhật ký, chưa ghi gì thêm; đã gõ {n} thay đổi, sẽ thành đề nghị",
         "An older copy: neighbours are handing its log back, nothing is sealed; {n} changes typed become proposals",
         n=number(found.own.unsealed + found.wishes),
     )
     return _wrapped(paint(text, YELLOW), "")
+
+
+def _awaited(found: Status, live: dict[str, Any] | None) -> str:
+    """A restored copy whose own log is back: which children may hold what it lacks; empty when none."""
+    awaited = set((live or {}).get("awaited") or ())
+    names = [peer.unit or peer.name for peer in found.children if peer.node_id in awaited]
+    if not names:
+        return ""
+    if len(names) > AWAITED_SHOWN_MAX:
+        more = number(len(names) - AWAITED_SHOWN_MAX)
+        names = [*names[:AWAITED_SHOWN_MAX], say("và {n} nút nữa", "and {n} more", n=more)]
+    return say(
+        "Vừa khôi phục, còn chờ phần bị thiếu từ: {names}",
+        "Just restored, what is missing here has yet to come from: {names}",
+        names="; ".join(names),
+    )
 
 
 def _passing(found: Status) -> list[str]:
@@ -128,11 +143,25 @@ def _passing(found: Status) -> list[str]:
     return lines
 
 
-def _head(found: Status, live: dict[str, Any] | None) -> str:
+def _head(found: Status, live: dict[str, Any] | None) -> list[str]:
     state = paint(say("đã dừng", "stopped"), YELLOW) if live is None else paint(say("đang chạy", "running"), GREEN)
     unit = f"{found.unit_code} {found.unit_name}"
     name = "" if found.name in ("", found.unit_name) else f" ({found.name})"
-    return f"{paint(unit, BOLD)}{name} · {say('nút', 'node')} {found.node_id[-8:]} · {state}"
+    head = f"{paint(unit, BOLD)}{name} · {say('nút', 'node')} {found.node_id[-8:]} · {state}"
+    joined = f"{head} · {_kept(found)}"
+    return [joined] if width(joined) <= CELLS_MAX else [head, f"  {_kept(found)}"]
+
+
+def _kept(found: Status) -> str:
+    """Whose registers are written here: how many, and which if they are few."""
+    if not found.kept_units:
+        return say("chưa giữ đơn vị nào", "keeps no unit yet")
+    if found.kept_units > len(found.kept_codes):
+        return say("giữ {n} đơn vị", "keeps {n} units", n=number(found.kept_units))
+    codes = ", ".join(found.kept_codes)
+    if found.kept_units == 1:
+        return say("giữ đơn vị {code}", "keeps unit {code}", code=codes)
+    return say("giữ {n} đơn vị: {codes}", "keeps {n} units: {codes}", n=number(found.kept_units), codes=codes)
 
 
 def _own(found: Status) -> str:
@@ -291,20 +320,35 @@ def _by_kind(waiting: Sequence[Waiting], now_ms: int) -> str:
     return f"{head}: {' · '.join(kinds)}"
 
 
-def _checks(found: Status) -> str:
+def _checks(found: Status, now_ms: int) -> list[str]:
     checks = found.checks
     if checks.last_at is None:
-        return say("Đối soát: chưa nhận mốc nào từ nút khác", "Checkpoints: none received from other nodes yet")
-    text = say(
-        "Đối soát: khớp {equal} · lệch {different} · lần cuối {when}",
-        "Checkpoints: match {equal} · differ {different} · last {when}",
-        equal=paint(number(checks.equal), GREEN),
-        different=paint(number(checks.different), *([RED] if checks.different else [])),
-        when=moment(checks.last_at),
-    )
+        lines = [say("Đối soát: chưa nhận mốc nào từ nút khác", "Checkpoints: none received from other nodes yet")]
+    else:
+        text = say(
+            "Đối soát: khớp {equal} · lệch {different} · lần cuối {when}",
+            "Checkpoints: match {equal} · differ {different} · last {when}",
+            equal=paint(number(checks.equal), GREEN),
+            different=paint(number(checks.different), *([RED] if checks.different else [])),
+            when=moment(checks.last_at),
+        )
+        lines = [text]
+    told = []
     if checks.differences:
-        text += "\n" + paint(shorten(f"  {say('lệch', 'differ')}: {'; '.join(checks.differences)}", CELLS_MAX), RED)
-    return text
+        told.append((f"{say('lệch', 'differ')}: {'; '.join(checks.differences)}", RED))
+    unproven = _unproven(found, now_ms)
+    if unproven:
+        told.append((f"{say('chưa đối soát được', 'not provable')}: {'; '.join(unproven)}", YELLOW))
+    joined = "  " + " · ".join(paint(text, colour) for text, colour in told)
+    if told and width(joined) <= CELLS_MAX:
+        return [*lines, joined]
+    return lines + [paint(line, colour) for text, colour in told for line in _wrapped(text, "  ")]
+
+
+def _unproven(found: Status, now_ms: int) -> list[str]:
+    """What has had no checkpoint behind its newest rows for too long, each once."""
+    late = [each for each in found.unproven if (age_s(each.changed_at, now_ms) or 0) > UNPROVEN_S]
+    return list(dict.fromkeys(each.about for each in late))
 
 
 def _versions(found: Status) -> str:

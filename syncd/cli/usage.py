@@ -19,6 +19,36 @@ _SENTENCES = (
     (r"Option '(?P<name>.*)' does not take a value\.?", Both("{name} không nhận giá trị", "{name} takes no value")),
     (r"'(?P<text>.*)' is not a valid integer\.?", Both("{text!r} không phải số nguyên", "{text!r} is no integer")),
     (r"'(?P<text>.*)' is not a valid float\.?", Both("{text!r} không phải là số", "{text!r} is no number")),
+    (
+        r"(?P<text>.*) is not in the range x>=(?P<least>.*?)\.?",
+        Both("{text} không hợp lệ, phải từ {least} trở lên", "{text}: at least {least}"),
+    ),
+    (
+        r"(?P<text>.*) is not in the range x<=(?P<most>.*?)\.?",
+        Both("{text} không hợp lệ, nhiều nhất là {most}", "{text}: at most {most}"),
+    ),
+    (
+        r"(?P<text>.*) is not in the range (?P<least>.*)<=x<=(?P<most>.*?)\.?",
+        Both("{text} không hợp lệ, phải từ {least} đến {most}", "{text}: from {least} to {most}"),
+    ),
+    (
+        r"(?P<text>'.*?') is not one of (?P<choices>.*?)\.?",
+        Both("{text} không dùng được; chọn một trong {choices}", "{text}: choose one of {choices}"),
+    ),
+    (
+        r"(?P<text>'.*?') is not (?P<choice>'[^']*')\.?",
+        Both("{text} không dùng được; chỉ có {choice}", "{text}: only {choice}"),
+    ),
+    (r"'(?P<text>.*)' is not a valid UUID\.?", Both("{text!r} không phải UUID", "{text!r} is no UUID")),
+    (
+        r"'(?P<text>.*)' is not a valid boolean\..*",
+        Both("{text!r} không phải true hoặc false", "{text!r} is neither true nor false"),
+    ),
+    (r"\w+ '(?P<path>.*)' is not writable\.?", Both("không ghi được {path}", "{path} is not writable")),
+    (
+        r"Takes (?P<n>\d+) values but (?P<given>\d+) (?:was|were) given\.?",
+        Both("cần {n} giá trị, đã nêu {given}", "{n} values are needed, {given} given"),
+    ),
     (r"\w+ '(?P<path>.*)' does not exist\.?", Both("không có {path}", "{path} does not exist")),
     (r"\w+ '(?P<path>.*)' is a directory\.?", Both("{path} là thư mục", "{path} is a directory")),
     (r"\w+ '(?P<path>.*)' is a file\.?", Both("{path} là tệp, không phải thư mục", "{path} is a file")),

@@ -28,6 +28,13 @@ class Option(click.Option):
         self.help = self.words.here
         return super().get_help_record(ctx)
 
+    def get_help_extra(self, ctx: click.Context) -> Any:
+        """What click adds in brackets, in the operator's language."""
+        extra = super().get_help_extra(ctx)
+        if "required" in extra:
+            extra["required"] = say("bắt buộc", "required")
+        return extra
+
 
 class _Worded(click.Command):
     """Help: what it does, how it is called, the options, an example."""

@@ -9,7 +9,7 @@ log.
 import os
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -106,8 +106,28 @@ class NodeKeys:
             self.exchange.private_bytes_raw()
         )
 
+    def require_database(self, facts: Mapping[str, str], directory: Path | str) -> None:
+        """Refuse keys that are another node's than the one the database belongs to. `facts`: what the database says of
+        its node; with another exchange key nothing that is sealed for this node would ever open.
+        """
+        self.require_node_id(facts.get("node_id", ""), directory)
+        if facts.get("sealing_public", self.x25519_public.hex()) != self.x25519_public.hex():
+            raise KeyFileError(
+                say(
+                    "{file} trong {directory} không phải khóa của nút này: cơ sở dữ liệu ghi khóa công khai khác",
+                    "{file} in {directory} is not this node's key: the database knows another public key",
+                    file=EXCHANGE_KEY_FILE,
+                    directory=directory,
+                ),
+                say(
+                    "đặt lại đúng {file} của nút này từ bản sao lưu",
+                    "put this node's own {file} back from its backup",
+                    file=EXCHANGE_KEY_FILE,
+                ),
+            )
+
     def require_node_id(self, node_id: str, directory: Path | str) -> None:
-        """Refuse keys that are another node's than the one the database belongs to."""
+        """Refuse keys that are another node's than `node_id`."""
         if self.node_id != node_id:
             raise KeyFileError(
                 say(

@@ -189,7 +189,7 @@ def _load(context: ssl.SSLContext, files: TlsFiles) -> None:
                 "{chain} and {key} do not belong together or are damaged ({reason})",
                 chain=files.chain,
                 key=files.key,
-                reason=error.reason,
+                reason=error.reason or say("không đúng dạng PEM", "no PEM"),
             ),
             say("đặt lại cả hai tệp của cùng một lần join hoặc gia hạn", "put both files of one join or renewal back"),
         ) from error

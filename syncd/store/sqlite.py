@@ -21,9 +21,10 @@ from syncd import limits
 from syncd.errors import ConfigError, DatabaseLocked, DiskFull, KeyFileError, StoreError
 from syncd.language import say
 from syncd.store.base import Columns, Failpoint, Row, Store, Tx, no_failpoint, rule_broken
-from syncd.system import return_memory
+from syncd.system import return_memory, translate_os_error
 from syncd.wire import copy_text
 
+PLAIN_HEAD = b"SQLite format 3\x00"  # of a file that is not encrypted
 WAL_SAFE_VERSION = (3, 51, 3)  # earlier releases can corrupt a WAL when two connections checkpoint together
 
 
@@ -52,6 +53,41 @@ def connect(path: Path | str, key: bytes | None, *, busy_timeout_ms: int = limit
             hint=say("dùng bản SQLite cho phép ghi bền vững", "use a SQLite build that allows durable commits"),
         )
     return connection
+
+
+def require_form(path: Path, encrypted: bool) -> None:
+    """Raise ConfigError where the file is plain and the settings say encrypted, or the other way round: no key is to
+    blame. A file that is not there yet has either form.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(PLAIN_HEAD))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise translate_os_error(error, say("không đọc được {path}", "cannot read {path}", path=path)) from error
+    if not head or (head == PLAIN_HEAD) != encrypted:
+        return
+    if encrypted:
+        raise ConfigError(
+            say(
+                "cơ sở dữ liệu {path} không mã hóa, nhưng cấu hình là encrypted = true",
+                "the database {path} is not encrypted, but the setting is encrypted = true",
+                path=path,
+            ),
+            say("đặt encrypted = false trong syncd.toml", "set encrypted = false in syncd.toml"),
+        )
+    raise ConfigError(
+        say(
+            "cơ sở dữ liệu {path} đã mã hóa (hoặc bị hỏng), nhưng cấu hình là encrypted = false",
+            "the database {path} is encrypted (or damaged), but the setting is encrypted = false",
+            path=path,
+        ),
+        say(
+            "bỏ dòng encrypted trong syncd.toml (mặc định là true)",
+            "take the line encrypted out of syncd.toml (it is true by default)",
+        ),
+    )
 
 
 def watcher(path: Path | str, key: bytes | None) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +14,18 @@ from msgspec.structs import replace as changed
 from syncd import backup_file, enrolment, limits
 from syncd.backup import SUFFIX, back_up, find_backup, remove_older
 from syncd.config import Config, load_config, write_config
-from syncd.errors import AlreadyRunning, ConfigError, DiskFull, FileRefused, KeyFileError
+from syncd.errors import (
+    AlreadyRunning,
+    ConfigError,
+    DiskFull,
+    FileRefused,
+    KeyFileError,
+    PermissionDenied,
+    SyncdError,
+)
 from syncd.node_files import OpenNode, open_node
 from syncd.restore import restore, restore_keys
+from syncd.system import translate_os_error
 from tests.nodes import ROOT_UNIT, Nodes
 from tests.postgres import PostgresServer
 
@@ -63,6 +73,25 @@ def everything(opened: OpenNode) -> dict[str, list[Any]]:
         found["cells"] = tx.all("SELECT unit_id, sex, month, ethnic, residence, n FROM syncd_cell_stock ORDER BY month")
         found["journal"] = tx.all("SELECT tab, op, row_id, unit_id FROM syncd_journal ORDER BY n")
         return found
+
+
+def test_a_folder_that_cannot_even_be_tidied_up_is_told_by_what_was_wrong_first(tmp_path: Path) -> None:
+    """As on a disk that is read-only: neither can the file be made, nor what is left of it removed."""
+    enrolment.init_root(tmp_path / "root", ROOT_UNIT, Config())
+    opened = open_node(tmp_path / "root", clock=lambda: 1_800_000_000_000)
+    try:  # a backup is named by its time, and this clock stands
+        name = back_up(opened.node, opened.directory, tmp_path / "first").path.name
+        (tmp_path / "stick" / f".{name}.partial" / "in the way").mkdir(parents=True)
+        with pytest.raises(SyncdError, match=r"\.partial"):
+            back_up(opened.node, opened.directory, tmp_path / "stick")
+    finally:
+        opened.close()
+
+
+def test_a_read_only_disk_is_named() -> None:
+    error = translate_os_error(OSError(errno.EROFS, "Read-only file system"), "no")
+    assert isinstance(error, PermissionDenied)
+    assert "read-only" in error.english
 
 
 def test_a_restored_node_is_the_node_that_was_backed_up(root: OpenNode, tmp_path: Path, fresh_dsn: str) -> None:
@@ -168,6 +197,14 @@ def test_a_restored_node_seals_nothing_before_its_parent_has_answered(tmp_path: 
         again = open_node(tmp_path / "new")
         try:
             assert again.node.rejoin.awaits_answer
+            assert again.node.awaited.children() == []
+        finally:
+            again.close()
+        made = back_up(root.opened().node, root.directory, tmp_path / "stick of the root")
+        restore(made.path, tmp_path / "new root", root.directory / "exchange.key")
+        again = open_node(tmp_path / "new root")
+        try:
+            assert again.node.awaited.children() == [commune.opened().node.node_id]
         finally:
             again.close()
     finally:

@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from syncd import backup_file, control
 from syncd.cli.program import run as syncd
+from syncd.cli.times import moment
+from syncd.clock import instant_of
 from syncd.node_files import OpenNode, open_node
 from tests.nodes import Nodes
+from tests.waiting import until
 
 PERSON = (
     "INSERT INTO person (full_name, sex, birth_date, birth_precision, ethnic, residence)"
@@ -51,13 +55,45 @@ def test_by_hand_a_running_province_is_backed_up_and_a_new_machine_goes_on(
         shutil.move(root.directory, tmp_path / "old")
         key = tmp_path / "old" / "exchange.key"
         assert syncd(["restore", str(tmp_path / "stick"), "--to", str(root.directory), "--key", str(key)]) == 0
-        assert "Restored node 42" in capsys.readouterr().out
+        said = capsys.readouterr().out
+        assert "Restored node 42" in said
+        (path,) = (tmp_path / "stick").glob("*.backup")
+        newest = moment(instant_of(backup_file.read_head(path).made_ms))
+        assert newest in said
+        assert syncd(["status", "--dir", str(root.directory)]) == 0
+        assert f"last backup {newest}" in capsys.readouterr().out
         for opened in root._opened:
             opened.close()
         root._opened.clear()
         root.start()
         assert root.value("SELECT count(*) FROM unit") == 5
         assert syncd(["verify", "--full", "--dir", str(root.directory)]) == 0
+    finally:
+        nodes.close()
+
+
+def test_by_hand_a_restored_province_gets_what_it_lost_from_a_child_that_writes_nothing_more(tmp_path: Path) -> None:
+    nodes = Nodes(tmp_path)
+    try:
+        root = nodes.root()
+        commune = nodes.joined(root, "01", checkpoint_after_s=3600.0)
+        commune.start()
+        until(lambda: commune.value("SELECT 1 FROM syncd_keeper WHERE mine = 1"), "the commune keeps its unit")
+        assert syncd(["backup", str(tmp_path / "stick"), "--dir", str(root.directory)]) == 0
+        commune.sql("INSERT INTO household (number, kind) VALUES ('1', 'family')")
+        until(lambda: root.value("SELECT count(*) FROM household") == 1, "the row is at the root")
+        listen = root.address.removeprefix("https://")
+        root.stop()
+        for opened in root._opened:
+            opened.close()
+        root._opened.clear()
+        shutil.move(root.directory, tmp_path / "old")
+        key = str(tmp_path / "old" / "exchange.key")
+        assert syncd(["restore", str(tmp_path / "stick"), "--to", str(root.directory), "--key", key]) == 0
+        root.configure(listen=listen)
+        root.start()
+        until(lambda: root.value("SELECT count(*) FROM household") == 1, "the row is there again")
+        until(lambda: (control.ask(root.directory) or {}).get("awaited") == [], "nobody is waited for")
     finally:
         nodes.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +87,28 @@ def test_a_file_of_statements_is_kept_whole_or_not_at_all(cli: Cli, tmp_path: Pa
     path.write_text(f"{HOUSEHOLD};\nUPDATE household SET hamlet = 'a;b' WHERE number = '7';\n", encoding="utf-8")
     assert cli("sql", "--file", str(path))[0] == 0
     assert cli.value("SELECT hamlet FROM household") == "a;b"
+
+
+@pytest.mark.parametrize("statement", ["SELECT 1 FROM x", "SELECT x FROM unit", "SELEC 1", "SELECT nonsuch(1)"])
+def test_a_statement_that_is_not_understood_is_told_in_vietnamese(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, statement: str
+) -> None:
+    monkeypatch.setenv("SYNCD_LANGUAGE", "vi")
+    code, _, err = cli("sql", statement)
+    assert code == 1
+    assert re.fullmatch(r"lỗi: (không có|sai cú pháp gần) .+ — không có gì được ghi; sửa câu lệnh rồi chạy lại\n", err)
+    assert "exist" not in err
+
+
+def test_a_file_that_is_no_text_is_refused_by_name(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "rnd.bin"
+    file.write_bytes(bytes(range(128, 256)))
+    assert cli("sql", "--file", str(file)) == (1, "", f"error: {file} is not UTF-8 — save it as UTF-8 text and run it"
+                                               " again\n")  # fmt: skip
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xff\xfe"), encoding="utf-8"))
+    assert "standard input is not UTF-8" in cli("sql", "--file", "-")[2]
+    code, _, err = cli("reassign", "42", "--into", "42", "--households", str(file))
+    assert (code, "Traceback" in err) == (1, False)
 
 
 def test_a_write_to_a_unit_kept_elsewhere_is_refused_with_the_way_to_propose(cli: Cli) -> None:
@@ -311,6 +334,14 @@ def test_no_conflicts_are_said_so(cli: Cli) -> None:
     assert "no conflict has the id abc — see: syncd conflicts list --all" in err
 
 
+def test_an_unknown_unit_is_not_taken_for_one_without_conflicts(cli: Cli) -> None:
+    for words in (("list",), ("resolve", "--verdict", "later", "--yes")):
+        code, out, err = cli("conflicts", *words, "--unit", "99999")
+        assert (code, out) == (2, "")
+        assert "there is no unit of code 99999" in err
+    assert cli("conflicts", "list", "--unit", "42")[0] == 0
+
+
 def test_a_conflict_is_found_by_any_part_of_its_id(cli: Cli) -> None:
     ids = [f"01900000-0000-7{digits}-8def-0000000000bb" for digits in ("abc", "abd")]
     with opened_store(cli.directory) as store, store.apply("cases") as tx:
@@ -369,9 +400,22 @@ def test_where_no_node_is_every_verb_says_so(
     prefer("auto")
 
 
+def test_a_configuration_that_is_not_there_is_not_called_correct(cli: Cli, tmp_path: Path) -> None:
+    path = cli.directory / "syncd.toml"
+    assert f"The configuration is correct: {path}" in cli("config", "check")[1]
+    path.unlink()
+    code, out, _ = cli("config", "check")
+    assert (code, "correct" in out) == (0, False)
+    assert f"There is no {path}: defaults and environment variables are used" in out
+    assert json.loads(cli("config", "check", "--json")[1])["file"] is None
+    code, _, err = Cli(tmp_path / "xa2", cli.capsys)("config", "check")
+    assert (code, "there is no node in" in err) == (78, True)
+
+
 def test_the_password_of_a_dsn_is_not_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "syncd.toml").write_text("")
     monkeypatch.setenv("SYNCD_DATABASE", "postgresql://clerk:geheim@host/db")
     assert program.run(["config", "check", "--json", "--dir", str(tmp_path)]) == 0
     out = capsys.readouterr().out

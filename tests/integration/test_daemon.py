@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from syncd import control, enrolment, once
-from syncd.config import Config, load_config, write_config
+from syncd.config import KEYS, RULES, Config, load_config, write_config
 from syncd.errors import ConfigError, ParentUnreachable, WrongPeer
 from syncd.failpoint import read_stages
 from syncd.node_files import open_node
@@ -67,6 +67,16 @@ def test_unknown_key_names_key_file_and_near_miss(tmp_path: Path) -> None:
     assert caught.value.exit_code == 78
 
 
+def test_unknown_variable_names_it_and_a_near_miss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYNCD_LANGUAGE", "en")
+    for name, meant in (("SYNCD_POL_MS", "did you mean SYNCD_POLL_MS"), ("SYNCD_FOO", "known: SYNCD_NAME, ")):
+        with pytest.raises(ConfigError, match=f"unknown environment variable {name} — {meant}") as caught:
+            load_config(tmp_path, {name: "1"})
+        assert caught.value.exit_code == 78
+    other = {"SYNCD_DIR": "x", "SYNCD_FAILPOINT": "", "SYNCD_STAGE_FILE": "", "SYNCD_LANGUAGE": "vi", "PATH": "x"}
+    assert load_config(tmp_path, other) == Config(language="vi")
+
+
 def test_flag_wins_over_environment_over_file_over_default(tmp_path: Path) -> None:
     assert load_config(tmp_path, {}).poll_ms == 20
     write_config(tmp_path, Config(poll_ms=30))
@@ -84,6 +94,11 @@ def test_flag_wins_over_environment_over_file_over_default(tmp_path: Path) -> No
         ('foreign_writes = "maybe"', "foreign_writes"),
         ('addresses = ["http://plain"]', "addresses"),
         ("poll_ms = ", "not TOML"),
+        ("keep_days = 4000", "keep_days is a whole number from 0 to 3650"),
+        ("retention_days = -1", "retention_days is a whole number"),
+        ('keep_days = "a"', "keep_days"),
+        ('prune = "x"', "prune is true or false"),
+        ('listen = "0.0.0.0:65536"', "listen"),
         ('extra_tables = "no_such_module:TABLES"', None),
     ],
 )
@@ -97,6 +112,16 @@ def test_bad_value_is_named(tmp_path: Path, line: str, said: str | None) -> None
         return
     with pytest.raises(ConfigError, match=said):
         load_config(tmp_path, {})
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_key_has_words_for_a_bad_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setenv("SYNCD_LANGUAGE", "vi")
+    (tmp_path / "syncd.toml").write_text(f"{key} = {{ odd = 1 }}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path, {})
+    assert caught.value.hint == f"{key} là {RULES[key].vi}"
+    assert caught.value.exit_code == 78
 
 
 def test_password_of_a_dsn_stays_out_of_messages(tmp_path: Path) -> None:
@@ -249,11 +274,12 @@ def test_killed_at_every_commit_boundary_of_writing_the_row_arrives_once(nodes: 
     until(lambda: root.value("SELECT count(*) FROM household") == 4, "every row is at the root, once")
 
 
-def test_wrong_settings_at_a_reload_change_nothing(nodes: Nodes) -> None:
+@pytest.mark.parametrize("line", ['log_level = "loud"', "keep_days = 4000", 'prune = "x"'])
+def test_wrong_settings_at_a_reload_change_nothing(nodes: Nodes, line: str) -> None:
     root = nodes.root()
     path = root.directory / "syncd.toml"
     good = path.read_text()
-    path.write_text(good + 'log_level = "loud"\n')
+    path.write_text(f"{good}{line}\n")
     assert root.process is not None
     root.process.send_signal(signal.SIGHUP)
     until(lambda: "reload-failed" in root.log, "the reload is refused")

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from syncd.cli import program
+from syncd.cli.handover import words
 from syncd.cli.place import opened_store
 from syncd.cli.who import author
 from syncd.config import Config
 from syncd.enrolment import Unit, init_root
+from syncd.keeping import Preview
 from syncd.language import prefer
 
 
@@ -86,6 +88,23 @@ def test_hand_over_is_ordered_and_the_order_names_who_gave_it(cli: Cli) -> None:
     assert cli.value("SELECT author FROM handover") == author()
     household(cli, "18133", "1")
     assert cli.document("handover", "18136", "--to", "self")["rows"]["household"] == 0
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [("vi", "Sổ của Xã 18133: 1 phán quyết, 137 hộ, 2 odd\n"),
+     ("en", "The register of Xã 18133: 1 verdict, 137 household, 2 odd\n")],
+)  # fmt: skip
+def test_a_register_is_told_by_the_titles_of_its_tables(
+    monkeypatch: pytest.MonkeyPatch, language: str, said: str
+) -> None:
+    monkeypatch.setenv("SYNCD_LANGUAGE", language)
+    planned = Preview(
+        unit_id="u", unit_name="Xã 18133", from_node=None, from_name=None, from_term=0, to_node="n", to_name="N",
+        held_seq=0, applied_seq=0, rows={"verdict": 1, "household": 137, "odd": 2, "person": 0}, also_kept={},
+        going_on={},
+    )  # fmt: skip
+    assert said in words(planned, False, True)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from tests.integration.shapes import Died
 from tests.postgres import PostgresServer
 from tests.trees import TreeBuilder, TreeNode, finish, step
 
-SEEDS = range(int(os.environ.get("SYNCD_HANDOVER_SEEDS", "2")))
+SEEDS = range(int(os.environ.get("SYNCD_TEST_HANDOVER_SEEDS", "2")))
 ACTIONS = 60
 STAGES = ("order", "refresh", "create-stream", "end-term", "begin-term", "cut-term", "grant-follower", "reassign",
           "order-move", "adopt", "apply", "receive", "decide", "sequence-close", "follow", "late-writes")  # fmt: skip
@@ -150,7 +150,7 @@ def _survives(tree: TreeBuilder, seed: int) -> None:
         _bring_to_rest(world)
         _judge(world)
     except BaseException:
-        print(f"SYNCD_HANDOVER_SEEDS={seed + 1} seed {seed}", *world.log, sep="\n")
+        print(f"SYNCD_TEST_HANDOVER_SEEDS={seed + 1} seed {seed}", *world.log, sep="\n")
         raise
 
 

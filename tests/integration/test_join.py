@@ -12,7 +12,9 @@ import pytest
 
 from syncd import enrolment
 from syncd.admission import TokenKind
-from syncd.config import Config
+from syncd.cli.place import opened_store
+from syncd.cli.program import run as syncd
+from syncd.config import Config, write_config
 from syncd.errors import (
     ConfigError,
     JoinRefused,
@@ -112,11 +114,46 @@ def test_key_file_of_another_node_is_refused(tmp_path: Path) -> None:
         enrolment.init_root(tmp_path / name, ROOT_UNIT, Config())
     for name in ("signing.key", EXCHANGE_KEY_FILE):
         (tmp_path / "a" / name).write_bytes((tmp_path / "b" / name).read_bytes())
-    with pytest.raises(KeyFileError, match="those of node"):
+    with pytest.raises(KeyFileError, match=rf"the keys in {tmp_path / 'a'} are those of node"):
         open_node(tmp_path / "a")
     (tmp_path / "b" / "database.key").write_bytes((tmp_path / "a" / "database.key").read_bytes())
     with pytest.raises(KeyFileError, match="does not open"):
         open_node(tmp_path / "b")
+
+
+@pytest.mark.parametrize("language", ["vi", "en"])
+def test_files_to_keep_safe_are_named_as_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    monkeypatch.setenv("SYNCD_LANGUAGE", language)
+    assert syncd(["init", "--dir", str(tmp_path / "root"), "--unit", "42", "--unit-name", "Tỉnh thử"]) == 0
+    named = {word.strip("(),.") for word in capsys.readouterr().out.split() if ".key" in word}
+    assert named == {"recovery.key", "ca.key"}
+    assert all((tmp_path / "root" / name).exists() for name in named)
+
+
+@pytest.mark.parametrize("encrypted", [True, False])
+def test_a_setting_that_is_not_the_databases_form_blames_no_key(tmp_path: Path, encrypted: bool) -> None:
+    enrolment.init_root(tmp_path, ROOT_UNIT, Config(encrypted=encrypted))
+    write_config(tmp_path, Config(encrypted=not encrypted))
+    for opens in (open_node, lambda directory: opened_store(directory).__enter__()):
+        with pytest.raises(ConfigError, match=f"but the setting is encrypted = {str(not encrypted).lower()}") as caught:
+            opens(tmp_path)
+        assert not isinstance(caught.value, KeyFileError)
+        assert "encrypted" in caught.value.hint
+    write_config(tmp_path, Config(encrypted=encrypted))
+    open_node(tmp_path).close()
+
+
+def test_exchange_key_of_another_node_alone_is_refused_by_name(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        enrolment.init_root(tmp_path / name, ROOT_UNIT, Config())
+    open_node(tmp_path / "a").close()
+    (tmp_path / "a" / EXCHANGE_KEY_FILE).write_bytes((tmp_path / "b" / EXCHANGE_KEY_FILE).read_bytes())
+    for refused in (open_node, lambda directory: enrolment.init_root(directory, ROOT_UNIT, Config())):
+        with pytest.raises(KeyFileError, match=rf"{EXCHANGE_KEY_FILE} in .*/a is not this node's key") as caught:
+            refused(tmp_path / "a")
+        assert caught.value.exit_code == 78
 
 
 def test_joined_node_gets_its_units_and_its_rows_reach_the_root(nodes: Nodes) -> None:

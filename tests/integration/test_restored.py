@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from syncd.backup import back_up
+from syncd.framing import FrameReader
+from syncd.messages import position
 from syncd.prune import Policy, prune
 from tests.integration.baselines import (
     assert_equal,
@@ -94,3 +96,36 @@ def test_a_root_restored_after_everybody_pruned_by_its_own_word(tiers: ThreeTier
     tiers.settle()
     assert tiers.province.value("SELECT count(*) FROM person WHERE full_name = 'Sau bản sao lưu'") == 1
     assert_equal(tiers)
+
+
+def test_a_restored_tier_names_whom_it_waits_for_until_all_is_here(tiers: ThreeTiers, tmp_path: Path) -> None:
+    write_history(tiers.commune)
+    tiers.prove()
+    last = back_up(tiers.province.node, saved(tiers.province, tmp_path), tmp_path / "stick")
+    add_person(tiers.commune, full_name="Sau bản sao lưu")
+    tiers.settle()
+    restored(tiers.province, last.path, tmp_path)
+    child, link, desk = tiers.district.node.node_id, tiers.district.link, tiers.province.desk
+    assert link is not None
+    awaited = tiers.province.node.awaited
+    assert awaited.children() == []
+    awaited.expect([child])
+    desk.pull(child, link.pull(0))
+    assert awaited.children() == [child], "it was heard, but not about what goes up"
+    link.take_hello(desk.hello(child, link.hello()), 0, 0)
+    assert awaited.children() == [child], "what it announced is not here"
+    while sending := link.next_push():
+        link.take_push(desk.push(child, FrameReader(b"").feed(sending.body)))
+    assert awaited.children() == []
+    assert tiers.province.node.awaited._of == {}, "nothing is kept"
+    tiers.settle()
+
+
+def test_what_is_refused_is_not_waited_for(tiers: ThreeTiers) -> None:
+    awaited, child = tiers.province.node.awaited, tiers.district.node.node_id
+    awaited.expect([child])
+    beyond = position("01900000-0000-7000-8000-0000000000aa", 5, b"x" * 32)
+    awaited.announced(child, [beyond])
+    assert awaited.children() == [child]
+    awaited.refused(child, [beyond.stream_id])
+    assert awaited.children() == []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from syncd import log
+from syncd import baseline, log
 from syncd.cli.output import width
 from syncd.cli.status import with_live
 from syncd.cli.status_text import CELLS_MAX, SCREEN_LINES, UNPROVEN_S, screen, verdict
@@ -18,7 +18,7 @@ from syncd.envelope import Mark
 from syncd.errors import UsageError
 from syncd.proposing import Wish, parse_settings, propose, register_table
 from syncd.prove import exit_code, prove
-from syncd.status import ROW_MARKS, Status, StoppedStream, status, waiting_rows
+from syncd.status import ROW_MARKS, Status, StoppedStream, UnprovenStream, status, waiting_rows
 from tests.trees import TreeBuilder, TreeNode, exchange
 
 PERSON = (
@@ -213,6 +213,68 @@ def test_a_stream_without_a_checkpoint_behind_its_rows_is_never_fine_for_long(ei
     assert any("18133" in reason for reason in reasons)
     state_checkpoints(either_tree)
     assert of(root).unproven == ()
+
+
+def test_a_baseline_needs_no_checkpoint_of_its_own(either_tree: TreeBuilder) -> None:
+    _root, _district, node = either_tree.nodes
+    node.sql(PERSON, (node.unit_id,))
+    state_checkpoints(either_tree)
+    with node.store.read() as tx:
+        stream_id = str(tx.value("SELECT stream_id FROM syncd_stream WHERE own = 1 AND kind = 1"))
+    assert baseline.make(node.node, stream_id) is not None
+    state_checkpoints(either_tree)
+    for above in either_tree.nodes[:2]:
+        assert above.value("SELECT count(*) FROM syncd_stream WHERE kind = 4 AND applied_seq = held_seq") == 1
+        assert of(above).unproven == ()
+
+
+@pytest.mark.parametrize("language", ["vi", "en"])
+def test_the_screen_shows_whatever_monitoring_is_told(
+    tree: TreeBuilder, monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    monkeypatch.setenv("SYNCD_LANGUAGE", language)
+    found = of(tree.nodes[1])
+    old = instant_of(NOW_MS - 1000 * int(UNPROVEN_S) - 1_000)
+    late = UnprovenStream(stream_id="s", about="18136 Thị trấn Tây Sơn", changed_at=old)
+    stopped = StoppedStream(
+        stream_id="t", kind="register", about="18139 Xã Sơn Hồng", state="stopped", reason="r", waiting_envelopes=1
+    )
+    full = replace(found, unproven=(late, late), stopped=(stopped, replace(stopped, about="18133", state="waiting")),
+                   rejoining=1, cases=2, checks=replace(found.checks, different=1, last_at=old))  # fmt: skip
+    _, reasons = verdict(full, {"workers": {"writer": {"error": "locked"}}}, NOW_MS)
+    text = screen(full, {"workers": {"writer": {"error": "locked"}}}, NOW_MS)
+    for subject in ("18136 Thị trấn Tây Sơn", "18139 Xã Sơn Hồng", "18133", "locked", "commune", "2", "1"):
+        assert any(subject in reason for reason in reasons)
+        assert subject in text
+    assert [reason for reason in reasons if late.about in reason][1:] == []
+    unproven = next(reason for reason in reasons if late.about in reason)
+    assert unproven in text
+    assert unproven not in screen(full, {}, NOW_MS - 1000 * int(UNPROVEN_S))
+
+
+def test_a_restored_node_is_not_fine_before_its_children_have_sent_what_it_lacks(
+    tree: TreeBuilder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNCD_LANGUAGE", "en")
+    state_checkpoints(tree)
+    found = of(tree.nodes[0])
+    heard = replace(found, children=tuple(replace(each, last_success_at=instant_of(NOW_MS)) for each in found.children))
+    assert verdict(heard, {"awaited": []}, NOW_MS) == verdict(heard, {"awaited": None}, NOW_MS) == (0, [])
+    live = {"awaited": [each.node_id for each in heard.children]}
+    said = "Just restored, what is missing here has yet to come from: 439 district"
+    assert verdict(heard, live, NOW_MS) == (1, [said])
+    assert said in screen(heard, live, NOW_MS)
+
+
+def test_the_screen_says_whose_registers_are_written_here(tree: TreeBuilder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYNCD_LANGUAGE", "en")
+    root, _district, node = tree.nodes
+    assert "running · keeps unit 18133" in screen(of(node), {}, NOW_MS)
+    assert "keeps unit 42" in screen(of(root), {}, NOW_MS)
+    few = replace(of(node), kept_units=2, kept_codes=("18133", "18136"))
+    assert "keeps 2 units: 18133, 18136" in screen(few, {}, NOW_MS)
+    assert "keeps 70 units" in screen(replace(few, kept_units=70), {}, NOW_MS)
+    assert "keeps no unit yet" in screen(replace(few, kept_units=0, kept_codes=()), {}, NOW_MS)
 
 
 def test_row_marks_are_those_of_the_envelope() -> None:

@@ -118,6 +118,9 @@ def test_an_unknown_command_is_a_usage_error() -> None:
         (("status", "extra"), "thừa tham số: extra"),
         (("generate", "--persons", "many"), "--persons: 'many' không phải số nguyên"),
         (("import", "/no/such/file"), "FILE: không có /no/such/file"),
+        (("backup", "x", "--keep", "0"), "--keep: 0 không hợp lệ, phải từ 1 trở lên — xem"),
+        (("generate", "--moves", "2000"), "--moves: 2000 không hợp lệ, phải từ 0 đến 1000 — xem"),
+        (("identity", "list", "--state", "blah"), "--state: 'blah' không dùng được; chọn một trong '"),
     ],
 )
 def test_a_command_line_that_makes_no_sense_is_told_in_vietnamese(
@@ -126,6 +129,15 @@ def test_a_command_line_that_makes_no_sense_is_told_in_vietnamese(
     monkeypatch.setenv("SYNCD_LANGUAGE", "vi")
     assert program.run(arguments) == 2
     assert said in capsys.readouterr().err
+
+
+def test_nothing_that_click_says_of_an_option_stays_english(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYNCD_LANGUAGE", "vi")
+    text = "\n".join(
+        CliRunner().invoke(command, ["--help"], prog_name=f"syncd {words}").output for words, command in commands()
+    )
+    assert "[bắt buộc]" in text
+    assert not re.search(r"\[(required|default|env var)", text)
 
 
 def test_without_a_command_the_help_itself_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

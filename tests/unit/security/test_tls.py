@@ -103,6 +103,14 @@ def test_expired_and_future_certificates_are_refused_with_the_remedy(
         assert isinstance(explained(as_client.client_error), WrongPeer)
 
 
+def test_damaged_key_is_told_with_a_reason(child: TlsFiles) -> None:
+    child.key.write_bytes(b"x" * 100)
+    with pytest.raises(KeyFileError) as caught:
+        tls.client_context(child)
+    assert child.key.name in caught.value.message
+    assert "None" not in caught.value.message
+
+
 def test_node_certificate_that_issues_is_refused(tree: Tree, child: TlsFiles, tmp_path: Path) -> None:
     key = authority.generate_tls_key()
     own = authority.issue(tree.root_issuer, authority.make_request(key, CHILD_ID), CHILD_ID, NOW_S)

@@ -1,0 +1,338 @@
+"""What happened, as stored and sent in English, and the same for a Vietnamese operator.
+
+Enters: nothing. Leaves: pairs of texts for `reasons.py`. Must hold: the English is that of the code, with names for
+its facts; of two that fit one text the narrower stands first (`tests/unit/test_language.py` reads the code).
+"""
+
+from __future__ import annotations
+
+from syncd.language import Both
+
+MESSAGES = (
+    # streams that stand still (applying, apply, open, receive, exchange)
+    Both("chưa có khóa của luồng {stream}", "no key yet for stream {stream}"),
+    Both(
+        "lô {seq} của luồng {stream} được ghi theo danh mục đơn vị mới hơn",
+        "envelope {seq} of stream {stream} was written under a newer unit tree",
+    ),
+    Both(
+        "lô {seq} của luồng {stream} cần lược đồ {wanted}, bản này có {found}",
+        "envelope {seq} of stream {stream} needs schema revision {wanted}, this release has {found}",
+    ),
+    Both(
+        "lô {seq} của luồng {stream} có phần dành cho đối tượng mà bản này chưa biết",
+        "envelope {seq} of stream {stream} has a part for an audience unknown here",
+    ),
+    Both(
+        "lô {seq} của luồng {stream} mất phần dành cho đối tượng {audience}",
+        "envelope {seq} of stream {stream} has lost its part for audience {audience}",
+    ),
+    Both(
+        "luồng {stream} mang bảng {table} với cột mà bản này chưa biết",
+        "stream {stream} carries table {table} with columns this release does not know",
+    ),
+    Both(
+        "luồng {stream} (loại {kind}) mang bản ghi của bảng {table}",
+        "stream {stream} (kind {kind}) carries rows of table {table}",
+    ),
+    Both(
+        "luồng {stream} mang {column} trong phần dành cho {audience}",
+        "stream {stream} carries {column} in the part for {audience}",
+    ),
+    Both(
+        "luồng {stream} ghi bản ghi bảng {table} có mã do nút khác cấp",
+        "stream {stream} writes rows of {table} whose ids were minted by another node",
+    ),
+    Both(
+        "luồng {stream} thêm bản ghi bảng {table} thiếu cột được đếm",
+        "stream {stream} inserts rows of {table} without a counted column",
+    ),
+    Both(
+        "luồng {stream} sửa {stated} bản ghi bảng {table}, trong đó {missing} không có ở đây",
+        "stream {stream} changes {stated} rows of {table}, of which {missing} are not here",
+    ),
+    Both(
+        "lô {seq} của luồng {stream}: phần công khai đã bị sửa",
+        "envelope {seq} of stream {stream}: the public part was altered",
+    ),
+    Both(
+        "lô {seq} của luồng {stream}: khóa kỳ {epoch} không mở được phần dành cho đối tượng {audience}",
+        "envelope {seq} of stream {stream}: the part for audience {audience} does not open with the key of epoch "
+        "{epoch}",
+    ),
+    Both(
+        "luồng {stream} do nút này ghi, nhưng {peer} có nhiều hơn",
+        "stream {stream} is written here, yet {peer} holds more of it than this node",
+    ),
+    Both(
+        "lô {seq} của luồng {stream} tới trước lô đầu tiên",
+        "envelope {seq} of stream {stream} came before its first",
+    ),
+    Both(
+        "lô {seq} của luồng {stream} tới mà thiếu phần dành cho đối tượng {audience}",
+        "envelope {seq} of stream {stream} came without its part for audience {audience}",
+    ),
+    Both(
+        "{keeper} không giữ luồng {stream} trong nhiệm kỳ {term}: {kind}",
+        "{keeper} does not keep {kind} stream {stream} in term {term}",
+    ),
+    Both(
+        "nút lân cận {peer} không có phần trong luồng {stream} của {keeper}",
+        "neighbour {peer} has no part in stream {stream} of {keeper}",
+    ),
+    Both(
+        "chưa có bản ghi nút nào nói rằng {keeper} giữ luồng {stream}",
+        "no node record says yet that {keeper} keeps stream {stream}",
+    ),
+    Both(
+        "lô {seq} của luồng {stream} được ghi sau khi nhiệm kỳ của {keeper} đã kết thúc",
+        "envelope {seq} of stream {stream} was written after the term of {keeper} ended",
+    ),
+    Both("cấp trên có quá khứ khác tại vị trí {seq}", "the parent holds another past at position {seq}"),
+    Both("{place} đã có ở đây, luồng đang ở {seq}", "{place} is here already, the stream stands at {seq}"),
+    Both("{place} đã tới, còn thiếu từ {seq}", "{place} came, {seq} is next"),
+    Both(
+        "{place} nối tiếp một quá khứ khác với bản đang giữ",
+        "{place} continues another past than the one kept here",
+    ),
+    Both("{place} khác với lô đang giữ ở đây", "{place} is another than the one kept here"),
+    Both("{place} không mang chữ ký của nút giữ sổ", "{place} does not carry its keeper's signature"),
+    Both(
+        "{place}: phần dành cho đối tượng {audience} đã bị sửa",
+        "{place}: the part for audience {audience} was altered",
+    ),
+    Both("nội dung không đúng dạng của giao thức", "a body does not have the form of the protocol"),
+    Both("mốc đối soát không đúng dạng của giao thức", "a checkpoint does not have the form of the protocol"),
+    Both(
+        "nội dung có bảng {table}, các cột {columns} mà nút này chưa biết",
+        "a body has table {table}, columns {columns}, which this node does not know",
+    ),
+    Both("nhật ký của luồng {stream} thiếu vị trí {seq}", "log of stream {stream} lacks seq {seq}"),
+    Both(
+        "nút {peer} nói giao thức {least} đến {most}, nút này {own}",
+        "node {peer} speaks protocol {least} to {most}, this node {own}",
+    ),
+    # units that pass on, rows that move (handover, moved_rows, rebuild)
+    Both(
+        "luồng {stream} nhận tiếp một đơn vị, nhưng lệnh bàn giao hoặc phần cuối của nhiệm kỳ trước chưa tới đây",
+        "stream {stream} takes a unit over, but the order for it or the end of the term before is not here",
+    ),
+    Both(
+        "luồng {stream} nối tiếp từ một điểm khác với điểm kết thúc nhiệm kỳ trước",
+        "stream {stream} takes over from another end than the one of the term before it",
+    ),
+    Both(
+        "luồng {stream} nối tiếp luồng {before}, luồng đó ở đây chưa vào bảng tới vị trí {seq}",
+        "stream {stream} follows stream {before}, which is not applied up to {seq} here",
+    ),
+    Both(
+        "luồng {stream} nhận các bản ghi mà luồng của đơn vị {unit} ở đây chưa giao ra",
+        "stream {stream} takes rows that the stream of unit {unit} has not given up here",
+    ),
+    Both(
+        "luồng {stream} quyết định điều mà luồng của đơn vị {unit} ở đây chưa chuyển sang",
+        "stream {stream} decides what the stream of unit {unit} has not referred to it here",
+    ),
+    Both(
+        "luồng {stream} nhận các bản ghi bảng {table} mà luồng của đơn vị khác ở đây chưa giao ra",
+        "stream {stream} takes rows of {table} that another unit's stream has not given up here",
+    ),
+    Both(
+        "bản ghi của luồng {stream} được ghi ở đây và chưa vào nhật ký của nó",
+        "rows of stream {stream} were written here and are not in its log yet",
+    ),
+    Both(
+        "nhật ký của luồng {stream} bắt đầu sau {seq}; không mốc gốc nào tới đó",
+        "the log of stream {stream} begins behind {seq}; no baseline reaches there",
+    ),
+    Both(
+        "luồng {stream} đã đi tiếp trong khi vị trí {seq} đang được ghi",
+        "stream {stream} moved on while position {seq} was being written",
+    ),
+    Both("tiến trình khác đã xử lý sổ ghi thay đổi này", "another process sequenced this journal"),
+    # baselines and receipts (baseline, floor, receipt)
+    Both(
+        "mốc gốc của luồng {stream} sẽ chiếm hơn {most} byte",
+        "a baseline of stream {stream} would take more than {most} bytes",
+    ),
+    Both(
+        "{keeper} đưa mốc gốc của một luồng mà đơn vị {unit} chưa từng có trong nhiệm kỳ {term}",
+        "{keeper} offers a baseline of a stream that unit {unit} never had in term {term}",
+    ),
+    Both(
+        "mốc gốc của luồng {stream} do một nút không còn giữ luồng đó lập",
+        "a baseline of stream {stream} comes from a node that does not keep it any more",
+    ),
+    Both("giấy xác nhận không mang chữ ký của nút gốc", "a receipt does not carry the custodian's signature"),
+    Both("giấy xác nhận nêu một nút gốc khác", "a receipt names another custodian"),
+    Both("giấy xác nhận thuộc bậc {level}", "a receipt of level {level}"),
+    Both("giấy xác nhận không đúng dạng của giao thức", "a receipt does not have the form of the protocol"),
+    Both(
+        "nút gốc giữ một lô khác tại vị trí {seq} của luồng {stream}",
+        "the custodian holds another envelope at position {seq} of stream {stream}",
+    ),
+    # envelopes, parts, bodies, frames, messages (envelope, compress, wire, framing, messages, upload)
+    Both(
+        "một phần khai {size} byte khi mở, giới hạn là {most}", "a part states {size} plain bytes, the limit is {most}"
+    ),
+    Both("một phần không phải khung zstd mà nút này đọc được", "a part is not a zstd frame that this node reads"),
+    Both(
+        "một phần mở ra dài hơn {size} byte đã khai", "a part unfolds to more than the {size} bytes its header states"
+    ),
+    Both(
+        "một phần không phải đúng một khung zstd có độ dài đã khai",
+        "a part is not exactly one zstd frame of the stated size",
+    ),
+    Both("{place} sẽ chiếm {size} byte", "{place} would take {size} bytes"),
+    Both("một lô {size} byte, giới hạn là {most}", "an envelope of {size} bytes, the limit is {most}"),
+    Both(
+        "phần đầu của một lô khai {size} byte, giới hạn là {most}",
+        "an envelope's header states {size} bytes, the limit is {most}",
+    ),
+    Both(
+        "một lô bị cắt sau {size} byte, ngay trong phần đầu hoặc chữ ký",
+        "an envelope ends after {size} bytes, inside its header or signature",
+    ),
+    Both("một mã định danh không phải UUID dạng chuẩn", "an id is not a UUID in canonical form"),
+    Both("một mã định danh không phải UUID", "an id is not a UUID"),
+    Both(
+        "một lô của giao thức phiên bản {found}, nút này nói {own}",
+        "an envelope of protocol version {found}, this node speaks {own}",
+    ),
+    Both("phần đầu của một lô không ở dạng mã hóa duy nhất", "an envelope's header is not in its only encoding"),
+    Both(
+        "phần đầu của một lô không đúng dạng của giao thức",
+        "an envelope's header does not have the form of the protocol",
+    ),
+    Both(
+        "{place}: luồng bắt đầu tại 1 với lời khai sinh và các số không, và chỉ tại đó",
+        "{place}: a stream begins at 1 with its genesis and zeros, and only there",
+    ),
+    Both(
+        "{place} mở đầu một luồng mà lời khai sinh của nó không nêu",
+        "{place} begins a stream that its genesis does not name",
+    ),
+    Both(
+        "{place}: ai nhận tiếp, hoặc là mốc gốc, thì nêu của cái gì; ngoài ra không ai nêu",
+        "{place}: who takes over, or is a baseline, names what of; nobody else does",
+    ),
+    Both(
+        "{place}: vị trí 0 có mã băm toàn số không, và không mốc gốc nào thay cho nó",
+        "{place}: position 0 has the hash of zeros, and no baseline stands for it",
+    ),
+    Both("{place}: các phần không theo thứ tự đối tượng", "{place}: parts are not in the order of their audiences"),
+    Both("{place}: phần công khai, và chỉ phần đó, có kỳ 0", "{place}: the public part, and no other, has epoch 0"),
+    Both("{place} thiếu những phần mà phần đầu của nó không nêu", "{place} misses parts that its header does not name"),
+    Both("{place} bị cắt sau {found} trong {total} byte", "{place} ends after {found} of {total} bytes"),
+    Both("{place} thừa {more} byte", "{place} has {more} bytes too many"),
+    Both("{place} mang những phần khác với phần đầu nêu", "{place} carries other parts than its header names"),
+    Both("nội dung vượt {rows} bản ghi hoặc {blocks} khối", "a body above {rows} rows or {blocks} blocks"),
+    Both(
+        "một khối của bảng {table} có các cột dài ngắn khác nhau hoặc không có bản ghi",
+        "a block of table {table} has columns of different lengths or no rows",
+    ),
+    Both(
+        "một khối của bảng {table} nêu các cột khác với các cột nó mang",
+        "a block of table {table} names other columns than it carries",
+    ),
+    Both("nội dung khai hơn {rows} bản ghi", "a body states more than {rows} rows"),
+    Both("các bản ghi cho COPY có cột dài ngắn khác nhau", "rows for COPY have columns of different lengths"),
+    Both("nội dung khai {n} mục, giới hạn là {most}", "a body states {n} items, the limit is {most}"),
+    Both("một khung khai {size} byte, giới hạn là {most}", "a frame states {size} bytes, the limit is {most}"),
+    Both("một khung khai {size} byte, quá ít cho một lô", "a frame states {size} bytes, too few for an envelope"),
+    Both("khung bị bỏ {out} byte, ở đây giữ {kept}", "{out} bytes of a frame are left out, {kept} are kept here"),
+    Both("lần gửi kết thúc giữa một khung", "a push ends inside a frame"),
+    Both("thông điệp {size} byte", "a message of {size} bytes"),
+    Both("thông điệp không phải {kind}", "a message is not a {kind}"),
+    # exchanges that failed (net/client, net/http, security/tls)
+    Both("{place} không trả lời ({error})", "{place} does not answer ({error})"),
+    Both("trao đổi với {place} bị đứt ({error})", "the exchange with {place} broke off ({error})"),
+    Both("{place} gửi quá nhiều hoặc quá chậm", "{place} sends too much or too slowly"),
+    Both(
+        "{place} trả lời với mã {status}, không như một nút",
+        "{place} answers with status {status}, not as a node does",
+    ),
+    Both("{place} bị lỗi ({status}): {text}", "{place} failed ({status}): {text}"),
+    Both("{place} từ chối chứng thư của nút này ({reason})", "{place} refuses our certificate ({reason})"),
+    Both("kết nối TLS tới {place} bị đứt ({reason})", "the TLS connection to {place} broke ({reason})"),
+    Both("chứng thư của {place} chưa có hiệu lực", "the certificate of {place} is not valid yet"),
+    Both("chứng thư của {place} đã hết hạn", "the certificate of {place} has expired"),
+    Both("{place} là nút khác với nút đã gia nhập", "{place} is another node than the one enrolled"),
+    Both(
+        "chứng thư của {place} không dẫn tới gốc của cây này ({reason})",
+        "the certificate of {place} does not lead to our root ({reason})",
+    ),
+    # what a parent answers (net/server, admission)
+    Both("nút con không đưa chứng thư", "no certificate was shown"),
+    Both("nút {node} chưa gia nhập dưới nút cấp trên này", "node {node} is not enrolled below this node"),
+    Both("nút {node} đã được cấp chứng thư khác", "node {node} was given another certificate since"),
+    Both("cấp trên này chưa từng cấp mã đó", "this parent never gave out that token"),
+    Both("nút khác đã dùng mã đó", "another node has used that token"),
+    Both("mã đó đã hết hạn lúc {when}", "that token expired at {when}"),
+    Both(
+        "mã đó dành cho nút không có nút con, nhưng nút này đặt `listen`",
+        "that token is for a node without children, but this one has `listen` set",
+    ),
+    Both("đơn vị {unit} do nút {holder} giữ", "unit {unit} is kept by node {holder}"),
+    Both("đơn vị {unit} của mã đó không còn", "the unit {unit} of that token is gone"),
+    Both(
+        "nút {node} đã ở trạng thái {status} cho đơn vị {unit} dưới {parent}",
+        "node {node} is {status} for unit {unit} below {parent}",
+    ),
+    Both(
+        "khóa của nút {node} trùng nhãn với nút {bearer}",
+        "the keys of node {node} give it the tag of node {bearer}",
+    ),
+    Both("cấp trên gặp lỗi", "the parent failed"),
+    Both("máy chủ cấp trên chưa bắt đầu", "the server has not begun"),
+    Both("nội dung {size} byte", "a body of {size} bytes"),
+    Both("nội dung {size} byte, giới hạn là {most}", "a body of {size} bytes, the limit is {most}"),
+    # the keys of this node, values it cannot seal
+    Both(
+        "không có khóa kỳ {epoch} cho đối tượng {audience} của luồng {stream}",
+        "no key of epoch {epoch} for audience {audience} of stream {stream}",
+    ),
+    Both(
+        "bảng {table}, cột {column}: giá trị không dùng được trong lô gửi đi",
+        "table {table}, column {column}: a value is not canonical",
+    ),
+    # statements that a database does not understand (cli/sql)
+    Both("không có bảng {table}", "no such table: {table}"),
+    Both("không có cột {column}", "no such column: {column}"),
+    Both("không có hàm {name}", "no such function: {name}"),
+    Both("bảng {table} không có cột {column}", "table {table} has no column named {column}"),
+    Both("cột {column} có ở nhiều bảng; hãy nêu bảng.cột", "ambiguous column name: {column}"),
+    Both("sai cú pháp gần {text}", 'near "{text}": syntax error'),
+    Both("câu lệnh chưa trọn vẹn", "incomplete input"),
+    Both("không hiểu {text}", "unrecognized token: {text}"),
+    Both("{n} giá trị cho {columns} cột", "{n} values for {columns} columns"),
+    Both(
+        "bảng {table} có {columns} cột, câu lệnh nêu {n} giá trị",
+        "table {table} has {columns} columns but {n} values were supplied",
+    ),
+    Both("bảng {table} không có cột {column}", 'column "{column}" of relation "{table}" does not exist'),
+    Both("không có bảng {table}", 'relation "{table}" does not exist'),
+    Both("không có cột {column}", 'column "{column}" does not exist'),
+    Both("không có cột {column}", "column {column} does not exist"),
+    Both("không có hàm {name}", "function {name} does not exist"),
+    Both("sai cú pháp gần {text}", 'syntax error at or near "{text}"'),
+    Both("câu lệnh chưa trọn vẹn", "syntax error at end of input"),
+    # databases and disks (store, system)
+    Both(
+        "chương trình khác đang khóa cơ sở dữ liệu {place}: {text}",
+        "the database {place} is locked by another program: {text}",
+    ),
+    Both(
+        "khóa này không mở được cơ sở dữ liệu {place}: {text}",
+        "the database {place} does not open with this key: {text}",
+    ),
+    Both("hết chỗ cho cơ sở dữ liệu {place}: {text}", "no space left for the database {place}: {text}"),
+    Both("cơ sở dữ liệu {place}: {text}", "database {place}: {text}"),
+    Both("PostgreSQL không trả lời: {error}", "PostgreSQL does not answer: {error}"),
+    Both("PostgreSQL bị ngắt: {text}", "PostgreSQL broke off: {text}"),
+    Both("PostgreSQL hết chỗ trên đĩa: {text}", "PostgreSQL has no space left: {text}"),
+    Both("{what}: đĩa đầy", "{what}: no space left"),
+)
+
+# Facts of a message that are themselves said in words.
+FACTS = (Both("lô {seq} của luồng {stream}", "envelope {seq} of stream {stream}"),)

@@ -1,0 +1,43 @@
+"""Texts that an operator hands over as a file: a script, a list.
+
+Enters: a path. Leaves: its text. Must hold: what is no text is refused by name and is not quoted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from syncd.errors import FileRefused
+from syncd.language import say
+from syncd.system import translate_os_error
+
+
+def read_text(path: Path, bytes_max: int) -> str:
+    """The text of a UTF-8 file, with or without a byte order mark. Raises FileRefused where it is none."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(bytes_max + 1)
+    except OSError as error:
+        raise translate_os_error(error, say("không đọc được {path}", "cannot read {path}", path=path)) from error
+    if len(data) > bytes_max:
+        raise FileRefused(
+            say("{path} dài quá {most} byte", "{path} holds more than {most} bytes", path=path, most=bytes_max),
+            say("chia thành nhiều tệp", "split it into several files"),
+        )
+    with refuse_other_text(path):
+        return data.decode("utf-8-sig").replace("\r\n", "\n")
+
+
+@contextmanager
+def refuse_other_text(path: Path) -> Iterator[None]:
+    """Tell of bytes that are no text, without quoting them as the decoder's own words would."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        name = say("đầu vào chuẩn", "standard input") if str(path) == "-" else path
+        raise FileRefused(
+            say("{path} không phải UTF-8", "{path} is not UTF-8", path=name),
+            say("lưu tệp thành văn bản UTF-8 rồi chạy lại", "save it as UTF-8 text and run it again"),
+        ) from error
