@@ -15,7 +15,6 @@ from syncd import baseline, cutting, handover, log, quarantine, reassign
 from syncd.clock import instant_of
 from syncd.envelope import Mark
 from syncd.errors import StoreError, StreamBehind
-from syncd.store.base import Tx
 from syncd.terms import refresh_keepers
 from syncd.tree import Term, Tree
 from syncd.withheld import read_withheld
@@ -56,24 +55,15 @@ class Passing:
         return any(done)
 
     def cut_meanwhile(self) -> bool:
-        """Take units back to their ends while nothing may be sealed: all but those of which something written here
-        still comes back."""
+        """Take units back to their ends while nothing may be sealed: what follows them, or what they follow, may be
+        coming back. What else was written here beyond an end comes, if it does, as another branch of late writes."""
         if not self.is_due:
             return False
         tree = self._node.tree()
         with self._node.store.read() as tx:
-            found = {
-                unit_id: streams for unit_id, streams in cutting.overruns(tx, tree).items()
-                if not any(self._is_needed(tx, each) for each in streams)
-            }  # fmt: skip
+            found = cutting.overruns(tx, tree)
         done = [self._cut_unit(tree, unit_id, streams) for unit_id, streams in found.items()]
         return any(done)
-
-    def _is_needed(self, tx: Tx, each: cutting.Overrun) -> bool:
-        """Whether a stream cannot go back yet: some of what was written here still comes back. Once all of it is in the
-        log it can, shown or not: what has to go back first, or what follows, may wait for just that."""
-        at = each.stream
-        return at.own and at.held_seq > each.end_seq and not self._node.rejoin.has_all(tx, at)
 
     def _move(self, move: reassign.Reassignment) -> bool:
         """Carry out an order to move rows. Two moves never share a cut: each stream would wait for the other's rows to

@@ -102,7 +102,7 @@ def _take(tx: Tx, tree: Tree, peer: str, at: Stream, envelope: Envelope, data: b
     if not at.ended or envelope.header.seq <= at.held_seq:  # what is late follows what is kept apart
         check_follows(envelope.header, Position(seq=at.held_seq, hash=at.held_hash))
     is_wanted = at.stream_id in wanted
-    if at.own and not (is_wanted and at.rejoin_seq):
+    if at.own and not at.ended and not (is_wanted and at.rejoin_seq):
         raise Altered(
             f"stream {at.stream_id} is written here, yet {peer} holds more of it than this node",
             hint="this database is an older copy or was cloned: nothing is sealed until an operator has looked",

@@ -28,6 +28,7 @@ from syncd.keys import KeyRing
 from syncd.lift import has_unsealed, hold_writers, set_aside
 from syncd.log import Stream
 from syncd.messages import Position, Want
+from syncd.moved_rows import sources
 from syncd.pasts import is_past
 from syncd.pasts import want as ask
 from syncd.positions import HighWater
@@ -102,7 +103,8 @@ class Rejoin:
         if self._awaits_answer or self._taking:
             return True
         goals = self._goals
-        if goals and goals.keys() & {row[0] for row in tx.all("SELECT stream_id FROM syncd_stream WHERE own = 1")}:
+        own = "SELECT stream_id FROM syncd_stream WHERE own = 1 AND ended = 0"  # of others late writes alone come
+        if goals and goals.keys() & {row[0] for row in tx.all(own)}:
             return True
         return tx.one("SELECT 1 FROM syncd_stream WHERE rejoin_seq > 0 LIMIT 1") is not None
 
@@ -321,6 +323,8 @@ class Rejoin:
         with self._store.read() as tx:
             begun = log.streams(tx, "own = 1 AND rejoin_seq > 0")
             back = [stream for stream in begun if _is_back(stream) and not self._is_awaited(tx, stream)]
+            coming = [stream for stream in begun if stream not in back]
+            back = [stream for stream in back if not any(_is_behind(tx, stream, other) for other in coming)]
             has_wishes = tx.one("SELECT 1 FROM syncd_wish WHERE op <> 'kept' LIMIT 1") is not None
         if back:
             with self._sequencing, self._store.apply("rejoined") as tx:
@@ -354,12 +358,6 @@ class Rejoin:
         if earlier and handover.may_read_all(tx, self._me, earlier):
             rebuild(tx, self._applier, self._set_aside(tx, at), {})
 
-    def has_all(self, tx: Tx, at: Stream) -> bool:
-        """Whether all that a neighbour holds of an own stream is in the log again."""
-        if self._awaits_answer or at.stream_id in self._taking or at.held_seq < at.rejoin_seq:
-            return False
-        return not self._is_awaited(tx, at)
-
     def _is_awaited(self, tx: Tx, at: Stream) -> bool:
         goal = self._goals.get(at.stream_id)
         return goal is not None and not is_past(tx, at, goal)
@@ -367,6 +365,14 @@ class Rejoin:
     @property
     def _is_root(self) -> bool:
         return self._tree().root_id == self._me
+
+
+def _is_behind(tx: Tx, at: Stream, other: Stream) -> bool:
+    """Whether a unit cannot be put back as it is before another own stream is back: of an earlier term of it, or of a
+    unit that rows came from."""
+    if other.unit_id == at.unit_id:
+        return other.term < at.term
+    return other.unit_id in {source.unit_id for source in sources(tx, at.unit_id)}
 
 
 def _is_back(at: Stream) -> bool:
