@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from schema.spec import Kind, Table
-from syncd import adopting, baseline, handover, keys, log, sequence
+from syncd import adopting, baseline, baseline_taking, handover, keys, log, sequence
 from syncd.aggregate import Cells
 from syncd.applying import Applier, ChangedAt, More
 from syncd.awaited import Awaited
@@ -237,7 +237,7 @@ class Node:
         tree = self.tree()
         with self.store.apply("receive") as tx:
             result = receive(tx, tree, peer, envelopes, self.clock(), wanted)
-            baseline.taken(tx, tree, self.applier, result.streams, wanted, self.clock())
+            baseline_taking.taken(tx, tree, self.applier, result.streams, wanted, self.clock())
         return result
 
     def apply_all(
@@ -256,7 +256,9 @@ class Node:
         tree = self.tree()
         for stream in [s for s in behind if s.state != "stopped" or may_retry(s.stream_id)]:
             stream_id = stream.stream_id
-            put_back = baseline.may_take(tree, stream) and baseline.take(self.store, self.applier, stream_id)
+            put_back = baseline_taking.may_take(tree, stream) and baseline_taking.take(
+                self.store, self.applier, stream_id
+            )
             if self.applier.apply(stream_id, more_of(stream_id) if more_of else None) or put_back:
                 applied = True
                 self.signals.emit(APPLIED, [stream_id])

@@ -16,7 +16,7 @@ from random import Random
 import pytest
 
 from schema.spec import Kind
-from syncd import baseline, cutting, failpoint, limits, log, restore
+from syncd import baseline, baseline_taking, cutting, failpoint, limits, log, restore
 from syncd.backup import back_up
 from syncd.cli import program
 from syncd.config import Config
@@ -103,7 +103,7 @@ def _earlier_term_under_a_baseline(folder: Path, point: str, _patch: pytest.Monk
     backed_up(tiers, folder)
     assert prune(district.store, NOW, district.node.clock())
     assert _unapplied(district, first).applied_seq == stream_of(district, first).floor_seq > 0
-    twice(district, point, lambda: baseline.take(district.store, district.node.applier, first))
+    twice(district, point, lambda: baseline_taking.take(district.store, district.node.applier, first))
     at = stream_of(district, first)
     assert (at.applied_seq, at.applied_hash) == (at.held_seq, at.held_hash)
     handovers.proven(builder, commune.unit_id, "other", "district", "province")

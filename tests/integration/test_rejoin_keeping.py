@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from syncd import baseline, keeping, limits, quarantine
+from syncd import baseline, baseline_taking, keeping, limits, quarantine
 from syncd.framing import FrameReader
 from syncd.positions import HighWater
 from tests.integration.baselines import forget, made, stream_of
@@ -337,7 +337,7 @@ def test_nothing_follows_a_term_of_which_late_writes_still_come_back(
     assert at.applied_seq == commune.node.tree().terms[commune.unit_id][0].ended_seq
     assert at.applied_seq < at.held_seq
     commune.node.applier.apply(second)
-    baseline.take(commune.store, commune.node.applier, second)
+    baseline_taking.take(commune.store, commune.node.applier, second)
     assert stream_of(commune, second).applied_seq == 0
 
     settle(plain)
