@@ -112,6 +112,20 @@ def make_token(
     )
 
 
+def holder_of(node: Node, unit_code: str) -> tuple[str, str, str | None] | None:
+    """Name, tag and last exchange of the enrolled node that a newcomer for this unit would be refused for; None where
+    the unit is free."""
+    with node.store.read() as tx:
+        unit = unit_of_code(tx, unit_code, instant_of(node.clock())[:10])
+        kept = tx.value("SELECT node_id FROM syncd_keeper WHERE unit_id = ?", (unit.id,))
+        holders = [each for each in records_about(tx, unit.id) if each.status == "enrolled"]
+        if not holders:
+            return None
+        holder = next((each for each in holders if each.node_id == kept), holders[0])
+        heard_at = tx.value("SELECT last_success_at FROM syncd_peer WHERE node_id = ?", (holder.node_id,))
+    return holder.name, holder.tag, heard_at
+
+
 def admit(node: Node, issuer: Authority, request: JoinRequest) -> JoinReply:
     """Enrol the node that sent `request` (decoded, not yet checked). Raises JoinRefused or a TokenError.
 

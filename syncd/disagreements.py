@@ -25,7 +25,7 @@ from syncd.status import table_names, unit_words
 from syncd.store.base import Row, Tx
 
 __all__ = [
-    "OUTCOME", "RESULT", "STATE", "Conflict", "Copy", "Filter", "Side", "code_names", "conflict", "conflicts",
+    "OUTCOME", "RESULT", "STATE", "Conflict", "Copy", "Filter", "Side", "conflict", "conflicts", "settled_count",
     "short_id", "why_words",
 ]  # fmt: skip
 
@@ -33,6 +33,8 @@ REVIEW, LOST, ACCEPTED, WAITING, CASE = "review", "lost", "accepted", "waiting",
 ASKED, QUESTION, ANSWERED, POSTPONED, SETTLED = "asked", "question", "answered", "later", "settled"
 DONE = frozenset({ACCEPTED, SETTLED})  # shown only when everything is
 OPEN = frozenset({REVIEW, CASE, QUESTION, ANSWERED, POSTPONED})  # waits for a person's decision
+DECIDABLE = OPEN | {ASKED}  # who asked may decide without the answer
+WAITS = DECIDABLE | {WAITING}  # for whomever; the rest is done, or has lost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +90,17 @@ class Conflict:
     verdicts: tuple[str, ...] = ()
     rows: tuple[Copy, ...] = ()
     said: tuple[Word, ...] = ()
+    asked: tuple[str, ...] = ()  # who was asked last and has not answered, by name
+
+    @property
+    def decides_here(self) -> bool:
+        """Whether this node may decide it now."""
+        return self.is_here and self.state in DECIDABLE
+
+    @property
+    def waits(self) -> bool:
+        """Whether anybody is waited for. What another node has put off is its own affair: nobody here hears its end."""
+        return self.state in WAITS and (self.state != POSTPONED or self.is_here)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,9 +131,11 @@ class Filter:
         return " AND ".join(parts) or "1 = 1", tuple(value for value in conditions.values() if value is not None)
 
     def takes(self, found: Conflict) -> bool:
+        """Whether to list it. Unless all are wanted: what waits, and unmatched moves only where they are asked for,
+        being an exception list of thousands (domain §3)."""
         codes = {(name or "").partition(" ")[0] for name in (found.unit, *(row.unit for row in found.rows))}
         return (
-            (self.all_states or found.state not in DONE)
+            (self.all_states or (found.waits and (self.kind is not None or found.kind not in MOVES)))
             and self.kind in (None, found.kind)
             and (self.unit is None or self.unit in codes)
             and (self.before is None or (found.made_at or found.decided_at or "") < self.before)
@@ -128,12 +143,17 @@ class Filter:
 
 
 def conflicts(tx: Tx, accepted_too: bool = False, wanted: Filter | None = None) -> list[Conflict]:
-    """What waits for a person or lost: first what waits for this node, then newest first; with `accepted_too` all."""
+    """What waits for a person: first what waits for this node, then newest first; with `accepted_too` everything."""
     takes = (wanted or Filter(all_states=accepted_too)).takes
     found = [each for each in _every(tx, "", wanted or Filter(all_states=accepted_too)) if takes(each)]
     found.sort(key=lambda each: (each.decided_at or each.made_at or "", each.id), reverse=True)
-    found.sort(key=lambda each: (not (each.is_here and each.state in OPEN), each.kind in MOVES))
+    found.sort(key=lambda each: (not each.decides_here, each.kind in MOVES, each.state == ASKED))
     return found[: limits.CONFLICTS_SHOWN_MAX]
+
+
+def settled_count(tx: Tx) -> int:
+    """How many are settled or have lost: those that the list leaves out."""
+    return sum(int(tx.value(query)) for query in _SETTLED)
 
 
 def conflict(tx: Tx, part: str) -> Conflict:
@@ -156,20 +176,6 @@ def conflict(tx: Tx, part: str) -> Conflict:
 def short_id(conflict_id: str) -> str:
     """The random part of a UUID: its beginning is the time, its end the node, both alike in a list."""
     return conflict_id[14:23] or conflict_id
-
-
-def code_names(tx: Tx, found: Conflict) -> dict[str, dict[Any, str]]:
-    """Column → code → name, of the columns whose values are codes: nobody knows `02` by heart."""
-    from schema.tables import registry
-
-    table = registry().by_name.get(found.table or "")
-    columns = {side.column for side in found.columns} & set(table.by_name if table else ())
-    lists = {name: table.by_name[name].code_list for name in columns} if table else {}
-    return {
-        name: dict(tx.all("SELECT code, name FROM code WHERE list_name = ? ORDER BY version", (code_list,)))
-        for name, code_list in lists.items()
-        if code_list
-    }
 
 
 def why_words(why: str) -> str:
@@ -198,6 +204,9 @@ _UNDECIDED = """
     AND NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id)
     ORDER BY p.made_at DESC, p.id LIMIT ?
 """
+_KEEPER_NAME = """
+    SELECT max(n.name) FROM syncd_keeper AS k JOIN node AS n ON n.node_id = k.node_id WHERE k.unit_id = ?
+"""
 _CASES = """
     SELECT c.case_id, c.kind, c.tab, c.row_id, c.unit_id, u.code, u.name, c.detail, c.opened_at, n.name, c.openings
     FROM syncd_case AS c LEFT JOIN unit AS u ON u.id = c.unit_id
@@ -216,6 +225,14 @@ _TOLD = f"""
     AND NOT EXISTS (SELECT 1 FROM syncd_case AS c WHERE c.case_id = r.case_id AND c.closed_at IS NULL)
     GROUP BY r.case_id ORDER BY max(r.made_at) DESC LIMIT ?
 """
+_SETTLED = (
+    "SELECT count(*) FROM verdict AS v WHERE v.outcome <> 'review'"
+    " AND NOT EXISTS (SELECT 1 FROM verdict AS w WHERE w.resolves = v.id)",
+    f"SELECT count(*) FROM syncd_case AS c WHERE c.closed_at IS NULL AND NOT ({UNSETTLED_CASE})",
+    "SELECT count(DISTINCT r.case_id) FROM resolution AS r WHERE NOT EXISTS"
+    " (SELECT 1 FROM syncd_case AS c WHERE c.case_id = r.case_id AND c.closed_at IS NULL)"
+    f" AND r.case_id NOT IN (SELECT r.case_id FROM resolution AS r WHERE {ASKED_HERE})",
+)
 _ROWS = "SELECT tab, row_id FROM syncd_case_row WHERE case_id = ? ORDER BY row_id"
 
 
@@ -245,7 +262,8 @@ def _cases(tx: Tx, part: str, wanted: Filter) -> Iterator[Conflict]:
         yield _case(
             tx, case_id, kind, said, [(names[number], row) for number, row in places if number in names],
             state=_case_state(word), unit_id=unit_id, unit=unit_words(code, unit), detail=detail, opened_at=opened_at,
-            keeper=keeper, table=_case_table(detail) or names.get(tab), row_id=row_id, verdicts=allowed(kind),
+            keeper=keeper, table=_case_table(detail) or names.get(tab), row_id=row_id,
+            verdicts=allowed(kind, _object(detail)),
         )  # fmt: skip
 
 
@@ -255,13 +273,13 @@ def _told(tx: Tx, values: tuple[Any, ...]) -> Iterator[Conflict]:
         said = words(tx, case_id)
         last = said[-1]
         places = sorted({(word.table, word.row_id) for word in said if word.table and word.row_id})
-        word = standing_word(said, 0)
-        waits = word is not None and word.verb not in SETTLING
+        own = tx.one("SELECT detail FROM syncd_case WHERE case_id = ?", (case_id,))  # found here, its cause is gone
         unit = tx.one("SELECT code, name FROM unit WHERE id = ?", (last.unit_id,)) or (None, None)
         yield _case(
             tx, case_id, last.kind, said, [(table or "", row or "") for table, row in places],
-            state=QUESTION if is_asked else ASKED if waits and word is not None and word.verb != ANSWER else SETTLED,
-            unit_id=last.unit_id, unit=unit_words(*unit), detail="{}", opened_at=said[0].made_at, keeper=None,
+            state=QUESTION if is_asked else SETTLED if own else _told_state(standing_word(said, 0)),
+            unit_id=last.unit_id, unit=unit_words(*unit), detail=own[0] if own else "{}", opened_at=said[0].made_at,
+            keeper=None,
             table=last.table, row_id=last.row_id, verdicts=OF_THE_ASKED if is_asked else (),
         )  # fmt: skip
 
@@ -276,10 +294,28 @@ def _case(
         id=case_id, state=state, title=case_title(kind), table=table, row_id=row_id, unit_id=unit_id, unit=unit,
         operation=None, author=None, reason=None, made_at=opened_at, outcome=settled.verb if settled else None,
         decided_at=settled.made_at if settled else opened_at, decided_by=settled.author if settled else None,
-        why=detail, columns=(), kind=kind, keeper=keeper, is_here=bool(verdicts) and state != ASKED,
+        why=detail, columns=(), kind=kind, keeper=keeper, is_here=bool(verdicts), asked=_asked(tx, said, state),
         verdicts=tuple(verb.value for verb in verdicts), said=tuple(said),
         rows=tuple(_copy(tx, name, row) for name, row in places),
     )  # fmt: skip
+
+
+def _asked(tx: Tx, said: Sequence[Word], state: str) -> tuple[str, ...]:
+    """The keepers of the units of the question that stands, but those who have answered it."""
+    if state not in (ASKED, ANSWERED):
+        return ()
+    place = max(place for place, word in enumerate(said) if word.verb == Verb.ASK_COMMUNE)
+    answered = {word.unit_id for word in said[place:] if word.verb == ANSWER}
+    units = [word.unit_id for word in said if word.decision_id == said[place].decision_id]
+    names = (tx.value(_KEEPER_NAME, (unit,)) for unit in units if unit not in answered)
+    return tuple(sorted({name for name in names if name}))
+
+
+def _told_state(word: Word | None) -> str:
+    """Of a case that another node found. An answer ends what is asked of this node's units."""
+    if word is None or word.verb in SETTLING or word.verb == ANSWER:
+        return SETTLED
+    return ASKED if word.verb == Verb.ASK_COMMUNE else POSTPONED
 
 
 def _case_state(word: Word | None) -> str:

@@ -20,6 +20,7 @@ from syncd.limits import SHOWN_UNITS_MAX
 from syncd.pipeline import Node
 from syncd.reassign import packed
 from syncd.store.base import Tx
+from syncd.succession import named_apart
 from syncd.tree import Tree, covers, units_above
 
 
@@ -41,6 +42,7 @@ class Preview:
     also_kept: dict[str, str]  # the other units that pass on, as the same machine keeps or was to keep them → name
     going_on: dict[str, Heir]  # those it was to hand to another node already, which keeps them now
     put_aside: str | None = None
+    heard_at: str | None = None  # when the old keeper was last heard of, as far as the tables say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,19 +147,18 @@ def node_named(node: Node, named: str) -> str:
         return node.node_id
     with node.store.read() as tx:
         units = {row[0] for row in tx.all("SELECT id FROM unit WHERE code = ? AND unit_id IS NULL", (named,))}
-    found = [
-        record
-        for record in node.tree().nodes.values()
-        if record.status == "enrolled"
-        and (named in (record.name, record.node_id) or record.node_id.startswith(named) or record.unit_id in units)
+    enrolled = [record for record in node.tree().nodes.values() if record.status == "enrolled"]
+    found = [each for each in enrolled if named in (each.name, each.node_id) or each.unit_id in units] or [
+        each for each in enrolled if named and (each.node_id.startswith(named) or each.node_id.endswith(named))
     ]
     if len(found) == 1:
         return found[0].node_id
-    several = "; ".join(f"{record.node_id} {record.name}" for record in found[:SHOWN_UNITS_MAX])
+    several = "; ".join(f"{record.tag} {record.name}" for record in found[:SHOWN_UNITS_MAX])
     raise UsageError(
         say("{named} không chỉ đúng một nút: {several}", "{named} does not name one node: {several}", named=named,
             several=several or say("không có nút nào", "there is none")),
-        say("nêu id của nút; `syncd status` liệt kê các nút", "give the node's id; `syncd status` lists the nodes"),
+        say("nêu id ngắn của nút (8 chữ số); `syncd status` liệt kê các nút",
+            "give the node's short id (8 digits); `syncd status` lists the nodes"),
     )  # fmt: skip
 
 
@@ -199,11 +200,13 @@ def _preview(node: Node, tx: Tx, unit_id: str, to_node: str, by_force: bool, end
     stream = log.stream(tx, stream_id_of(Kind.REGISTER, unit_id, from_node, from_term)) if from_node else None
     return Preview(
         unit_id=unit_id, unit_name=unit_name, from_node=from_node,
-        from_name=_name_of(tree, from_node),
+        from_name=_apart(_name_of(tree, from_node), from_node, target.name),
         from_term=from_term,
-        to_node=to_node, to_name=target.name, held_seq=stream.held_seq if stream else 0,
+        to_node=to_node, to_name=named_apart(target.name, to_node, _name_of(tree, from_node)),
+        held_seq=stream.held_seq if stream else 0,
         applied_seq=stream.applied_seq if stream else 0,
         also_kept=also_kept, going_on=going_on,
+        heard_at=_heard_at(tx, from_node),
         put_aside=_name_of(tree, kept[0]) if by_force and kept[0] not in (from_node, to_node) else None,
         rows={
             table.name: int(tx.value(f"SELECT count(*) FROM {table.name} WHERE unit_id = ?", (unit_id,)))
@@ -244,6 +247,20 @@ def _open_term(tree: Tree, unit_id: str, node_id: str | None) -> tuple[str, int]
     chain = tree.terms.get(unit_id, ())
     kept = [(term.node_id, term.term) for term in chain if term.ended_seq is None] or [tree.keepers[unit_id]]
     return next((place for place in kept if place[0] == node_id), None)
+
+
+def _apart(name: str | None, node_id: str | None, other: str) -> str | None:
+    return None if name is None or node_id is None else named_apart(name, node_id, other)
+
+
+def _heard_at(tx: Tx, node_id: str | None) -> str | None:
+    """Of a neighbour its last exchange; of anybody the newest envelope that came."""
+    found = tx.value(
+        "SELECT max(at) FROM (SELECT last_success_at AS at FROM syncd_peer WHERE node_id = ?"
+        " UNION ALL SELECT changed_at FROM syncd_stream WHERE keeper = ?) AS heard",
+        (node_id, node_id),
+    )
+    return None if found is None else str(found)
 
 
 def _name_of(tree: Tree, node_id: str | None) -> str | None:

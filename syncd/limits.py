@@ -176,6 +176,7 @@ DETECT_SWEEP_CASES: Final = 5_000  # open cases looked at again once a day
 DETECT_LOOK_S_MAX: Final = 3600.0  # how long a node sleeps while something is on its agenda
 MISSING_GRACE_DAYS: Final = 14  # a row that is referred to may be typed, or arrive, later
 EVENT_GRACE_DAYS: Final = 7  # a person is marked before the event is typed, or the other way round
+STATION_ALIVE_S: Final = 3600.0  # a machine that was heard since then is not taken for dead without a warning
 MOVE_OVERDUE_DAYS: Final = 90  # domain.md §3: after that a move without its other end is an exception
 MOVE_LOOK_BACK_DAYS: Final = 730  # older moves were made before both ends were on this system
 EVENT_DAYS: Final = 7  # two records of one event may differ by so much (domain.md §3)

@@ -16,6 +16,7 @@ from schema.spec import Column, Kind, Table, Type
 from syncd import limits
 from syncd.clock import instant_of
 from syncd.errors import UsageError
+from syncd.inputs.problem import not_in_list
 from syncd.language import Both, say
 from syncd.store.base import Store, Tx
 from syncd.undecided import takes_proposals
@@ -47,7 +48,7 @@ class Wish:
 class Proposed:
     """The proposal as written. `is_repeated`: it was pending already, nothing was written now.
 
-    `proposal_id` is empty where a wish was only looked at.
+    `proposal_id` is empty where a wish was only looked at, or `changes_nothing`: the row has these values already.
     """
 
     proposal_id: str
@@ -57,6 +58,7 @@ class Proposed:
     seen: Mapping[str, Any]
     wished: Mapping[str, Any]
     is_repeated: bool = False
+    changes_nothing: bool = False
 
 
 def propose(store: Store, wish: Wish, now_ms: int) -> Proposed:
@@ -108,6 +110,7 @@ class Proposer:
     def prepare(self, table: Table, wish: Wish) -> Ready:
         """Check a wish and read what it is based on. Raises UsageError where nothing can be proposed."""
         _check_wish(table, wish)
+        check_codes(self._tx, table, wish.wished)
         if wish.expires_at is not None and wish.expires_at <= self._now:
             raise UsageError(
                 say("hạn của đề nghị đã qua", "the proposal would have expired already"),
@@ -122,13 +125,14 @@ class Proposer:
         proposed = Proposed(
             proposal_id=twin or "", unit_id=unit_id, unit_name=self._unit_name(unit_id), keeper_name=keeper_name,
             seen=seen, wished=wish.wished, is_repeated=twin is not None,
+            changes_nothing=twin is None and self._changes_nothing(wish, seen),
         )  # fmt: skip
         return Ready(wish=wish, proposed=proposed)
 
     def write(self, ready: Ready) -> Proposed:
         """Write it down, unless it is pending already."""
         wish, found = ready.wish, ready.proposed
-        if found.is_repeated:
+        if found.is_repeated or found.changes_nothing:
             return found
         made_at = instant_of(self._now_ms)
         self._now_ms += 1  # of several about one row the last written is the newest
@@ -156,6 +160,18 @@ class Proposer:
         own = (row for row in rows if row[0][28:] == self._tree.me[28:])
         same = (row[0] for row in own if (_object(row[1]), _object(row[2])) == (dict(seen), dict(wish.wished)))
         return next(same, None)
+
+    def _changes_nothing(self, wish: Wish, seen: Mapping[str, Any]) -> bool:
+        """Whether the row has the wished values, and no other wish of this node's is pending that this one would take
+        the place of."""
+        if wish.operation != "update" or any(seen.get(name) != value for name, value in wish.wished.items()):
+            return False
+        pending = self._tx.all(
+            "SELECT p.id FROM proposal AS p WHERE p.row_id = ? AND p.withdrawn_at IS NULL"
+            " AND NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id)",
+            (wish.row_id,),
+        )
+        return not any(row[0][28:] == self._tree.me[28:] for row in pending)
 
     def _unit_name(self, unit_id: str) -> str:
         if unit_id not in self._units:
@@ -218,14 +234,19 @@ def parse_settings(table: Table, settings: tuple[str, ...]) -> dict[str, str | i
 
 def _parse(table: Table, setting: str) -> tuple[str, str | int | None]:
     name, equals, text = setting.partition("=")
+    if not equals:
+        raise UsageError(
+            say("--set …: thiếu dấu =", "--set …: the = is missing"),  # it may be a value: not repeated
+            say("viết --set cột=giá_trị, không có dấu cách quanh dấu =", "write --set column=value, without blanks"),
+        )
     column = table.by_name.get(name.strip())
-    if not equals or column is None or column.number < 2:
+    if column is None or column.number < 2:
         names = ", ".join(each.name for each in table.columns)
         raise UsageError(
             say(
                 "--set {text}: không có cột này trong bảng {table}",
                 "--set {text}: no such column in table {table}",
-                text=name if equals else "…",  # without = it may be a value
+                text=name,
                 table=table.name,
             ),
             say("viết --set cột=giá_trị; các cột: {names}", "write --set column=value; columns: {names}", names=names),
@@ -264,6 +285,33 @@ def _check_wish(table: Table, wish: Wish) -> None:
             else say("chưa nêu cột nào", "no column was named"),
             say("sửa --set cột=giá_trị", "correct --set column=value"),
         )
+
+
+def check_codes(tx: Tx, table: Table, values: Mapping[str, Any]) -> None:
+    """Refuse a code that is not in its column's list, as `syncd import` does. While the list has not come down any code
+    passes: it never blocks."""
+    for name, value in sorted(values.items()):
+        column = table.by_name.get(name)
+        if column is None or column.code_list is None or value is None:
+            continue
+        codes = {row[0] for row in tx.all(_CODES, (column.code_list, column.code_list))}
+        if codes and value not in codes:
+            raise UsageError(
+                say(
+                    "{column}: {what}", "{column}: {what}", column=name, what=Both(*not_in_list(column.code_list)).here
+                ),
+                say(
+                    "các mã: syncd sql \"SELECT code, name FROM code WHERE list_name = '{list}'\"",
+                    "the codes: syncd sql \"SELECT code, name FROM code WHERE list_name = '{list}'\"",
+                    list=column.code_list,
+                ),
+            )
+
+
+_CODES = """
+    SELECT code FROM code WHERE list_name = ?
+        AND version = (SELECT max(version) FROM code WHERE list_name = ?)
+"""
 
 
 def _unit_of_row(tx: Tx, table: Table, wish: Wish) -> str:

@@ -16,6 +16,7 @@ from schema.tables import SCHEMA_REVISION
 from syncd import limits
 from syncd.review.standing import Waiting, open_reviews, unmatched_moves, unsettled_cases, waiting
 from syncd.store.base import Tx
+from syncd.succession import Succession, named_apart, retired_nodes, succession
 
 # Grants and enrolments are no records: a clerk does not wait for them.
 _CONTROL_TABLES = (NODE.number, KEY_GRANT.number)
@@ -49,6 +50,7 @@ class Neighbour:
     clock_offset_ms: int | None
     waiting_rows: int | None
     open_cases: int | None
+    retired: str | None = None  # another machine took its place: `replaced`, or `revoked` where it is not believed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +130,7 @@ class Status:
     wishes: int  # rows typed on a restored copy or a second machine that are not proposals yet
     hand_overs: tuple[HandOver, ...]  # orders under way that this node is told the end of
     late_writes: int  # envelopes written after a term that somebody has to admit here
+    succession: Succession | None = None
     is_older_copy: bool = False  # the file beside the database knows of more than the database
 
 
@@ -167,6 +170,7 @@ def status(tx: Tx) -> Status:
         wishes=int(tx.value("SELECT count(*) FROM syncd_wish")),
         hand_overs=_hand_overs(tx),
         late_writes=int(tx.value(_LATE, (CaseKind.WRITES_BEYOND_TERM.value,))),
+        succession=None if is_root else succession(tx, facts),
     )
 
 
@@ -253,6 +257,7 @@ _NEIGHBOURS = """
 
 
 def _neighbours(tx: Tx) -> list[Neighbour]:
+    retired = retired_nodes(tx)
     return [
         Neighbour(
             node_id=row[0],
@@ -266,6 +271,7 @@ def _neighbours(tx: Tx) -> list[Neighbour]:
             clock_offset_ms=row[9],
             waiting_rows=row[10],
             open_cases=row[11],
+            retired=retired.get(row[0]),
         )
         for row in tx.all(_NEIGHBOURS)
     ]
@@ -350,7 +356,8 @@ _HAND_OVERS = """
         SELECT value FROM syncd_meta WHERE key = 'node_id'
         UNION SELECT CAST(n.node_id AS text) FROM node AS n JOIN below AS b ON CAST(n.parent_id AS text) = b.id),
     names (id, name) AS (SELECT CAST(node_id AS text), max(name) FROM node GROUP BY node_id)
-    SELECT u.code, u.name, f.name, g.name, CASE WHEN t.ended_seq IS NULL THEN 'old' ELSE 'new' END
+    SELECT u.code, u.name, f.name, g.name, CASE WHEN t.ended_seq IS NULL THEN 'old' ELSE 'new' END,
+        CAST(t.node_id AS text), CAST(s.node_id AS text)
     FROM syncd_term AS t JOIN syncd_term AS s ON s.unit_id = t.unit_id
         AND s.term = (SELECT min(term) FROM syncd_term WHERE unit_id = t.unit_id AND term > t.term)
     LEFT JOIN unit AS u ON u.id = t.unit_id
@@ -367,9 +374,12 @@ _HAND_OVERS = """
 def _hand_overs(tx: Tx) -> tuple[HandOver, ...]:
     rows = tx.all(_HAND_OVERS, (int(Kind.REGISTER), limits.STATUS_STREAMS_MAX))
     return tuple(
-        HandOver(unit=unit_words(row[0], row[1]) or "", from_name=row[2] or "", to_name=row[3] or "", waits_for=row[4])
+        HandOver(
+            unit=unit_words(row[0], row[1]) or "", from_name=named_apart(row[2], row[5], row[3]),
+            to_name=named_apart(row[3], row[6], row[2]), waits_for=row[4],
+        )
         for row in rows
-    )
+    )  # fmt: skip
 
 
 def _undecided(tx: Tx) -> int:

@@ -13,12 +13,15 @@ from typing import Any
 
 from conflict.case import CaseKind
 from syncd.language import number, say
+from syncd.review.verbs import ADOPTABLE
 
 Lines = list[tuple[str, str]]
 
 
 def case_words(kind: str | None, detail: str, about: str, keeper: str) -> Lines:
     """(label, text) of a case. `about`: its unit, or the node whose stream it is; `keeper`: the node that writes it."""
+    if detail == "{}":  # another node's case: only what was said about it has come here
+        return []
     facts = _facts(detail)
     words = WORDS.get(_word(kind, facts))
     if words is None:
@@ -70,6 +73,8 @@ def _mismatch(facts: Mapping[str, Any], about: str, keeper: str) -> Lines:
 
 
 def _fork(facts: Mapping[str, Any], about: str, keeper: str) -> Lines:
+    if "wished" in facts:
+        return _not_said_again(facts)
     return [
         (
             say("xảy ra ở", "where"),
@@ -84,13 +89,100 @@ def _fork(facts: Mapping[str, Any], about: str, keeper: str) -> Lines:
         (
             say("nghĩa là", "it means"),
             say(
-                "đĩa bị nhân bản hoặc một bản sao cũ đã được khởi động: hai máy cùng ghi",
-                "a cloned disk or an older copy was started: two machines write",
+                "hai máy mang cùng chìa khóa của {keeper} đã cùng ghi: đĩa bị nhân bản, hoặc máy cũ được bật lại",
+                "two machines with the key of {keeper} have both written: a cloned disk, or an old machine that was"
+                " switched on again",
+                keeper=keeper,
+            ),
+        ),
+        (
+            say("việc cần làm 1", "to do 1"),
+            say(
+                "giữ lại máy mà cán bộ đang nhập hằng ngày; tắt máy kia (máy nhân bản, máy cũ) và gỡ syncd khỏi nó",
+                "keep the machine that clerks type at every day; switch the other one off (the clone, the old machine)"
+                " and remove syncd from it",
+            ),
+        ),
+        (
+            say("việc cần làm 2", "to do 2"),
+            say(
+                "tại máy giữ lại: `syncd status` không còn báo bản sao cũ; không thì chờ lần trao đổi sau",
+                "at the machine that stays: `syncd status` speaks of no older copy any more; else await an exchange",
+            ),
+        ),
+        (
+            say("đã gõ ở máy kia", "typed at the other"),
+            say(
+                "không mất: những gì đã trao đổi trở lại thành đề nghị, xem tại {keeper}: `syncd propose list --all`",
+                "is not lost: what was exchanged comes back as proposals; see at {keeper}: `syncd propose list --all`",
+                keeper=keeper,
+            ),
+        ),
+        (
+            say("chưa trao đổi", "never exchanged"),
+            say(
+                "thì còn ở máy kia: trước khi gỡ, cho nó chạy một mình một lần (tắt máy giữ lại): `syncd sync --once`",
+                "is at the other machine still: before removing it let it run alone once (the one that stays switched"
+                " off): `syncd sync --once`",
+            ),
+        ),
+    ]
+
+
+def _not_said_again(facts: Mapping[str, Any]) -> Lines:
+    """A change typed on the other branch that could not be written down by itself."""
+    return [
+        (
+            say("nghĩa là", "it means"),
+            say(
+                "một thay đổi ({op}, bảng {table}) gõ trên máy thứ hai không tự ghi lại được",
+                "a change ({op}, table {table}) typed at a second machine could not be written down by itself",
+                op=facts["wished"],
+                table=facts["table"],
             ),
         ),
         (
             say("việc cần làm", "to do"),
-            say("tắt máy bản sao, rồi báo bộ phận CNTT", "switch the copy off, then ask IT"),
+            say(
+                'xem giá trị: syncd sql "SELECT op, seen, wished FROM syncd_wish", rồi gõ lại điều còn đúng',
+                'see the values: syncd sql "SELECT op, seen, wished FROM syncd_wish", then type again what still holds',
+            ),
+        ),
+    ]
+
+
+def _late(facts: Mapping[str, Any], about: str, _keeper: str) -> Lines:
+    """What an old keeper has signed too late; or what was typed here and never sealed."""
+    if ADOPTABLE in facts:
+        means = say(
+            "nút giữ cũ của {about} còn ghi sau khi sổ đã chuyển; những gì nó ghi đang cất riêng, chưa vào sổ",
+            "the old keeper of {about} wrote after the register had passed on; that is put aside, not in the register",
+            about=about,
+        )
+        stream = str(facts[ADOPTABLE])[:8]
+        then = say(
+            "syncd adopt {id}: thành đề nghị gửi nút giữ mới; vụ việc tự đóng",
+            "syncd adopt {id}: makes proposals to the new keeper of it; the case closes by itself",
+            id=stream,
+        )
+        return [(say("nghĩa là", "it means"), means), (say("việc cần làm", "to do"), then)]
+    return [
+        (
+            say("nghĩa là", "it means"),
+            say(
+                "{n} bản ghi của {about} được gõ ở nút này sau khi sổ đã chuyển; chúng chưa được gửi đi",
+                "{n} records of {about} were typed here after the register had passed on; they were not sent",
+                n=number(int(facts["count"])),
+                about=about,
+            ),
+        ),
+        (say("bản ghi", "records"), str(facts["rows"])),
+        (
+            say("việc cần làm", "to do"),
+            say(
+                "báo nút giữ mới nhập lại, hoặc tại tuyến trên: syncd propose BẢNG MÃ --set …",
+                "have the new keeper type them, or at a tier above: syncd propose TABLE ID --set …",
+            ),
         ),
     ]
 
@@ -126,5 +218,6 @@ def _verify_then_ask() -> str:
 WORDS: Mapping[str, Callable[[Mapping[str, Any], str, str], Lines]] = {
     CaseKind.CHECKPOINT_MISMATCH: _mismatch,
     CaseKind.FORK: _fork,
+    CaseKind.WRITES_BEYOND_TERM: _late,
     "triggers": _triggers,
 }

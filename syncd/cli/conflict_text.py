@@ -11,8 +11,10 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from conflict.case import CaseKind
 from syncd.cli.output import BOLD, RED, cell, paint, shorten, table
 from syncd.cli.review_words import (
+    ADOPT,
     EXPLAINED,
     OF_CASE,
     OF_EVENT,
@@ -25,10 +27,11 @@ from syncd.cli.review_words import (
 )
 from syncd.cli.times import moment
 from syncd.disagreements import (
+    ASKED,
     CASE,
     DONE,
     LOST,
-    OPEN,
+    POSTPONED,
     QUESTION,
     RESULT,
     REVIEW,
@@ -40,11 +43,19 @@ from syncd.disagreements import (
     why_words,
 )
 from syncd.language import say
+from syncd.review.standing import Word, word_of
+from syncd.review.verbs import ADOPTABLE
 
 Names = Mapping[str, Mapping[Any, str]]
 BY_PERSON = "person"
 VALUE_CELLS_MAX = 28
+DOUBTED: Mapping[str, str] = {  # the column that is likely wrong
+    CaseKind.DUPLICATE_CITIZEN_ID: "citizen_id",
+    CaseKind.DUPLICATE_INSURANCE_NO: "insurance_no",
+    CaseKind.DUPLICATE_HOUSEHOLD_NO: "number",
+}
 ROW_CHARS = slice(14, 23)
+DIFFERS = "≠"  # a terminal may have no colours, and a pipe has none
 
 
 def conflict_text(found: Conflict, names: Names, candidates: Sequence[str] = ()) -> str:
@@ -77,7 +88,7 @@ def sides_table(found: Conflict, names: Names) -> str:
     for side in found.columns:
         result = RESULT[side.result].here if side.result in RESULT else side.result
         known = names.get(side.column, {})
-        values = [shorten(_value(value, known), VALUE_CELLS_MAX) for value in (side.seen, side.kept, side.wished)]
+        values = [shorten(value_text(value, known), VALUE_CELLS_MAX) for value in (side.seen, side.kept, side.wished)]
         rows.append(
             [side.column, *values, paint(result, *([RED] if side.result == "kept" else [])), why_words(side.why)]
         )
@@ -93,15 +104,21 @@ def _facts(found: Conflict) -> list[tuple[str, str]]:
         (say("lý do đề nghị", "reason given"), found.reason or ""),
         (
             say("quyết định bởi", "decided by"),
-            f"{found.decided_by} · {moment(found.decided_at)}" if found.decided_by else "",
+            f"{found.decided_by} · {moment(found.decided_at)}" if found.decided_by and not found.waits else "",
         ),
-        *((say("đã nói", "said"), _said(found, place)) for place in range(len(found.said))),
+        (say("đang hỏi", "asked of"), ", ".join(found.asked)),
+        *((say("đã nói", "said"), _said(word)) for word in _once(found.said)),
     ]
 
 
-def _said(found: Conflict, place: int) -> str:
-    word = found.said[place]
-    what = SAID[word.verb].here if word.verb in SAID else word.verb
+def _once(said: Sequence[Word]) -> list[Word]:
+    """What was said, once: a decision is a row for every unit concerned."""
+    return list({(word.verb, word.undoes or word.decision_id): word for word in said}.values())
+
+
+def _said(word: Word) -> str:
+    verb = word_of(word)
+    what = SAID[verb].here if verb in SAID else verb
     return " · ".join(part for part in (what, word.author, moment(word.made_at), word.reason) if part)
 
 
@@ -161,32 +178,45 @@ def _minted(row_id: str) -> str:
 
 
 def _lines(rows: Sequence[Copy], names: Names) -> list[list[str]]:
-    """Column, then its value per row; what differs is painted, what nobody has is left out."""
+    """Column, then its value per row; what differs is marked, what nobody has is left out."""
     lines = []
     for name in dict.fromkeys(name for row in rows for name in row.values):
         values = [row.values.get(name) for row in rows]
         if all(value is None for value in values):
             continue
         differs = len(rows) > 1 and len(set(values)) > 1
-        shown = [shorten(_value(value, names.get(name, {})), VALUE_CELLS_MAX) for value in values]
-        lines.append([name, *(paint(text, *([RED] if differs else [])) for text in shown)])
+        shown = [shorten(value_text(value, names.get(name, {})), VALUE_CELLS_MAX) for value in values]
+        lines.append(
+            [f"{name} {DIFFERS}" if differs else name, *(paint(text, *([RED] if differs else [])) for text in shown)]
+        )
     return lines
+
+
+def commands(found: Conflict, candidates: Sequence[str] = (), passed_over: frozenset[str] = frozenset()) -> list[str]:
+    """A line per thing that can be done here: the command, ready to be pasted, and what it does. `passed_over`:
+    verdicts to leave out."""
+    words = [word for word in found.verdicts if word not in passed_over]
+    lines = [(_command(found, word, candidates), _meaning(found, word)) for word in words]
+    stream = _object(found.why).get(ADOPTABLE)
+    if found.kind == CaseKind.WRITES_BEYOND_TERM and stream:
+        lines.insert(0, (f"syncd adopt {stream[:8]}", ADOPT.here))
+    room = max((len(text) for text, _ in lines), default=0)
+    return [f"  {text:<{room}}   {meaning}" for text, meaning in lines]
 
 
 def _next(found: Conflict, candidates: Sequence[str]) -> list[str]:
     """What can be done, each with its command; elsewhere who can do it."""
-    if found.is_here and found.state in OPEN:
-        lines = ["", say("Có thể quyết định:", "What can be decided:")]
-        commands = [(_command(found, word, candidates), _meaning(found, word)) for word in found.verdicts]
-        room = max(len(text) for text, _ in commands)
-        return [*lines, *(f"  {text:<{room}}   {meaning}" for text, meaning in commands)]
+    if found.decides_here:
+        head = say("Chờ trả lời; cũng có thể quyết định ngay:", "An answer is awaited; it can be decided now too:")
+        plain = say("Có thể quyết định:", "What can be decided:")
+        return ["", head if found.state == ASKED else plain, *commands(found, candidates)]
     if found.state in DONE or found.state == LOST:
         if not found.is_here or not (found.said or found.why == BY_PERSON):
             return []  # nobody here has decided anything that could be taken back
         id_ = short_id(found.id)
         return ["", say("Rút lại: syncd conflicts undo {id}", "Take it back: syncd conflicts undo {id}", id=id_)]
     who = next((row.keeper for row in found.rows if row.keeper), None) or found.keeper
-    if not who:
+    if not who or found.state == POSTPONED:
         return []
     return [
         "",
@@ -204,7 +234,8 @@ def _command(found: Conflict, word: str, candidates: Sequence[str]) -> str:
         there = [row for row in found.rows if row.values]
         row = f" --row {there[0].row_id[ROW_CHARS]}" if len(there) > 1 else ""
         waits = next((side.column for side in found.columns if side.result == "review"), None)
-        column = waits or str(_object(found.why).get("column", say("CỘT", "COLUMN")))
+        doubted = _object(found.why).get("column") or DOUBTED.get(found.kind or "")
+        column = waits or str(doubted or say("CỘT", "COLUMN"))
         return f"{text}{row} {column}={say('GIÁ_TRỊ', 'VALUE')}"
     if word == "same-person" and (found.kind or "").endswith(("_without_arrival", "_without_departure")):
         return f"{text} --with {candidates[0].partition(' ')[0] if candidates else say('MÃ', 'ID')}"
@@ -223,8 +254,9 @@ def _meaning(found: Conflict, word: str) -> str:
     return OF_CASE[word].here
 
 
-def _value(value: Any, names: Mapping[Any, str]) -> str:
-    return f"{value} {names[value]}" if value in names else cell(value)
+def value_text(value: Any, names: Mapping[Any, str]) -> str:
+    """A value by its name, where it has one."""
+    return names[value] if value in names else cell(value)
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -13,22 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from syncd.cli.output import YELLOW, emit, emit_json, paint, shorten, table
-from syncd.cli.times import moment
+from syncd.cli.output import YELLOW, emit, emit_json, paint
 from syncd.cli.verb import Group, directory_option, json_option, option, verb
 from syncd.language import Both, number, say
 
 if TYPE_CHECKING:
     from syncd.disagreements import Conflict, Filter
     from syncd.review.desk import Asked
-    from syncd.store.base import Store
+    from syncd.store.base import Store, Tx
 
-TITLE_CELLS_MAX = 46
-WHO_CELLS_MAX = 24
 FAILED = 1
 REPORTED_MAX = 10
-NAMED_MAX = 2  # ids that the list writes into the command it names next
-VERDICTS = ("keep-ours", "take-theirs", "value", "same-person", "not-the-same", "ask-commune", "later")
+VERDICTS = ("keep-ours", "take-theirs", "value", "same-person", "not-the-same", "ask-commune", "done", "later")
 
 command = Group(
     name="conflicts",
@@ -57,8 +53,8 @@ def filter_options(function: Any) -> Any:
 
 @verb(
     Both(
-        "Liệt kê xung đột: trước hết những vụ nút này quyết định, rồi mới nhất trước.",
-        "List disagreements: first what this node decides, then newest first.",
+        "Liệt kê xung đột đang chờ: trước hết những vụ nút này quyết định, kèm giá trị và lệnh; rồi mới nhất trước.",
+        "List disagreements that wait: first what this node decides, with values and commands; then newest first.",
     ),
     "syncd conflicts list",
     "syncd conflicts list --kind duplicate_citizen_id --older-than 30d",
@@ -72,72 +68,29 @@ def list_command(
     accepted_too: bool, kind: str | None, unit: str | None, older_than: str | None, directory: Path | None,
     as_json: bool,
 ) -> None:  # fmt: skip
+    from syncd.cli.conflict_list import left_out
     from syncd.cli.place import opened_store, require_unit
     from syncd.disagreements import conflicts
 
     with opened_store(directory) as store, store.read() as tx:
         require_unit(tx, unit)
         found = conflicts(tx, wanted=_filter(kind, unit, older_than, accepted_too))
-    if as_json:
-        emit_json(found)
-    elif not found:
-        emit(say("Không có xung đột nào.", "No disagreements."))
-    else:
-        emit(_list(found))
-        emit(_next_of_list(found))
+        if as_json:
+            emit_json(found)
+            return
+        is_chosen = bool(kind or unit or older_than or accepted_too)  # else whatever is not listed is counted
+        emit(_listed(tx, found, [] if is_chosen else left_out(tx)))
 
 
-def _list(found: Sequence[Conflict]) -> str:
-    from syncd.disagreements import STATE, short_id
+def _listed(tx: Tx, found: Sequence[Conflict], rest: Sequence[str]) -> str:
+    """`rest`: what is counted instead of listed."""
+    from syncd.cli.conflict_list import listed, next_of_list
 
-    headers = [
-        say("mã", "id"),
-        say("trạng thái", "state"),
-        say("nội dung", "what"),
-        say("đơn vị", "unit"),
-        say("ai quyết", "who decides"),
-        say("lúc", "when"),
-    ]
-    rows = [
-        [
-            short_id(each.id),
-            paint(STATE[each.state].here, *([YELLOW] if each.state != "accepted" else [])),
-            shorten(each.title, TITLE_CELLS_MAX),
-            shorten(_units(each), TITLE_CELLS_MAX),
-            shorten(_decides(each), WHO_CELLS_MAX),
-            moment(each.decided_at or each.made_at),
-        ]
-        for each in found
-    ]
-    return table(headers, rows)
-
-
-def _units(found: Conflict) -> str:
-    units = list(dict.fromkeys(row.unit for row in found.rows if row.unit)) or [found.unit or ""]
-    return " / ".join(units)
-
-
-def _decides(found: Conflict) -> str:
-    from syncd.disagreements import ASKED, DONE, LOST, OPEN
-
-    if found.state in DONE or found.state == LOST:
-        return ""
-    if found.is_here and found.state in OPEN:
-        return say("nút này", "this node")
-    if found.state == ASKED:
-        return next((row.keeper for row in found.rows if row.keeper), None) or say("đơn vị được hỏi", "the unit asked")
-    return found.keeper or ""
-
-
-def _next_of_list(found: Sequence[Conflict]) -> str:
-    """The next command, with the ids of what this node decides."""
-    from syncd.disagreements import OPEN, short_id
-
-    mine = [each for each in found if each.is_here and each.state in OPEN] or list(found)
-    ids = " ".join(short_id(each.id) for each in mine[:NAMED_MAX])
-    more = " …" if len(mine) > NAMED_MAX else ""
-    return say("Xem rõ và cách quyết định: {show}", "See them and how to decide: {show}",
-               show=f"syncd conflicts show {ids}{more}")  # fmt: skip
+    if found:
+        return "\n".join([listed(tx, found), "", next_of_list(found), *rest])
+    nothing = say("Không có xung đột nào đang chờ.", "No disagreements wait.") if rest else say(
+        "Không có xung đột nào.", "No disagreements.")  # fmt: skip
+    return "\n".join([nothing, *rest])
 
 
 @verb(
@@ -152,9 +105,11 @@ def _next_of_list(found: Sequence[Conflict]) -> str:
 @directory_option
 @json_option
 def show_command(conflict_ids: tuple[str, ...], directory: Path | None, as_json: bool) -> None:
+    from syncd.cli.conflict_list import all_alike
     from syncd.cli.conflict_text import conflict_text
     from syncd.cli.place import opened_store
-    from syncd.disagreements import code_names, conflict
+    from syncd.disagreement_names import code_names
+    from syncd.disagreements import conflict
     from syncd.review.candidates import candidates
 
     with opened_store(directory) as store, store.read() as tx:
@@ -164,19 +119,7 @@ def show_command(conflict_ids: tuple[str, ...], directory: Path | None, as_json:
         emit_json(found[0] if len(found) == 1 else found)
     else:
         emit("\n\n".join(texts))
-        emit(_all_alike(found))
-
-
-def _all_alike(found: Sequence[Conflict]) -> str:
-    """Several that this node decides: the commands that decide them together."""
-    from syncd.disagreements import OPEN, short_id
-
-    if len(found) < 2 or not all(each.is_here and each.state in OPEN for each in found):
-        return ""
-    common = [word for word in found[0].verdicts if all(word in each.verdicts for each in found) and word != "value"]
-    ids = " ".join(short_id(each.id) for each in found)
-    lines = [f"  syncd conflicts resolve {ids} --verdict {word}" for word in common]
-    return "\n".join(["", say("Cùng một quyết định cho cả {n} vụ:", "The same for all {n}:", n=len(found)), *lines])
+        emit(all_alike(found))
 
 
 @verb(
@@ -225,7 +168,7 @@ def resolve_command(
             return 0
         refused = _resolve_each(store, found, asked)
         settled = _again(store, [each for each in found if each.id not in refused])
-    _report(settled, refused, as_json)
+        _report(store, settled, refused, as_json)
     return FAILED if refused else 0
 
 
@@ -322,9 +265,11 @@ def _asked(
 
 def _confirmed(found: Sequence[Conflict], asked: Asked, dry_run: bool, yes: bool) -> bool:
     """Whether many are to be decided: said with --yes, or answered at the terminal."""
+    from syncd.cli.conflict_list import conflict_table
+
     if dry_run or yes:
         return not dry_run
-    emit(_list(found))
+    emit(conflict_table(found))
     question = say("Quyết định {verb} cho {n} vụ trên?", "Decide {verb} for these {n}?", verb=asked.verb.value,
                    n=number(len(found)))  # fmt: skip
     return click.confirm(question)
@@ -335,7 +280,9 @@ def _report_plan(found: Sequence[Conflict], asked: Asked, as_json: bool) -> None
         emit_json({"dry_run": True, "verdict": asked.verb.value, "conflicts": found})
         return
     if found:
-        emit(_list(found))
+        from syncd.cli.conflict_list import conflict_table
+
+        emit(conflict_table(found))
     emit(
         say(
             "{n} vụ sẽ nhận {verb}; chưa có gì được ghi.",
@@ -378,7 +325,8 @@ def _again(store: Store, found: Sequence[Conflict]) -> list[Conflict]:
     return settled
 
 
-def _report(settled: Sequence[Conflict], refused: dict[str, str], as_json: bool) -> None:
+def _report(store: Store, settled: Sequence[Conflict], refused: dict[str, str], as_json: bool) -> None:
+    from syncd.cli.conflict_list import next_one
     from syncd.disagreements import STATE, short_id
     from syncd.limits import CONFLICTS_SHOWN_MAX
 
@@ -403,6 +351,8 @@ def _report(settled: Sequence[Conflict], refused: dict[str, str], as_json: bool)
             id=short_id(settled[0].id),
         )
     )
+    with store.read() as tx:
+        emit(next_one(tx))
 
 
 for each in (list_command, show_command, resolve_command, undo_command):

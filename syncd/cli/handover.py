@@ -5,15 +5,17 @@ Enters: the unit, the node that shall keep it. Leaves: an order that travels to 
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from syncd.cli.output import emit, emit_json, table_title
+from syncd.cli.output import YELLOW, emit, emit_json, paint, table_title
+from syncd.cli.times import age_s, duration
 from syncd.cli.verb import directory_option, json_option, option, verb
 from syncd.language import Both, number, say
-from syncd.limits import SHOWN_UNITS_MAX
+from syncd.limits import SHOWN_UNITS_MAX, STATION_ALIVE_S
 
 if TYPE_CHECKING:
     from syncd.keeping import Preview
@@ -36,8 +38,8 @@ if TYPE_CHECKING:
     "target",
     required=True,
     metavar="NODE",
-    vi="Nút nhận: tên, mã đơn vị, id, hoặc self (chính nút này).",
-    en="Who shall keep it: a name, a unit's code, an id, or self (this node).",
+    vi="Nút nhận: tên, mã đơn vị, id (đủ, phần đầu hoặc 8 chữ số cuối), hoặc self (chính nút này).",
+    en="Who shall keep it: a name, a unit's code, an id (whole, its head or its last 8 digits), or self.",
 )
 @option("--reason", default="", metavar="TEXT", vi="Lý do, ghi vào lệnh.", en="Why; it stands in the order.")
 @option("--dry-run", is_flag=True, vi="Chỉ nói trước sẽ có gì xảy ra.", en="Only say what would happen.")
@@ -59,6 +61,7 @@ def run(
     from syncd.cli.who import author
     from syncd.node_files import open_node
 
+    heard_at: str | None = None
     opened = open_node(node_directory(directory))
     try:
         node = opened.node
@@ -67,13 +70,57 @@ def run(
         to_node = keeping.node_named(node, target)
         if dry_run:
             planned = keeping.plan(node, unit_id, to_node, forced=forced, revoke=revoke)
+            heard_at = _heard_at(planned, node_directory(directory))
         else:
             planned = keeping.order(
                 node, unit_id, to_node, author=author(), reason=reason, forced=forced, revoke=revoke
             )
     finally:
         opened.close()
-    emit_json(_facts(planned, forced, dry_run)) if as_json else emit(words(planned, forced, dry_run))
+    if as_json:
+        emit_json(_facts(planned, forced, dry_run))
+        return
+    emit(words(planned, forced, dry_run))
+    if forced and dry_run:
+        emit("\n".join([*_stolen(revoke), *_alive(planned, unit_code, heard_at, time.time_ns() // 1_000_000)]))
+
+
+def _stolen(revoke: bool) -> list[str]:
+    """What `--stolen` changes, whether or not it was given."""
+    if revoke:
+        return [say(
+            "--stolen: máy cũ bị thu hồi. Không nút nào trao đổi với nó nữa; những gì nó ghi mà chưa tới tỉnh không"
+            " được nhận, và nó không vào lại được.",
+            "--stolen: the old machine is revoked. No node exchanges with it any more; what it wrote and the province"
+            " has not got is not taken, and it cannot come back.",
+        )]  # fmt: skip
+    return [say(
+        "Không có --stolen: máy cũ nếu bật lại vẫn trao đổi được, những gì nó ghi thêm thành đề nghị. Máy bị mất cắp"
+        " hoặc rơi vào tay người khác: thêm --stolen để thu hồi nó.",
+        "Without --stolen the old machine may come back, and what it has written becomes proposals. Is it stolen, or in"
+        " other hands? Add --stolen: it is revoked.",
+    )]  # fmt: skip
+
+
+def _alive(planned: Preview, unit_code: str, heard_at: str | None, now_ms: int) -> list[str]:
+    """A warning where the old machine is not dead."""
+    seconds = age_s(heard_at, now_ms)
+    if planned.from_node is None or seconds is None or seconds > STATION_ALIVE_S:
+        return []
+    return [paint(say(
+        "CẢNH BÁO: nghe từ {name} cách đây {age}: máy còn chạy. Hãy bàn giao thay vì thay máy: syncd handover {unit}"
+        " --to {to}",
+        "WARNING: {name} was heard {age} ago: it is alive. Use a hand-over instead: syncd handover {unit} --to {to}",
+        name=planned.from_name or "?", age=duration(seconds), unit=unit_code, to=planned.to_node[28:],
+    ), YELLOW)]  # fmt: skip
+
+
+def _heard_at(planned: Preview, directory: Path) -> str | None:
+    """When the old keeper was last heard: an idle daemon exchanges without writing, so it is asked too."""
+    from syncd.control import ask
+
+    live = (ask(directory) or {}).get("peers", {}).get(planned.from_node, {})
+    return max(filter(None, (planned.heard_at, live.get("last_success_at"))), default=None)
 
 
 def words(planned: Preview, forced: bool, dry_run: bool) -> str:
@@ -134,4 +181,5 @@ def _facts(planned: Preview, forced: bool, dry_run: bool) -> dict[str, Any]:
         "also_kept": planned.also_kept,
         "going_on": {unit: heir.to_node for unit, heir in planned.going_on.items()},
         "end_seq": planned.applied_seq if forced else None, "forced": forced, "ordered": not dry_run,
+        "heard_at": planned.heard_at,
     }  # fmt: skip

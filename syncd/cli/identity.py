@@ -86,6 +86,7 @@ def match_command(everybody: bool, directory: Path | None, as_json: bool) -> Non
 @json_option
 def list_command(state: str, directory: Path | None, as_json: bool) -> None:
     from syncd.cli.place import opened_store
+    from syncd.identity.words import STATES as WORDS
     from syncd.identity.words import own_sides, told
 
     with opened_store(directory) as store, store.read() as tx:
@@ -96,7 +97,7 @@ def list_command(state: str, directory: Path | None, as_json: bool) -> None:
     if not found:
         emit(say("Không có liên kết nào.", "No links."))
     for side in found:
-        emit(f"{side.link_id}  {told(side)}")
+        emit(f"{side.link_id}  [{WORDS[side.state].here}]  {told(side)}")
 
 
 @verb(

@@ -86,11 +86,12 @@ def from_file(store: Store, path: Path, author: str | None, now_ms: int, dry_run
 def _tell(bulk: Bulk, dry_run: bool) -> None:
     emit(
         say(
-            "{lines} dòng: {new} đề nghị mới, {repeated} đang chờ sẵn.",
-            "{lines} lines: {new} new proposals, {repeated} pending already.",
+            "{lines} dòng: {new} đề nghị mới, {repeated} đang chờ sẵn, {same} không thay đổi gì.",
+            "{lines} lines: {new} new proposals, {repeated} pending already, {same} change nothing.",
             lines=number(bulk.lines),
-            new=number(len(bulk.proposed) - bulk.repeated),
+            new=number(len(bulk.proposed) - bulk.repeated - bulk.without_change),
             repeated=number(bulk.repeated),
+            same=number(bulk.without_change),
         )
     )
     if bulk.problems.errors:
@@ -103,7 +104,13 @@ def _document(bulk: Bulk) -> dict[str, object]:
     return {
         "lines": bulk.lines,
         "proposed": [
-            {"line": line, "proposal_id": each.proposal_id, "unit_id": each.unit_id, "is_repeated": each.is_repeated}
+            {
+                "line": line,
+                "proposal_id": each.proposal_id,
+                "unit_id": each.unit_id,
+                "is_repeated": each.is_repeated,
+                "changes_nothing": each.changes_nothing,
+            }
             for line, each in sorted(bulk.proposed.items())
         ],
         "problems": plain(bulk.problems),

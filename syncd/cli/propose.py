@@ -38,7 +38,7 @@ LIST, WITHDRAW, FILE = "list", "withdraw", "file"
         "first line names the columns operation, table, row_id, unit, reason, expires, set; from the cell under set "
         "on, each cell holds column=value; every line is checked before the first is written.",
     ),
-    "syncd propose person 0199b2c4-7d10-7c3a-8f21-6a51d0c3e9ab --set education=12 --reason 'theo học bạ'",
+    "syncd propose person 0199b2c4-7d10-7c3a-8f21-6a51d0c3e9ab --set education=09 --reason 'theo học bạ'",
     "syncd propose person 0199b2c4-7d10-7c3a-8f21-6a51d0c3e9ab --delete --reason 'ghi hai lần'",
     "syncd propose person --insert --unit 18133 --set full_name='Lê Văn A' --set sex=1 …",
     "syncd propose --file de_nghi.csv --dry-run",
@@ -166,6 +166,14 @@ def _one(
 
 
 def _tell(done: Proposed, dry_run: bool) -> None:
+    if done.changes_nothing:
+        emit(
+            say(
+                "Không thay đổi gì: bản ghi đã có đúng giá trị này. Chưa ghi đề nghị nào.",
+                "Nothing changes: the row has these values already. No proposal was written.",
+            )
+        )
+        return
     if done.is_repeated:
         emit(say("Đề nghị này đang chờ sẵn: {id}.", "This is pending already: {id}.", id=done.proposal_id))
     elif dry_run:

@@ -264,6 +264,7 @@ MESSAGES = (
     ),
     # what a parent answers (net/server, admission)
     Both("nút con không đưa chứng thư", "no certificate was shown"),
+    Both("nút {node} đã bị thu hồi", "node {node} is not enrolled any more: it was revoked"),
     Both("nút {node} chưa gia nhập dưới nút cấp trên này", "node {node} is not enrolled below this node"),
     Both("nút {node} đã được cấp chứng thư khác", "node {node} was given another certificate since"),
     Both("cấp trên này chưa từng cấp mã đó", "this parent never gave out that token"),

@@ -140,6 +140,10 @@ REMEDIES = (
         "check the parent's address; if it is right, somebody stands in between: call the parent's operator",
     ),
     Both("gia nhập bằng mã: syncd join", "enrol this node with a token: syncd join"),
+    Both(
+        "máy khác nay giữ đơn vị của nó: tắt máy này và gỡ syncd",
+        "another machine keeps its unit now: switch this one off and remove syncd",
+    ),
     Both("xin người quản trị nút cấp trên mã gia nhập", "ask this node's operator for a token"),
     Both(
         "dùng chứng thư mới nhất, hoặc gia nhập lại bằng mã mới",

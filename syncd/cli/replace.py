@@ -29,8 +29,8 @@ from syncd.language import Both
     "target",
     required=True,
     metavar="NODE",
-    vi="Nút nhận: tên, mã đơn vị, id, hoặc self (chính nút này).",
-    en="Who shall keep it: a name, a unit's code, an id, or self (this node).",
+    vi="Nút nhận: tên, mã đơn vị, id (đủ, phần đầu hoặc 8 chữ số cuối), hoặc self (chính nút này).",
+    en="Who shall keep it: a name, a unit's code, an id (whole, its head or its last 8 digits), or self.",
 )
 @option(
     "--stolen",

@@ -67,12 +67,12 @@ EXPLAINED: Mapping[str, Both] = {
         "Rows contradict each other. All are kept as typed.",
     ),
     CaseKind.FORK: Both(
-        "Hai máy cùng ghi một sổ. Luồng này dừng cho tới khi chỉ còn một máy.",
-        "Two machines write one register. This stream stands still until only one is left.",
+        "Hai máy mang cùng một chìa khóa đã cùng ghi (đĩa bị nhân bản, hoặc máy cũ được bật lại).",
+        "Two machines with one key have both written (a cloned disk, or an old machine that was switched on again).",
     ),
     CaseKind.WRITES_BEYOND_TERM: Both(
-        "Máy cũ còn ghi sau khi sổ đã bàn giao. Những gì nó ghi trở lại thành đề nghị.",
-        "The old machine wrote after the register was handed over. What it wrote comes back as proposals.",
+        "Máy cũ còn ghi sau khi sổ đã bàn giao. Những gì nó ghi đang cất riêng, chưa vào sổ.",
+        "The old machine wrote after the register was handed over. What it wrote is put aside, not in the register.",
     ),
     CaseKind.CLOCK_FAR_OFF: Both(
         "Đồng hồ của máy này lệch hơn một ngày so với cấp trên. Sửa đổi có tranh chấp chờ người xem.",
@@ -117,8 +117,10 @@ OF_CASE: Mapping[str, Both] = {
     Verb.SAME_PERSON: Both("là một người: liên kết hai bản ghi", "one person: the two rows are linked"),
     Verb.NOT_THE_SAME: Both("là hai người khác nhau", "they are two"),
     Verb.ASK_COMMUNE: Both("hỏi đơn vị giữ bản ghi", "ask whoever keeps the row"),
+    Verb.DONE: Both("đã làm việc cần làm ở trên: đóng vụ việc", "what is to be done above is done: the case is closed"),
     Verb.LATER: Both("để sau", "put it off"),
 }
+ADOPT = Both("đưa những gì đã ghi thành đề nghị gửi nút giữ mới", "make proposals to the new keeper of it")
 OF_EVENT = Both("là một sự kiện: bỏ bản ghi sau", "one event: the later record goes")
 OF_EVENTS = Both("là hai sự kiện khác nhau", "they are two events")
 OF_MOVE = Both("khớp với đầu kia của lần chuyển", "match it with the other end of the move")
@@ -132,6 +134,7 @@ SAID: Mapping[str, Both] = {
     Verb.SAME_PERSON: Both("là một", "the same"),
     Verb.NOT_THE_SAME: Both("không phải là một", "not the same"),
     Verb.ASK_COMMUNE: Both("hỏi đơn vị", "asked the unit"),
+    Verb.DONE: Both("đã làm xong", "done"),
     "answer": Both("đơn vị trả lời", "the unit answered"),
     "undo": Both("rút lại", "taken back"),
 }

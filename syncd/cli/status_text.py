@@ -7,6 +7,7 @@ success is never claimed for an attempt; no reason and no remedy is cut short.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from textwrap import wrap
 from typing import Any
@@ -24,7 +25,7 @@ AWAITED_SHOWN_MAX = 3
 NAME_CELLS_MAX = 30
 WORKERS = ("writer", "applier", "sender")
 INDENT = "    "
-NEXT = "  → syncd conflicts list"
+NEXT = "→ syncd conflicts list"
 LATE_S = 24 * 3600.0  # a day without a successful exchange is worth a warning
 LOST_S = 3 * LATE_S
 UNPROVEN_S = 300.0  # longer without a checkpoint behind the newest rows is worth a warning: one comes 30 s after them
@@ -36,6 +37,7 @@ def screen(found: Status, live: dict[str, Any] | None, now_ms: int) -> str:
         *_head(found, live),
         _own(found),
         *_troubles(live),
+        *_succession(found),
         *_rejoining(found, live),
         *_passing(found),
         *_parent(found, live, now_ms),
@@ -62,7 +64,7 @@ def verdict(found: Status, live: dict[str, Any] | None, now_ms: int) -> tuple[in
         warning.append(awaited)
     if live is None:
         warning.append(say("daemon đã dừng", "the daemon is stopped"))
-    for peer in (*([found.parent] if found.parent else []), *found.children):
+    for peer in (*([found.parent] if found.parent else []), *(each for each in found.children if not each.retired)):
         seconds = age_s(peer.last_success_at, now_ms)
         if seconds is None or seconds > LATE_S:
             text = f"{peer.name}: {age(peer.last_success_at, now_ms)}"
@@ -122,6 +124,39 @@ def _awaited(found: Status, live: dict[str, Any] | None) -> str:
         "Just restored, what is missing here has yet to come from: {names}",
         names="; ".join(names),
     )
+
+
+def _succession(found: Status) -> list[str]:
+    """A machine that waits to take over, or that another one has taken the place of: what is to be done where."""
+    of = found.succession
+    if of is None:
+        return []
+    facts = {"unit": of.unit, "code": of.unit_code, "keeper": of.keeper_name, "tag": of.keeper_tag,
+             "me": found.node_id[-8:]}  # fmt: skip
+    if of.state == "waits":
+        text = say(
+            "Máy này chờ nhận sổ {unit}, đang do {keeper} · {tag} giữ. Máy đó hỏng hoặc mất: tại tỉnh chạy `syncd"
+            " replace {code} --to {me}`; còn chạy: tại cấp trên chạy `syncd handover {code} --to {me}`",
+            "This machine waits to take over {unit}, kept by {keeper} · {tag}. Is that one dead or stolen? At the"
+            " province: `syncd replace {code} --to {me}`; alive? At the parent: `syncd handover {code} --to {me}`",
+            **facts,
+        )
+    elif of.state == "revoked":
+        text = say(
+            "Máy này đã bị thu hồi: {unit} do {keeper} · {tag} giữ, không ai nhận gì từ máy này nữa. Hãy tắt, gỡ syncd",
+            "This machine was revoked: {unit} is kept by {keeper} · {tag}, nothing from here is believed any more."
+            " Switch it off and remove syncd",
+            **facts,
+        )
+    else:
+        text = say(
+            "Máy này đã được thay: {unit} do {keeper} · {tag} giữ. Hãy tắt máy này; những gì gõ thêm ở đây trở lại"
+            " thành đề nghị",
+            "This machine was replaced: {unit} is kept by {keeper} · {tag}. Switch it off; what is typed here comes"
+            " back as proposals",
+            **facts,
+        )
+    return [paint(line, YELLOW) for line in _wrapped(text, "")]
 
 
 def _passing(found: Status) -> list[str]:
@@ -235,14 +270,23 @@ def _children(found: Status, now_ms: int) -> list[str]:
         say("chờ gửi", "waiting"),
         say("vụ việc", "cases"),
     ]
-    return table(headers, [_child(peer, now_ms) for peer in found.children], (2, 3, 4)).split("\n")
+    names = Counter(peer.unit or peer.name for peer in found.children)
+    rows = [_child(peer, names[peer.unit or peer.name] > 1, now_ms) for peer in found.children]
+    return table(headers, rows, (2, 3, 4)).split("\n")
 
 
-def _child(peer: Neighbour, now_ms: int) -> list[str]:
+def _child(peer: Neighbour, has_namesake: bool, now_ms: int) -> list[str]:
+    """One line. `has_namesake`: two machines of one unit are told apart by their tags."""
     seconds = age_s(peer.last_success_at, now_ms)
     late = seconds is None or seconds > LATE_S
     lag = say("chưa từng", "never") if seconds is None else duration(seconds)
     name = shorten(peer.unit or peer.name, NAME_CELLS_MAX)
+    if has_namesake:
+        tag = f" · {peer.node_id[-8:]}"
+        name = shorten(peer.unit or peer.name, NAME_CELLS_MAX - len(tag)) + tag
+    if peer.retired:
+        word = say("thu hồi", "revoked") if peer.retired == "revoked" else say("đã thay", "replaced")
+        return [name, moment(peer.last_success_at) or "–", word, "–", "–"]
     return [
         name,
         moment(peer.last_success_at) or "–",
@@ -301,23 +345,42 @@ def _conflicts(found: Status, now_ms: int) -> list[str]:
         cases=_loud(found.cases),
         undecided=number(found.undecided),
     )
-    if not found.disagreements:
-        return [text]
-    return [text, shorten(f"  {_by_kind(found.disagreements, now_ms)}", CELLS_MAX - len(NEXT)) + paint(NEXT, DIM)]
+    return [text, *_by_kind(found.disagreements, now_ms)]
 
 
-def _by_kind(waiting: Sequence[Waiting], now_ms: int) -> str:
-    """What waits by kind with the age of the oldest, what this node decides first."""
-    from syncd.disagreements import case_title
+def _by_kind(waiting: Sequence[Waiting], now_ms: int) -> list[str]:
+    """What waits by kind with the age of the oldest: what this node decides, what others do, and the exception list of
+    moves, for which nobody waits."""
+    if not waiting:
+        return []
     from syncd.review.verbs import MOVES
 
-    mine = sum(each.here for each in waiting if each.kind not in MOVES)
-    kinds = [
-        f"{case_title(each.kind)} {number(each.count)} ({age(each.oldest_at, now_ms)})"
-        for each in sorted(waiting, key=lambda each: (each.kind in MOVES, not each.here))
-    ]
-    head = say("nút này quyết định {n}", "this node decides {n}", n=number(mine))
-    return f"{head}: {' · '.join(kinds)}"
+    others = [each for each in waiting if each.kind not in MOVES]
+    here = [(each, each.here) for each in others if each.here]
+    elsewhere = [(each, each.count - each.here) for each in others if each.count > each.here]
+    moves = [(each, each.count) for each in waiting if each.kind in MOVES]
+    lines = []
+    if here:
+        lines += _counted(say("nút này quyết định", "this node decides"), here, NEXT, now_ms)
+    if elsewhere:
+        lines += _counted(say("nút khác quyết định", "other nodes decide"), elsewhere, "" if here else NEXT, now_ms)
+    if moves:
+        head = say("quá 90 ngày chưa có đầu kia", "without their other end after 90 days")
+        lines += _counted(head, moves, f"{NEXT} --kind {moves[0][0].kind}", now_ms)
+    return lines
+
+
+def _counted(head: str, kinds: Sequence[tuple[Waiting, int]], then: str, now_ms: int) -> list[str]:
+    from syncd.disagreements import case_title
+
+    parts = [f"{case_title(each.kind)} {number(n)} ({age(each.oldest_at, now_ms)})" for each, n in kinds]
+    lines = _wrapped(f"{head} {number(sum(n for _, n in kinds))}: {' · '.join(parts)}", "  ")
+    if not then:
+        return lines
+    # A command stays on one line, so that it can be copied.
+    if width(lines[-1]) + 1 + width(then) <= CELLS_MAX:
+        return [*lines[:-1], f"{lines[-1]} {paint(then, DIM)}"]
+    return [*lines, f"{INDENT}{paint(then, DIM)}"]
 
 
 def _checks(found: Status, now_ms: int) -> list[str]:

@@ -9,9 +9,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from syncd.cli.output import emit, emit_json
+from syncd.cli.times import moment
 from syncd.cli.verb import directory_option, json_option, option, verb
-from syncd.language import Both
+from syncd.language import Both, say
 
 if TYPE_CHECKING:
     from syncd.admission import Succession, TokenKind
@@ -65,7 +68,37 @@ def command(unit_code: str, hub: bool, successor: bool, hours: float, directory:
     kind = TokenKind.HUB if hub else TokenKind.LEAF
     succession = Succession.SUCCESSOR if successor else Succession.NONE
     text = issue(node_directory(directory), unit_code, kind, int(hours * HOUR_S), succession)
+    if succession is Succession.NONE:
+        _warn_of_holder(node_directory(directory), unit_code)
     emit_json({"token": text, "unit": unit_code, "hub": hub, "valid_s": int(hours * HOUR_S)}) if as_json else emit(text)
+
+
+def _warn_of_holder(directory: Path, unit_code: str) -> None:
+    """On stderr, stdout being the token: a station that joins with it is refused while another keeps the unit."""
+    from syncd.admission import holder_of
+    from syncd.node_files import open_node
+
+    opened = open_node(directory)
+    try:
+        found = holder_of(opened.node, unit_code)
+    finally:
+        opened.close()
+    if found is None:
+        return
+    name, tag, heard_at = found
+    click.echo(
+        say(
+            "CẢNH BÁO: đơn vị {unit} đang do {name} · {tag} giữ (trao đổi lần cuối: {heard}); máy khác gia nhập bằng mã"
+            " này sẽ bị từ chối. Máy mới thay máy đó: syncd token --unit {unit} --successor",
+            "WARNING: unit {unit} is kept by {name} · {tag} (last exchange: {heard}); another machine that joins with"
+            " this token is refused. For a machine that shall follow it: syncd token --unit {unit} --successor",
+            unit=unit_code,
+            name=name,
+            tag=tag,
+            heard=moment(heard_at) or say("chưa rõ", "not known"),
+        ),
+        err=True,
+    )
 
 
 def issue(directory: Path, unit_code: str, kind: TokenKind, valid_s: int, succession: Succession) -> str:

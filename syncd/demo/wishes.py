@@ -13,7 +13,8 @@ from typing import Any
 from syncd.cli.conflict_text import sides_table
 from syncd.demo.story import Story
 from syncd.demo.tree import COMMUNE, DemoNode, DemoTree
-from syncd.disagreements import Conflict, code_names, conflict
+from syncd.disagreement_names import code_names
+from syncd.disagreements import Conflict, conflict
 from syncd.language import say
 from syncd.proposing import Wish, propose
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from schema.values import Value
+from syncd.inputs.problem import not_in_list
 from syncd.inputs.text import clean, plain
 
 Values = dict[str, Value]
@@ -125,10 +126,7 @@ def _code(list_name: str) -> Reader:
             return value
         found = known.get(value) or known.get(plain(value))
         if found is None:
-            raise CellError(
-                "code", f"không có trong danh mục {list_name} (giữ số 0 ở đầu mã)",
-                f"is not in the code list {list_name} (keep a code's leading zero)",
-            )  # fmt: skip
+            raise CellError("code", *not_in_list(list_name))
         return found
 
     return read

@@ -38,6 +38,14 @@ class Problem:
         return f"line {self.line}, column {self.column}: {self.text_en} [{self.rule}]"
 
 
+def not_in_list(list_name: str) -> tuple[str, str]:
+    """A code that its list does not have, in both languages: the same words wherever one is typed."""
+    return (
+        f"không có trong danh mục {list_name} (giữ số 0 ở đầu mã)",
+        f"is not in the code list {list_name} (keep a code's leading zero)",
+    )
+
+
 @dataclass(slots=True)
 class ProblemList:
     """Problems in the order found; beyond PROBLEMS_MAX they are only counted: a wrong file cannot fill memory."""

@@ -46,6 +46,11 @@ class Bulk:
     problems: ProblemList = field(default_factory=ProblemList)
 
     @property
+    def without_change(self) -> int:
+        """How many lines wish what is so already."""
+        return sum(each.changes_nothing for each in self.proposed.values())
+
+    @property
     def repeated(self) -> int:
         """How many lines say what is pending already."""
         return sum(each.is_repeated for each in self.proposed.values())

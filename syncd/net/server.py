@@ -231,6 +231,12 @@ class _Service:
 
     def _require_enrolled(self, node_id: str) -> None:
         if not _is_child(self.node.tree(), node_id) and not _is_child(self.node.reread_tree(), node_id):
+            known = self.node.tree().nodes.get(node_id)
+            if known is not None and known.status == "revoked":
+                raise WrongPeer(
+                    f"node {node_id} is not enrolled any more: it was revoked",
+                    hint="another machine keeps its unit now: switch this one off and remove syncd",
+                )
             raise WrongPeer(
                 f"node {node_id} is not enrolled below this node", hint="ask this node's operator for a token"
             )

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from schema.spec import Table
+from syncd.cases import close_case
 from syncd.detect.detector import write_match
 from syncd.errors import UsageError
 from syncd.identity import links
@@ -21,7 +22,8 @@ from syncd.language import say
 from syncd.proposing import parse_settings
 from syncd.review import standing
 from syncd.review.desk import Asked, Desk, canonical
-from syncd.review.verbs import ANSWER, MOVES, OF_THE_ASKED, PERSONS, Verb, allowed
+from syncd.review.standing import ASKED_HERE
+from syncd.review.verbs import ANSWER, MOVES, OF_THE_ASKED, PERSONS, STORED_AS, Verb, allowed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,13 +80,16 @@ def resolve_case(desk: Desk, case: Case, asked: Asked) -> None:
     if case.is_asked:
         _answer(desk, case, asked)
         return
-    verbs = allowed(case.kind)
+    _require_unsettled(desk, case)
+    verbs = allowed(case.kind, case.detail)
     if asked.verb not in verbs:
         raise UsageError(
             say("vụ việc này không nhận quyết định {verb}", "this case does not take {verb}", verb=asked.verb.value),
             say("dùng một trong: {verbs}", "use one of: {verbs}", verbs=", ".join(verbs)),
         )
     done = _Done()
+    if asked.verb is Verb.DONE:
+        close_case(desk.tx, case.id, desk.now)  # should its cause show up again, it opens again
     if asked.verb in (Verb.SAME_PERSON, Verb.NOT_THE_SAME):
         _same_or_not(desk, case, asked, done)
     elif asked.verb is Verb.VALUE:
@@ -93,7 +98,25 @@ def resolve_case(desk: Desk, case: Case, asked: Asked) -> None:
     elif asked.verb is Verb.ASK_COMMUNE:
         _ask(desk, case, asked)
         return
-    _record(desk, case, asked, asked.verb.value, case.sides, done)
+    _record(desk, case, asked, STORED_AS.get(asked.verb, asked.verb).value, case.sides, done)
+
+
+def _require_unsettled(desk: Desk, case: Case) -> None:
+    """One decision stands at a time: a second one would hide what the first did, and undoing it would not take that
+    back."""
+    said = standing.words(desk.tx, case.id)
+    if case.is_asked:
+        is_settled = (
+            desk.tx.one(f"SELECT 1 FROM resolution AS r WHERE r.case_id = ? AND {ASKED_HERE}", (case.id,)) is None
+        )
+    else:
+        is_settled = standing.is_settled(standing.standing_word(said, case.openings))
+    if is_settled:
+        raise UsageError(
+            say("vụ việc này đã được quyết định", "this case is decided already"),
+            say("rút lại quyết định trước: syncd conflicts undo {id}", "take the decision back first: syncd conflicts "
+                "undo {id}", id=case.id),
+        )  # fmt: skip
 
 
 def _same_or_not(desk: Desk, case: Case, asked: Asked, done: _Done) -> None:
@@ -117,6 +140,8 @@ def _link(desk: Desk, case: Case, asked: Asked, done: _Done) -> None:
     before = next((each for each in links.known_links(desk.tx, ids) if each.ids == ids), None)
     decide = links.link if asked.verb is Verb.SAME_PERSON else links.part
     link_id = decide(desk.tx, (first, second), asked.author, desk.now, desk.random_bytes)
+    if before is not None and before.link_id != link_id:  # another node's: this one stands beside it
+        before = None
     for side in case.sides:
         done.add(side.row_id, {
             "do": "link", "link_id": link_id,
@@ -194,6 +219,7 @@ def _answer(desk: Desk, case: Case, asked: Asked) -> None:
     """Of the unit that was asked: its row is right, or it is corrected now."""
     if asked.verb is Verb.LATER:
         return
+    _require_unsettled(desk, case)
     if asked.verb not in OF_THE_ASKED:
         raise UsageError(
             say(

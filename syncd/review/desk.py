@@ -17,7 +17,7 @@ from schema.values import check_values
 from syncd.clock import instant_of
 from syncd.errors import PermissionDenied, UsageError
 from syncd.language import Both, say
-from syncd.proposing import Wish, propose_in
+from syncd.proposing import Wish, check_codes, propose_in
 from syncd.review.verbs import Verb
 from syncd.store.base import Tx
 from syncd.tree import Tree
@@ -105,6 +105,7 @@ class Desk:
                 say("giá trị không hợp lệ ({said})", "the values break a rule ({said})", said=said),
                 say("sửa phần CỘT=GIÁ_TRỊ", "correct COLUMN=VALUE"),
             )
+        check_codes(self.tx, table, values)
         if values:
             sets = ", ".join(f"{name} = ?" for name in values)
             self.tx.run(f"UPDATE {table.name} SET {sets} WHERE id = ?", (*values.values(), row_id))
@@ -140,7 +141,13 @@ class Desk:
             operation="delete" if values is None else "update", table=table.name, row_id=row_id, unit_code=None,
             wished=dict(values or {}), author=asked.author, reason=asked.reason,
         )  # fmt: skip
-        return propose_in(self.tx, table, wish, self.now_ms).proposal_id
+        done = propose_in(self.tx, table, wish, self.now_ms)
+        if done.changes_nothing:
+            raise UsageError(
+                say("bản ghi {id} đã có đúng giá trị này", "row {id} has these values already", id=row_id),
+                say("nêu giá trị khác, hoặc quyết định khác", "name another value, or another verdict"),
+            )
+        return done.proposal_id
 
 
 def canonical(plain: Mapping[str, Any]) -> str:

@@ -6,10 +6,11 @@ node that holds the same rows; a case that opened again after its cause was gone
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from syncd.review.verbs import MOVES, SETTLING, UNDO, Verb
+from syncd.review.verbs import MOVES, SETTLING, STORED_AS, UNDO, Verb
 from syncd.store.base import Tx
 
 _SETTLING = ", ".join(f"'{verb.value}'" for verb in SETTLING)
@@ -109,6 +110,17 @@ def words(tx: Tx, case_id: str) -> list[Word]:
         (case_id,),
     )
     return [Word(**dict(zip(Word.__slots__, row, strict=True))) for row in rows]
+
+
+def word_of(said: Word) -> str:
+    """What a person said, where it is stored as another word."""
+    if said.verb not in STORED_AS.values():
+        return said.verb
+    try:
+        word = json.loads(said.detail).get("word")
+    except (ValueError, AttributeError):
+        return said.verb
+    return str(word) if word in STORED_AS else said.verb
 
 
 def standing_word(said: Iterable[Word], openings: int) -> Word | None:

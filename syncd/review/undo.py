@@ -19,6 +19,7 @@ from syncd.review import standing
 from syncd.review.cases import Case
 from syncd.review.desk import Asked, Desk
 from syncd.review.standing import Word
+from syncd.review.verbs import Verb
 
 
 def undo_case(desk: Desk, case: Case, asked: Asked) -> None:
@@ -50,14 +51,17 @@ def _effects(decision: list[Word]) -> list[dict[str, Any]]:
 
 
 def _was_closed_by(decision: list[Word]) -> bool:
-    """A link closes its case at once; its cause is back when the link is not."""
+    """A link closes its case at once, and so does what is done; the cause is back when the link is not."""
     kinds = {CaseKind.DUPLICATE_CITIZEN_ID, CaseKind.DUPLICATE_INSURANCE_NO, CaseKind.DUPLICATE_PERSON}
-    return bool(kinds & {word.kind for word in decision})
+    return bool(kinds & {word.kind for word in decision}) or standing.word_of(decision[0]) == Verb.DONE
 
 
 def _take_back(desk: Desk, effect: Mapping[str, Any], asked: Asked) -> None:
     if effect["do"] == "link":
-        before = effect.get("before") or {"state": "proposed", "method": "person"}
+        before = effect.get("before")
+        if before is None:  # nobody had judged this pair: without a link matching finds it anew
+            desk.tx.run("DELETE FROM person_link WHERE link_id = ?", (effect["link_id"],))
+            return
         desk.tx.run(
             "UPDATE person_link SET state = ?, method = ?, decided_by = ?, decided_at = ? WHERE link_id = ?",
             (before["state"], before["method"], asked.author, desk.now, effect["link_id"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
 from conflict.case import CaseKind
 
@@ -17,9 +18,13 @@ class Verb(StrEnum):
     SAME_PERSON = "same-person"  # one person, one event, one move
     NOT_THE_SAME = "not-the-same"
     ASK_COMMUNE = "ask-commune"  # whoever keeps the row is asked
+    DONE = "done"  # what had to be done at a machine is done: the case is closed until its cause shows up again
     LATER = "later"
 
 
+# What is written in `resolution` for it: tiers of an older release refuse a word they do not know, and their stream of
+# this node would stop. The word itself stands in the detail.
+STORED_AS: Mapping[Verb, Verb] = {Verb.DONE: Verb.KEEP_OURS}
 ANSWER, UNDO = "answer", "undo"  # further words in `resolution`: of the unit that was asked; of what is taken back
 SETTLING = (Verb.KEEP_OURS, Verb.VALUE, Verb.SAME_PERSON, Verb.NOT_THE_SAME)
 REVIEWS = frozenset({
@@ -45,12 +50,19 @@ _ALLOWED: Mapping[CaseKind, tuple[Verb, ...]] = {
     CaseKind.ARRIVAL_WITHOUT_DEPARTURE: (_V.SAME_PERSON, _V.KEEP_OURS, _V.ASK_COMMUNE, _V.LATER),
     CaseKind.UNRESOLVED_REFERENCE: (_V.VALUE, _V.KEEP_OURS, _V.ASK_COMMUNE, _V.LATER),
     CaseKind.RULE_VIOLATED: (_V.VALUE, _V.KEEP_OURS, _V.ASK_COMMUNE, _V.LATER),
+    CaseKind.FORK: (_V.DONE, _V.LATER),
+    CaseKind.WRITES_BEYOND_TERM: (_V.DONE, _V.LATER),
 }
+ADOPTABLE = "stream_id"  # in the detail of late writes: the stream that `syncd adopt` takes
+_NO_DETAIL: Mapping[str, Any] = {}
 OF_THE_ASKED = (_V.KEEP_OURS, _V.VALUE)  # what a unit that was asked may answer with
 
 
-def allowed(kind: str) -> tuple[Verb, ...]:
-    """The verdicts a kind admits. What has a cause of its own (a fork, a clock) ends with it, and is only put off."""
+def allowed(kind: str, detail: Mapping[str, Any] = _NO_DETAIL) -> tuple[Verb, ...]:
+    """The verdicts a kind admits. What ends by itself with its cause (a clock) is only put off, and so are late writes
+    that wait to be adopted: `syncd adopt` ends that case. `detail`: of a case, as stored."""
+    if kind == CaseKind.WRITES_BEYOND_TERM and ADOPTABLE in detail:
+        return (Verb.LATER,)
     try:
         return _ALLOWED.get(CaseKind(kind), (Verb.LATER,))
     except ValueError:  # of a newer release

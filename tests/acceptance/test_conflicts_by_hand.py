@@ -25,6 +25,10 @@ PERSON = (
     "INSERT INTO person (full_name, sex, birth_date, birth_precision, ethnic, residence)"
     " VALUES ('Nguyễn Thị Bưởi', 2, '1980-02-28', 'd', '01', 'usual')"
 )
+TWIN = (
+    "INSERT INTO person (full_name, sex, birth_date, birth_precision, ethnic, residence, citizen_id)"
+    " VALUES (?, 2, '1980-02-28', 'd', '01', 'usual', '042180000123')"
+)
 HOUSEHOLD = "INSERT INTO household (number, kind) VALUES ('12', 'family')"
 NEXT = re.compile(r"syncd ((?:status|conflicts)[^\n→]*?)(?:   |\n|$)")
 SHOWN = "SELECT count(*) FROM person WHERE full_name = 'Nguyễn Thị Bưởi A'"
@@ -113,6 +117,38 @@ def test_two_conflicts_are_settled_and_equal_at_every_tier_in_four_commands(node
         [sys.executable, "-m", "syncd", "verify", "--dir", str(commune.directory)], check=False, timeout=60,
         capture_output=True,
     ).returncode == 0  # fmt: skip
+
+
+def test_one_decided_at_the_upper_tier_and_one_at_the_commune_take_two_commands_each(nodes: Nodes) -> None:
+    root = nodes.root()
+    communes = [nodes.joined(root, code) for code in ("01", "02")]
+    for commune, name in zip(communes, ("Nguyễn Thị Bưởi", "Lê Văn Ánh"), strict=True):
+        commune.start()
+        until(lambda at=commune: at.value("SELECT 1 FROM syncd_keeper WHERE mine = 1"), "its unit")  # type: ignore[misc]
+        commune.sql(TWIN, name)
+    until(lambda: waits(root) == (0, 1), "one citizen id borne by two")
+    communes[0].stop()  # so that the wish is based on the value of before
+    communes[0].sql("UPDATE person SET full_name = 'Nguyễn Thị Bưởi A'")
+    row_id = str(root.value("SELECT id FROM person WHERE full_name = 'Nguyễn Thị Bưởi'"))
+    propose(
+        root.opened().store,
+        Wish(operation="update", table="person", row_id=row_id, unit_code=None,
+             wished={"full_name": "Nguyễn Thị Bưởi B"}, author="tỉnh", reason="theo thẻ"),
+        root.opened().node.clock(),
+    )  # fmt: skip
+    communes[0].start()
+    until(lambda: waits(root) == (1, 1), "two conflicts at the root")
+
+    typed = 0
+    for node, verdict in ((root, "not-the-same"), (communes[0], "take-theirs")):
+        officer = Officer(node, "vi")
+        [line] = re.findall(f"syncd (conflicts resolve [-0-9a-f]+ --verdict {verdict})", officer("conflicts list"))
+        assert "Không còn vụ nào chờ nút này." in officer(line)
+        typed += officer.typed
+    assert typed <= COMMANDS_MAX
+    for node in (*communes, root):
+        until(lambda node=node: waits(node) == (0, 0), "nothing waits any more")  # type: ignore[misc]
+    assert root.value("SELECT count(*) FROM person WHERE full_name = 'Nguyễn Thị Bưởi B'") == 1
 
 
 def following(text: str, begins: str) -> str:

@@ -89,6 +89,28 @@ def test_status_names_list_list_names_show_and_show_names_resolve(cli: Cli) -> N
     assert cli.value("SELECT author FROM resolution") == "Lê Cán Bộ"
 
 
+def test_list_gives_the_commands_and_the_last_decision_names_the_next_conflict(cli: Cli) -> None:
+    """Three pairs: two decided by one command, which names the third; from the list alone."""
+    cli.sql("INSERT INTO household (number, kind, hamlet) VALUES ('7', 'family', 'Xóm Hai')")
+    out = cli("conflicts", "list")[1]
+    assert "hamlet: Xóm Một | Xóm Hai" in out
+    assert any(word in out for word in ("không cột nào khác nhau", "no column differs"))
+    single = re.findall(r"syncd (conflicts resolve [0-9a-f]{4}-[0-9a-f]{4} --verdict keep-ours)", out)
+    assert len(single) == 3
+    ids = [line.split()[2] for line in single]
+    assert any(f"syncd conflicts resolve {' '.join(order)} --verdict keep-ours" in out for order in (ids,))
+    code, out, _ = cli("conflicts", "resolve", ids[0], ids[1], "--verdict", "keep-ours")
+    assert code == 0
+    assert f"syncd conflicts resolve {ids[2]} --verdict keep-ours" in out
+    assert any(word in out for word in ("Còn 1 vụ chờ nút này", "1 more wait for this node"))
+    out = cli("conflicts", "resolve", ids[2], "--verdict", "keep-ours")[1]
+    assert any(word in out for word in ("Không còn vụ nào chờ nút này", "Nothing more waits for this node"))
+    out = cli("conflicts", "list")[1]
+    assert "syncd conflicts list --all" in out
+    assert ids[0] not in out
+    assert ids[0] in cli("conflicts", "list", "--all")[1]
+
+
 def test_words_are_in_one_language_and_codes_in_json(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     documents = []
     for language, word in (("vi", "Hai hộ của một đơn vị"), ("en", "Two households of one unit")):

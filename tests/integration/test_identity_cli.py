@@ -39,6 +39,7 @@ def test_duplicates_are_generated_found_listed_and_taken_apart(
     assert json.loads(run("identity", "match", "--all", "--json")[1])["counts"]["linked"] == 0
     side = json.loads(run("identity", "list", "--json")[1])[0]
     assert side["full_name"] in run("identity", "list")[1]
+    assert all("  [linked]  " in line for line in run("identity", "list")[1].splitlines())
     code, out = run("identity", "unlink", side["link_id"], "--author", "An")
     assert (code, out) == (0, f"Link {side['link_id']}: taken apart.\n")
     assert json.loads(run("identity", "list", "--state", "unlinked", "--json")[1])[0]["decided_by"] == "An"

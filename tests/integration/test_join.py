@@ -12,6 +12,7 @@ import pytest
 
 from syncd import enrolment
 from syncd.admission import TokenKind
+from syncd.cli import program
 from syncd.cli.place import opened_store
 from syncd.cli.program import run as syncd
 from syncd.config import Config, write_config
@@ -188,6 +189,29 @@ def test_token_serves_one_node(nodes: Nodes) -> None:
     join(nodes, text, "first")
     with pytest.raises(TokenUsed):
         join(nodes, text, "second")
+
+
+def test_a_token_for_a_unit_that_has_a_station_warns_and_names_the_way(
+    nodes: Nodes, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNCD_LANGUAGE", "en")
+    root = nodes.root()
+    root.configure(addresses=[root.address])
+    arguments = ("token", "--unit", "01", "--dir", str(root.directory))
+    assert program.run(arguments) == 0
+    assert capsys.readouterr().err == ""
+    station = nodes.joined(root, "01")
+    assert program.run(arguments) == 0
+    said = capsys.readouterr()
+    assert f"unit 01 is kept by {root.value(NAME_OF, station.opened().node.node_id)} · " in said.err
+    assert station.opened().node.node_id[28:] in said.err
+    assert "syncd token --unit 01 --successor" in said.err
+    assert token.decode_token(said.out.strip()).unit_code == "01"
+    assert program.run([*arguments, "--successor"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+NAME_OF = "SELECT max(name) FROM node WHERE node_id = ?"
 
 
 def test_same_node_may_use_its_token_again(nodes: Nodes) -> None:

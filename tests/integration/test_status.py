@@ -16,6 +16,8 @@ from syncd.clock import instant_of, time_ms_of
 from syncd.disagreements import Conflict, conflicts
 from syncd.envelope import Mark
 from syncd.errors import UsageError
+from syncd.inputs.problem import not_in_list
+from syncd.inputs.proposals_csv import propose_file
 from syncd.proposing import Wish, parse_settings, propose, register_table
 from syncd.prove import exit_code, prove
 from syncd.status import ROW_MARKS, Status, StoppedStream, UnprovenStream, status, waiting_rows
@@ -327,6 +329,51 @@ def test_a_wish_that_breaks_a_rule_is_refused_before_it_is_written(tree: TreeBui
     assert district.value("SELECT count(*) FROM proposal") == 0
 
 
+def test_a_code_that_its_list_does_not_have_is_refused_as_import_does(tree: TreeBuilder) -> None:
+    root, district, node = tree.nodes
+    root.sql("INSERT INTO code_list (name, version, title) VALUES ('education', 1, 'x')")
+    root.sql("INSERT INTO code (list_name, version, code, name) VALUES ('education', 1, '05', 'x')")
+    node.sql(PERSON, (node.unit_id,))
+    tree.settle()
+    row_id = str(node.value("SELECT id FROM person"))
+    refused = " ".join(not_in_list("education"))
+    with pytest.raises(UsageError) as error:
+        propose(district.store, wish(district, row_id, "education=99"), NOW_MS)
+    assert error.value.message.removeprefix("education: ") in refused
+    path = tree.folder / "wishes.csv"
+    path.write_text(f"table,row_id,set\nperson,{row_id},education=99\nperson,{row_id},phone=1\n", encoding="utf-8")
+    bulk = propose_file(district.store, path, None, NOW_MS)
+    assert [(each.line, each.column) for each in bulk.problems.kept] == [(2, "row_id")]
+    assert district.value("SELECT count(*) FROM proposal") == 0
+
+
+def test_a_wish_for_what_is_so_already_is_not_written(tree: TreeBuilder) -> None:
+    _, district, node = tree.nodes
+    node.sql(PERSON, (node.unit_id,))
+    tree.settle()
+    row_id = str(node.value("SELECT id FROM person"))
+    done = propose(district.store, wish(district, row_id, "education=05"), NOW_MS)
+    assert (done.changes_nothing, done.proposal_id) == (True, "")
+    path = tree.folder / "wishes.csv"
+    path.write_text(f"table,row_id,set\nperson,{row_id},education=05\nperson,{row_id},phone=1\n", encoding="utf-8")
+    bulk = propose_file(district.store, path, None, NOW_MS)
+    assert (bulk.problems.errors, bulk.without_change, len(bulk.proposed)) == (0, 1, 2)
+    assert district.rows("SELECT wished FROM proposal") == [('{"phone": "1"}',)]
+    back = propose(district.store, wish(district, row_id, "education=05"), NOW_MS + 9)
+    assert not back.changes_nothing, "it takes the place of the other wish of this author"
+
+
+def test_a_setting_without_its_sign_is_told_so_and_not_repeated(
+    tree: TreeBuilder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNCD_LANGUAGE", "en")
+    with pytest.raises(UsageError, match="the = is missing") as error:
+        wish(tree.nodes[1], "x", "educ")
+    assert "educ" not in str(error.value)
+    with pytest.raises(UsageError, match="educ: no such column"):
+        wish(tree.nodes[1], "x", "educ=1")
+
+
 def test_content_is_open_until_a_checkpoint_speaks_of_it_then_equal(tree: TreeBuilder) -> None:
     _, district, node = tree.nodes
     node.sql(PERSON, (node.unit_id,))
@@ -373,7 +420,7 @@ def wish(node: TreeNode, row_id: str, setting: str) -> Wish:
 
 def listed(node: TreeNode) -> list[Conflict]:
     with node.store.read() as tx:
-        return list(conflicts(tx))
+        return list(conflicts(tx, True))
 
 
 def checkpoint(tree: TreeBuilder) -> None:
