@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from conflict.case import CaseKind
+from schema.replicated import KEY_GRANT
 from schema.spec import Kind
 from syncd import floor, handover, limits, log
 from syncd.applying import Applier
@@ -35,6 +36,8 @@ from syncd.positions import HighWater
 from syncd.rebuild import rebuild
 from syncd.store.base import Store, Tx
 from syncd.tree import Tree
+
+_UNGRANTED = "SELECT 1 FROM syncd_wish WHERE tab = ? AND op NOT IN ('held', 'kept') LIMIT 1"
 
 
 class Rejoin:
@@ -95,9 +98,10 @@ class Rejoin:
         return self._awaits_answer
 
     def holds_back(self) -> bool:
-        """Whether nothing may be sealed now: an own stream may go on elsewhere than in this log."""
+        """Whether nothing may be sealed now: an own stream may go on elsewhere than in this log, or the keys that this
+        node had granted on a branch are not granted again."""
         with self._store.read() as tx:
-            return self._holds_back(tx)
+            return self._holds_back(tx) or tx.one(_UNGRANTED, (KEY_GRANT.number,)) is not None
 
     def _holds_back(self, tx: Tx) -> bool:
         if self._awaits_answer or self._taking:
@@ -340,8 +344,9 @@ class Rejoin:
                 self._applier.follow(tx, {"handover"})  # a term whose begin had been lost is this node's to write again
             self._applier.changed({"handover"})
             event("rejoined", streams=len(back))
-        if not has_wishes or self.holds_back():
-            return bool(back)
+        with self._store.read() as tx:
+            if not has_wishes or self._holds_back(tx):
+                return bool(back)
         from syncd import wishes  # here, not above: what it needs of `conflict` most stations never load
 
         with self._store.read() as tx:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -468,3 +469,26 @@ def test_value_for_the_custodian_alone_waits_for_a_person_where_the_unit_has_pas
     assert commune.rows("SELECT op FROM syncd_wish") == [("kept",)]
     assert commune.rows("SELECT kind, row_id FROM syncd_case WHERE closed_at IS NULL") == [("fork", row_id)]
     assert commune.value("SELECT cause FROM death") is None
+
+
+def test_nothing_is_sealed_before_keys_granted_on_a_branch_are_granted_again(plain: ThreeTiers) -> None:
+    commune = plain.commune
+    names_ = ("stream_id", "audience", "epoch", "reader_id", "sealed_key")
+    add_person(commune)
+    plain.settle()
+    stream_id = own_stream(commune)
+    (row_id, *values) = commune.rows(
+        f"SELECT id, {', '.join(names_)} FROM key_grant WHERE stream_id = ? AND reader_id = ?",
+        (stream_id, commune.node.node_id),
+    )[0]
+    granted = dict(zip(names_, [*values[:4], bytes(values[4]).hex()], strict=True))
+    with commune.store.apply("left") as tx:
+        tx.run(
+            "INSERT INTO syncd_wish (wish_id, stream_id, place, tab, row_id, op, seen, wished, made_ms)"
+            " SELECT ?, stream_id, 1, 2, ?, 'insert', '{}', ?, 1 FROM syncd_stream WHERE own = 1 AND kind = 3",
+            (row_id, row_id, json.dumps(granted)),
+        )
+    add_person(commune)
+    assert commune.node.write() == 0
+    commune.node.settle()
+    assert commune.node.write() > 0
