@@ -49,7 +49,7 @@ def beginning(tx: Tx, me: str) -> list[Beginning]:
         if not _follows(term) or _has_begun(tx, term):
             continue
         left = _left(tx, term.unit_id, term.term)
-        if left is not None and _is_applied(tx, left):
+        if left is not None and _is_applied(tx, term.unit_id, term.term, left):
             found.append(Beginning(unit_id=term.unit_id, term=term.term, stream_id=stream_of(term), adopts=left))
     return found
 
@@ -99,7 +99,7 @@ def check_adopts(tx: Tx, at: Stream, header: Header) -> None:
             f"stream {at.stream_id} takes over from another end than the one of the term before it",
             hint="nothing was applied; ask the operator of the node that keeps it",
         )
-    if not _is_applied(tx, left):
+    if not _is_applied(tx, at.unit_id or "", at.term, left):
         raise StreamBehind(
             f"stream {at.stream_id} follows stream {left.stream_id}, which is not applied up to {left.seq} here",
             hint="the stream goes on by itself when the one before it has arrived",
@@ -207,10 +207,14 @@ def _has_begun(tx: Tx, term: Term) -> bool:
     return own is not None and own.held_seq > 0
 
 
-def _is_applied(tx: Tx, adopts: Adopted) -> bool:
+def _is_applied(tx: Tx, unit_id: str, number: int, adopts: Adopted) -> bool:
+    """Whether the unit shows what a term takes over, and nothing of the terms between, which are still to be cut."""
+    at = log.stream(tx, adopts.stream_id) if adopts.seq else None
+    between = "kind = ? AND unit_id = ? AND term > ? AND term < ? AND applied_seq > 0"
+    if log.streams(tx, between, (int(Kind.REGISTER), unit_id, 0 if at is None else at.term, number)):
+        return False
     if not adopts.seq:
         return True  # nothing was kept
-    at = log.stream(tx, adopts.stream_id)
     if at is None or at.rejoin_seq:  # what comes back of an own stream may go beyond its end, and is cut there first
         return False
     return (at.applied_seq, at.applied_hash) == (adopts.seq, adopts.hash)

@@ -87,7 +87,7 @@ BUGS = (
     Bug(part="prune", breaks="a log forgets what no backup of the custodian holds",
         owner=prune, name="_because", make=lambda _right: lambda *_args: "age", seeds_max=300),
     Bug(part="hand-over", breaks="a keeper begins before the end of the term before is applied there",
-        owner=handover, name="_is_applied", make=lambda _right: lambda _tx, _adopts: True),
+        owner=handover, name="_is_applied", make=lambda _right: lambda *_taken_over: True),
     Bug(part="verdict", breaks="a verdict is recorded, and the last row of its effect is not written",
         owner=decide._Desk, name="_update", make=_no_effect),
     Bug(part="checkpoint", breaks="digests are taken from a later snapshot than the cut they belong to",
