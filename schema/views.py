@@ -32,10 +32,11 @@ from schema.ddl import Dialect
 from schema.spec import Kind, Registry, Table, Type
 
 SUFFIX = "_with_pending"
-# Each pair from both sides; then the usual residents among them with the day of their last arrival.
+# Each pair from both sides (NOT <>: or SQLite looks rows up by their state, which nearly all share); then the usual
+# residents among them with the day of their last arrival.
 LINKED_ROWS = """SELECT x.person_id, y.person_id FROM person_link AS x
     JOIN person_link AS y ON y.link_id = x.link_id AND y.person_id <> x.person_id
-    WHERE x.state = 'linked' AND y.state = 'linked'"""
+    WHERE NOT x.state <> 'linked' AND NOT y.state <> 'linked'"""
 COUNTED_ROWS = """SELECT p.id, p.unit_id, p.sex, substr(CAST(p.birth_date AS text), 1, 7) AS month, p.ethnic,
     p.residence, coalesce((SELECT max(CAST(m.moved_on AS text)) FROM migration AS m
         WHERE m.person_id = p.id AND m.direction = 'arrival'), '') AS since
@@ -143,7 +144,7 @@ WITH mine AS (
   WHERE p.table_name = '{table.name}' AND p.withdrawn_at IS NULL
     AND {words.tag} = (SELECT value FROM syncd_meta WHERE key = 'tag')
     AND (p.expires_at IS NULL OR p.expires_at > {words.now})
-    AND NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id)
+    AND NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id AND v.outcome <> 'referred')
 ), marked AS (
   SELECT row_id, min(operation) AS pending FROM mine WHERE operation <> 'insert' GROUP BY row_id
 ), overlay AS ({words.overlay}

@@ -19,7 +19,7 @@ from syncd import limits
 from syncd.disagreement_words import KEPT_LOST, OUTCOME, RESULT, STATE, WHY
 from syncd.errors import UsageError
 from syncd.language import Both, say
-from syncd.review.standing import ASKED_HERE, MOVE_KINDS, UNSETTLED_CASE, Word, standing_word, words
+from syncd.review.standing import ASKED_HERE, MOVE_KINDS, UNDECIDED, UNSETTLED_CASE, Word, standing_word, words
 from syncd.review.verbs import ANSWER, MOVES, OF_THE_ASKED, SETTLING, Verb, allowed
 from syncd.status import table_names, unit_words
 from syncd.store.base import Row, Tx
@@ -194,14 +194,13 @@ _VERDICTS = """
     AND {wanted}
     ORDER BY CASE WHEN v.outcome = 'review' THEN 0 ELSE 1 END, v.decided_at DESC, v.id LIMIT ?
 """
-_UNDECIDED = """
+_UNDECIDED = f"""
     SELECT p.id, NULL, NULL, NULL, NULL, NULL, p.row_id, p.unit_id, u.code, u.name, p.table_name, p.operation, p.author,
            p.reason, p.made_at, p.seen, p.wished, 0, n.name
     FROM proposal AS p LEFT JOIN unit AS u ON u.id = p.unit_id
     LEFT JOIN syncd_keeper AS k ON k.unit_id = p.unit_id
     LEFT JOIN (SELECT node_id, max(name) AS name FROM node GROUP BY node_id) AS n ON n.node_id = k.node_id
-    WHERE CAST(p.id AS text) LIKE ? AND p.withdrawn_at IS NULL
-    AND NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id)
+    WHERE CAST(p.id AS text) LIKE ? AND p.withdrawn_at IS NULL AND {UNDECIDED}
     ORDER BY p.made_at DESC, p.id LIMIT ?
 """
 _KEEPER_NAME = """

@@ -171,9 +171,11 @@ class Link:
         self._declined = Declined()
         self._asked: dict[str, int] = {}  # stream → the position that the pull under way named
         self._blocked: dict[str, int] = {}  # stream → position the parent refused; tried again after the next hello
-        # Late envelopes that were pushed, and those under way: of several branches the parent's position tells of one.
-        self._late_sent: set[quarantine.Place] = set()
-        self._late_sending: set[quarantine.Place] = set()
+        # Late envelopes that were pushed, and those under way: of several branches the parent's position tells of one,
+        # and of one that it has lost since nothing. They are offered anew once a day.
+        self._late_sent: set[quarantine.Kept] = set()
+        self._late_sending: set[quarantine.Kept] = set()
+        self._late_since_ms = 0
 
     def hello(self) -> Hello:
         """The first message of a session."""
@@ -192,6 +194,8 @@ class Link:
         self._node.rejoin.heard(reply.up)
         self.has_greeted = True
         self.was_cut = False
+        if sent_ms - self._late_since_ms >= limits.LATE_OFFER_MS:
+            self._late_sent, self._late_since_ms = set(), sent_ms
         if self._node.rejoin.is_unfinished():
             self._node.signals.emit(LOG, [self._node.node_id])  # whoever applies has something to end
         self._node.clock_offset_ms = (sent_ms + received_ms) // 2 - reply.time_ms

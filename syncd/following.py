@@ -22,7 +22,10 @@ _OWN = """
     WHERE p.row_id IS NOT NULL AND p.withdrawn_at IS NULL AND p.unit_id IS NOT NULL
         AND NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id AND v.outcome <> 'referred')
 """
-_REFERRED = "SELECT proposal_id, id FROM verdict WHERE outcome = 'referred' AND proposal_id {chosen}"
+_REFERRED = (
+    "SELECT v.proposal_id, v.id FROM verdict AS v JOIN proposal AS p ON p.id = v.proposal_id AND p.unit_id = v.unit_id"
+    " WHERE v.outcome = 'referred' AND v.proposal_id {chosen}"
+)
 _COPY = """
     INSERT INTO proposal (id, unit_id, table_name, row_id, operation, seen, wished, author, reason, made_at,
         clock_offset_ms, author_depth, expires_at)

@@ -94,12 +94,15 @@ HISTORY_ENVELOPES_MAX: Final = 500  # how far back `latest` looks for when a val
 DECIDE_ROWS_MAX: Final = 1_000  # proposals in one transaction
 TREE_DEPTH_MAX: Final = 32  # the tree is data, of any depth; this only stops records made to keep us busy
 QUARANTINE_BYTES_MAX: Final = 64 * MIB  # of one stream, written after its keeper's term
+LATE_OFFER_MS: Final = 24 * 3600 * 1000  # after that, all branches of late writes are offered to the parent anew
+LATE_BRANCHES_MAX: Final = 32  # of one stream beyond its end: as often as a copy of its keeper was put back
 CASE_ROWS_MAX: Final = 1_000  # rows a case names one by one
 APPLY_TURNS_MAX: Final = 50  # transactions of one stream before the others are looked at again
 LEAVING_WAIT_S: Final = 0.2  # between two looks whether an old transaction still writes a unit that passes
 TERMS_BY_AGREEMENT: Final = 1000  # at most, between two forced ones
 TERMS_BY_FORCE: Final = 1000  # places of forced terms behind one: which an order takes follows from its id
 TERMS_MAX: Final = 10_000  # hand-overs of one unit
+TERM_MAX: Final = 10**15  # far beyond what hand-overs can reach; an order about a later one is nobody's word
 
 # What an operator's screen shows or reads at most.
 STATUS_ENVELOPES_MAX: Final = 20_000  # longer logs are not added up: the screen must come at once

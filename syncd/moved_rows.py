@@ -166,10 +166,12 @@ def _require_referred(
 ) -> None:
     """A verdict about a wish that names another unit is shown behind the word in that unit's stream: where a term is
     ended by force, the custodian has that word if it has the verdict."""
+    kept = {unit_id for unit_id, (node_id, _term) in tree.keepers.items() if node_id == at.keeper}
+    kept |= {unit_id for unit_id, chain in tree.terms.items() if any(term.node_id == at.keeper for term in chain)}
     for proposal_id, earlier in _resolved(registry, parts):
         if earlier[28:] != at.keeper[28:] or _is_here(tx, earlier):
             continue
-        for unit_id in {*tree.keepers, *tree.terms}:
+        for unit_id in kept:
             is_it = referral_id(unit_id, proposal_id, earlier[28:]) == earlier
             if is_it and may_come(tx, tree, unit_id, earlier[28:]):
                 raise StreamBehind(

@@ -154,7 +154,8 @@ class Proposer:
         rows = self._tx.all(
             f"SELECT p.id, p.seen, p.wished FROM proposal AS p WHERE {place} AND p.table_name = ? AND p.operation = ?"
             " AND p.withdrawn_at IS NULL AND (p.expires_at IS NULL OR p.expires_at > ?)"
-            " AND NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id) ORDER BY p.id",
+            " AND NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id AND v.outcome <> 'referred')"
+            " ORDER BY p.id",
             (value, wish.table, wish.operation, self._now),
         )
         own = (row for row in rows if row[0][28:] == self._tree.me[28:])

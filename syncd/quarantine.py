@@ -21,7 +21,7 @@ from syncd.messages import Position
 from syncd.store.base import Row, Store, Tx
 from syncd.tree import Tree
 
-Place = tuple[str, bytes]  # an envelope kept apart: stream, hash
+Kept = tuple[str, bytes]  # an envelope kept apart: stream, hash
 
 
 def put(tx: Tx, tree: Tree, at: Stream, envelope: Envelope, data: bytes, now_ms: int) -> None:
@@ -32,6 +32,8 @@ def put(tx: Tx, tree: Tree, at: Stream, envelope: Envelope, data: bytes, now_ms:
         return  # nothing that can be read in its place
     if envelope.hash in hashes(tx, at.stream_id, header.seq):
         return  # known already
+    if _branches_off(tx, at, envelope):
+        return  # whatever writes that many pasts wants somebody to read them all
     if _kept_bytes(tx, at) + len(data) > limits.QUARANTINE_BYTES_MAX:
         return  # the sender keeps it until somebody has admitted what waits
     keeper = tree.nodes.get(at.keeper)
@@ -54,6 +56,15 @@ def store(tx: Tx, tree: Tree, at: Stream, seq: int, position_hash: bytes, data: 
     )
     if _is_asked_here(tx, tree, at):
         _open(tx, at, now_ms)
+
+
+def _branches_off(tx: Tx, at: Stream, envelope: Envelope) -> bool:
+    """Whether an envelope would begin a branch too many."""
+    sibling = "SELECT 1 FROM syncd_quarantine WHERE stream_id = ? AND seq = ? AND previous = ? LIMIT 1"
+    if tx.one(sibling, (at.stream_id, envelope.header.seq, envelope.header.previous)) is None:
+        return False
+    ends = "SELECT count(*) - count(DISTINCT previous) + 1 FROM syncd_quarantine WHERE stream_id = ?"
+    return int(tx.value(ends, (at.stream_id,))) >= limits.LATE_BRANCHES_MAX
 
 
 def _kept_bytes(tx: Tx, at: Stream) -> int:
@@ -127,8 +138,9 @@ def tell(store_: Store, tree: Tree, now_ms: int) -> None:
 
 # Of every stream of which something waits, the ends of its branches.
 _ENDS = """SELECT stream_id, seq, hash, is_lost_below FROM syncd_quarantine AS q
-    WHERE stream_id IN (SELECT stream_id FROM syncd_quarantine WHERE adopted_at IS NULL) AND NOT EXISTS
-        (SELECT 1 FROM syncd_quarantine AS l WHERE l.stream_id = q.stream_id AND l.previous = q.hash)
+    WHERE stream_id IN (SELECT stream_id FROM syncd_quarantine WHERE adopted_at IS NULL)
+        AND NOT EXISTS (SELECT 1 FROM syncd_quarantine AS l
+            WHERE l.stream_id = q.stream_id AND l.seq = q.seq + 1 AND l.previous = q.hash)
     ORDER BY stream_id, seq, hash"""
 _UNADMITTED = "SELECT DISTINCT stream_id FROM syncd_quarantine WHERE adopted_at IS NULL ORDER BY 1"
 
@@ -167,7 +179,7 @@ def late_ends(tx: Tx) -> dict[str, int]:
 
 
 def lacking(
-    tx: Tx, streams: Iterable[Stream], theirs: Mapping[str, Position], bytes_max: int, sent: Container[Place]
+    tx: Tx, streams: Iterable[Stream], theirs: Mapping[str, Position], bytes_max: int, sent: Container[Kept]
 ) -> list[tuple[str, Entry]]:
     """What of the late envelopes kept here a neighbour lacks, who has the stream's end; some of one stream. Where it
     stands on another branch, or there are several here, all but what was `sent`: it knows what it has."""
@@ -193,7 +205,7 @@ def _goes_on(tx: Tx, at: Stream, position: Position) -> bool:
     return is_one_branch and any(hash_.startswith(position.hash) for hash_ in known)
 
 
-def _behind(tx: Tx, stream_id: str, seq: int, bytes_max: int, sent: Container[Place]) -> Iterator[tuple[str, Entry]]:
+def _behind(tx: Tx, stream_id: str, seq: int, bytes_max: int, sent: Container[Kept]) -> Iterator[tuple[str, Entry]]:
     query = (
         "SELECT seq, hash, length(envelope) FROM syncd_quarantine WHERE stream_id = ? AND seq > ? ORDER BY seq, hash"
     )

@@ -14,7 +14,7 @@ from schema.replicated import KEY_GRANT, NODE
 from schema.spec import Kind
 from schema.tables import SCHEMA_REVISION
 from syncd import limits
-from syncd.review.standing import Waiting, open_reviews, unmatched_moves, unsettled_cases, waiting
+from syncd.review.standing import UNDECIDED, Waiting, open_reviews, unmatched_moves, unsettled_cases, waiting
 from syncd.store.base import Tx
 from syncd.succession import Succession, named_apart, retired_nodes, succession
 
@@ -383,12 +383,7 @@ def _hand_overs(tx: Tx) -> tuple[HandOver, ...]:
 
 
 def _undecided(tx: Tx) -> int:
-    return int(
-        tx.value(
-            "SELECT count(*) FROM proposal AS p WHERE p.withdrawn_at IS NULL"
-            " AND NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id)"
-        )
-    )
+    return int(tx.value(f"SELECT count(*) FROM proposal AS p WHERE p.withdrawn_at IS NULL AND {UNDECIDED}"))
 
 
 def _checks(tx: Tx) -> Checks:

@@ -16,7 +16,7 @@ from operator import attrgetter, itemgetter
 
 from schema.spec import Kind
 from syncd.envelope import stream_id_of
-from syncd.limits import TERMS_BY_AGREEMENT, TERMS_BY_FORCE, TERMS_MAX
+from syncd.limits import TERM_MAX, TERMS_BY_AGREEMENT, TERMS_BY_FORCE, TERMS_MAX
 from syncd.log import Stream
 from syncd.store.base import Tx
 from syncd.tree import NodeRecord, Term, Tree, covers, load_nodes, records_that_count, units_above
@@ -128,6 +128,8 @@ def _may_order(tree: Tree, above: Mapping[str, str | None], order: Order) -> boo
     this node every one is known.
     """
     by = order.by
+    if not 0 <= order.from_term <= TERM_MAX:
+        return False
     if not covers(above, by.unit_id, order.unit_id):
         return False
     if (order.is_forced or order.is_revoked) and by.node_id != tree.root_id:

@@ -33,7 +33,7 @@ _MY_TAG = "SELECT substr(value, 29) FROM syncd_meta WHERE key = 'node_id'"
 _UNDECIDED = f"""NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id AND v.outcome <> '{REFERRED}'
     AND (v.unit_id = p.unit_id OR v.unit_id IN ({_MINE}) OR substr(CAST(v.id AS text), 29) = ({_MY_TAG})))"""
 _IS_REFERRED = f"""EXISTS (SELECT 1 FROM verdict AS w WHERE w.proposal_id = p.id AND w.outcome = '{REFERRED}'
-    AND (substr(CAST(w.id AS text), 29) <> ({_MY_TAG}) OR p.unit_id NOT IN ({_MINE})))"""
+    AND w.unit_id = p.unit_id AND (substr(CAST(w.id AS text), 29) <> ({_MY_TAG}) OR p.unit_id NOT IN ({_MINE})))"""
 _ADDRESSED = f"""SELECT p.id, p.made_at, p.table_name FROM proposal AS p WHERE p.unit_id IN ({_MINE}) AND {_UNDECIDED}
     AND NOT {_IS_REFERRED}"""
 # CROSS: from the few wishes referred to their rows; without it SQLite begins with every row kept here.
@@ -41,22 +41,28 @@ _FOLLOWING = f"""SELECT p.id, p.made_at, p.table_name FROM proposal AS p CROSS J
     WHERE p.table_name = '{{table}}' AND p.withdrawn_at IS NULL AND p.unit_id IS NOT NULL AND {_IS_REFERRED}
     AND r.id = p.row_id AND r.unit_id IN ({_MINE}) AND {_UNDECIDED}"""
 _THESE = f"SELECT {_COLUMNS} FROM proposal AS p WHERE {_UNDECIDED} AND p.id {{chosen}}"
-_ABOUT_ROWS = f"""SELECT p.id, p.table_name, p.row_id, p.operation, p.wished, p.author FROM proposal AS p
-    WHERE p.withdrawn_at IS NULL AND {_UNDECIDED} AND p.row_id {{chosen}} ORDER BY p.made_at, p.id"""
+_ABOUT_ROWS = f"""SELECT p.id, p.table_name, p.row_id, p.operation, p.wished, p.author, p.made_at FROM proposal AS p
+    WHERE p.withdrawn_at IS NULL AND {_UNDECIDED} AND p.row_id {{chosen}}"""
 
 _DECIDED_ABOUT = f"""SELECT p.id, p.table_name, p.operation, p.wished FROM proposal AS p
     WHERE NOT ({_UNDECIDED}) AND p.row_id {{chosen}} ORDER BY p.id"""
 # A row wished under an id of who kept the unit then, inserted under one of who decided: later wishes name the first.
-_KEPT_AS = """SELECT p.row_id, v.row_id FROM proposal AS p JOIN verdict AS v ON v.proposal_id = p.id
+# In the stream of the unit that both wishes name: no other keeper says which row a wish is about.
+_KEPT_AS = """SELECT p.unit_id, p.row_id, v.row_id FROM proposal AS p
+    JOIN verdict AS v ON v.proposal_id = p.id AND v.unit_id = p.unit_id
     WHERE p.operation = 'insert' AND v.outcome = 'accepted' AND v.row_id <> p.row_id AND p.row_id {chosen}
     ORDER BY v.decided_at, v.id"""
+_NAMED_INSERT = "SELECT 1 FROM proposal WHERE operation = 'insert' AND row_id IS NOT NULL LIMIT 1"
+_ANY_REFERRAL = f"SELECT 1 FROM verdict WHERE outcome = '{REFERRED}' LIMIT 1"
 _REFERRALS = f"""SELECT v.proposal_id, v.id, EXISTS (SELECT 1 FROM syncd_journal AS j WHERE j.row_id = v.id)
-    FROM verdict AS v WHERE v.outcome = '{REFERRED}' AND v.proposal_id {{chosen}} ORDER BY v.id"""
+    FROM verdict AS v JOIN proposal AS p ON p.id = v.proposal_id AND p.unit_id = v.unit_id
+    WHERE v.outcome = '{REFERRED}' AND v.proposal_id {{chosen}} ORDER BY v.id"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """One proposal as stored. `seen` and `wished` are JSON texts."""
+    """One proposal as stored. `seen` and `wished` are JSON texts. `row_id`: the row as it is kept; `named_id`: as the
+    proposal names it."""
 
     id: str
     unit_id: str
@@ -72,6 +78,7 @@ class Waiting:
     author_depth: int
     withdrawn_at: str | None
     expires_at: str | None
+    named_id: str | None
 
     @property
     def author_tag(self) -> str:
@@ -101,10 +108,12 @@ def waiting(tx: Tx, proposal_ids: Sequence[str]) -> list[Waiting]:
     """Those of these proposals that wait still, in this order, each with the row it is about as it is kept."""
     found = {row[0]: row for row in rows_of(tx, _THESE, proposal_ids)}
     rows = (found[proposal_id] for proposal_id in proposal_ids if proposal_id in found)
-    batch = [Waiting(**dict(zip(Waiting.__slots__, row, strict=True))) for row in rows]
+    batch = [Waiting(**dict(zip(Waiting.__slots__, (*row, row[3]), strict=True))) for row in rows]
+    if tx.one(_NAMED_INSERT) is None:  # as a rule: new rows get their ids where they are kept
+        return batch
     named = sorted({each.row_id for each in batch if each.row_id is not None and each.operation != "insert"})
-    kept_as: dict[str, str] = dict(rows_of(tx, _KEPT_AS, named))
-    return [replace(each, row_id=kept_as[each.row_id]) if each.row_id in kept_as else each for each in batch]
+    kept_as = {(row[0], row[1]): row[2] for row in rows_of(tx, _KEPT_AS, named)}
+    return [replace(each, row_id=kept_as.get((each.unit_id, each.row_id), each.row_id)) for each in batch]
 
 
 def deciding_unit(proposed: Waiting, row_unit: str | None, mine: frozenset[str]) -> str | None:
@@ -123,12 +132,14 @@ def newer_wishes(tx: Tx, batch: Sequence[Waiting]) -> dict[str, list[Newer]]:
 
     People of one name at two nodes are two authors.
     """
-    row_ids = sorted({each.row_id for each in batch if each.row_id is not None})
+    kept_as = {str(each.named_id): str(each.row_id) for each in batch if each.row_id is not None}
     by_key: dict[tuple[str, str, str, str], list[Row]] = {}
-    for row in rows_of(tx, _ABOUT_ROWS, row_ids):
-        by_key.setdefault((row[0][28:], row[5], row[1], row[2]), []).append(row)
+    for row in rows_of(tx, _ABOUT_ROWS, sorted({*kept_as, *kept_as.values()})):
+        row_id = kept_as[row[2]] if row[2] in kept_as else row[2]
+        by_key.setdefault((row[0][28:], row[5], row[1], row_id), []).append(row)
     found: dict[str, list[Newer]] = {}
     for rows in by_key.values():
+        rows.sort(key=lambda row: (row[6], row[0]))
         for place, row in enumerate(rows[:-1]):
             found[row[0]] = [_newer(later) for later in rows[place + 1 :]]
     return found
@@ -137,7 +148,7 @@ def newer_wishes(tx: Tx, batch: Sequence[Waiting]) -> dict[str, list[Newer]]:
 def twins_decided(tx: Tx, wave: Sequence[Waiting]) -> dict[str, str]:
     """Proposals made of a late write that another node has made one of as well, which is decided → that one."""
     late = {stem(each.id): each for each in wave if each.reason.startswith(LATE)}
-    row_ids = sorted({each.row_id for each in late.values() if each.row_id is not None})
+    row_ids = sorted({each.named_id for each in late.values() if each.named_id is not None})
     found = {}
     for proposal_id, table, operation, wished in rows_of(tx, _DECIDED_ABOUT, row_ids):
         each = late.get(stem(proposal_id))
@@ -148,6 +159,8 @@ def twins_decided(tx: Tx, wave: Sequence[Waiting]) -> dict[str, str]:
 
 def referrals(tx: Tx, batch: Sequence[Waiting]) -> dict[str, Referral]:
     """Proposal → the verdict that refers it to the unit its row is in."""
+    if tx.one(_ANY_REFERRAL) is None:
+        return {}
     rows = rows_of(tx, _REFERRALS, sorted(each.id for each in batch))
     return {row[0]: Referral(id=row[1], is_sealed=not row[2]) for row in rows}
 

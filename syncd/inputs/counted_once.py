@@ -43,9 +43,9 @@ def counted_twice(tx: Tx, units: Collection[str]) -> Counter[Cell]:
 
 def _groups(pairs: Iterable[tuple[str, str]]) -> Iterable[list[str]]:
     """Rows that links make one person, be it by way of a third."""
-    neighbours: defaultdict[str, list[str]] = defaultdict(list)
+    neighbours: defaultdict[str, set[str]] = defaultdict(set)  # two links may name the same rows
     for one, other in pairs:
-        neighbours[one].append(other)
+        neighbours[one].add(other)
     seen: set[str] = set()
     for start in sorted(neighbours):
         if start in seen:

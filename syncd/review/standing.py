@@ -21,6 +21,10 @@ OPEN_REVIEW = """v.outcome = 'review'
     AND NOT EXISTS (SELECT 1 FROM verdict AS w WHERE w.resolves = v.id)
     AND NOT EXISTS (SELECT 1 FROM verdict AS w WHERE w.proposal_id = v.proposal_id AND w.resolves IS NULL
         AND w.outcome NOT IN ('review', 'referred'))"""
+# p: a proposal that nobody has decided. Of one that was only referred to another unit its author hears the verdict;
+# elsewhere the word that it is decided there is all there is.
+UNDECIDED = """NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id AND (v.outcome <> 'referred'
+    OR substr(CAST(p.id AS text), 29) <> (SELECT value FROM syncd_meta WHERE key = 'tag')))"""
 # r: a row of `resolution` that nobody has taken back.
 NOT_UNDONE = "NOT EXISTS (SELECT 1 FROM resolution AS z WHERE z.undoes = r.decision_id)"
 # c: a case that is open and that nobody has settled since it opened.

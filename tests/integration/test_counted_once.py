@@ -86,3 +86,12 @@ def test_who_moved_counts_where_the_arrival_is_and_once_if_the_departure_is_late
     tree.settle()
     assert tree.province.rows("SELECT unit_id, ethnic, n FROM v_counted_twice") == []
     assert (usual(tree.province, tree.a.unit_id, tree.b.unit_id), view(tree.province)) == (1, 1)
+
+
+def test_rows_that_two_links_name_are_one_person(tree: Registers) -> None:
+    one, other = person(tree.a), person(tree.b)
+    tree.settle()
+    for number in (1, 2):
+        link(tree, number, one, other)
+    units = (tree.a.unit_id, tree.b.unit_id)
+    assert (usual(tree.province, *units), view(tree.province)) == (1, 1)

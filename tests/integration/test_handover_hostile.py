@@ -291,3 +291,13 @@ def test_stolen_station_is_believed_no_more(tree: TreeBuilder) -> None:
         assert keeper(node, one.unit_id) == two.node.node_id
     with pytest.raises(UsageError, match="revoked"):
         order(tree, "province", one.unit_id, "one")
+
+
+def test_order_about_the_last_of_all_terms_stops_nobody(tree: TreeBuilder) -> None:
+    north, one, two = (at(tree, name) for name in ("north", "one", "two"))
+    raw_order(north, two.unit_id, two, 2**63 - 1, one)
+    add(one, one.unit_id, "Mới")
+    tree.settle()
+    for node in (north, at(tree, "province")):
+        assert names(node, one.unit_id) == ["Mới"]
+        assert keeper(node, two.unit_id) == two.node.node_id

@@ -212,3 +212,42 @@ def test_wish_about_a_row_by_the_id_it_was_wished_under_reaches_it(tree: TreeBui
     assert kept_id[28:] == one.keys.tag
     assert phone == "0777"
     assert north.value("SELECT count(*) FROM verdict WHERE row_id = ?", (kept_id,)) == 2
+
+
+def test_newer_wish_supersedes_whichever_id_names_the_row(tree: TreeBuilder) -> None:
+    """Both name the row by the id it was wished under."""
+    north, one = at(tree, "north"), at(tree, "one")
+    wished = {"full_name": "Mới", "sex": 1, "birth_date": "1990-05-17", "birth_precision": "d", "ethnic": "01",
+              "residence": "usual"}  # fmt: skip
+    row_id = f"019b0000-0001-7000-8000-0000{at(tree, 'two').keys.tag}"
+    query = (
+        "INSERT INTO proposal (unit_id, table_name, row_id, operation, seen, wished, author, reason, made_at,"
+        " author_depth) VALUES (?, 'person', ?, ?, ?, ?, 'An', 'x', ?, 1)"
+    )
+    north.sql(query, (one.unit_id, row_id, "insert", "{}", json.dumps(wished), "2026-09-01T00:00:00.000Z"))
+    tree.settle()
+    for name, day in (("Mới A", 2), ("Mới B", 3)):
+        said = (json.dumps({"full_name": "Mới"}), json.dumps({"full_name": name}), f"2026-09-0{day}T00:00:00.000Z")
+        north.sql(query, (one.unit_id, row_id, "update", *said))
+    tree.settle()
+    found = "SELECT v.outcome FROM proposal AS p JOIN verdict AS v ON v.proposal_id = p.id ORDER BY p.made_at"
+    assert [row[0] for row in north.rows(found)] == ["accepted", "rejected", "accepted"]
+
+
+def test_referred_wish_is_shown_as_pending_until_it_is_decided(tree: TreeBuilder) -> None:
+    one, north, province = at(tree, "one"), at(tree, "north"), at(tree, "province")
+    proposal_id = wish(tree, "province")
+    move(tree, "north", one.unit_id, split(tree), "1")
+    among(tree, "north", "one")
+    one.store.failpoint = Dies("decide")
+    with pytest.raises(Died):
+        tree.settle()
+    one.reopen()
+    assert one.link is not None
+    exchange(one.link, north.desk, one)
+    among(tree, "north", "province")
+    assert province.rows(VERDICTS, (proposal_id,)) == [(one.unit_id, "referred")]
+    query = "SELECT phone, pending FROM person_with_pending WHERE full_name = 'Người đi'"
+    assert province.rows(query) == [("0777", "update")]
+    tree.settle()
+    assert province.rows(query) == [("0777", None)]
