@@ -1,8 +1,9 @@
 """Late changes: what envelopes written after a term did to each row, taken together (design §5).
 
 Enters: envelopes kept apart, of one branch, in order. Leaves: `Change` per row.
-Must hold: what a discarded group says counts for nothing; rows that were ordered to another unit are neither deleted
-in one nor inserted in the other: who keeps both units carries the order out anew.
+Must hold: what a discarded group says counts too: it is said again later, unless another machine went on; rows that
+were ordered to another unit are neither deleted in one nor inserted in the other: who keeps both units carries the
+order out anew.
 """
 
 from __future__ import annotations
@@ -62,16 +63,14 @@ def plain(value: Value) -> Any:
 
 
 def _groups(envelopes: Iterable[Envelope]) -> Iterator[list[Envelope]]:
-    """The pieces of each cut; of one that was not closed what there is."""
+    """The pieces of each cut; of one that was not closed, or was discarded, what there is."""
     pieces: list[Envelope] = []
     for envelope in envelopes:
-        if envelope.header.mark == Mark.DISCARD:
-            pieces = []
-        elif envelope.header.mark in CHANGES:
+        if envelope.header.mark in CHANGES:
             pieces.append(envelope)
-            if envelope.header.mark == Mark.CLOSED:
-                yield pieces
-                pieces = []
+        if envelope.header.mark in (Mark.CLOSED, Mark.DISCARD):
+            yield pieces
+            pieces = []
     yield pieces
 
 

@@ -65,6 +65,8 @@ class Machines:
         """Put the copy back, if there is one and the disk holds nothing that no neighbour has."""
         if at.name not in self.copies or at.name in self.second or not _has_left(at, self.careful):
             return False
+        if at.parent is None and self.second:
+            return False  # a machine that is switched off may hold what only the root's lost disk held
         if self.careful and not _has_left_late(at):
             return False
         copied, model = self.copies.pop(at.name)
