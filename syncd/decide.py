@@ -18,16 +18,16 @@ from conflict.decide import decide
 from conflict.errors import ConflictError
 from conflict.policy import Policy, Rules
 from conflict.proposal import Kept, Newer, Proposal
-from conflict.verdict import Verdict, Why
+from conflict.verdict import Why
 from schema.spec import Column, Kind, Registry, Table, Type
 from schema.values import INT_MAX, INT_MIN, check_row, check_values
 from syncd import limits
-from syncd.clock import Clock, instant_of, time_ms_of
-from syncd.derived import derived_id
+from syncd.carrying_out import Decision, Writer
+from syncd.clock import Clock, time_ms_of
 from syncd.envelope import stream_id_of
 from syncd.errors import StoreError
 from syncd.likeness import Likeness
-from syncd.moved_rows import referral_id, units_left
+from syncd.moved_rows import units_left
 from syncd.store.base import Store, Tx
 from syncd.tree import Tree
 from syncd.undecided import (
@@ -49,9 +49,6 @@ from syncd.undecided import (
 ChangedAt = Callable[[Tx, str, Table, Mapping[str, int]], Mapping[tuple[str, int], int]]
 
 REFUSED = (ConflictError, StoreError, ValueError, TypeError, KeyError, RecursionError)
-VERDICT_COLUMNS = (
-    "unit_id", "proposal_id", "outcome", "row_id", "detail", "case_kind", "decided_at", "decided_by", "resolves",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,19 +122,6 @@ class _Item:
     values: dict[str, Any] | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Decision:
-    """What is written: the verdict's row, and the change of the table it carries."""
-
-    waiting: Waiting
-    unit_id: str
-    outcome: str
-    detail: str
-    case: str | None = None
-    table: Table | None = None
-    verdict: Verdict | None = None
-
-
 class _Desk:
     """One transaction of deciding."""
 
@@ -160,6 +144,7 @@ class _Desk:
         self._left = units_left(tx, tree)
         self._likeness = Likeness(tx)
         self._referrals: dict[str, Referral] = {}
+        self._writer = Writer(tx, registry, tree, self._now_ms)
         self.is_waiting = False
         self.has_referred = False
 
@@ -170,7 +155,7 @@ class _Desk:
         statement.
         """
         decisions = self._decide(wave)
-        self._carry_out(decisions)
+        self._writer.carry_out(decisions)
         if self._tx.dialect != "sqlite":
             self._tx.run("SET CONSTRAINTS ALL IMMEDIATE")  # or a dangling key would fail them all at the commit
         return len(decisions)
@@ -188,18 +173,18 @@ class _Desk:
                 return self.settle_apart(wave[:half]) + self.settle_apart(wave[half:])
             # The wish cannot be carried out as written: the kept value stands and the proposer is told why.
             refused = self._refused(wave[0], wave[0].unit_id, error)
-            self._record([(refused, wave[0].row_id, refused.detail)])
+            self._writer.record([(refused, wave[0].row_id, refused.detail)])
             return 1
         self._tx.run("RELEASE SAVEPOINT syncd_decide")
         return decided
 
     # --- reading: whole waves at a time ---------------------------------------------------------------------------
 
-    def _decide(self, wave: Sequence[Waiting]) -> list[_Decision]:
+    def _decide(self, wave: Sequence[Waiting]) -> list[Decision]:
         rows, settled = self._read_rows(wave), twins_decided(self._tx, wave)
-        self._referrals = referrals(self._tx, wave)
+        self._referrals = self._writer.referrals = referrals(self._tx, wave)
         items: list[_Item] = []
-        decisions: list[_Decision] = []
+        decisions: list[Decision] = []
         for each in wave:
             unit_id, values = rows.get((each.table, each.row_id or ""), (None, None))
             home = deciding_unit(each, unit_id, self._mine)
@@ -215,7 +200,7 @@ class _Desk:
                 self.has_referred = True
                 continue
             if each.id in settled:  # one late write, admitted at two nodes
-                decisions.append(_Decision(waiting=each, unit_id=home, outcome="rejected", detail=_detail(
+                decisions.append(Decision(waiting=each, unit_id=home, outcome="rejected", detail=_detail(
                     Why.SUPERSEDED, newer=[settled[each.id]])))  # fmt: skip
                 continue
             try:
@@ -227,10 +212,10 @@ class _Desk:
         self._likeness.prepare([(each.unit_id, each.table, each.proposal) for each in items])
         return decisions + [self._verdict(each, changed, references) for each in items]
 
-    def _referral(self, of: Waiting, unit_id: str) -> _Decision:
+    def _referral(self, of: Waiting, unit_id: str) -> Decision:
         """A word in the stream of the unit that the wish names: whoever keeps that next hears nothing of the other."""
         self.has_referred = True
-        return _Decision(waiting=of, unit_id=of.unit_id, outcome=REFERRED, detail=_detail(Why.MOVED, unit_id=unit_id))
+        return Decision(waiting=of, unit_id=of.unit_id, outcome=REFERRED, detail=_detail(Why.MOVED, unit_id=unit_id))
 
     def _follows(self, of: Waiting) -> bool:
         """Whether its author sees where the row is now, and sends the wish after it (`syncd/following.py`). It also
@@ -255,7 +240,7 @@ class _Desk:
                 found[table_name, row[0]] = (row[1], dict(zip(names, row[2:], strict=True)))
         return found
 
-    def _read_wish(self, of: Waiting, unit_id: str, values: dict[str, Any] | None) -> _Item | _Decision:
+    def _read_wish(self, of: Waiting, unit_id: str, values: dict[str, Any] | None) -> _Item | Decision:
         """What a proposal says. Raises ValueError where it is malformed."""
         table = self._registry.by_name.get(of.table)
         if table is None or table.name not in self._rules:
@@ -264,7 +249,7 @@ class _Desk:
         problems = (check_row if of.operation == "insert" else check_values)(table, wished)
         if problems:
             detail = _detail(Why.RULE_VIOLATED, columns_wrong=[problem.column for problem in problems])
-            return _Decision(waiting=of, unit_id=unit_id, outcome="rejected", detail=detail)
+            return Decision(waiting=of, unit_id=unit_id, outcome="rejected", detail=detail)
         author = self._authors.get(of.author_tag, of.author_tag)
         proposal = Proposal(
             id=of.id, op=of.operation, table=table.name, row_id=of.row_id, seen=_values(table, of.seen), wished=wished,  # type: ignore[arg-type]  # checked by Proposal
@@ -337,7 +322,7 @@ class _Desk:
 
     def _verdict(
         self, of: _Item, changed: Mapping[str, Mapping[str, int]], references: Mapping[tuple[str, str], int]
-    ) -> _Decision:
+    ) -> Decision:
         row_id = of.proposal.row_id or ""
         kept = Kept(
             values=of.values,
@@ -350,98 +335,14 @@ class _Desk:
             now_ms=self._now_ms,
         )
         verdict = decide(of.proposal, kept, self._rules[of.table.name], self._newer.get(of.waiting.id, ()))
-        return _Decision(
+        return Decision(
             waiting=of.waiting, unit_id=of.unit_id, outcome=verdict.outcome, detail=verdict.detail_json(),
             case=None if verdict.case is None else verdict.case.value, table=of.table, verdict=verdict,
         )  # fmt: skip
 
-    def _carry_out(self, decisions: Sequence[_Decision]) -> None:
-        """Write what the verdicts say, and the verdicts."""
-        updates: dict[tuple[str, str], list[tuple[str, Mapping[str, Any]]]] = {}
-        deletes: dict[tuple[str, str], list[str]] = {}
-        inserted: dict[str, tuple[str, str]] = {}
-        for each in decisions:
-            if each.table is None or each.verdict is None:
-                continue
-            place, row_id = (each.table.name, each.unit_id), each.waiting.row_id or ""
-            if each.verdict.insert:
-                inserted[each.waiting.id] = self._insert(each.table, each, each.verdict)
-            elif each.verdict.delete:
-                deletes.setdefault(place, []).append(row_id)
-            elif each.verdict.writes:
-                updates.setdefault(place, []).append((row_id, each.verdict.writes))
-        for (table_name, unit_id), rows in updates.items():
-            self._update(self._registry.by_name[table_name], unit_id, rows)
-        for (table_name, unit_id), gone in deletes.items():
-            self._tx.delete_ids(self._registry.by_name[table_name], unit_id, gone, ["id"])
-        self._record([(each, *inserted.get(each.waiting.id, (each.waiting.row_id, each.detail))) for each in decisions])
-
-    def _insert(self, table: Table, of: _Decision, verdict: Verdict) -> tuple[str, str]:
-        """A new row: its id, and the verdict's detail. One that this node had written on a branch that was not the
-        stream's keeps its id; one that was wished when another node kept the unit gets one made from it, and so does
-        what it names: the detail says so."""
-        row_id, writes, detail = of.waiting.row_id, verdict.writes, of.detail
-        if row_id is not None:
-            renamed = self._renamed(table, writes)
-            writes = {"id": self._own_id(row_id), **writes, **renamed}
-            if renamed:
-                facts = json.loads(detail) | {"renamed": renamed}
-                detail = json.dumps(facts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-        names = ("unit_id", *writes)
-        marks = ", ".join("?" * len(names))
-        query = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks}) RETURNING id"
-        return str(self._tx.value(query, (of.unit_id, *writes.values()))), detail
-
-    def _own_id(self, row_id: str) -> str:
-        tag = self._tree.me[28:]
-        return row_id if row_id[28:] == tag else derived_id("wished", row_id, tag)
-
-    def _renamed(self, table: Table, writes: Mapping[str, Any]) -> dict[str, Any]:
-        """References to rows that were wished under an id of another node, and are kept under one made from it."""
-        renamed = {}
-        for column in table.columns:
-            named = writes.get(column.name)
-            if column.references is None or named is None or named[28:] == self._tree.me[28:]:
-                continue
-            other, query = self._own_id(named), f"SELECT id FROM {column.references} WHERE id IN (?, ?)"
-            if [row[0] for row in self._tx.all(query, (named, other))] == [other]:
-                renamed[column.name] = other
-        return renamed
-
-    def _update(self, table: Table, unit_id: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
-        names = sorted({name for _, writes in rows for name in writes})
-        masks = [sum(1 << table.by_name[name].number for name in writes) for _, writes in rows]
-        values: dict[str, Sequence[Any]] = {name: [writes.get(name) for _, writes in rows] for name in names}
-        touched = self._tx.update_columns(table, unit_id, [row_id for row_id, _ in rows], masks, values)
-        if touched != len(rows):
-            raise ValueError(f"{len(rows) - touched} rows of {table.name} were gone when they were to be written")
-
-    def _record(self, decided: Sequence[tuple[_Decision, str | None, str]]) -> None:
-        """Write verdicts: each with the row it is about and its detail."""
-        if not decided:
-            return
-        me = self._tree.nodes.get(self._tree.me)
-        at, by = instant_of(self._now_ms), me.name if me else self._tree.me
-        table = self._registry.by_name["verdict"]
-        types = [table.by_name[name].type for name in VERDICT_COLUMNS]
-        rows, referred = [], []
-        for each, row_id, detail in decided:
-            resolves = self._referrals.get(each.waiting.id)
-            row = (each.unit_id, each.waiting.id, each.outcome, row_id, detail, each.case, at, by,
-                   resolves.id if resolves else None)  # fmt: skip
-            if each.outcome == REFERRED:
-                referred.append((referral_id(each.unit_id, each.waiting.id, self._tree.me[28:]), *row))
-            else:
-                rows.append(row)
-        if rows:
-            self._tx.insert_columns(table, VERDICT_COLUMNS, types, list(zip(*rows, strict=True)))
-        if referred:
-            names, types = ("id", *VERDICT_COLUMNS), [Type.UUID, *types]
-            self._tx.insert_columns(table, names, types, list(zip(*referred, strict=True)))
-
-    def _refused(self, of: Waiting, unit_id: str, error: Exception) -> _Decision:
+    def _refused(self, of: Waiting, unit_id: str, error: Exception) -> Decision:
         detail = _detail(Why.MALFORMED, error=type(error).__name__)
-        return _Decision(waiting=of, unit_id=unit_id, outcome="rejected", detail=detail)
+        return Decision(waiting=of, unit_id=unit_id, outcome="rejected", detail=detail)
 
 
 def _detail(why: Why, **facts: Any) -> str:

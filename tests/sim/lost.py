@@ -147,7 +147,8 @@ def _lost(
             if not named and now not in words:
                 yield f"{table} {row_id}: deleted, and is there"
         elif now is None:
-            if not any(_says(table, wished, last, words) for wished in wishes.inserts(table)):
+            others = [*words, *(wish["wished"] for wish in named)]  # a proposal it had accepted counts as a word
+            if not any(_says(table, wished, last, others) for wished in wishes.inserts(table)):
                 yield f"{table} {row_id}: is gone"
         else:
             wished = {name for wish in named for name in wish["wished"]}
@@ -164,7 +165,10 @@ def _says(table: str, wished: Row, last: Row, words: list[Row | None]) -> bool:
     What refers to other rows may have been wished under other ids."""
     names = {column.name for column in REGISTER[table].columns if not column.references} & _open_names(table)
     said = [word for word in words if word is not None]
-    return all(any(word[name] == wished.get(name) for word in said) for name in names if last[name] is not None)
+    return all(
+        any(name in word and word[name] == wished.get(name) for word in said)
+        for name in names if last[name] is not None
+    )  # fmt: skip
 
 
 def _open_names(table: str) -> set[str]:
