@@ -6,14 +6,12 @@ its bound at the latest; what the condition raises ends it at once.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
 LOOK_S = 0.01
-_nothing = threading.Event()  # nobody sets it: only its time runs out
 
 
 def first(condition: Callable[[], T | None], within_s: float, look_s: float = LOOK_S) -> T | None:
@@ -22,5 +20,5 @@ def first(condition: Callable[[], T | None], within_s: float, look_s: float = LO
     while not (found := condition()):
         if time.monotonic() > deadline_s:
             return None
-        _nothing.wait(look_s)
+        time.sleep(look_s)  # whatever ends the process meanwhile raises here, with no lock held
     return found

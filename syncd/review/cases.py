@@ -80,6 +80,8 @@ def resolve_case(desk: Desk, case: Case, asked: Asked) -> None:
     if case.is_asked:
         _answer(desk, case, asked)
         return
+    if _is_repeated(desk, case, asked):
+        return
     _require_unsettled(desk, case)
     verbs = allowed(case.kind, case.detail)
     if asked.verb not in verbs:
@@ -98,7 +100,20 @@ def resolve_case(desk: Desk, case: Case, asked: Asked) -> None:
     elif asked.verb is Verb.ASK_COMMUNE:
         _ask(desk, case, asked)
         return
-    _record(desk, case, asked, STORED_AS.get(asked.verb, asked.verb).value, case.sides, done)
+    _record(desk, case, asked, _stored_as(asked.verb), case.sides, done)
+
+
+def _is_repeated(desk: Desk, case: Case, asked: Asked) -> bool:
+    """Whether the very word that stands is said once more, by somebody who was not told that it had been written."""
+    standing_word = standing.standing_word(standing.words(desk.tx, case.id), case.openings)
+    if standing_word is None or asked.settings or asked.row or asked.other:
+        return False
+    said = (standing_word.verb, standing_word.author, standing_word.reason)
+    return standing.is_settled(standing_word) and said == (_stored_as(asked.verb), asked.author, asked.reason)
+
+
+def _stored_as(verb: Verb) -> str:
+    return STORED_AS.get(verb, verb).value
 
 
 def _require_unsettled(desk: Desk, case: Case) -> None:

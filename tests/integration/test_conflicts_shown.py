@@ -140,7 +140,10 @@ def test_what_is_settled_is_counted_and_not_listed(tree: Registers) -> None:
 def test_a_settled_case_is_not_settled_again_and_undo_gives_the_state_of_before(tree: Registers) -> None:
     case = twice(tree)
     decide(tree, tree.district, case, Verb.NOT_THE_SAME)
-    for verb in (Verb.NOT_THE_SAME, Verb.SAME_PERSON, Verb.LATER):
+    said = tree.district.value("SELECT count(*) FROM resolution")
+    decide(tree, tree.district, case, Verb.NOT_THE_SAME)  # the same word again: whoever gave it was not told
+    assert tree.district.value("SELECT count(*) FROM resolution") == said
+    for verb in (Verb.SAME_PERSON, Verb.LATER):
         with pytest.raises(UsageError, match=f"syncd conflicts undo {case}"):
             decide(tree, tree.district, case, verb)
     take_back(tree, tree.district, case)
