@@ -8,7 +8,7 @@ order out anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from syncd.log import Stream
 from syncd.moved_rows import marks_of
 from syncd.reassign import between, concerned
 from syncd.store.base import Tx
-from syncd.undecided import takes_proposals
+from syncd.undecided import rows_of, takes_proposals
 from syncd.wire import DELETE, INSERT, Block, Value
 
 CHANGES = (Mark.CLOSED, Mark.OPEN)
@@ -53,7 +53,7 @@ def net(applier: Applier, tx: Tx, at: Stream, envelopes: Iterable[Envelope]) -> 
                     _add(changes, at, table, block, place, group)
                 else:
                     verdicts |= dict.fromkeys(block.ids, group)
-    found = _not_moved(tx, applier.registry, at, changes.values(), verdicts)
+    found = _not_moved(tx, applier.registry, at, list(changes.values()), verdicts)
     return [change for change in found if change.operation]
 
 
@@ -75,7 +75,7 @@ def _groups(envelopes: Iterable[Envelope]) -> Iterator[list[Envelope]]:
 
 
 def _not_moved(
-    tx: Tx, registry: Registry, at: Stream, changes: Iterable[Change], verdicts: dict[str, int]
+    tx: Tx, registry: Registry, at: Stream, changes: Sequence[Change], verdicts: dict[str, int]
 ) -> Iterator[Change]:
     """The changes without what orders to move rows did. What else became of a row that came is a change of it where it
     is kept. `verdicts`: the late ones, keepers' marks among them, with their cuts: a move is in the cut of its mark."""
@@ -84,8 +84,9 @@ def _not_moved(
     came = any(mark.came in verdicts for _order, mark in marks)
     left = {(row_id, group) for order, group in out for _table, ids in concerned(tx, registry, order) for row_id in ids}
     to_units = {(order.to_unit, group) for order, group in out}
+    rows = _anywhere(tx, changes) if came or out else {}
     for change in changes:
-        kept = _anywhere(tx, change) if came or out else None
+        kept = rows.get((change.table.name, change.row_id))
         if kept is None or change.operation == "update":
             yield change
         elif change.operation == "delete":
@@ -97,11 +98,18 @@ def _not_moved(
             yield replace(change, operation="delete", unit_id=str(kept["unit_id"]))
 
 
-def _anywhere(tx: Tx, change: Change) -> dict[str, Value] | None:
-    """A row as it is kept, in whatever unit."""
-    names = ["unit_id", *(column.name for column in change.table.columns)]
-    row = tx.one(f"SELECT {', '.join(names)} FROM {change.table.name} WHERE id = ?", (change.row_id,))
-    return None if row is None else dict(zip(names, row, strict=True))
+def _anywhere(tx: Tx, changes: Iterable[Change]) -> dict[tuple[str, str], dict[str, Value]]:
+    """Table and row → the row as it is kept, in whatever unit."""
+    chosen: dict[str, list[Change]] = {}
+    for change in changes:
+        chosen.setdefault(change.table.name, []).append(change)
+    found = {}
+    for table_name, of_table in chosen.items():
+        names = ["unit_id", *(column.name for column in of_table[0].table.columns)]
+        query = f"SELECT id, {', '.join(names)} FROM {table_name} WHERE id {{chosen}}"
+        for row in rows_of(tx, query, [change.row_id for change in of_table]):
+            found[table_name, row[0]] = dict(zip(names, row[1:], strict=True))
+    return found
 
 
 def _since(change: Change, kept: dict[str, Value]) -> Iterator[Change]:

@@ -51,7 +51,7 @@ def is_past(tx: Tx, at: Stream | None, position: Position) -> bool:
 
 def _has_late(tx: Tx, position: Position) -> bool:
     """Whether as much is kept apart here: it was written after the stream had ended. It may be another branch, of a
-    keeper that was restored; each is admitted where it is kept, and nobody takes the other's."""
+    keeper that was restored: nobody gives way to that, it goes up beside the other (`quarantine.lacking`)."""
     return bool(quarantine.hashes(tx, position.stream_id, position.seq))
 
 

@@ -61,11 +61,7 @@ def read_secret_file(path: Path, bytes_max: int) -> bytes:
     large.
     """
     check_secret_file(path)
-    try:
-        with path.open("rb") as file:
-            data = file.read(bytes_max + 1)
-    except OSError as error:
-        raise translate_os_error(error, say("không đọc được {path}", "cannot read {path}", path=path)) from error
+    data = read_beginning(path, bytes_max + 1)
     if len(data) > bytes_max:
         raise KeyFileError(
             say("{path} dài quá {most} byte", "{path} holds more than {most} bytes", path=path, most=bytes_max),
@@ -79,17 +75,22 @@ def read_secret_file(path: Path, bytes_max: int) -> bytes:
 
 def read_any_file(path: Path, bytes_max: int) -> bytes:
     """The content of a small file, whoever may read it."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(bytes_max + 1)
-    except OSError as error:
-        raise translate_os_error(error, say("không đọc được {path}", "cannot read {path}", path=path)) from error
+    data = read_beginning(path, bytes_max + 1)
     if len(data) > bytes_max:
         raise SyncdError(
             say("{path} dài quá {most} byte", "{path} holds more than {most} bytes", path=path, most=bytes_max),
             say("đây không phải tệp của nút; bỏ nó ra khỏi thư mục", "this is no file of a node; take it away"),
         )
     return data
+
+
+def read_beginning(path: Path, size: int) -> bytes:
+    """The first bytes of a file. Raises SyncdError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(size)
+    except OSError as error:
+        raise translate_os_error(error, say("không đọc được {path}", "cannot read {path}", path=path)) from error
 
 
 def check_secret_file(path: Path) -> None:

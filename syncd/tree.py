@@ -117,9 +117,9 @@ class Tree:
         if stream.kind in OF_ONE_TERM and stream.term != 1:
             return False  # terms pass with units; any other stream of a node is one, however many it would begin
         if stream.kind == Kind.REGISTER:
-            kept = self.keepers.get(stream.unit_id or "")
             if keeper.status != "enrolled":
                 return False
+            kept = self.keepers.get(stream.unit_id or "")
             return None if kept is None else term is not None or kept == (stream.keeper, stream.term)
         if stream.kind == Kind.CONTROL:
             return stream.unit_id is None

@@ -11,16 +11,12 @@ from pathlib import Path
 
 from syncd.errors import FileRefused
 from syncd.language import say
-from syncd.system import translate_os_error
+from syncd.system import read_beginning
 
 
 def read_text(path: Path, bytes_max: int) -> str:
     """The text of a UTF-8 file, with or without a byte order mark. Raises FileRefused where it is none."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(bytes_max + 1)
-    except OSError as error:
-        raise translate_os_error(error, say("không đọc được {path}", "cannot read {path}", path=path)) from error
+    data = read_beginning(path, bytes_max + 1)
     if len(data) > bytes_max:
         raise FileRefused(
             say("{path} dài quá {most} byte", "{path} holds more than {most} bytes", path=path, most=bytes_max),
