@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import repeat
 from operator import itemgetter
 from typing import Any
@@ -16,6 +17,8 @@ from typing import Any
 from schema.spec import Registry, Table
 from syncd.store.base import Tx
 
+STOCK_KEY = ("unit_id", "sex", "month", "ethnic", "residence")
+FLOW_KEY = ("unit_id", "month", "kind", "sex")
 _MONTH = itemgetter(slice(7))  # 'YYYY-MM' of a canonical date
 
 _STOCK_ADD = """
@@ -89,45 +92,53 @@ def rows_fall(counter: Counter[tuple[Any, ...]]) -> bool:
     return any(n < 0 for n in counter.values())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recount:
+    """A table of cells, the columns that name one, and the query that counts the records anew: those columns and n."""
+
+    cells: str
+    key: tuple[str, ...]
+    counted: str
+
+
 def recount(tx: Tx, registry: Registry) -> list[str]:
     """Compare every cell with the records, by SQL alone; returns a line for each difference."""
     return [
-        f"{name}: {row}"
-        for name, counted, cells in _recount_queries(registry)
+        f"{each.cells}: {row}"
+        for each in recounts(registry)
         for row in tx.all(
-            f"SELECT 'missing', x.* FROM ({counted} EXCEPT {cells}) AS x"
-            f" UNION ALL SELECT 'surplus', y.* FROM ({cells} EXCEPT {counted}) AS y"
+            f"SELECT 'missing', x.* FROM ({each.counted} EXCEPT SELECT * FROM {each.cells}) AS x"
+            f" UNION ALL SELECT 'surplus', y.* FROM (SELECT * FROM {each.cells} EXCEPT {each.counted}) AS y"
         )
     ]
 
 
-def _recount_queries(registry: Registry) -> list[tuple[str, str, str]]:
-    stock, flows = [], []
-    for table in registry:
-        if table.fold is None:
-            continue
-        if table.fold.measure == "population":
-            month = "substr(CAST(birth_date AS text), 1, 7)"
-            stock.append(
-                f"SELECT unit_id, sex, {month}, ethnic, residence, count(*) FROM {table.name}"
-                f" GROUP BY unit_id, sex, {month}, ethnic, residence"
-            )
-        else:
-            month = f"substr(CAST({table.fold.date_column} AS text), 1, 7)"
-            kind = table.fold.columns[0] if len(table.fold.columns) > 1 else f"'{table.fold.measure}'"
-            by = f"unit_id, {month}, {kind}, coalesce(sex, 0)"
-            group = ", ".join(
-                part for part in (f"unit_id, {month}, coalesce(sex, 0)", kind) if not part.startswith("'")
-            )
-            flows.append(f"SELECT {by}, count(*) FROM {table.name} GROUP BY {group}")
-    queries = []
-    if stock:
-        queries.append(("syncd_cell_stock", _together(stock), "SELECT * FROM syncd_cell_stock"))
-    if flows:
-        queries.append(("syncd_cell_flow", _together(flows), "SELECT * FROM syncd_cell_flow"))
-    return queries
+def recounts(registry: Registry) -> list[Recount]:
+    """How the records of a registry are counted anew."""
+    stock = [_counted_stock(table) for table in registry if table.fold and table.fold.measure == "population"]
+    flows = [_counted_flow(table) for table in registry if table.fold and table.fold.measure != "population"]
+    return [
+        Recount(cells=cells, key=key, counted=_together(key, selects))
+        for cells, key, selects in (("syncd_cell_stock", STOCK_KEY, stock), ("syncd_cell_flow", FLOW_KEY, flows))
+        if selects
+    ]
 
 
-def _together(selects: list[str]) -> str:
+def _counted_stock(table: Table) -> str:
+    month = "substr(CAST(birth_date AS text), 1, 7)"
+    return f"SELECT unit_id, sex, {month} AS month, ethnic, residence FROM {table.name}"
+
+
+def _counted_flow(table: Table) -> str:
+    fold = table.fold
+    if fold is None:
+        return ""
+    kind = fold.columns[0] if len(fold.columns) > 1 else f"'{fold.measure}'"
+    month = f"substr(CAST({fold.date_column} AS text), 1, 7)"
+    return f"SELECT unit_id, {month} AS month, {kind} AS kind, coalesce(sex, 0) AS sex FROM {table.name}"
+
+
+def _together(key: Sequence[str], selects: Sequence[str]) -> str:
     """One SELECT: UNION ALL and EXCEPT bind from left to right, so that cells EXCEPT a UNION ALL b would add b."""
-    return f"SELECT * FROM ({' UNION ALL '.join(selects)}) AS counted"
+    names = ", ".join(key)
+    return f"SELECT {names}, count(*) AS n FROM ({' UNION ALL '.join(selects)}) AS records GROUP BY {names}"

@@ -78,6 +78,9 @@ UPKEEP_S: Final = 24 * 3600.0
 UPKEEP_SPREAD_S: Final = 1800.0
 BASELINE_PIECE_BYTES: Final = 8 * MIB  # of a piece before it is packed
 
+# Mending.
+MEND_LOCK_MS_MAX: Final = 2_000  # PostgreSQL: how long mending waits for, and thereby holds up, who writes the tables
+
 # Databases.
 BUSY_TIMEOUT_MS: Final = 5_000
 SQL_VALUES_MAX: Final = 30_000  # values bound in one SQLite statement

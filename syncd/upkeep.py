@@ -1,4 +1,4 @@
-"""Upkeep: what a daemon does once a day: baselines of its own registers, and pruning.
+"""Upkeep: what a daemon does once a day: a recount of the cells, baselines of its own registers, and pruning.
 
 Enters: an open node and its settings. Leaves: shorter logs. Must hold: where there is nothing to do nothing is written;
 a day without success is tried again the next; the thread lives only while it works.
@@ -40,9 +40,8 @@ class Upkeep:
         if self.wait_s or (self._thread is not None and self._thread.is_alive()):
             return
         self._due_at = time.monotonic() + limits.UPKEEP_S
-        if self._settings().prune:
-            self._thread = threading.Thread(target=self._work, name="upkeep", daemon=True)
-            self._thread.start()
+        self._thread = threading.Thread(target=self._work, name="upkeep", daemon=True)
+        self._thread.start()
 
     def _work(self) -> None:
         try:
@@ -56,6 +55,14 @@ class Upkeep:
 
 def run(opened: OpenNode, config: Config) -> None:
     """One day's upkeep."""
+    from syncd.recovery import cells
+
+    cells.check(opened.node)
+    if config.prune:
+        _prune(opened, config)
+
+
+def _prune(opened: OpenNode, config: Config) -> None:
     from syncd.prune import Policy, make_due, prune
 
     made = make_due(opened.node)

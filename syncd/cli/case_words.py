@@ -209,6 +209,31 @@ def _triggers(facts: Mapping[str, Any], _about: str, _keeper: str) -> Lines:
     ]
 
 
+def _cells(facts: Mapping[str, Any], about: str, _keeper: str) -> Lines:
+    return [
+        (
+            say("xảy ra", "happened"),
+            say(
+                "số liệu {measure} của {about}: {cells} ô lệch; các ô ghi {counted}, đếm bản ghi được {records}",
+                "figures of {about}, {measure}: {cells} cells differed; they said {counted}, the records {records}",
+                measure=facts["measure"],
+                about=about,
+                counted=number(int(facts["counted"])),
+                records=number(int(facts["records"])),
+                cells=number(int(facts["cells"])),
+            ),
+        ),
+        (say("nghĩa là", "it means"), say("báo cáo lập trước lúc này có thể sai", "earlier figures may be wrong")),
+        (
+            say("việc cần làm", "to do"),
+            say(
+                "các ô đã được đếm lại; tìm xem chương trình nào đã sửa các bảng syncd_cell_…, rồi đóng vụ việc",
+                "the cells were counted anew; find the program that wrote to the tables syncd_cell_…, then close this",
+            ),
+        ),
+    ]
+
+
 def _verify_then_ask() -> str:
     return say(
         "chạy `syncd verify --full` tại nút này, rồi báo bộ phận CNTT", "run `syncd verify --full` here, then ask IT"
@@ -220,4 +245,5 @@ WORDS: Mapping[str, Callable[[Mapping[str, Any], str, str], Lines]] = {
     CaseKind.FORK: _fork,
     CaseKind.WRITES_BEYOND_TERM: _late,
     "triggers": _triggers,
+    "cells": _cells,
 }

@@ -29,6 +29,7 @@ VERBS = {
     "sync": "sync",
     "status": "status",
     "verify": "verify",
+    "repair": "repair",
     "backup": "backup",
     "restore": "restore",
     "prune": "prune",

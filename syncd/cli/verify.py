@@ -23,10 +23,12 @@ ABOUT_CELLS_MAX = 34
     Both(
         "Đối soát: nội dung ở nút này có khớp với nút giữ sổ không.\n\nLập mốc đối soát cho sổ của chính nút này, rồi "
         "so các mốc đã nhận. "
-        "--full đọc lại mọi bản ghi thay vì tin kết quả cũ. Mã thoát: 0 khớp, 1 lệch, 75 chưa đủ mốc để kết luận.",
+        "--full đọc lại mọi bản ghi và đếm lại các ô số liệu thay vì tin kết quả cũ. "
+        "Mã thoát: 0 khớp, 1 lệch, 75 chưa đủ mốc để kết luận.",
         "Prove that the content here is what the keepers stated.\n\nWrites a checkpoint of what this node keeps and "
         "compares those received. "
-        "--full reads every row again instead of trusting earlier results. Exit: 0 equal, 1 different, 75 not "
+        "--full reads every row again, and recounts the figures, instead of trusting earlier results. "
+        "Exit: 0 equal, 1 different, 75 not "
         "provable yet.",
     ),
     "syncd verify",
@@ -63,15 +65,35 @@ def ask_checkpoint(node: Any) -> int:
 
 def _full(opened: Any, asked: int, as_json: bool) -> int:
     from syncd.prove import exit_code, prove
+    from syncd.recovery import cells
 
     with opened.store.read() as tx:
         proofs = prove(tx, opened.store.registry, opened.node.ring)
-    code = exit_code(proofs)
+        miscounted = cells.differences(tx, opened.store.registry)
+    code = 1 if miscounted else exit_code(proofs)
     if as_json:
-        emit_json({"equal": code == 0, "exit_code": code, "checkpoints_written": asked, "streams": plain(proofs)})
-    else:
-        emit(proofs_text(proofs))
+        emit_json({"equal": code == 0, "exit_code": code, "checkpoints_written": asked, "streams": plain(proofs),
+                   "cells": plain(miscounted)})  # fmt: skip
+        return code
+    emit(proofs_text(proofs))
+    for each in miscounted:
+        emit(paint(cells_words(each), RED))
+    if miscounted:
+        emit(say("Đếm lại và sửa: syncd repair", "Count anew and put right: syncd repair"))
     return code
+
+
+def cells_words(each: Any) -> str:
+    """One measure of a unit that a recount finds different."""
+    return say(
+        "Số liệu {measure} của {unit}: {cells} ô lệch; các ô ghi {counted}, đếm bản ghi được {records}",
+        "Figures of {unit}, {measure}: {cells} cells differ; they say {counted}, the records {records}",
+        unit=each.unit,
+        measure=each.measure,
+        counted=number(each.counted),
+        records=number(each.records),
+        cells=number(each.cells),
+    )
 
 
 def _recorded(opened: Any, asked: int, as_json: bool) -> int:
