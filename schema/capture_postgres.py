@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from schema import refusals
 from schema.keeps import NAME as KEEPS
 from schema.spec import Kind, Table
 
@@ -34,7 +35,7 @@ SETTINGS = (("search_path", "{schema}, pg_temp"), ("enable_nestloop", "off"), ("
 
 
 def insert_source(table: Table, tag: str, schema: str) -> str:
-    rules = [*_rules_of_kind(table, schema, "r"), _minted(tag, "r")]
+    rules = [*_rules_of_kind(table, schema, "r"), _minted(tag, "r"), *_guards(table, schema, "r")]
     write = f"""INSERT INTO {schema}.syncd_journal (tx, tab, op, row_id, unit_id)
   SELECT pg_catalog.txid_current(), {table.number}, 1, r.id, r.unit_id FROM new_rows AS r"""
     return _capture(
@@ -51,7 +52,8 @@ def update_source(table: Table, tag: str, schema: str) -> str:
     """OFFSET 0 keeps the mask computed once. A row whose id was changed finds no old row, and is refused. In the short
     way the columns are read in their order, which spares a projection, and new_rows is the outer side of the join, so
     that many rows end it at once whatever plan the session has kept."""
-    rules, rules_of_new = _rules(table, tag, schema, "r"), _rules(table, tag, schema, "n")
+    rules, rules_of_new = ([*_rules(table, tag, schema, row), *_guards(table, schema, row)] for row in ("r", "n"))
+    guarded = "".join(f", n.{name}" for name in _guarded(table))
     names = [] if table.fold is None else table.fold.all_columns
     was = "".join(f", o.{name} AS was_{name}" for name in names)
     kept = f"(r.mask OPERATOR(pg_catalog.&) {table.fold_mask}::bigint) OPERATOR(pg_catalog.<>) 0"
@@ -69,12 +71,12 @@ def update_source(table: Table, tag: str, schema: str) -> str:
     WHERE {_only("new_rows", rules_of_new)} OFFSET 0) AS r
   WHERE r.mask OPERATOR(pg_catalog.<>) 0 AND r.old_id IS NOT NULL AND r.old_unit IS NOT DISTINCT FROM r.unit_id""",
         many=f"""{write}
-  FROM (SELECT n.id, n.unit_id, {_mask(table)} AS mask{was}
+  FROM (SELECT n.id, n.unit_id{guarded}, {_mask(table)} AS mask{was}
     FROM new_rows AS n JOIN old_rows AS o ON o.id = n.id
     WHERE o.unit_id IS NOT DISTINCT FROM n.unit_id OFFSET 0) AS r
   WHERE r.mask <> 0 AND ({_reason(rules)}) IS NULL""",
         refused=f"""SELECT r.id, r.unit_id, {_reason(moved)} AS reason INTO refused
-    FROM (SELECT n.id, n.unit_id, o.id IS NULL OR o.unit_id IS DISTINCT FROM n.unit_id AS moved
+    FROM (SELECT n.id, n.unit_id{guarded}, o.id IS NULL OR o.unit_id IS DISTINCT FROM n.unit_id AS moved
       FROM new_rows AS n LEFT JOIN old_rows AS o ON o.id = n.id
       WHERE ROW(n.*) IS DISTINCT FROM ROW(o.*)) AS r
     WHERE ({_reason(moved)}) IS NOT NULL""",
@@ -183,6 +185,35 @@ def _rules_of_kind(table: Table, schema: str, row: str) -> list[Rule]:
         depth = f"SELECT m.value FROM {schema}.syncd_meta AS m WHERE m.key OPERATOR(pg_catalog.=) 'depth'"
         return [("root", f"({row}.unit_id IS NOT NULL OR ({depth}) OPERATOR(pg_catalog.=) '0')")]
     return []
+
+
+def _guards(table: Table, schema: str, row: str) -> list[Rule]:
+    """Nothing passes to itself, no row stands above itself."""
+    found = []
+    for reason, _message, apart in refusals.guards(table):
+        if apart is None:
+            found.append((reason, f"NOT EXISTS ({_above(table, schema, row)})"))
+            continue
+        same = f"({row}.{apart.column} OPERATOR(pg_catalog.=) {row}.{apart.other}) IS NOT TRUE"
+        exempt = f" OR {row}.{apart.unless[0]} OPERATOR(pg_catalog.=) {apart.unless[1]}::bigint" if apart.unless else ""
+        found.append((reason, f"({same}{exempt})"))
+    return found
+
+
+def _guarded(table: Table) -> list[str]:
+    """The columns that `_guards` reads, but `id`."""
+    names = [name for apart in table.apart for name in (apart.column, apart.other, *(apart.unless or ())[:1])]
+    return sorted({str(name) for name in (*names, *filter(None, [table.above]))} - {"id"})
+
+
+def _above(table: Table, schema: str, row: str) -> str:
+    """A row, when this one would stand above itself."""
+    above = table.above
+    return (
+        f"WITH RECURSIVE up (id) AS (SELECT {row}.{above} UNION SELECT t.{above} FROM {schema}.{table.name} AS t"
+        f" JOIN up ON t.id OPERATOR(pg_catalog.=) up.id WHERE t.{above} IS NOT NULL)"
+        f" SELECT FROM up WHERE up.id OPERATOR(pg_catalog.=) {row}.id"
+    )
 
 
 def _minted(tag: str, row: str) -> Rule:

@@ -28,6 +28,7 @@ UNIT = Table(
         Column(number=7, name="valid_to", type=Type.DATE),  # the first day it is no longer valid
     ),
     indexes=(("code",), ("parent_id",)),
+    above="parent_id",
 )
 
 UNIT_CHANGE = Table(

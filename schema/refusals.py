@@ -7,6 +7,10 @@ all units has no keeper below, and a proposal never changes `id` or `unit_id`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from schema.spec import Apart, Table
+
 UNKNOWN = "không rõ / unknown"
 
 KEEPER = (
@@ -41,10 +45,29 @@ DANGLING = (
     "syncd: bảng {table}, bản ghi {id}: cột {column} chỉ tới bản ghi không có; hãy thêm bản ghi đó trước / "
     "table {table}, row {id}: {column} refers to a row that does not exist; insert that row first"
 )
+SAME = (
+    "syncd: bảng {table}, bản ghi {id}: {column} phải khác {other}, vì không gì chuyển cho chính nó; "
+    "hãy ghi giá trị khác / "
+    "table {table}, row {id}: {column} must differ from {other}, since nothing passes to itself; write another value"
+)
+ABOVE = (
+    "syncd: bảng {table}, bản ghi {id}: {column} chỉ về chính nó hoặc về cấp dưới của nó; hãy ghi cấp trên thật / "
+    "table {table}, row {id}: {column} names the row itself or one below it; write the one above it"
+)
 TRUNCATED = (
     "syncd: bảng {table}: không dùng TRUNCATE được; hãy dùng DELETE / "
     "table {table}: TRUNCATE is refused because its rows could not be captured; use DELETE"
 )
+
+
+def guards(table: Table) -> Iterator[tuple[str, str, Apart | None]]:
+    """(reason, message, which two columns) of what a table's guard refuses beside the rules of its kind."""
+    for apart in table.apart:
+        message = SAME.replace("{column}", apart.column).replace("{other}", apart.other)
+        yield f"{apart.column} is {apart.other}", message, apart
+    if table.above:
+        yield f"{table.above} is below", ABOVE.replace("{column}", table.above), None
+
 
 COMMAND = "syncd propose {op} {table} {id}"
 """How the templates say what to type; `complete` says it with all that the operation needs."""

@@ -5,7 +5,7 @@ Numbers 1–19 belong to the system, 20 and above to the records (`schema/popula
 
 from __future__ import annotations
 
-from schema.spec import JSON_CHARS_MAX, Audience, Column, DataClass, Kind, Table, Type
+from schema.spec import JSON_CHARS_MAX, Apart, Audience, Column, DataClass, Kind, Table, Type
 
 NODE = Table(
     number=1,
@@ -88,6 +88,7 @@ VERDICT = Table(
         Column(number=9, name="resolves", type=Type.UUID),
     ),
     indexes=(("proposal_id",), ("resolves",)),
+    apart=(Apart(column="resolves", other="id"),),
 )  # fmt: skip
 
 HANDOVER = Table(
@@ -113,6 +114,7 @@ HANDOVER = Table(
         Column(number=11, name="ordered_at", type=Type.INSTANT, nullable=False, audience=Audience.PUBLIC),
     ),
     indexes=(("kept_unit_id",),),
+    apart=(Apart(column="to_node_id", other="from_node_id", unless=("from_term", 0)),),  # 0: nobody has kept it before
 )  # fmt: skip
 
 # The rows of one unit that shall pass to another unit of the same keeper: whole households, with all that refers to
@@ -133,6 +135,7 @@ REASSIGNMENT = Table(
         Column(number=7, name="ordered_at", type=Type.INSTANT, nullable=False, audience=Audience.PUBLIC),
     ),
     indexes=(("from_unit_id",),),
+    apart=(Apart(column="to_unit_id", other="from_unit_id"),),
 )  # fmt: skip
 
 # What a person decided about a case: one row per unit concerned, so that each sees its own side only. Nothing is ever
@@ -163,6 +166,7 @@ RESOLUTION = Table(
         Column(number=13, name="undoes", type=Type.UUID),  # a decision_id
     ),
     indexes=(("case_id",), ("undoes",)),
+    apart=(Apart(column="undoes", other="decision_id"),),
 )  # fmt: skip
 
 SYSTEM_TABLES = (NODE, KEY_GRANT, PROPOSAL, VERDICT, HANDOVER, REASSIGNMENT, RESOLUTION)

@@ -100,6 +100,17 @@ class Fold:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Apart:
+    """Two columns of a row that may not say the same: nothing passes to itself. `unless`: a column, and the value with
+    which a row is exempt. The guard refuses it to whoever writes here; it is no CHECK, because a log may hold such a
+    row from before, and a stream that cannot be applied stops for good."""
+
+    column: str
+    other: str
+    unless: tuple[str, int] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Table:
     """One replicated table. Every table has `id` (number 0) and `unit_id` (1; NULL = all units, oversight only)."""
 
@@ -110,6 +121,8 @@ class Table:
     indexes: tuple[tuple[str, ...], ...] = ()
     fold: Fold | None = None
     checks: tuple[tuple[str, str], ...] = ()  # (name, SQL) across columns
+    apart: tuple[Apart, ...] = ()
+    above: str = ""  # the column that names the row above in this very table: none stands above itself (as `apart`)
     title_vi: str = ""
     title_en: str = ""
     by_name: Mapping[str, Column] = field(init=False, repr=False, compare=False)

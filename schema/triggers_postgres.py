@@ -74,7 +74,7 @@ def functions(
         name="syncd_refuse",
         arguments="reason text, tab text, op text, row_id uuid, unit uuid",
         returns="void",
-        source=_refuse_source(),
+        source=_refuse_source(registry),
         search_path=path,
     )
     yield Function(name="syncd_truncate", source=_truncate_source(schema), search_path=path)
@@ -135,12 +135,14 @@ def triggers(registry: Registry, *, propose: frozenset[str] = frozenset()) -> It
     )
 
 
-def _refuse_source() -> str:
+def _refuse_source(registry: Registry) -> str:
+    guards = {reason: message for table in registry for reason, message, _columns in refusals.guards(table)}
     cases = (
         ("keeper", refusals.KEEPER),
         ("minted", refusals.MINTED),
         ("root", refusals.ROOT),
         ("moved", refusals.MOVED),
+        *sorted(guards.items()),
     )
     branches = "\n    ".join(f"WHEN '{reason}' THEN '{message}'" for reason, message in cases)
     return f"""

@@ -106,7 +106,9 @@ class _Guard:
     def insert_cases(self) -> str:
         rowid = f"WHEN NEW.rowid < 1 THEN {self.refuse(refusals.ROWID, 'insert', 'NEW')}"
         dangling = " ".join(self._dangling(column, "insert", "") for column in self._keys)
-        return f"{self._keeper('insert', 'NEW')} {self._minted('insert', 'NEW')} {rowid} {dangling}".rstrip()
+        onto_itself = " ".join(self._onto_itself("insert"))
+        parts = (self._keeper("insert", "NEW"), self._minted("insert", "NEW"), rowid, onto_itself, dangling)
+        return " ".join(part for part in parts if part)
 
     def update_cases(self) -> str:
         moved = "OLD.id IS NOT NEW.id OR OLD.unit_id IS NOT NEW.unit_id OR OLD.rowid <> NEW.rowid"
@@ -116,7 +118,9 @@ class _Guard:
             self._dangling(column, "update", f"OLD.{column.name} IS NOT NEW.{column.name} AND ")
             for column in self._keys
         )
-        return " ".join(part for part in (self._keeper("update", "OLD"), minted, refused, dangling) if part)
+        onto_itself = " ".join(self._onto_itself("update"))
+        parts = (self._keeper("update", "OLD"), minted, refused, onto_itself, dangling)
+        return " ".join(part for part in parts if part)
 
     def delete_cases(self) -> str:
         minted = "" if self.table.kind is Kind.REGISTER else self._minted("delete", "OLD")
@@ -151,6 +155,18 @@ class _Guard:
     def _minted(self, op: str, row: str) -> str:
         return f"WHEN substr({row}.id, 29) <> '{self._tag}' THEN {self.refuse(refusals.MINTED, op, row)}"
 
+    def _onto_itself(self, op: str) -> Iterator[str]:
+        """What passes to itself, or stands above itself."""
+        for _reason, message, apart in refusals.guards(self.table):
+            name = self.table.above if apart is None else apart.column
+            changed = f"OLD.{name} IS NOT NEW.{name} AND " if op == "update" else ""
+            if apart is None:
+                found = f"EXISTS ({_above(self.table)})"
+            else:
+                unless = f" AND NEW.{apart.unless[0]} <> {apart.unless[1]}" if apart.unless else ""
+                found = f"NEW.{apart.column} = NEW.{apart.other}{unless}"
+            yield f"WHEN {changed}{found} THEN {self.refuse(message, op, 'NEW')}"
+
     def _dangling(self, column: Column, op: str, changed: str) -> str:
         """Programs that leave foreign_keys off must not commit what the receivers' foreign keys would refuse."""
         exists = f"SELECT 1 FROM {column.references} WHERE id = NEW.{column.name}"
@@ -167,6 +183,15 @@ class _Guard:
             f"THEN {self.refuse(refusals.REFERRED, 'delete', 'OLD')}"
             for table, column in self._referring
         )
+
+
+def _above(table: Table) -> str:
+    """A row, when NEW would stand above itself."""
+    above = table.above
+    return (
+        f"WITH RECURSIVE up (id) AS (SELECT NEW.{above} UNION SELECT t.{above} FROM {table.name} AS t JOIN up"
+        f" ON t.id = up.id WHERE t.{above} IS NOT NULL) SELECT 1 FROM up WHERE up.id = NEW.id"
+    )
 
 
 def _quoted(text: str) -> str:

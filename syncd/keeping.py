@@ -113,19 +113,12 @@ def size_of(tx: Tx, move: Move) -> dict[str, int]:
 def reassign(node: Node, move: Move, *, author: str, reason: str) -> None:
     """Order the keeper of `from_unit` to put rows under `to_unit`; it keeps that one too, from now on if nobody did.
 
-    Raises UsageError when the units have different keepers, or this node does not stand above them.
+    Raises UsageError as `plan_move` does.
     """
     with node.store.write("order-move") as tx:
-        keeper = node.tree().keepers.get(move.from_unit, (node.node_id, 0))[0]
-        target = node.tree().keepers.get(move.to_unit)
-        _checked(node, tx, move.from_unit, node.node_id, False, may_keep=True)
-        if target is None:
-            _insert(tx, node, _checked(node, tx, move.to_unit, keeper, False), (None, None), False, reason, author)
-        elif target[0] != keeper:
-            raise UsageError(
-                say("hai đơn vị do hai nút giữ", "the two units have different keepers"),
-                say("bàn giao một đơn vị trước: `syncd handover`", "hand one of them over first: `syncd handover`"),
-            )
+        first = plan_move(node, tx, move)
+        if first is not None:
+            _insert(tx, node, first, (None, None), False, reason, author)
         tx.run(
             "INSERT INTO reassignment (from_unit_id, to_unit_id, row_ids, reason, author, ordered_at)"
             " VALUES (?, ?, ?, ?, ?, ?)",
@@ -133,6 +126,41 @@ def reassign(node: Node, move: Move, *, author: str, reason: str) -> None:
              instant_of(node.clock())),
         )  # fmt: skip
     node.refresh()
+
+
+def plan_move(node: Node, tx: Tx, move: Move) -> Preview | None:
+    """Whether rows may pass so; returns the order that has to come first, where nobody keeps `to_unit` yet. Raises
+    UsageError when the units are one, or one lies in the other, have different keepers, or this node does not stand
+    above them."""
+    _require_apart(tx, move)
+    keeper = node.tree().keepers.get(move.from_unit, (node.node_id, 0))[0]
+    target = node.tree().keepers.get(move.to_unit)
+    _checked(node, tx, move.from_unit, node.node_id, False, may_keep=True)
+    if target is None:
+        return _checked(node, tx, move.to_unit, keeper, False)
+    if target[0] != keeper:
+        raise UsageError(
+            say("hai đơn vị do hai nút giữ", "the two units have different keepers"),
+            say("bàn giao một đơn vị trước: `syncd handover`", "hand one of them over first: `syncd handover`"),
+        )
+    return None
+
+
+def _require_apart(tx: Tx, move: Move) -> None:
+    """Rows pass from a unit to another beside it, never to the unit they are in, nor to one above or below it."""
+    if move.from_unit == move.to_unit:
+        raise UsageError(
+            say("đơn vị nhận chính là đơn vị đang có các hộ này", "the unit that takes the households is their own"),
+            say("không có gì để chuyển; xem lại mã đơn vị sau --into",
+                "nothing would pass; check the unit's code after --into"),
+        )  # fmt: skip
+    lines = {unit: {row[0] for row in tx.all(_ABOVE_UNIT, (unit,))} for unit in (move.from_unit, move.to_unit)}
+    if move.to_unit in lines[move.from_unit] or move.from_unit in lines[move.to_unit]:
+        raise UsageError(
+            say("một đơn vị nằm trong đơn vị kia", "one of the units lies in the other"),
+            say("hộ chỉ chuyển giữa hai đơn vị ngang hàng; xem lại mã hai đơn vị",
+                "households pass between units side by side; check the codes of both"),
+        )  # fmt: skip
 
 
 def plan(node: Node, unit_id: str, to_node: str, *, forced: bool = False, revoke: bool = False) -> Preview:

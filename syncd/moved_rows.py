@@ -24,6 +24,10 @@ from syncd.wire import DELETE, INSERT, Block
 
 Parts = dict[Audience, list[Block]]
 
+# An order to move rows to the unit they are in moves nothing: whoever carried it out wrote them once more, in one
+# stream, and neither part waits for the other.
+_PASSES = "from_unit_id <> to_unit_id"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marks:
@@ -81,7 +85,8 @@ def applicable_of_baseline(tx: Tx, registry: Registry, at: Stream, parts: Parts)
 def sources(tx: Tx, unit_id: str | None) -> list[Stream]:
     """A stream of each unit that rows came from, as far as it is shown here: what goes back to before their arrival is
     to be there again."""
-    units = tx.all("SELECT DISTINCT from_unit_id FROM reassignment WHERE to_unit_id = ? ORDER BY 1", (unit_id,))
+    query = f"SELECT DISTINCT from_unit_id FROM reassignment WHERE to_unit_id = ? AND {_PASSES} ORDER BY 1"
+    units = tx.all(query, (unit_id,))
     where = "kind = ? AND unit_id = ? AND applied_seq > 0"
     shown = (log.streams(tx, where, (int(Kind.REGISTER), from_unit)) for (from_unit,) in units)
     return [streams[0] for streams in shown if streams]
@@ -111,7 +116,7 @@ def _arrived(tx: Tx, unit_id: str | None) -> list[bool]:
     up."""
     rows = tx.all(
         "SELECT v.proposal_id, v.id FROM verdict AS v JOIN reassignment AS r ON r.id = v.proposal_id"
-        " WHERE r.from_unit_id = ?",
+        f" WHERE r.from_unit_id = ? AND {_PASSES}",
         (unit_id,),
     )
     here = {mark_id for _order_id, mark_id in rows}
@@ -123,7 +128,7 @@ def units_left(tx: Tx, tree: Tree) -> frozenset[str]:
     """Units that rows have left here for another, in which they have not arrived but shall: nobody knows here for now
     where these rows are."""
     rows = tx.all("SELECT r.id, r.from_unit_id, r.to_unit_id, v.id FROM verdict AS v JOIN reassignment AS r"
-                  " ON r.id = v.proposal_id")  # fmt: skip
+                  f" ON r.id = v.proposal_id WHERE {_PASSES}")  # fmt: skip
     here = {mark_id for *_, mark_id in rows}
     marks = [
         (marks_of(order_id, mark_id), from_unit, to_unit, mark_id) for order_id, from_unit, to_unit, mark_id in rows
@@ -152,7 +157,8 @@ def _only_term(tree: Tree, unit_id: str) -> Iterator[Term]:
 
 def _require_left(tx: Tx, tree: Tree, at: Stream, parts: Mapping[Audience, Sequence[Block]]) -> None:
     inserted = {row_id for block in parts.get(Audience.SCOPE, []) if block.op == INSERT for row_id in block.ids}
-    for order_id, from_unit in tx.all("SELECT id, from_unit_id FROM reassignment WHERE to_unit_id = ?", (at.unit_id,)):
+    query = f"SELECT id, from_unit_id FROM reassignment WHERE to_unit_id = ? AND {_PASSES}"
+    for order_id, from_unit in tx.all(query, (at.unit_id,)):
         marks = marks_of(order_id, at.keeper)
         if marks.came in inserted and _hears(tx, tree, at, from_unit) and not _is_here(tx, marks.left):
             raise StreamBehind(

@@ -34,11 +34,13 @@ class Reassignment:
 
 
 def due(tx: Tx, tree: Tree) -> list[Reassignment]:
-    """The orders this node has to carry out: of a node above it (or itself), about two units it keeps now."""
+    """The orders this node has to carry out: of a node above it (or itself), about two units it keeps now. One that
+    moves rows to where they are is none: it may come from another program, or from an older release."""
     rows = tx.all(
         f"SELECT {_COLUMNS} FROM reassignment AS r"
         " JOIN syncd_keeper AS f ON f.unit_id = r.from_unit_id AND f.mine = 1"
-        " JOIN syncd_keeper AS t ON t.unit_id = r.to_unit_id AND t.mine = 1 ORDER BY r.ordered_at, r.id"
+        " JOIN syncd_keeper AS t ON t.unit_id = r.to_unit_id AND t.mine = 1"
+        " WHERE r.from_unit_id <> r.to_unit_id ORDER BY r.ordered_at, r.id"
     )
     above = {node_id[28:] for node_id in tree.line(tree.me)}
     done = {
@@ -54,7 +56,10 @@ def due(tx: Tx, tree: Tree) -> list[Reassignment]:
 
 def between(tx: Tx, unit_id: str) -> list[Reassignment]:
     """The orders about rows of a unit, out of it or into it."""
-    query = f"SELECT {_COLUMNS} FROM reassignment AS r WHERE r.from_unit_id = ? OR r.to_unit_id = ? ORDER BY r.id"
+    query = (
+        f"SELECT {_COLUMNS} FROM reassignment AS r WHERE (r.from_unit_id = ? OR r.to_unit_id = ?)"
+        " AND r.from_unit_id <> r.to_unit_id ORDER BY r.id"
+    )
     return [_order(row) for row in tx.all(query, (unit_id, unit_id))]
 
 

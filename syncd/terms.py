@@ -128,6 +128,8 @@ def _may_order(tree: Tree, above: Mapping[str, str | None], order: Order) -> boo
     this node every one is known.
     """
     by = order.by
+    if order.from_term and order.from_node == order.to_node:
+        return False  # from a keeper to itself nothing passes
     if not 0 <= order.from_term <= TERM_MAX:
         return False
     if not covers(above, by.unit_id, order.unit_id):

@@ -256,11 +256,14 @@ def load_nodes(tx: Tx) -> Tree:
     me = str(tx.value("SELECT value FROM syncd_meta WHERE key = 'node_id'"))
     nodes = {record.node_id: record for record in ancestors_at_joining(tx)}
     for record in _records(tx):
+        if record.parent_id == record.node_id:
+            continue  # it says who keeps a unit, not where the node stands: nobody would find it below anybody
         if nodes.setdefault(record.node_id, record).place == record.place:
             nodes[record.node_id] = record
     tree = Tree(me, nodes, {})
     root = tree.root_id
-    for row_id, node_id in tx.all("SELECT id, from_node_id FROM handover WHERE is_revoked = 1"):
+    revoking = "SELECT id, from_node_id FROM handover WHERE is_revoked = 1 AND from_node_id <> to_node_id"
+    for row_id, node_id in tx.all(revoking):
         if root is not None and row_id[28:] == root[28:] and node_id in nodes and node_id != root:
             nodes[node_id] = replace(nodes[node_id], status="revoked")
     return tree

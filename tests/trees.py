@@ -25,6 +25,7 @@ from syncd.store import postgres, sqlite
 from syncd.store.base import Store
 from syncd.terms import refresh_keepers
 from syncd.tree import NodeRecord
+from syncd.wire import INSERT
 
 ROUNDS_MAX = 40
 built: list[TreeNode] = []  # by the test under way
@@ -166,6 +167,23 @@ class TreeBuilder:
             if not any(moved):
                 return
         raise AssertionError(f"the tree still moves after {rounds} rounds")
+
+
+def unguarded(at: TreeNode, table: str, **values: Any) -> str:
+    """A row that the guard would refuse, as an older release or a hostile node wrote it: captured all the same."""
+    random = at.node._random(6).hex()
+    row_id = f"01900000-0000-7{random[:3]}-8{random[3:6]}-{random[6:10]}{at.keys.tag}"
+    columns = {"id": row_id, "unit_id": None, **values}
+    with at.store.apply("unguarded") as tx:
+        tx.run(
+            f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
+            tuple(columns.values()),
+        )
+        tx.run(
+            "INSERT INTO syncd_journal (tx, tab, op, row_id, unit_id) VALUES (0, ?, ?, ?, ?)",
+            (at.store.registry.by_name[table].number, INSERT, row_id, columns["unit_id"]),
+        )
+    return row_id
 
 
 def recounted(at: TreeNode) -> list[str]:

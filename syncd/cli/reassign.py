@@ -62,6 +62,7 @@ def command(
             to_unit = keeping.unit_named(opened.node, tx, target)
             row_ids = None if households is None else keeping.households_named(tx, from_unit, _lines(households))
             move = keeping.Move(from_unit=from_unit, to_unit=to_unit, row_ids=row_ids)
+            keeping.plan_move(opened.node, tx, move)
             concerned = keeping.size_of(tx, move)
         if not dry_run:
             keeping.reassign(opened.node, move, author=author(), reason=reason)

@@ -119,6 +119,10 @@ def test_a_register_is_told_by_the_titles_of_its_tables(
         (("reassign", "18133", "--into", "18136"), "which households?"),
         (("reassign", "18133", "--into", "18136", "--all"), ""),
         (("reassign", "18133", "--into", "99999", "--all"), "99999"),
+        (("reassign", "18133", "--into", "18133", "--all"), "the unit that takes the households is their own"),
+        (("reassign", "18133", "--into", "18133", "--all", "--dry-run"), "is their own"),
+        (("reassign", "18133", "--into", "42", "--all"), "one of the units lies in the other"),
+        (("reassign", "42", "--into", "18133", "--all", "--dry-run"), "one of the units lies in the other"),
     ],
 )
 def test_wrong_input_is_told_with_what_to_do(cli: Cli, arguments: tuple[str, ...], said: str) -> None:

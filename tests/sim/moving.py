@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, Any
 from schema.spec import Kind
 from schema.tables import SCHEMA_REVISION
 from syncd import baseline, keeping, log, quarantine, receipt
+from syncd.clock import instant_of
 from syncd.errors import KeyMissing, SyncdError, UsageError
 from syncd.proposing import Wish, propose
 from syncd.prune import Policy, prune
+from syncd.reassign import packed
 from syncd.review.desk import Asked
 from syncd.review.resolve import resolve, undo
 from syncd.review.verbs import Verb
 from tests.sim.clerk import Clerk
 from tests.sim.verdicts import check_backed_up, check_floors
-from tests.trees import TreeNode
+from tests.trees import TreeNode, unguarded
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -143,6 +145,32 @@ class Moving:
         finally:
             self._note_moves(move.from_unit, to_unit, chosen)
         world.counts["reassignments"] += 1
+
+    def onto_itself(self, _node: TreeNode) -> None:
+        """Somebody slips: households pass to the unit they are in. An order may also come from an older release, which
+        let it through."""
+        world = self.world
+        clerk = self._some_clerk()
+        if clerk is None:
+            return
+        unit_id = clerk.unit_id
+        chosen = world.random.choice([None, tuple(world.random.sample(sorted(clerk.tables["household"]), 1))]
+                                     if clerk.tables["household"] else [None])  # fmt: skip
+        world.tell(f"{'all' if chosen is None else 1} of {unit_id[19:23]} to itself")
+        move = keeping.Move(from_unit=unit_id, to_unit=unit_id, row_ids=chosen)
+        values = {"from_unit_id": unit_id, "to_unit_id": unit_id, "row_ids": chosen and packed(chosen)}
+        words = {"reason": "", "author": "An", "ordered_at": instant_of(world.clock())}
+        try:
+            if world.random.random() < 0.5:
+                world.alive(world.root, lambda: keeping.reassign(world.root.node, move, author="An", reason="thử"))
+            else:
+                world.alive(world.root, lambda: unguarded(world.root, "reassignment", **values, **words))
+        except UsageError:
+            return
+        finally:
+            for (order_id,) in world.root.rows("SELECT id FROM reassignment WHERE from_unit_id = to_unit_id"):
+                world.keepers.moves.setdefault(order_id, (unit_id, ()))
+        world.counts["moves onto oneself"] += 1
 
     def _note_moves(self, from_unit: str, to_unit: str, households: tuple[str, ...]) -> None:
         known = self.world.keepers.moves

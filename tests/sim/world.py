@@ -226,9 +226,9 @@ class World:
     def _passing_on(self) -> list[Callable[[TreeNode], None]]:
         moving = self.moving
         return [
-            moving.hand_over, moving.hand_over, moving.force, moving.reassign, moving.adopt, moving.back_up,
-            *[moving.make_baseline] * 2, moving.prune, moving.prune, moving.jump, moving.review, moving.review,
-            *[self._round] * 3, self._write, self._write,
+            moving.hand_over, moving.hand_over, moving.force, moving.reassign, moving.onto_itself, moving.adopt,
+            moving.back_up, *[moving.make_baseline] * 2, moving.prune, moving.prune, moving.jump, moving.review,
+            moving.review, *[self._round] * 3, self._write, self._write,
             *([moving.upgrade] * 3 if self.preset.skews else ()),
             *([*[self._snapshot] * 3, *[self._restore] * 6] if self.preset.loses_disks else ()),
             *([self._clone, *[self._swap] * 3] if self.preset.clones else ()),
