@@ -31,7 +31,7 @@ from syncd.security import tls
 from syncd.security.names import ROOT_CERTIFICATE_FILE
 from syncd.security.tls import TlsFiles
 from syncd.startup import check_start
-from syncd.system import lock_file, notify_supervisor, watchdog_s
+from syncd.system import lock_file, notify_supervisor, raise_descriptor_limit, watchdog_s
 from syncd.upkeep import Upkeep
 from syncd.vitals import Vitals
 from syncd.workers import Applier, Life, Puller, Sender, Worker, Writer
@@ -45,6 +45,7 @@ def run(directory: Path, environment: Mapping[str, str] = os.environ, flags: Map
     config = load_config(directory, environment, flags)
     require_node(directory, config)
     set_up(config.log_level, config.log_format)
+    raise_descriptor_limit(limits.DESCRIPTORS_MAX)
     with lock_file(directory / LOCK_FILE):
         reserve = Reserve(directory, system_clock) if config.is_sqlite else None
         if reserve is not None:
@@ -142,9 +143,11 @@ class Daemon:
     def _start_server(self) -> None:
         if not self._config.listen:
             return
-        from syncd.net.server import Server, listen
+        from syncd.net.accepting import listen
+        from syncd.net.server import Server
         from syncd.security.authority import load_issuer
 
+        self._opened.store.is_asked_at_rest = True
         context = tls.server_context(self._files)
         self._contexts.append(context)
         listener = listen(*self._config.listen_place)

@@ -85,6 +85,7 @@ MEND_LOCK_MS_MAX: Final = 2_000  # PostgreSQL: how long mending waits for, and t
 BUSY_TIMEOUT_MS: Final = 5_000
 SQL_VALUES_MAX: Final = 30_000  # values bound in one SQLite statement
 CONNECTIONS_IDLE_MAX: Final = 8
+READERS_AT_REST: Final = 2  # kept with the schema in memory (SQLite) by a node that has children: 1.5 MB each
 DIGEST_ROWS: Final = 250  # in memory at once while content is digested; more cost memory and are not faster
 
 # Applying.
@@ -125,10 +126,27 @@ SHOWN_UNITS_MAX: Final = 10
 
 # Serving children.
 SERVER_THREADS_MAX: Final = 8  # database work at once
-CONNECTIONS_MAX: Final = 2_000
+CONNECTIONS_MAX: Final = 10_000  # two of each child; fewer where the system allows fewer descriptors
+CHILD_CONNECTIONS_MAX: Final = 8  # two, and those that a bad line has left behind
+STRANGERS_MAX: Final = 512  # connections that have not proven a child yet; of one address half of that
+BACKLOG: Final = 1_024  # connections that wait with the kernel
+DESCRIPTORS_MAX: Final = 65_536  # asked of the system at the start
+DESCRIPTORS_KEPT: Final = 192  # for the database, files, threads
+SCARCE_WAIT_S: Final = 0.2  # before accepting is tried again where there was no descriptor
+SCARCE_TOLD_S: Final = 60.0  # how often the log says so
+ROOM_WAIT_S: Final = 0.05  # between two looks whether there is room for one that was accepted
+HANDSHAKE_S_MAX: Final = 10.0
+HANDSHAKE_GRACE_S: Final = 2.0  # a handshake keeps its place for so long although others want it,
+SILENT_GRACE_S: Final = 0.25  # and for so long who says nothing after it
+HEAD_S_MAX: Final = 10.0  # from the handshake, or the first byte of a further question, to the end of its head
 KEEP_ALIVE_S: Final = 900  # the server's; the client gives a connection up earlier, or it would meet a closed one
+STRANGER_KEEP_ALIVE_S: Final = 5
 CLIENT_KEEP_ALIVE_S: Final = 600
 BODY_STALL_S_MAX: Final = 30.0  # a sender that says nothing for so long has gone
+BODY_BYTES_PER_S_MIN: Final = KIB  # the whole body may take as long as at this speed, and a stall more
+ANSWER_STALL_S_MAX: Final = 300.0  # in which the peer takes nothing of its answer
+GOODBYE_S_MAX: Final = 5  # for TLS's farewell
+TLS_BUFFER_BYTES: Final = 16 * KIB  # per connection: one record
 ACCEPT_BYTES_MAX: Final = MIB  # of a push taken over in one transaction
 CHUNK_BYTES: Final = 256 * KIB
 ERROR_BYTES_MAX: Final = 4 * KIB

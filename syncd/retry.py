@@ -13,6 +13,7 @@ from tenacity import RetryCallState, Retrying, wait_random_exponential
 
 from syncd import limits
 from syncd.errors import SyncdError
+from syncd.system import SCARCE
 
 FIRST_DELAY_S = 0.2
 
@@ -37,10 +38,11 @@ class Retries:
         self._attempt = 0
 
     def decide(self, error: Exception) -> Decision:
-        """An error of ours may go away: a parent comes back, a disk is freed, a person mends something. A bug does
-        not.
+        """An error of ours may go away: a parent comes back, a disk is freed, a person mends something. So may the
+        system's word that it has no descriptor or memory left. A bug does not.
         """
-        if not isinstance(error, SyncdError):
+        is_scarce = isinstance(error, OSError) and error.errno in SCARCE
+        if not isinstance(error, SyncdError) and not is_scarce:
             return Decision(again=False)
         self._attempt = min(self._attempt + 1, limits.RETRY_ATTEMPTS_MAX)
         state = RetryCallState(Retrying(), None, (), {})

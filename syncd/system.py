@@ -31,6 +31,8 @@ LOCK_TEXT_BYTES_MAX = 64
 LOCK_OFFSET_BYTES = 1 << 30
 INOTIFY_MODIFY = 2  # inotify(7)
 WATCH_BYTES = 65_536
+SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)  # goes away when others give some back
+UNLIMITED = 1 << 20  # as many descriptors as a system without a limit is taken to have
 
 
 def make_secret_directory(path: Path) -> None:
@@ -273,6 +275,19 @@ class DirectoryWatch:
             os.close(descriptor)
 
 
+def raise_descriptor_limit(most: int) -> int:
+    """Allow this process as many open files as its account may have, up to `most`; returns how many those are.
+
+    The limit that a login gives (1 024) is meant for programs that use `select`, and ends a parent of 500 children.
+    """
+    return _raise_descriptor_limit(most)
+
+
+def descriptor_limit() -> int:
+    """How many files and connections this process may have open."""
+    return _raise_descriptor_limit(0)
+
+
 def return_memory() -> None:
     """Have the allocator give what was freed back to the system, where it would keep it for the next burst (glibc)."""
     _return_memory()
@@ -362,12 +377,17 @@ if sys.platform == "win32":
     def _return_memory() -> None:
         """Windows gives it back by itself."""
 
+    def _raise_descriptor_limit(most: int) -> int:
+        """Windows counts handles, not descriptors: 16 million of them."""
+        return 65_536
+
     def _system_language() -> str:
         language = ctypes.windll.kernel32.GetUserDefaultUILanguage() & PRIMARY_LANGUAGE_MASK
         return "vi" if language == LANGUAGE_VIETNAMESE else "en"
 
 else:
     import fcntl
+    import resource
 
     def _restrict(path: Path, mode: int) -> None:
         path.chmod(mode)
@@ -396,6 +416,16 @@ else:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
             trim(0)
+
+    def _raise_descriptor_limit(most: int) -> int:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        soft, hard = (UNLIMITED if limit == resource.RLIM_INFINITY else limit for limit in (soft, hard))
+        wanted = min(most, hard)
+        if soft < wanted:
+            with suppress(OSError, ValueError):  # some systems allow less than they say
+                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+                soft = wanted
+        return soft
 
     def _watch_directory(path: Path) -> DirectoryWatch | None:
         if not sys.platform.startswith("linux"):

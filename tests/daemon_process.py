@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import sys
 from pathlib import Path
 
@@ -13,6 +14,15 @@ if __name__ == "__main__":
     if "UPKEEP_FIRST_S" in os.environ:  # a test does not wait ten minutes
         limits.UPKEEP_FIRST_S = float(os.environ["UPKEEP_FIRST_S"])  # type: ignore[misc]
         limits.UPKEEP_SPREAD_S = 0.0  # type: ignore[misc]
+    for setting in os.environ.get("LIMITS", "").split():  # nor for a deadline that is meant for slow lines
+        name, value = setting.split("=")
+        if not hasattr(limits, name):
+            sys.exit(f"no limit is called {name}")
+        setattr(limits, name, float(value))
+    for name, at in (("DESCRIPTORS_SOFT", 0), ("DESCRIPTORS", 1)):  # a machine that allows few
+        if name in os.environ:
+            soft, hard = int(os.environ[name]), resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, soft if at else hard))
     try:
         sys.exit(daemon.run(Path(sys.argv[1])))
     except SyncdError as error:

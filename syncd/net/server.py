@@ -1,4 +1,4 @@
-"""The parent's HTTPS: the only file that knows Starlette and uvicorn.
+"""The parent's HTTPS: the only file that knows Starlette; `accepting.py` knows uvicorn.
 
 Enters: children's requests over mutual TLS. Leaves: what `Desk` and `admission` answer.
 Must hold: every route but the two of join is closed to whoever shows no certificate, a foreign one, or one that is not
@@ -24,14 +24,14 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from syncd import admission, limits, messages
-from syncd.errors import ConfigError, SyncdError, TooLarge, WrongPeer
+from syncd.errors import SyncdError, TooLarge, WrongPeer
 from syncd.exchange import Desk
-from syncd.language import say
 from syncd.messages import Hello, Pull, PullReply
 from syncd.net import http
+from syncd.net.accepting import Acceptor, connections_most
+from syncd.net.connections import Connections
 from syncd.net.upload import Upload
 from syncd.net.waiting import Waiter, Waiting
 from syncd.pipeline import Node
@@ -69,11 +69,11 @@ class Server:
         listener: socket.socket,
         observer: Observer,
     ) -> None:
-        self._service = _Service(node, issuer, ca_pem, observer)
+        connections = Connections(connections_most())
+        self._service = _Service(node, issuer, ca_pem, observer, connections)
         self._listener = listener
         config = uvicorn.Config(
             _application(self._service),
-            http=_Protocol,
             ws="none",
             lifespan="off",
             loop="asyncio",
@@ -82,12 +82,10 @@ class Server:
             proxy_headers=False,
             server_header=False,
             date_header=False,
-            limit_concurrency=limits.CONNECTIONS_MAX,
-            timeout_keep_alive=limits.KEEP_ALIVE_S,
+            timeout_keep_alive=limits.STRANGER_KEEP_ALIVE_S,
             timeout_graceful_shutdown=limits.SHUTDOWN_S_MAX,
-            ssl_context_factory=lambda _config, _default: context,
         )
-        self._server = uvicorn.Server(config)
+        self._server = Acceptor(config, context, connections)
 
     def run(self) -> None:
         """Serve; returns after `stop`."""
@@ -106,63 +104,14 @@ class Server:
             self._service.end()
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A bound, listening socket. Raises ConfigError when the address cannot be had."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio turns Nagle's delay off only where the protocol is named; with it every answer waits 40 ms for an ACK.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(limits.CONNECTIONS_MAX)
-    except OSError as error:
-        listener.close()
-        raise ConfigError(
-            say(
-                "không mở được {host}:{port}: {reason}",
-                "cannot listen on {host}:{port}: {reason}",
-                host=host,
-                port=port,
-                reason=error.strerror,
-            ),
-            hint=say(
-                "dừng chương trình đang giữ cổng đó, hoặc đổi `listen`",
-                "stop the program that holds it, or change `listen`",
-            ),
-        ) from error
-    return listener
-
-
-class _Protocol(H11Protocol):
-    """HTTP/1.1 that tells the application which certificate the peer has shown."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn itself has it
-        super().connection_made(transport)
-        certificate = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
-        self.app_state = {**self.app_state, "certificate": certificate}
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Hand the application what arrived just before the line broke: uvicorn would drop it, and on a bad line that
-        can be all there is of a long upload."""
-        cycle = getattr(self, "cycle", None)  # uvicorn has None there before the first question
-        if cycle is not None:
-            cycle.scope["arrived"] = bytes(cycle.body)
-        super().connection_lost(exc)
-
-    def shutdown(self) -> None:
-        """Let an idle connection go at once: a child that keeps it for its next question does not answer TLS's goodbye,
-        and every stop would wait for it."""
-        idle = getattr(self.cycle, "response_complete", True)  # uvicorn has None there before the first question
-        super().shutdown()
-        if idle and not self.transport.get_write_buffer_size():
-            self.transport.abort()
-
-
 class _Service:
     """The routes. One per process."""
 
-    def __init__(self, node: Node, issuer: Authority, ca_pem: str, observer: Observer) -> None:
+    def __init__(
+        self, node: Node, issuer: Authority, ca_pem: str, observer: Observer, connections: Connections
+    ) -> None:
         self.node = node
+        self.connections = connections
         self.desk = Desk(node)
         self.observer = observer
         self.ca_pem = ca_pem.encode("ascii")
@@ -297,10 +246,10 @@ def _is_child(tree: Tree, node_id: str) -> bool:
 
 async def _read_upload(request: Request, upload: Upload) -> int:
     """Feed the body to `upload`; returns its size. What had arrived when it broke off is kept."""
-    _require_length(request, PUSH_BODY_BYTES_MAX)
+    stated_bytes = _require_length(request, PUSH_BODY_BYTES_MAX)
     size_bytes = 0
     try:
-        async for chunk in _stream(request):
+        async for chunk in _stream(request, stated_bytes):
             size_bytes += len(chunk)
             await upload.feed(chunk)
     except (ClientDisconnect, TimeoutError):
@@ -310,32 +259,35 @@ async def _read_upload(request: Request, upload: Upload) -> int:
     return size_bytes
 
 
-async def _stream(request: Request) -> AsyncIterator[bytes]:
-    """The body's chunks. Raises ClientDisconnect, or TimeoutError after a silence."""
+async def _stream(request: Request, stated_bytes: int) -> AsyncIterator[bytes]:
+    """The body's chunks. Raises ClientDisconnect; TimeoutError after a silence, or when all of it takes too long."""
     chunks = request.stream()
+    deadline = time.monotonic() + limits.BODY_STALL_S_MAX + stated_bytes / limits.BODY_BYTES_PER_S_MIN
     while True:
         try:
-            yield await asyncio.wait_for(anext(chunks), limits.BODY_STALL_S_MAX)
+            left_s = min(limits.BODY_STALL_S_MAX, deadline - time.monotonic())
+            yield await asyncio.wait_for(anext(chunks), max(left_s, 0.0))
         except StopAsyncIteration:
             return
 
 
 async def _body(request: Request, bytes_max: int) -> bytes:
     """A small body as a whole."""
-    _require_length(request, bytes_max)
+    stated_bytes = _require_length(request, bytes_max)
     body = bytearray()
-    async for chunk in _stream(request):
+    async for chunk in _stream(request, stated_bytes):
         body += chunk
     return bytes(body)
 
 
-def _require_length(request: Request, bytes_max: int) -> None:
-    """Refuse a body without a stated length (HTTP then holds the sender to it) or with too much."""
+def _require_length(request: Request, bytes_max: int) -> int:
+    """The stated length. Refuses a body without one (HTTP then holds the sender to it) or with too much."""
     stated = request.headers.get("content-length", "")
     if not stated.isascii() or not stated.isdigit() or int(stated) > bytes_max:
         raise TooLarge(
             f"a body of {stated[:20] or 'unknown'} bytes", hint=f"at most {bytes_max} bytes, stated in advance"
         )
+    return int(stated)
 
 
 async def _chunks(head: bytes, body: bytes) -> AsyncIterator[bytes]:
@@ -374,6 +326,7 @@ def _for_children(service: _Service, endpoint: Callable[[Request, str], Awaitabl
     async def checked(request: Request) -> Response:
         peer = await service.work(service.child, request.scope["state"]["certificate"])
         request.scope["peer"] = peer
+        service.connections.prove(request.scope["state"]["connection"], peer)
         return await endpoint(request, peer)
 
     return checked

@@ -131,6 +131,7 @@ class Store(ABC):
     dialect: str
     registry: Registry
     failpoint: Failpoint = staticmethod(no_failpoint)
+    is_asked_at_rest = False  # neighbours put questions while nothing is written: what they need stays at hand
     when_full: Callable[[], None] = staticmethod(nothing)  # called after the rollback of what found no space
 
     @abstractmethod

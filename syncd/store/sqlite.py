@@ -33,7 +33,7 @@ def connect(path: Path | str, key: bytes | None, *, busy_timeout_ms: int = limit
 
     Raises KeyFileError when the key does not open the file, ConfigError when durability cannot be had.
     """
-    connection = sqlite.connect(str(path), isolation_level=None, check_same_thread=False, cached_statements=256)
+    connection = _opened(path, statements=256)
     try:
         _unlock(connection, key)
         connection.execute(f"PRAGMA busy_timeout = {busy_timeout_ms}")
@@ -53,6 +53,14 @@ def connect(path: Path | str, key: bytes | None, *, busy_timeout_ms: int = limit
             hint=say("dùng bản SQLite cho phép ghi bền vững", "use a SQLite build that allows durable commits"),
         )
     return connection
+
+
+def _opened(path: Path | str, statements: int) -> Any:
+    """A bare connection. Raises an error of ours where the file cannot be opened (no descriptor, no permission)."""
+    try:
+        return sqlite.connect(str(path), isolation_level=None, check_same_thread=False, cached_statements=statements)
+    except sqlite.DatabaseError as error:
+        raise translate(error, str(path)) from error
 
 
 def require_form(path: Path, encrypted: bool) -> None:
@@ -92,7 +100,7 @@ def require_form(path: Path, encrypted: bool) -> None:
 
 def watcher(path: Path | str, key: bytes | None) -> Any:
     """A connection for `PRAGMA data_version` alone: it never reads the schema, which would cost it 1.5 MB."""
-    connection = sqlite.connect(str(path), isolation_level=None, check_same_thread=False, cached_statements=2)
+    connection = _opened(path, statements=2)
     _unlock(connection, key)
     connection.execute(f"PRAGMA busy_timeout = {limits.BUSY_TIMEOUT_MS}")
     return connection
@@ -335,9 +343,12 @@ class SqliteStore(Store):
 
     def _give_back(self, connection: Any) -> None:
         with self._readers_guard:
-            if not self._is_relaxed:
+            if not self._is_relaxed or (self.is_asked_at_rest and len(self._readers) < limits.READERS_AT_REST):
                 self._readers.append(connection)
                 return
+        if self.is_asked_at_rest:  # of many children that asked at once
+            connection.close()
+            return
         _rest(connection)
         return_memory()
         with self._readers_guard:
@@ -371,17 +382,19 @@ class SqliteStore(Store):
             return tx.one("SELECT 1 FROM syncd_journal LIMIT 1") is not None
 
     def relax(self) -> None:
-        with self._writing, self._readers_guard:
-            # Each holds the whole schema, 1.5 MB, and its statements; writing again opens one.
-            for connection in (*self._readers, self._writer):
-                if connection is not None:
-                    connection.close()
-            self._writer = None
+        with self._writing:
             # For the questions of a daemon at rest. Opened now, not for the next question: started by root, SQLite sets
-            # the owner of its log whenever it opens it, and that is a write.
-            self._readers = [self._open_reader()]
-            _rest(self._readers[0])
-            self._is_relaxed = True
+            # the owner of its log whenever it opens it, and that is a write. And opened first: where it cannot be (no
+            # descriptor is left), everything stays as it was.
+            reader = self._open_reader()
+            if not self.is_asked_at_rest:
+                _rest(reader)
+            with self._readers_guard:
+                # Each holds the whole schema, 1.5 MB, and its statements; writing again opens one.
+                given_up = [*self._readers, *([] if self._writer is None else [self._writer])]
+                self._readers, self._writer, self._is_relaxed = [reader], None, True
+            for connection in given_up:
+                connection.close()
             self._watcher.execute("PRAGMA shrink_memory")
         return_memory()
 
