@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from schema.spec import Column, Kind, Table, Type
+from schema.spec import ROW_BYTES_MAX, Column, Kind, Table, Type
 
 TAG_PATTERN = re.compile(r"[0-9a-f]{8}")
 UUID_PATTERN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 UUID_CHARS = 36
+SHORT_BYTES = 4096  # a column that never holds more is not measured row by row
 UUID_GLOB = "-".join("[0-9a-f]" * digits for digits in (8, 4, 4, 4, 12))
 INSTANT_REGEX = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{3})?Z$"
 
@@ -100,6 +101,16 @@ def checks(dialect: Dialect, table: Table) -> Iterator[tuple[str, str]]:
             yield f"ck_{table.name}_{column.name}_rule", rule
     for name, rule in table.checks:
         yield f"ck_{table.name}_{name}", rule
+    if table.row_bytes_max > ROW_BYTES_MAX:
+        yield f"ck_{table.name}_row_size", _row_size(dialect, table)
+
+
+def _row_size(dialect: Dialect, table: Table) -> str:
+    """No envelope holds a longer row. Columns that are short whatever they hold count with their most."""
+    long = [column for column in table.all_columns if column.bytes_most > SHORT_BYTES]
+    length = "length(CAST({} AS BLOB))" if dialect.is_sqlite else "octet_length({})"
+    sizes = " + ".join(f"coalesce({length.format(column.name)}, 0)" for column in long)
+    return f"{sizes} <= {ROW_BYTES_MAX - table.row_bytes_max + sum(column.bytes_most for column in long)}"
 
 
 def _sqlite_type(column: Column) -> str:
@@ -111,7 +122,7 @@ def _sqlite_type(column: Column) -> str:
     if column.type is Type.INT:
         return f"typeof({name}) = 'integer'"
     if column.type is Type.BYTES:
-        return f"typeof({name}) = 'blob'"
+        return f"(typeof({name}) = 'blob' AND length({name}) <= {column.bytes_max})"
     if column.type is Type.UUID:
         return (
             f"(typeof({name}) = 'text' AND length(CAST({name} AS BLOB)) = {UUID_CHARS} AND {name} GLOB '{UUID_GLOB}')"
@@ -135,4 +146,6 @@ def _postgres_type(column: Column) -> str:
         return f"CASE WHEN {name} ~ '{INSTANT_REGEX}' THEN {day} IS NOT NULL ELSE false END"
     if column.type is Type.TEXT:
         return f"char_length({name}) <= {column.chars_max}"
+    if column.type is Type.BYTES:
+        return f"octet_length({name}) <= {column.bytes_max}"
     return ""

@@ -17,8 +17,10 @@ NODE = Table(
         Column(number=2, name="node_id", type=Type.UUID, nullable=False, audience=Audience.PUBLIC),
         Column(number=3, name="parent_id", type=Type.UUID, audience=Audience.PUBLIC),  # NULL: the root
         Column(number=4, name="name", type=Type.TEXT, nullable=False, chars_max=200, audience=Audience.PUBLIC),
-        Column(number=5, name="signing_public", type=Type.BYTES, nullable=False, audience=Audience.PUBLIC),
-        Column(number=6, name="sealing_public", type=Type.BYTES, nullable=False, audience=Audience.PUBLIC),
+        Column(number=5, name="signing_public", type=Type.BYTES, bytes_max=32, nullable=False,
+               audience=Audience.PUBLIC),
+        Column(number=6, name="sealing_public", type=Type.BYTES, bytes_max=32, nullable=False,
+               audience=Audience.PUBLIC),
         # The unit whose register the node keeps (a hub: the unit of its tier), and the term of that keeping.
         Column(number=7, name="home_unit_id", type=Type.UUID, nullable=False, audience=Audience.PUBLIC),
         Column(number=8, name="term", type=Type.INT, nullable=False, audience=Audience.PUBLIC),
@@ -39,7 +41,7 @@ KEY_GRANT = Table(
         Column(number=3, name="audience", type=Type.INT, nullable=False, audience=Audience.PUBLIC),
         Column(number=4, name="epoch", type=Type.INT, nullable=False, audience=Audience.PUBLIC),
         Column(number=5, name="reader_id", type=Type.UUID, nullable=False, audience=Audience.PUBLIC),
-        Column(number=6, name="sealed_key", type=Type.BYTES, nullable=False, audience=Audience.PUBLIC),
+        Column(number=6, name="sealed_key", type=Type.BYTES, bytes_max=256, nullable=False, audience=Audience.PUBLIC),
     ),
     indexes=(("stream_id", "audience", "epoch"),),
 )
@@ -105,7 +107,7 @@ HANDOVER = Table(
         Column(number=5, name="to_node_id", type=Type.UUID, nullable=False, audience=Audience.PUBLIC),
         # Forced, by the custodian alone: where the old stream ends, whatever its keeper has written since.
         Column(number=6, name="forced_seq", type=Type.INT, audience=Audience.PUBLIC),
-        Column(number=7, name="forced_hash", type=Type.BYTES, audience=Audience.PUBLIC),
+        Column(number=7, name="forced_hash", type=Type.BYTES, bytes_max=32, audience=Audience.PUBLIC),
         # 1: the old keeper's machine is lost or stolen; nothing of it is believed any more.
         Column(number=8, name="is_revoked", type=Type.INT, nullable=False, audience=Audience.PUBLIC,
                check="is_revoked IN (0, 1)"),

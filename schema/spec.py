@@ -15,6 +15,10 @@ from functools import cached_property
 COLUMNS_MAX = 62  # a change mask is one signed 64-bit integer
 TEXT_CHARS_MAX = 2000
 JSON_CHARS_MAX = 65_536
+UTF8_BYTES_MAX = 4  # of one character
+BYTES_MAX = 3 * 1024 * 1024  # of a value of bytes, unless its column says otherwise
+ROW_BYTES_MAX = 4 * 1024 * 1024  # of a whole row: an envelope holds it, however badly it packs
+FIXED_BYTES = {"uuid": 36, "int": 8, "date": 10, "instant": 24}  # of values whose length is given, at most
 
 
 class Kind(IntEnum):
@@ -59,7 +63,7 @@ class Column:
 
     `policy` is the name of a conflict policy; columns with the same `group` are decided together.
     `check` is a boolean SQL expression over the table's columns in the subset both databases share;
-    `rule_vi`/`rule_en` say the rule to a person.
+    `rule_vi`/`rule_en` say the rule to a person. `chars_max` bounds text, `bytes_max` bytes.
     """
 
     number: int
@@ -76,10 +80,18 @@ class Column:
     rule_vi: str = ""
     rule_en: str = ""
     chars_max: int = TEXT_CHARS_MAX
+    bytes_max: int = BYTES_MAX
     references: str | None = None  # soft, unless `inside_unit`
     inside_unit: bool = False  # a real foreign key: both rows always live in one unit
     on_delete: str = "restrict"  # of an inside_unit key: restrict, cascade or set null
     code_list: str | None = None  # values come from this code list (soft)
+
+    @property
+    def bytes_most(self) -> int:
+        """How many bytes a value takes at most, as text or as it is."""
+        if self.type is Type.BYTES:
+            return self.bytes_max
+        return FIXED_BYTES.get(self.type) or self.chars_max * UTF8_BYTES_MAX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +163,11 @@ class Table:
         if self.fold is None:
             return 0
         return sum(1 << self.by_name[name].number for name in self.fold.all_columns)
+
+    @cached_property
+    def row_bytes_max(self) -> int:
+        """How many bytes a row takes at most, going by its columns alone."""
+        return sum(column.bytes_most for column in self.all_columns)
 
     def columns_of(self, mask: int) -> tuple[Column, ...]:
         """The columns whose bit is set in a change mask."""

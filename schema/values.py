@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from schema.ddl import Dialect, checks
-from schema.spec import Column, Kind, Registry, Table, Type
+from schema.spec import ROW_BYTES_MAX, Column, Kind, Registry, Table, Type
 
 Value = str | int | float | bytes | None
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
@@ -29,7 +29,7 @@ TYPE_RULES = {
     Type.INT: ("là số nguyên", "is a whole number"),
     Type.DATE: ("là ngày có thật, dạng YYYY-MM-DD", "is a real date, written YYYY-MM-DD"),
     Type.INSTANT: ("là thời điểm UTC, dạng YYYY-MM-DDTHH:MM:SSZ", "is a moment in UTC, written YYYY-MM-DDTHH:MM:SSZ"),
-    Type.BYTES: ("là dữ liệu nhị phân", "is binary data"),
+    Type.BYTES: ("là dữ liệu nhị phân, không quá {max} byte", "is binary data of at most {max} bytes"),
 }
 
 # Rules across columns, by the name of their check.
@@ -37,6 +37,10 @@ ACROSS = {
     "closed_after_opened": (
         "ngày kết thúc (closed_on) không được trước ngày lập (opened_on)",
         "closed_on is not before opened_on",
+    ),
+    "row_size": (
+        f"cả bản ghi không được dài quá {ROW_BYTES_MAX} byte",
+        f"a whole row has at most {ROW_BYTES_MAX} bytes",
     ),
 }
 # How the databases say which rule a row breaks.
@@ -160,7 +164,8 @@ def _problem(table: Table, name: str, sql: str) -> Problem:
 
 
 def _type_problem(column: Column) -> Problem:
-    vi, en = (text.format(max=column.chars_max) for text in TYPE_RULES[column.type])
+    most = column.bytes_max if column.type is Type.BYTES else column.chars_max
+    vi, en = (text.format(max=most) for text in TYPE_RULES[column.type])
     return Problem(column=column.name, rule_vi=vi, rule_en=en)
 
 

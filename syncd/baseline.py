@@ -23,6 +23,7 @@ from syncd.envelope import Adopted, Envelope, Genesis, Header, Mark, parse_envel
 from syncd.errors import StoreError, TooLarge
 from syncd.keys import KeyRing
 from syncd.log import Stream
+from syncd.replication import pieces
 from syncd.seal import PlainPart, seal_envelope
 from syncd.signals import LOG, RECEIPT
 from syncd.store.base import Row, Store, Tx
@@ -153,7 +154,7 @@ class _Sealer:
             query = (
                 f"SELECT {', '.join(column.name for column in columns)} FROM {table.name} WHERE unit_id = ? ORDER BY id"
             )
-            for rows in self.snapshot.stream(query, (self.at.unit_id,), limits.GROUP_ROWS_MAX):
+            for rows in pieces.read_rows(self.snapshot, table, query, (self.at.unit_id,), 0):
                 yield from _encoded(table, columns, rows, schema)
 
     def _digests(self) -> Plains:
@@ -203,10 +204,15 @@ def _header_at(tx: Tx, of: Adopted) -> Header:
 
 def _encoded(table: Table, columns: Sequence[Column], rows: list[Row], schema: Schema) -> Iterator[Plains]:
     """Rows as the bodies of one envelope, or of several where they are long."""
-    plains = {audience: encode_body([block], schema) for audience, block in _blocks(table, columns, rows)}
-    if sum(map(len, plains.values())) <= limits.BASELINE_PIECE_BYTES or len(rows) == 1:
-        yield plains
-        return
+    try:
+        plains = {audience: encode_body([block], schema) for audience, block in _blocks(table, columns, rows)}
+    except TooLarge:
+        if len(rows) == 1:
+            raise
+    else:
+        if sum(map(len, plains.values())) <= limits.BASELINE_PIECE_BYTES or len(rows) == 1:
+            yield plains
+            return
     half = len(rows) // 2
     yield from _encoded(table, columns, rows[:half], schema)
     yield from _encoded(table, columns, rows[half:], schema)

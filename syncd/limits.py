@@ -12,6 +12,10 @@ MIB: Final = 1024 * KIB
 
 # Sequencing: a larger group travels in pieces, so that no write transaction and no envelope grows without end.
 GROUP_ROWS_MAX: Final = 5_000
+PIECE_BYTES: Final = 6 * MIB  # of long values in one piece, before they are packed: as they are they fit an envelope
+LIGHT_BYTES_MAX: Final = 64 * MIB  # rows that can never take more are read at once, without being measured
+LONG_ROWS_MIN: Final = 16  # read at once of a table with rows of any length
+SHORT_BYTES_MAX: Final = 1 * KIB  # values that never take more are not measured
 
 # Envelope. Plain is the size after decompression: without that bound a few kilobytes could unfold into gigabytes.
 ENVELOPE_BYTES_MAX: Final = 8 * MIB
@@ -76,7 +80,7 @@ PRUNE_ENVELOPES: Final = 2_000  # forgotten in one transaction
 UPKEEP_FIRST_S: Final = 600.0  # after the start; many machines are off at night
 UPKEEP_S: Final = 24 * 3600.0
 UPKEEP_SPREAD_S: Final = 1800.0
-BASELINE_PIECE_BYTES: Final = 8 * MIB  # of a piece before it is packed
+BASELINE_PIECE_BYTES: Final = 6 * MIB  # of a piece before it is packed: what does not pack fits an envelope too
 
 # Mending.
 MEND_LOCK_MS_MAX: Final = 2_000  # PostgreSQL: how long mending waits for, and thereby holds up, who writes the tables

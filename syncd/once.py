@@ -53,7 +53,7 @@ def sync_once(opened: OpenNode) -> Summary:
         for _ in range(limits.SYNC_ROUNDS_MAX):
             _settle(opened, summary)
             moved = _send(opened, link, client, summary)
-            if not _receive(link, client, summary, 0) and not moved and not opened.store.backlog():
+            if not _receive(link, client, summary, 0) and not moved and not opened.node.has_backlog():
                 break
         summary.waiting_rows = _await_receipts(opened, link, client, summary)
     finally:
@@ -67,7 +67,7 @@ def _settle(opened: OpenNode, summary: Summary) -> None:
         summary.rows_written += opened.node.write()
         applied = opened.node.apply_all().applied
         settled = opened.node.settle()
-        if not (settled.wrote or settled.waiting or applied or opened.store.backlog()):
+        if not (settled.wrote or settled.waiting or applied or opened.node.has_backlog()):
             break
     summary.checkpoints += opened.node.checkpoint()
 

@@ -17,8 +17,8 @@ from syncd.applying import Applier
 from syncd.clock import Clock
 from syncd.envelope import Adopted, Genesis, Header, Mark, stream_id_of
 from syncd.log import Stream
+from syncd.replication.pieces import Parts
 from syncd.seal import PlainPart, seal_envelope
-from syncd.sequence import Parts
 from syncd.store.base import Store, Tx
 from syncd.tree import Tree
 from syncd.verify import digest_stream

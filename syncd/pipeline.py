@@ -8,6 +8,7 @@ The network is not here: `syncd/exchange.py` carries what `syncd/send.py` picks.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ from syncd.awaited import Awaited
 from syncd.clock import Clock, instant_of
 from syncd.clockwatch import ClockWatch
 from syncd.envelope import Mark
-from syncd.errors import ForkError
+from syncd.errors import ForkError, written
+from syncd.events import event
 from syncd.granting import grant_down, grant_followers
 from syncd.language import say
 from syncd.log import Stream
@@ -30,6 +32,7 @@ from syncd.passing import Passing
 from syncd.receipts import Receipts
 from syncd.receive import LATER, Received, receive
 from syncd.rejoin import Rejoin
+from syncd.replication.held_back import HeldBack, Unit
 from syncd.signals import APPLIED, LOG, RECEIPT, Signals
 from syncd.store.base import Store, Tx
 from syncd.terms import refresh_keepers
@@ -88,6 +91,7 @@ class Node:
             self.clock_offset_ms = 0  # its clock is the one others are measured against
         self.recovery_public = bytes.fromhex(facts.get("recovery_public", ""))
         self.receipts = Receipts(store, clock, self.signals, self.rejoin, self.tree, self.root_id)
+        self.held_back = HeldBack(store.registry)
         self.own = OwnStreams(
             store, node_keys, self.ring, self.applier, clock, random_bytes, schema, self.tree,
             lambda: self.clock_offset_ms, self.root_id, self.recovery_public,
@@ -151,7 +155,8 @@ class Node:
                     return 0  # an own stream may go on elsewhere than in this log
                 self.own.discard_open()
                 with self.store.read() as tx:
-                    waiting = sequence.units_waiting(tx)
+                    skipped = self.held_back.skipped(tx)
+                    waiting = self.held_back.without(sequence.units_waiting(tx), skipped)
                     strays = handover.strays(tx, self.store.registry, self.node_id, waiting)
                 if strays:
                     self._set_aside(strays)
@@ -169,18 +174,34 @@ class Node:
                         self.store,
                         self.own.of,
                         self.own.append,
-                        Cells(),
+                        Cells,
                         self.own.digests if checkpoints else _no_digests,
                         # a piece travels while others are read
                         lambda stream: self.signals.emit(LOG, [stream.stream_id]),
+                        skipped,
                     )
                 except ForkError:
                     self.own.clear()
                     raise
                 self.own.clear()
                 if cut is not None:
+                    self._hold_back(cut, skipped)
                     self.tell_written(stream.stream_id for stream in cut.streams)
                     return cut.rows
+
+    def _hold_back(self, cut: sequence.Cut, skipped: frozenset[Unit]) -> None:
+        self.held_back.take(cut.failed, skipped)
+        for (kind, unit_id), failure in cut.failed.items():
+            event(
+                "held-back", logging.WARNING, kind=Kind(kind).name.lower(), unit=unit_id, reason=written(failure.error)
+            )
+
+    def has_backlog(self) -> bool:
+        """Whether committed rows wait to be sequenced that can be."""
+        if not self.held_back:
+            return self.store.backlog()
+        with self.store.read() as tx:
+            return self.held_back.has_more(tx)
 
     def checkpoint(self) -> int:
         """Write a checkpoint behind every own stream whose content has no newer one; returns how many were written."""
@@ -190,9 +211,12 @@ class Node:
             self.own.discard_open()
             written = 0
             with self.store.read() as snapshot:
-                if snapshot.one("SELECT 1 FROM syncd_journal LIMIT 1") is not None:
+                if self.held_back.has_more(snapshot):
                     return 0  # content ahead of the log: the next cut brings its own
+                behind = self.held_back.skipped(snapshot)
                 for stream in log.streams(snapshot, f"{WRITTEN_TO} AND held_seq > checkpoint_seq"):
+                    if (stream.kind, stream.unit_id) in behind:
+                        continue
                     parts = self.own.digests(snapshot, stream)
                     with self.store.apply("checkpoint") as tx:
                         self.own.append(tx, stream, Mark.CHECKPOINT, parts, 0)

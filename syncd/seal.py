@@ -9,12 +9,14 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from syncd.compress import compress
-from syncd.envelope import Envelope, Header, Part, Sign, build_envelope
+from syncd.envelope import SIGNATURE_BYTES, Envelope, Header, Part, Sign, build_envelope
 from syncd.errors import KeyFileError, TooLarge
-from syncd.limits import PLAIN_BYTES_MAX
-from syncd.partkey import EPOCH_KEY_BYTES, NONCE_BYTES, PUBLIC, PartPlace, part_key
+from syncd.limits import ENVELOPE_BYTES_MAX, HEADER_BYTES_MAX, PLAIN_BYTES_MAX
+from syncd.partkey import EPOCH_KEY_BYTES, NONCE_BYTES, PUBLIC, TAG_BYTES, PartPlace, part_key
 
 RandomBytes = Callable[[int], bytes]
+# Of all parts together: with the longest header they make the longest envelope.
+PARTS_BYTES_MAX = ENVELOPE_BYTES_MAX - HEADER_BYTES_MAX - SIGNATURE_BYTES - 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,13 +30,14 @@ class PlainPart:
 
 
 def seal_envelope(header: Header, plains: Sequence[PlainPart], sign: Sign, random_bytes: RandomBytes) -> Envelope:
-    """The envelope of `header` (given without parts) with one part per plain body, in the order of their audiences."""
+    """The envelope of `header` (given without parts) with one part per plain body, in the order of their audiences.
+
+    Raises TooLarge, before anything is encrypted or signed, where receivers would refuse the envelope.
+    """
     parts: list[Part] = []
     sealed: list[bytes] = []
-    for plain in sorted(plains, key=lambda plain: plain.audience):
-        if len(plain.body) > PLAIN_BYTES_MAX:
-            raise TooLarge(f"a body of {len(plain.body)} bytes, the limit is {PLAIN_BYTES_MAX}", "seal smaller pieces")
-        data = seal_part(header, plain, compress(plain.body), random_bytes)
+    for plain, packed in _packed(sorted(plains, key=lambda plain: plain.audience)):
+        data = seal_part(header, plain, packed, random_bytes)
         sealed.append(data)
         parts.append(
             Part(
@@ -46,6 +49,18 @@ def seal_envelope(header: Header, plains: Sequence[PlainPart], sign: Sign, rando
             )
         )
     return build_envelope(replace(header, parts=tuple(parts)), sealed, sign)
+
+
+def _packed(plains: Sequence[PlainPart]) -> list[tuple[PlainPart, bytes]]:
+    """Each body with its frame; sizes are summed before the header states any."""
+    for plain in plains:
+        if len(plain.body) > PLAIN_BYTES_MAX:
+            raise TooLarge(f"a body of {len(plain.body)} bytes, the limit is {PLAIN_BYTES_MAX}", "seal smaller pieces")
+    packed = [(plain, compress(plain.body)) for plain in plains]
+    total = sum(len(data) + NONCE_BYTES + TAG_BYTES for _, data in packed)
+    if total > PARTS_BYTES_MAX:
+        raise TooLarge(f"parts of {total} bytes, the limit is {PARTS_BYTES_MAX}", "seal smaller pieces")
+    return packed
 
 
 def seal_part(header: Header, plain: PlainPart, packed: bytes, random_bytes: RandomBytes) -> bytes:

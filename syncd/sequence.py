@@ -5,7 +5,8 @@ Leaves: the streams' logs extended, the journal without the rows that were seen,
 Must hold: nothing committed is skipped and nothing is taken twice, whatever commits late or out of order: no watermark,
 no time-out. A group larger than `group_rows_max` is written in open pieces, each in a short transaction of its own; the
 last transaction closes all groups and deletes exactly the journal rows the snapshot saw. What a crash leaves open is
-discarded by name before anything else is written, and the journal still holds it all.
+discarded by name before anything else is written, and the journal still holds it all. A stream whose rows cannot be
+sealed stays behind alone: its journal rows wait, all other streams go on (I10).
 """
 
 from __future__ import annotations
@@ -17,21 +18,16 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, Protocol
 
-from schema.spec import Audience, Kind, Table
-from syncd import limits
+from schema.spec import Audience, Kind, Registry, Table
+from syncd import limits, log
 from syncd.envelope import Mark
-from syncd.errors import ForkError, TooLarge
+from syncd.errors import ForkError, NotCanonical, TooLarge, written
 from syncd.log import Stream
+from syncd.replication import held_back, pieces
+from syncd.replication.held_back import Failure, Unit
+from syncd.replication.pieces import Parts, Write
 from syncd.store.base import Row, Store, Tx
 from syncd.wire import DELETE, INSERT, UPDATE, Block
-
-Parts = dict[Audience, list[Block]]
-
-
-class Write(Protocol):
-    """Seals parts as the next envelope of a stream and appends it; returns the stream as it now stands."""
-
-    def __call__(self, tx: Tx, stream: Stream, mark: Mark, parts: Parts, rows: int) -> Stream: ...
 
 
 class Counter(Protocol):
@@ -43,10 +39,11 @@ class Counter(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """What one sequencing did."""
+    """What one sequencing did. `failed`: the streams that cannot be sealed, and why."""
 
     rows: int
     streams: tuple[Stream, ...]
+    failed: dict[Unit, Failure] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,14 +56,25 @@ class _Seen:
 
 @dataclass(slots=True, kw_only=True)
 class _Group:
-    """The group of one stream while it is being written."""
+    """The group of one stream while it is being written. `size`: of the long values in `parts`, in bytes."""
 
     stream: Stream
+    counter: Counter
     parts: Parts = field(default_factory=dict)
     deletes: list[Block] = field(default_factory=list)
     rows: int = 0  # in `parts`
     rows_all: int = 0
+    size: int = 0
     opened: bool = False
+    failed: NotCanonical | TooLarge | None = None
+
+    @property
+    def unit(self) -> Unit:
+        return self.stream.kind, self.stream.unit_id
+
+    @property
+    def is_full(self) -> bool:
+        return self.rows >= limits.GROUP_ROWS_MAX or self.size >= limits.PIECE_BYTES
 
     def add(self, audience: Audience, block: Block) -> None:
         self.parts.setdefault(audience, []).append(block)
@@ -81,32 +89,39 @@ def sequence(
     store: Store,
     stream_of: Callable[[Table, str | None], Stream | None],
     write: Write,
-    counter: Counter,
+    counter_of: Callable[[], Counter],
     checkpoint: Callable[[Tx, Stream], Parts | None],
     grown: Callable[[Stream], None],
+    skipped: frozenset[Unit] = frozenset(),
 ) -> Cut | None:
     """Turn all committed, unsequenced changes into groups. Returns None when a stream is still missing.
 
     `stream_of` gives the own stream of a table's rows of one unit; `checkpoint` gives the digests of a stream's content
     in the snapshot when one is due, and they travel right behind the group. `grown` hears of each committed piece.
+    `skipped`: what stays in the journal, since it cannot be sealed.
     """
     with store.read() as snapshot:
         seen = _look(snapshot)
         groups: dict[str, _Group] = {}
         for table, operations in _tables(snapshot, store, seen):
             query = _net_changes if operations != {INSERT} else _first_load
-            for rows in snapshot.stream(*query(table, snapshot.dialect, seen.mark), rows_max=limits.GROUP_ROWS_MAX):
+            for rows in pieces.read_rows(snapshot, table, *query(table, snapshot.dialect, seen.mark), FIRST_VALUE):
                 for unit_id, of_unit in groupby(rows, key=itemgetter(0)):
+                    if (int(table.kind), unit_id) in skipped:
+                        continue
                     stream = stream_of(table, unit_id)
                     if stream is None:
                         return None  # written since the streams were prepared: the next cut takes it
-                    group = groups.setdefault(stream.stream_id, _Group(stream=stream))
-                    _collect(table, unit_id, list(of_unit), group, counter)
-                    if group.rows >= limits.GROUP_ROWS_MAX:
+                    group = groups.get(stream.stream_id)
+                    if group is None:
+                        group = groups[stream.stream_id] = _Group(stream=stream, counter=counter_of())
+                    if group.failed is None:
+                        _collect(table, unit_id, list(of_unit), group)
+                    if group.is_full:
                         _write_piece(store, group, write, grown)
         for group in groups.values():
             _add_deletes(store, group, write, grown)
-        return _close(store, snapshot, seen, groups, write, counter, checkpoint)
+        return _close(store, snapshot, seen, groups, write, checkpoint, skipped)
 
 
 def _close(
@@ -115,71 +130,83 @@ def _close(
     seen: _Seen,
     groups: dict[str, _Group],
     write: Write,
-    counter: Counter,
     checkpoint: Callable[[Tx, Stream], Parts | None],
+    skipped: frozenset[Unit],
 ) -> Cut:
-    digests = {key: parts for key, group in groups.items() if (parts := checkpoint(snapshot, group.stream))}
-    total = sum(group.rows_all for group in groups.values())
-    ended: list[Stream] = []
-    with store.apply("sequence-close") as tx:
-        for key, group in groups.items():
-            stream = group.stream
-            if group.parts or group.opened:
-                stream = _write(tx, stream, Mark.CLOSED, group.parts, group.rows, write)
-                if key in digests:
-                    stream = write(tx, stream, Mark.CHECKPOINT, digests[key], 0)
-            ended.append(stream)
-        counter.store(tx)
-        _forget(tx, seen)
-    return Cut(rows=total, streams=tuple(ended))
+    """One transaction: every group is closed, or void; once more without a group that turns out not to be sealable."""
+    digests = {
+        key: parts for key, group in groups.items()
+        if group.failed is None and (parts := checkpoint(snapshot, group.stream))
+    }  # fmt: skip
+    while True:  # each time with one group less
+        failed = {
+            group.unit: Failure(error=group.failed, mark=held_back.mark(snapshot, store.registry, group.unit))
+            for group in groups.values() if group.failed is not None
+        }  # fmt: skip
+        try:
+            with store.apply("sequence-close") as tx:
+                ended = [_end(tx, group, write, digests.get(key)) for key, group in groups.items()]
+                for group in groups.values():
+                    if group.failed is None:
+                        group.counter.store(tx)
+                _forget(tx, seen, store.registry, skipped | failed.keys())
+            break
+        except _Unsealed as unsealed:
+            unsealed.group.failed = unsealed.error
+    total = sum(group.rows_all for group in groups.values() if group.failed is None)
+    return Cut(rows=total, streams=tuple(ended), failed=failed)
+
+
+class _Unsealed(Exception):  # noqa: N818 - carries an error out of the transaction that it rolls back
+    """The rest of a group cannot be sealed."""
+
+    def __init__(self, group: _Group, error: NotCanonical | TooLarge) -> None:
+        super().__init__(str(error))
+        self.group = group
+        self.error = error
+
+
+def _end(tx: Tx, group: _Group, write: Write, digests: Parts | None) -> Stream:
+    """The stream behind its closed group, or behind a word that what was written of it is void."""
+    stream = group.stream
+    if group.failed is not None:
+        if group.opened:
+            stream = write(tx, stream, Mark.DISCARD, {}, 0)
+        log.stop(tx, stream.stream_id, "stopped", written(group.failed))
+        return stream
+    if group.parts or group.opened:
+        try:
+            stream = pieces.write(tx, stream, Mark.CLOSED, group.parts, group.rows, write)
+        except (TooLarge, NotCanonical) as error:
+            raise _Unsealed(group, error) from error
+        if digests:
+            stream = write(tx, stream, Mark.CHECKPOINT, digests, 0)
+    elif stream.state != "ok":
+        stream = log.mark_applied(tx, stream)  # what could not be sealed is gone
+    return stream
 
 
 def _write_piece(store: Store, group: _Group, write: Write, grown: Callable[[Stream], None]) -> None:
-    with store.apply("sequence-piece") as tx:
-        group.stream = _write(tx, group.stream, Mark.OPEN, group.parts, group.rows, write)
-    group.parts, group.rows, group.opened = {}, 0, True
-    grown(group.stream)
+    try:
+        with store.apply("sequence-piece") as tx:
+            group.stream = pieces.write(tx, group.stream, Mark.OPEN, group.parts, group.rows, write)
+    except (TooLarge, NotCanonical) as error:
+        group.failed = error
+    else:
+        group.opened = True
+        grown(group.stream)
+    group.parts, group.rows, group.size = {}, 0, 0
 
 
 def _add_deletes(store: Store, group: _Group, write: Write, grown: Callable[[Stream], None]) -> None:
     """Deletes go last, and rows that refer before those referred to."""
     for block in reversed(group.deletes):
+        if group.failed is not None:
+            return
         group.add(_main_audience(store.registry.by_number[block.table]), block)
         group.rows += len(block.ids)
-        if group.rows >= limits.GROUP_ROWS_MAX:
+        if group.is_full:
             _write_piece(store, group, write, grown)
-
-
-def _write(tx: Tx, stream: Stream, mark: Mark, parts: Parts, rows: int, write: Write) -> Stream:
-    """Write one envelope, or several where rows are so long that receivers would refuse one."""
-    try:
-        return write(tx, stream, mark, parts, rows)
-    except TooLarge:
-        ids = list(dict.fromkeys(row_id for blocks in parts.values() for block in blocks for row_id in block.ids))
-        half = len(ids) // 2
-        if not half:
-            raise
-    stream = _write(tx, stream, Mark.OPEN, _rows_of(parts, set(ids[:half])), rows // 2, write)
-    return _write(tx, stream, mark, _rows_of(parts, set(ids[half:])), rows - rows // 2, write)
-
-
-def _rows_of(parts: Parts, ids: set[str]) -> Parts:
-    """The blocks with these rows alone."""
-    chosen: Parts = {}
-    for audience, blocks in parts.items():
-        for block in blocks:
-            places = [place for place, row_id in enumerate(block.ids) if row_id in ids]
-            if places:
-                values = [[column[place] for place in places] for column in block.values]
-                kept = Block(
-                    table=block.table,
-                    op=block.op,
-                    columns=block.columns,
-                    ids=[block.ids[place] for place in places],
-                    values=values,
-                )
-                chosen.setdefault(audience, []).append(kept)
-    return chosen
 
 
 def _look(snapshot: Tx) -> _Seen:
@@ -189,19 +216,22 @@ def _look(snapshot: Tx) -> _Seen:
     return _Seen(mark=snapshot.value("SELECT pg_current_snapshot()::text"), cuts=cuts)
 
 
-def _forget(tx: Tx, seen: _Seen) -> None:
-    """Delete the journal rows of this cut, unless another process has cut since: SQLite numbers an emptied journal
-    anew, and rows committed meanwhile would bear the numbers of those that are gone."""
+def _forget(tx: Tx, seen: _Seen, registry: Registry, kept: frozenset[Unit]) -> None:
+    """Delete the journal rows of this cut but those `kept`, unless another process has cut since: SQLite numbers an
+    emptied journal anew, and rows committed meanwhile would bear the numbers of those that are gone."""
     tx.run("INSERT INTO syncd_meta (key, value) VALUES ('cuts', '0') ON CONFLICT (key) DO NOTHING")
     counted = ("UPDATE syncd_meta SET value = ? WHERE key = 'cuts' AND value = ?", (str(seen.cuts + 1), str(seen.cuts)))
     if tx.run(*counted) != 1:
         raise ForkError("another process sequenced this journal", hint="syncd tries again by itself")
+    others, values = held_back.others(tx.dialect, registry, kept)
     if tx.dialect == "sqlite":
         # Without a condition SQLite drops the pages whole instead of writing 200 000 deletions.
-        is_all = tx.value("SELECT max(n) FROM syncd_journal") == seen.mark
-        tx.run("DELETE FROM syncd_journal" if is_all else f"DELETE FROM syncd_journal WHERE n <= {int(seen.mark)}")
+        is_all = not kept and tx.value("SELECT max(n) FROM syncd_journal") == seen.mark
+        bound = f"DELETE FROM syncd_journal WHERE n <= {int(seen.mark)} AND {others}"
+        tx.run("DELETE FROM syncd_journal" if is_all else bound, values)
     else:
-        tx.run("DELETE FROM syncd_journal WHERE pg_visible_in_snapshot(tx::text::xid8, ?::pg_snapshot)", (seen.mark,))
+        visible = "pg_visible_in_snapshot(tx::text::xid8, ?::pg_snapshot)"
+        tx.run(f"DELETE FROM syncd_journal WHERE {visible} AND {others}", (seen.mark, *values))
 
 
 def count_cut(tx: Tx) -> None:
@@ -265,13 +295,14 @@ def _net_changes(table: Table, dialect: str, cut: Any) -> tuple[str, tuple[Any, 
 FIRST_VALUE = 6  # place of the row's id in a net change
 
 
-def _collect(table: Table, unit_id: str | None, rows: list[Row], group: _Group, counter: Counter) -> None:
+def _collect(table: Table, unit_id: str | None, rows: list[Row], group: _Group) -> None:
     """Sort net changes into blocks by operation and changed columns, and count them."""
     group.rows_all += len(rows)
+    group.size += pieces.rows_bytes(table, rows, FIRST_VALUE)
     firsts, ids = set(map(itemgetter(2), rows)), list(map(itemgetter(FIRST_VALUE), rows))
     if firsts == {INSERT} and None not in ids:
         group.rows += len(rows)
-        _add_inserts(table, unit_id, rows, group, counter)
+        _add_inserts(table, unit_id, rows, group)
         return
     inserts: list[Row] = []
     deletes: list[Row] = []
@@ -287,29 +318,27 @@ def _collect(table: Table, unit_id: str | None, rows: list[Row], group: _Group, 
             updates.setdefault(everything if row[4] else row[3], []).append(row)
     group.rows += len(inserts) + sum(map(len, updates.values()))
     if inserts:
-        _add_inserts(table, unit_id, inserts, group, counter)
+        _add_inserts(table, unit_id, inserts, group)
     for mask, changed in updates.items():
-        _add_updates(table, unit_id, mask, changed, group, counter)
+        _add_updates(table, unit_id, mask, changed, group)
     if deletes:
         group.deletes.append(
             Block(table=table.number, op=DELETE, columns=(), ids=[row[1] for row in deletes], values=[])
         )
-        _count_before(table, unit_id, deletes, counter)
+        _count_before(table, unit_id, deletes, group.counter)
 
 
-def _add_inserts(table: Table, unit_id: str | None, rows: list[Row], group: _Group, counter: Counter) -> None:
+def _add_inserts(table: Table, unit_id: str | None, rows: list[Row], group: _Group) -> None:
     columns = [list(column) for column in zip(*rows, strict=True)]
     ids, values = columns[1], columns[FIRST_VALUE + 1 :]
     main = _main_audience(table)
     for audience, block in _split(table, INSERT, table.columns, ids, values):
         # A part for fewer readers adds to rows that the main part inserts.
         group.add(audience, block if audience is main else replace(block, op=UPDATE))
-    _count_now(table, unit_id, rows, counter)
+    _count_now(table, unit_id, rows, group.counter)
 
 
-def _add_updates(
-    table: Table, unit_id: str | None, mask: int, rows: list[Row], group: _Group, counter: Counter
-) -> None:
+def _add_updates(table: Table, unit_id: str | None, mask: int, rows: list[Row], group: _Group) -> None:
     columns = [list(column) for column in zip(*rows, strict=True)]
     chosen = [column for column in table.columns_of(mask) if column.number > 1]
     values = [columns[FIRST_VALUE + column.number - 1] for column in chosen]
@@ -318,8 +347,8 @@ def _add_updates(
     if mask & table.fold_mask:
         moved = [row for row in rows if row[5] is not None]
         if moved:
-            _count_before(table, unit_id, moved, counter)
-            _count_now(table, unit_id, moved, counter)
+            _count_before(table, unit_id, moved, group.counter)
+            _count_now(table, unit_id, moved, group.counter)
 
 
 def _split(

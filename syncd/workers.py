@@ -144,7 +144,7 @@ class Writer(Worker):
         poll_s, checkpoint_after_s = self._settings()
         mark: int | None = self._store.change_mark()
         if mark != self._mark or self._store.dialect != "sqlite":
-            if self._store.backlog():
+            if self._node.has_backlog():
                 if self._node.rejoin.holds_back():
                     mark = None  # look again, although nothing more is committed
                 else:

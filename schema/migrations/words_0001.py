@@ -16,12 +16,13 @@ from alembic import context, op
 from schema.ddl import Dialect, Identity, mint_sqlite, postgres_functions
 
 UUID_GLOB = "-".join("[0-9a-f]" * digits for digits in (8, 4, 4, 4, 12))
+BYTES_MAX = 3 * 1024 * 1024
 INSTANT_REGEX = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{3})?Z$"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Col:
-    """A column as of this revision; `chars` bounds text of replicated tables."""
+    """A column as of this revision; `chars` bounds text of replicated tables, and bytes (0: BYTES_MAX)."""
 
     name: str
     kind: str
@@ -107,9 +108,10 @@ def _rule_checks(table: str, rules: dict[str, str | tuple[str, str]]) -> Iterato
 
 def _sqlite_type(column: Col) -> str:
     name = column.name
-    plain = {"int": f"typeof({name}) = 'integer'", "bytes": f"typeof({name}) = 'blob'"}
-    if column.kind in plain:
-        return plain[column.kind]
+    if column.kind == "int":
+        return f"typeof({name}) = 'integer'"
+    if column.kind == "bytes":
+        return f"(typeof({name}) = 'blob' AND length({name}) <= {column.chars or BYTES_MAX})"
     if column.kind == "uuid":
         return f"(typeof({name}) = 'text' AND length(CAST({name} AS BLOB)) = 36 AND {name} GLOB '{UUID_GLOB}')"
     if column.kind == "date":
@@ -127,6 +129,8 @@ def _postgres_type(column: Col) -> str:
     if column.kind == "instant":
         day = f"make_date(substr({name}, 1, 4)::int, substr({name}, 6, 2)::int, substr({name}, 9, 2)::int)"
         return f"CASE WHEN {name} ~ '{INSTANT_REGEX}' THEN {day} IS NOT NULL ELSE false END"
+    if column.kind == "bytes":
+        return f"octet_length({name}) <= {column.chars or BYTES_MAX}"
     return f"char_length({name}) <= {column.chars}" if column.kind == "text" else ""
 
 

@@ -297,6 +297,11 @@ MESSAGES = (
         "bảng {table}, cột {column}: giá trị không dùng được trong lô gửi đi",
         "table {table}, column {column}: a value is not canonical",
     ),
+    Both(
+        "bảng {table}, bản ghi {row}: bản ghi này dài hơn mọi lô có thể gửi",
+        "table {table}, row {row}: this row is longer than any envelope",
+    ),
+    Both("các phần dài {size} byte, giới hạn là {most}", "parts of {size} bytes, the limit is {most}"),
     # statements that a database does not understand (cli/sql)
     Both("không có bảng {table}", "no such table: {table}"),
     Both("không có cột {column}", "no such column: {column}"),

@@ -27,6 +27,11 @@ REMEDIES = (
         "nhật ký của nó không được cắt bớt; hãy cho đơn vị lớn cỡ này các nút riêng",
         "its log is not pruned; give a unit of this size nodes of its own",
     ),
+    Both(
+        "các bản ghi của đơn vị này chờ ở đây, đơn vị khác vẫn đi tiếp; hãy rút ngắn hoặc xóa bản ghi đó, rồi mọi thứ"
+        " tự tiếp tục",
+        "the rows of this unit wait here, other units go on; shorten the row or delete it, and all goes on by itself",
+    ),
     Both("ghi nhóm đó thành các phần nhỏ hơn", "write the group in smaller pieces"),
     Both("ghi nhóm đó thành nhiều phần", "write the group in pieces"),
     Both("mã định danh có 36 ký tự, chữ thường", "ids have 36 characters, lower case"),

@@ -30,6 +30,14 @@ def nothing() -> None:
     """Nobody wants to know."""
 
 
+def know(tables: Registry) -> None:
+    """Have refusals named by these tables: those of the store last opened, the same in every store of a process."""
+    _KNOWN[:] = [tables]
+
+
+_KNOWN: list[Registry] = []
+
+
 def rule_broken(text: str) -> RuleBroken | None:
     """What a database's refusal of a row means to whoever wrote it, without the row; None for any other error."""
     if "constraint" not in text:
@@ -37,7 +45,7 @@ def rule_broken(text: str) -> RuleBroken | None:
     from schema.tables import registry
     from schema.values import broken_rule
 
-    found = broken_rule(registry(), text)
+    found = broken_rule(_KNOWN[0] if _KNOWN else registry(), text)
     if found is None:
         return None
     table, problem = found

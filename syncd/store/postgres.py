@@ -23,7 +23,7 @@ from schema.spec import Registry, Table, Type
 from syncd import limits
 from syncd.errors import ConfigError, DatabaseLocked, DatabaseUnreachable, DiskFull, StoreError
 from syncd.language import say
-from syncd.store.base import Columns, Failpoint, Row, Store, Tx, no_failpoint, rule_broken
+from syncd.store.base import Columns, Failpoint, Row, Store, Tx, know, no_failpoint, rule_broken
 from syncd.system import return_memory
 from syncd.wire import copy_text
 
@@ -244,6 +244,7 @@ class PostgresStore(Store):
 
     def __init__(self, dsn: str, registry: Registry, failpoint: Failpoint = no_failpoint) -> None:
         self.registry = registry
+        know(registry)
         self.failpoint = failpoint
         self._dsn = dsn
         self._idle: list[psycopg.Connection[Any]] = []

@@ -20,7 +20,7 @@ from schema.spec import Registry, Table
 from syncd import limits
 from syncd.errors import ConfigError, DatabaseLocked, DiskFull, KeyFileError, StoreError
 from syncd.language import say
-from syncd.store.base import Columns, Failpoint, Row, Store, Tx, no_failpoint, rule_broken
+from syncd.store.base import Columns, Failpoint, Row, Store, Tx, know, no_failpoint, rule_broken
 from syncd.system import return_memory, translate_os_error
 from syncd.wire import copy_text
 
@@ -266,6 +266,7 @@ class SqliteStore(Store):
     ) -> None:
         self.path = str(path)
         self.registry = registry
+        know(registry)
         self.failpoint = failpoint
         self._key = key
         self._writer: Any | None = None
