@@ -108,12 +108,12 @@ POSTGRES_TRIGGERS = """
 SELECT t.tgname::text, c.relname::text, p.proname::text, t.tgtype::int, t.tgenabled::text, t.tgqual IS NOT NULL,
   t.tgoldtable::text, t.tgnewtable::text
 FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid JOIN pg_proc AS p ON p.oid = t.tgfoid
-WHERE NOT t.tgisinternal AND t.tgname LIKE 'syncd\\_%' AND c.relnamespace = current_schema()::regnamespace
+WHERE NOT t.tgisinternal AND t.tgname LIKE 'syncd\\_%' AND c.relnamespace = quote_ident(current_schema())::regnamespace
 """
 
 POSTGRES_FUNCTIONS = """
 SELECT p.proname::text, p.prosrc, p.prosecdef, p.proconfig FROM pg_proc AS p
-WHERE p.proname LIKE 'syncd\\_%' AND p.pronamespace = current_schema()::regnamespace
+WHERE p.proname LIKE 'syncd\\_%' AND p.pronamespace = quote_ident(current_schema())::regnamespace
   AND p.proname NOT IN ('syncd_mint', 'syncd_own_unit')
 """
 

@@ -90,6 +90,7 @@ BUSY_TIMEOUT_MS: Final = 5_000
 SQL_VALUES_MAX: Final = 30_000  # values bound in one SQLite statement
 CONNECTIONS_IDLE_MAX: Final = 8
 READERS_AT_REST: Final = 2  # kept with the schema in memory (SQLite) by a node that has children: 1.5 MB each
+STRANGERS_SHOWN_MAX: Final = 5  # roles named that may create objects beside our tables
 DIGEST_ROWS: Final = 250  # in memory at once while content is digested; more cost memory and are not faster
 
 # Applying.

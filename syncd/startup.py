@@ -31,6 +31,8 @@ def check_start(opened: OpenNode) -> None:
                 "set parent_urls in syncd.toml as the token had it",
             ),
         )
+    if opened.store.dialect != "sqlite":
+        require_server(opened.store)
     _check_triggers(opened)
     _check_facts(opened)  # after the triggers, which are made anew when a setting differs from the recorded one
     if opened.store.dialect != "sqlite":
@@ -77,6 +79,17 @@ def _open_case(opened: OpenNode, found: list[str]) -> None:
             opened_at=instant_of(opened.node.clock()),
             detail={"what": "triggers", "problems": len(found), "first": found[0][:200]},
         )
+
+
+def require_server(store: Store) -> None:
+    """Nobody else may put functions beside our tables; a release with known holes is worth a line in the log."""
+    from syncd.store.postgres_session import known_holes, require_closed
+
+    with store.read() as tx:
+        require_closed(tx)
+        version = int(tx.value("SELECT current_setting('server_version_num')"))
+    if upgrade := known_holes(version):
+        event("server-holes", logging.WARNING, version=f"{version // 10000}.{version % 10000}", upgrade_to=upgrade)
 
 
 def forget_old_numbers(store: Store) -> None:

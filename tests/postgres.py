@@ -33,6 +33,7 @@ from tests.postgres_binaries import (
     Binaries,
     PostgresUnavailable,
     find_binaries,
+    find_every_binaries,
 )
 
 START_S_MAX = 60.0
@@ -106,12 +107,12 @@ class PostgresServer:
         """Data folder of a server started here."""
         return self._own.data_dir
 
-    def create_database(self, name: str | None = None) -> str:
-        """Create an empty database (UTF-8, bytewise order) and return its DSN."""
+    def create_database(self, name: str | None = None, encoding: str = "UTF8", locale: str = "C") -> str:
+        """Create an empty database (UTF-8 and bytewise order unless said otherwise) and return its DSN."""
         name = name or f"syncd_test_{uuid.uuid4().hex[:16]}"
-        statement = sql.SQL(
-            "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER libc LOCALE 'C'"
-        ).format(sql.Identifier(name))
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING {} LOCALE_PROVIDER libc LOCALE {}").format(
+            sql.Identifier(name), sql.Literal(encoding), sql.Literal(locale)
+        )
         with self._admin() as connection:
             connection.execute(statement)
         return self.dsn(name)
@@ -157,28 +158,40 @@ class PostgresServer:
             yield connection
 
 
-def open_server() -> PostgresServer:
-    """The server the tests use: the one named in the environment, or a temporary one, in memory where there is room.
+def open_server(binaries: Binaries | None = None) -> PostgresServer:
+    """A server for tests: the one named in the environment, or a temporary one, in memory where there is room.
 
-    Raises PostgresUnavailable.
+    `binaries`: of which installation, where several were found. Raises PostgresUnavailable.
     """
     dsn = os.environ.get(DSN_VARIABLE)
     if dsn:
         return PostgresServer.attach(dsn)
     memory = in_memory()
-    return PostgresServer.start(config=SMALL_LOG, scratch_in=memory) if memory else PostgresServer.start()
+    if memory is None:
+        return PostgresServer.start(binaries=binaries)
+    return PostgresServer.start(config=SMALL_LOG, binaries=binaries, scratch_in=memory)
 
 
-def describe_source() -> str:
-    """One line on the server ``open_server`` would use, or why there is none; starts nothing."""
+def sources() -> list[Binaries | None]:
+    """What `open_server` is to be called with so that every major version found is used; starts nothing. None: the
+    server named in the environment. Raises PostgresUnavailable.
+    """
+    return [None] if os.environ.get(DSN_VARIABLE) else [*find_every_binaries()]
+
+
+def describe_sources() -> list[str]:
+    """A line on every server the tests use, or why there is none; starts nothing."""
     dsn = os.environ.get(DSN_VARIABLE)
     try:
         if dsn:
-            return f"PostgreSQL {PostgresServer.attach(dsn).version} ({DSN_VARIABLE})"
-        found = find_binaries()
-        return f"PostgreSQL {found.version} ({found.origin}, {found.folder}), run as {_server_account().name}"
+            return [f"PostgreSQL {PostgresServer.attach(dsn).version} ({DSN_VARIABLE})"]
+        account = _server_account().name
+        return [
+            f"PostgreSQL {found.version} ({found.origin}, {found.folder}), run as {account}"
+            for found in find_every_binaries()
+        ]
     except PostgresUnavailable as error:
-        return f"PostgreSQL: none. {error}"
+        return [f"PostgreSQL: none. {error}"]
 
 
 def uri(params: Mapping[str, object]) -> str:

@@ -186,7 +186,7 @@ def _literal(sql: str) -> str:
 DROP_FUNCTIONS = """
 DO $$ DECLARE made text; BEGIN
   FOR made IN SELECT p.oid::regprocedure::text FROM pg_proc AS p
-    WHERE p.proname LIKE 'syncd\\_%' AND p.pronamespace = current_schema()::regnamespace
+    WHERE p.proname LIKE 'syncd\\_%' AND p.pronamespace = quote_ident(current_schema())::regnamespace
   LOOP EXECUTE 'DROP FUNCTION ' || made; END LOOP;
 END $$
 """

@@ -160,7 +160,8 @@ def _begins_itself(statements: list[str]) -> bool:
 def _run_postgres(config: Config, script: str, form: Any) -> None:
     import psycopg
 
-    from syncd.store.postgres import connect, translate
+    from syncd.store.postgres import connect
+    from syncd.store.postgres_errors import translate
 
     connection = connect(config.database)
     changed = 0

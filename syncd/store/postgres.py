@@ -16,14 +16,15 @@ from hashlib import sha256
 from typing import Any
 
 import psycopg
-from psycopg import errors as pg
 from psycopg.types.string import TextLoader
 
 from schema.spec import Registry, Table, Type
 from syncd import limits
-from syncd.errors import ConfigError, DatabaseLocked, DatabaseUnreachable, DiskFull, StoreError
+from syncd.errors import DatabaseUnreachable
 from syncd.language import say
-from syncd.store.base import Columns, Failpoint, Row, Store, Tx, know, no_failpoint, rule_broken
+from syncd.store.base import Columns, Failpoint, Row, Store, Tx, know, no_failpoint
+from syncd.store.postgres_errors import translate
+from syncd.store.postgres_session import prepare
 from syncd.system import return_memory
 from syncd.wire import copy_text
 
@@ -35,7 +36,6 @@ PG_TYPE = {
     Type.INSTANT: "text",
     Type.BYTES: "bytea",
 }
-DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
 # Staging is small beside the table and never analysed, and the planner thinks almost no row has the unit asked for:
 # left alone it hashes the whole table per envelope, or joins it without its index (seconds for 4 000 changes instead of
 # 0.1).
@@ -48,7 +48,7 @@ PLANNER = (
 def connect(dsn: str) -> psycopg.Connection[Any]:
     """Open one connection that loads uuid and date as text, as SQLite gives them.
 
-    Raises ConfigError when the server would not keep what it acknowledged.
+    Raises ConfigError for a server that cannot serve us as it is set up, DatabaseUnreachable when it does not answer.
     """
     try:
         connection = psycopg.connect(dsn, autocommit=True, client_encoding="UTF8", application_name="syncd")
@@ -60,59 +60,17 @@ def connect(dsn: str) -> psycopg.Connection[Any]:
                 "start the server or correct `database` in syncd.toml",
             ),
         ) from error
+    try:
+        prepare(connection)
+    except psycopg.Error as error:
+        connection.close()
+        raise translate(error) from error
+    except BaseException:
+        connection.close()
+        raise
     for name in ("uuid", "date"):
         connection.adapters.register_loader(name, TextLoader)
-    connection.execute("SET DateStyle = 'ISO, YMD'; SET TimeZone = 'UTC'")
-    for setting, wanted in DURABLE.items():
-        row = connection.execute("SELECT current_setting(%s)", (setting,)).fetchone()
-        if row is None or row[0] not in (wanted, "remote_apply", "remote_write", "local"):
-            connection.close()
-            raise ConfigError(
-                say(
-                    "PostgreSQL chạy với {setting}={found}: mất điện sẽ mất dữ liệu đã xác nhận",
-                    "PostgreSQL runs with {setting}={found}: a power cut would lose acknowledged data",
-                    setting=setting,
-                    found=row[0] if row else "unknown",
-                ),
-                hint=say(
-                    "đặt {setting} = {wanted} trong postgresql.conf rồi nạp lại",
-                    "set {setting} = {wanted} in postgresql.conf and reload",
-                    setting=setting,
-                    wanted=wanted,
-                ),
-            )
     return connection
-
-
-def translate(error: psycopg.Error) -> Exception:
-    """Our error for a database error, with the remedy."""
-    # The server's DETAIL would quote the row.
-    text = (error.diag.message_primary or str(error)).strip()
-    if isinstance(error, pg.DiskFull | pg.OutOfMemory):
-        return DiskFull(
-            say("PostgreSQL hết chỗ trên đĩa: {text}", "PostgreSQL has no space left: {text}", text=text),
-            hint=say("giải phóng đĩa; không mất gì đã ghi nhận", "free disk space; nothing acknowledged is lost"),
-        )
-    if isinstance(error, pg.LockNotAvailable | pg.DeadlockDetected | pg.SerializationFailure | pg.QueryCanceled):
-        return DatabaseLocked(
-            f"PostgreSQL: {text}",
-            hint=say(
-                "giao dịch khác đang giữ bản ghi; syncd tự thử lại",
-                "another transaction holds the rows; syncd tries again by itself",
-            ),
-        )
-    if isinstance(error, psycopg.OperationalError):
-        return DatabaseUnreachable(
-            say("PostgreSQL bị ngắt: {text}", "PostgreSQL broke off: {text}", text=text),
-            hint=say("syncd tự kết nối lại; xem nhật ký máy chủ", "syncd reconnects by itself; see the server's log"),
-        )
-    return rule_broken(text) or StoreError(
-        f"PostgreSQL: {text}",
-        hint=say(
-            "chạy `syncd verify`; nhật ký máy chủ có câu lệnh đó",
-            "run `syncd verify`; the server's log has the statement",
-        ),
-    )
 
 
 @lru_cache(maxsize=1024)
@@ -209,10 +167,10 @@ class PostgresTx(Tx):
         return count, digest.digest()
 
     def lock(self, name: str) -> None:
-        self.run("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", (name,))
+        self.run("SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(?, 0::bigint))", (name,))
 
     def _stage(self, table: Table) -> str:
-        stage = f"syncd_stage_{table.name}"
+        stage = f"pg_temp.syncd_stage_{table.name}"
         columns = ", ".join(
             f"{column.name} {PG_TYPE[column.type]}" for column in table.all_columns if column.name != "unit_id"
         )

@@ -20,6 +20,7 @@ from schema import install as installer
 from schema import metadata, triggers
 from schema.ddl import Dialect, Identity, SchemaError
 from schema.tables import registry
+from tests.postgres import PostgresServer
 from tests.schema_builders import IDENTITY, REGISTRY
 
 BASE = registry()
@@ -39,7 +40,7 @@ class Database:
 
 
 @pytest.fixture(params=["encrypted", "plain", "postgres"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+def database(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: PostgresServer) -> Iterator[Database]:
     if request.param == "postgres":
         dsn = request.getfixturevalue("postgres_dsn")
         yield Database(dialect=Dialect.POSTGRES, connect=lambda: psycopg.connect(dsn))
@@ -69,7 +70,7 @@ WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND c.relname 
 UNION ALL SELECT 'table', relname::text, relkind::text, reloptions::text FROM pg_class
 WHERE relnamespace = 'public'::regnamespace AND relname !~ 'alembic_version'
 UNION ALL SELECT 'constraint', conrelid::regclass::text, conname::text, pg_get_constraintdef(oid) FROM pg_constraint
-WHERE connamespace = 'public'::regnamespace AND conname <> 'alembic_version_pkc'
+WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text IS DISTINCT FROM 'alembic_version'
 UNION ALL SELECT 'index', tablename::text, indexname::text, indexdef FROM pg_indexes
 WHERE schemaname = 'public' AND tablename <> 'alembic_version'
 UNION ALL SELECT 'trigger', tgrelid::regclass::text, tgname::text, pg_get_triggerdef(oid) || tgenabled::text
