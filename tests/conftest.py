@@ -18,12 +18,16 @@ from hypothesis import settings
 
 from tests import trees
 from tests.memory import in_memory
-from tests.postgres import PostgresServer, describe_source, open_server
+from tests.postgres import PostgresServer, describe_sources, open_server, sources
+from tests.postgres_binaries import PostgresUnavailable
 
 # No deadline per example: other programs share the machine, a slow example is not a wrong one. `print_blob` replays.
 settings.register_profile("syncd", deadline=None, print_blob=True)
 settings.load_profile("syncd")
 
+SERVER = "postgres_server"
+# Variants of a test that touch no server: the kinds of SQLite, and trees with no node on PostgreSQL.
+WITHOUT_POSTGRES = frozenset({"sqlite", "encrypted", "plain", "portable", "standard library", "()"})
 LONGEST_FIRST = ("test_kill.py", "test_sequence_postgres.py", "test_smoke.py", "test_demo.py", "test_bad_line.py")
 
 
@@ -50,10 +54,36 @@ def _keep_bytecode(config: pytest.Config) -> None:
     os.environ["PYTHONPYCACHEPREFIX"] = folder
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first: whichever came last would keep one worker busy while the others have nothing left."""
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Whatever touches PostgreSQL does so on every major version found on the machine."""
+    if SERVER not in metafunc.fixturenames:
+        return
+    try:
+        found = sources()
+    except PostgresUnavailable:
+        found = [None]  # the fixture says so, with the remedy
+    names = ["postgresql" if each is None else f"postgresql-{each.major}" for each in found]
+    metafunc.parametrize(SERVER, found, indirect=True, scope="session", ids=names)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The variants without PostgreSQL run once. The longest files come first: whichever came last would keep one worker
+    busy while the others have nothing left."""
+    twice = [item for item in items if _is_again(item)]
+    if twice:
+        config.hook.pytest_deselected(items=twice)
+        items[:] = [item for item in items if not _is_again(item)]
     ranks = {name: rank for rank, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: ranks.get(item.path.name, len(ranks)))
+
+
+def _is_again(item: pytest.Item) -> bool:
+    """Whether this is a variant over SQLite, for a server that is not the first."""
+    spec = getattr(item, "callspec", None)
+    if spec is None or spec.indices.get(SERVER, 0) == 0:
+        return False
+    kinds = [str(value) for name, value in spec.params.items() if name != SERVER]
+    return not any("postgres" in kind for kind in kinds) and any(kind in WITHOUT_POSTGRES for kind in kinds)
 
 
 def pytest_collection_finish() -> None:
@@ -62,9 +92,9 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-def pytest_report_header() -> str:
+def pytest_report_header() -> list[str]:
     """Which PostgreSQL this run uses."""
-    return describe_source()
+    return describe_sources()
 
 
 @pytest.fixture(scope="session")
@@ -74,9 +104,9 @@ def sim_seconds(pytestconfig: pytest.Config) -> float:
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgresServer]:
-    """The server of this worker, started at first use and stopped at the end of the run."""
-    with open_server() as server:
+def postgres_server(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
+    """A server of this worker, one major version after the other; started at first use."""
+    with open_server(request.param) as server:
         yield server
 
 

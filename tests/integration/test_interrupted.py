@@ -12,6 +12,7 @@ from syncd import control, once
 from syncd.errors import ParentUnreachable
 from tests.faultproxy import Fault, FaultProxy
 from tests.nodes import Nodes, TestNode
+from tests.postgres import PostgresServer
 from tests.waiting import until
 
 ROWS = 1_500
@@ -27,7 +28,7 @@ def nodes(tmp_path: Path) -> Iterator[Nodes]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def root(request: pytest.FixtureRequest, nodes: Nodes) -> TestNode:
+def root(request: pytest.FixtureRequest, nodes: Nodes, postgres_server: PostgresServer) -> TestNode:
     database = "sqlite" if request.param == "sqlite" else request.getfixturevalue("postgres_dsn")
     return nodes.root(database)
 

@@ -21,6 +21,7 @@ from syncd.inputs.proposals_csv import propose_file
 from syncd.proposing import Wish, parse_settings, propose, register_table
 from syncd.prove import exit_code, prove
 from syncd.status import ROW_MARKS, Status, StoppedStream, UnprovenStream, status, waiting_rows
+from tests.postgres import PostgresServer
 from tests.trees import TreeBuilder, TreeNode, exchange
 
 PERSON = (
@@ -31,7 +32,9 @@ NOW_MS = 1_800_000_000_000
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def either_tree(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TreeBuilder]:
+def either_tree(
+    request: pytest.FixtureRequest, tmp_path: Path, postgres_server: PostgresServer
+) -> Iterator[TreeBuilder]:
     """province ← district ← commune, settled; the province on either database."""
     yield from build(tmp_path, None if request.param == "sqlite" else request.getfixturevalue("postgres_dsn"))
 

@@ -9,6 +9,7 @@ import pytest
 
 from schema.tables import registry
 from syncd.aggregate import Cells, recount
+from tests.postgres import PostgresServer
 from tests.trees import TreeBuilder, TreeNode
 
 TABLES = registry().by_name
@@ -17,7 +18,7 @@ UNIT = "01900000-0000-7000-8000-00000badcafe"
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def root(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TreeNode]:
+def root(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: PostgresServer) -> Iterator[TreeNode]:
     dsn = request.getfixturevalue("postgres_dsn") if request.param == "postgres" else None
     node = TreeBuilder(tmp_path).root(dsn=dsn)
     yield node

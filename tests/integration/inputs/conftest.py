@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from syncd.store.base import Store
+from tests.postgres import PostgresServer
 from tests.unit.inputs.builders import postgres_store, sqlite_store
 
 Open = Callable[[int], Store]
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def opening(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+def opening(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: PostgresServer) -> Iterator[Open]:
     """Opens the test's database as a node of a given depth."""
     opened: list[Store] = []
 
