@@ -70,7 +70,8 @@ WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND c.relname 
 UNION ALL SELECT 'table', relname::text, relkind::text, reloptions::text FROM pg_class
 WHERE relnamespace = 'public'::regnamespace AND relname !~ 'alembic_version'
 UNION ALL SELECT 'constraint', conrelid::regclass::text, conname::text, pg_get_constraintdef(oid) FROM pg_constraint
-WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text IS DISTINCT FROM 'alembic_version'
+WHERE connamespace = 'public'::regnamespace AND contype <> 'n'  -- NOT NULL stands with the column
+  AND conrelid::regclass::text IS DISTINCT FROM 'alembic_version'
 UNION ALL SELECT 'index', tablename::text, indexname::text, indexdef FROM pg_indexes
 WHERE schemaname = 'public' AND tablename <> 'alembic_version'
 UNION ALL SELECT 'trigger', tgrelid::regclass::text, tgname::text, pg_get_triggerdef(oid) || tgenabled::text
