@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from tests import trees
+from tests import leftovers, trees
 from tests.memory import in_memory
 from tests.postgres import PostgresServer, describe_sources, open_server, sources
 from tests.postgres_binaries import PostgresUnavailable
@@ -39,6 +39,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """`tmp_path` is in memory where there is room; workers get theirs from the process that starts them."""
+    if not hasattr(config, "workerinput"):  # a worker's are those of the process that started it
+        guard = leftovers.watch()
+        if guard is not None:
+            config.add_cleanup(lambda: leftovers.leave(guard))
     memory = in_memory()
     if memory and not config.option.basetemp:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))

@@ -20,11 +20,11 @@ from syncd import admission, control, enrolment
 from syncd.admission import TokenKind, Way
 from syncd.config import Config, load_config, write_config
 from syncd.node_files import OpenNode, open_node
-from tests.waiting import until
+from tests.waiting import WAIT_S_MAX, until
 
 LISTEN = "127.0.0.1:0"
 ROOT_UNIT = enrolment.Unit(code="42", name="Tỉnh thử", level="province")
-END_S_MAX = 30
+END_S_MAX = WAIT_S_MAX
 
 
 @dataclass

@@ -36,8 +36,8 @@ from tests.postgres_binaries import (
     find_every_binaries,
 )
 
-START_S_MAX = 60.0
-STOP_S_MAX = 60.0
+START_S_MAX = 300.0
+STOP_S_MAX = 300.0
 POLL_S = 0.05
 LOG_CHARS_MAX = 4_000
 # Not $TMPDIR: a socket's path must stay under 104 characters, and its folders must be searchable.
@@ -154,7 +154,7 @@ class PostgresServer:
 
     @contextlib.contextmanager
     def _admin(self) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
-        with contextlib.closing(psycopg.connect(self.admin_dsn, autocommit=True, connect_timeout=10)) as connection:
+        with contextlib.closing(psycopg.connect(self.admin_dsn, autocommit=True, connect_timeout=60)) as connection:
             yield connection
 
 
@@ -254,7 +254,7 @@ class Cluster:
                 code = process.wait(POLL_S)
                 raise PostgresUnavailable(f"PostgreSQL ended at its start with code {code}:\n{self._log_tail()}")
             try:
-                psycopg.connect(self.admin_dsn, connect_timeout=5).close()
+                psycopg.connect(self.admin_dsn, connect_timeout=60).close()
                 return
             except psycopg.OperationalError as error:
                 if time.monotonic() > deadline_s:

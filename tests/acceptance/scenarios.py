@@ -100,7 +100,7 @@ def break_off(pair: Pair) -> None:
     opened.close()
     body = routes.prefixed(encode(Push(0)), len(envelope).to_bytes(4, "big") + envelope)
     host, _, port = pair.province.address.removeprefix("https://").partition(":")
-    connection = http.client.HTTPConnection(host, int(port), timeout=10)
+    connection = http.client.HTTPConnection(host, int(port), timeout=120)
     connection.connect()
     context = tls.client_context(TlsFiles.in_directory(pair.commune.directory))
     connection.sock = context.wrap_socket(connection.sock, server_hostname=tls_name(pair.province.node_id))

@@ -160,7 +160,7 @@ def pushed(pair: Pair, found: Sequence[bytes]) -> PushReply:
 def push(pair: Pair, found: Sequence[bytes]) -> tuple[int, Any]:
     """One push with the commune's certificate; status and reply, or the error's code, text and remedy."""
     host, _, port = pair.province.address.removeprefix("https://").partition(":")
-    connection = http.client.HTTPConnection(host, int(port), timeout=10)
+    connection = http.client.HTTPConnection(host, int(port), timeout=120)
     connection.connect()
     context = tls.client_context(TlsFiles.in_directory(pair.commune.directory))
     connection.sock = context.wrap_socket(connection.sock, server_hostname=tls_name(pair.province.node_id))

@@ -21,7 +21,7 @@ from tests.waiting import until
 
 README = Path(__file__).parents[2] / "README.md"
 BLOCK = re.compile(r"^```(sh|python) by-hand\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SHELL_S_MAX = 120
+SHELL_S_MAX = 600
 
 # A daemon that a person has just started needs a moment, and so do the units on their way down.
 PRELUDE = """

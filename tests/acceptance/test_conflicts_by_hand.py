@@ -47,7 +47,7 @@ class Officer:
         done = subprocess.run(
             [sys.executable, "-m", "syncd", *line.split()],
             env={**os.environ, "SYNCD_LANGUAGE": self.language, "SYNCD_DIR": str(self.node.directory)},
-            capture_output=True, text=True, timeout=60, check=False,
+            capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -64,7 +64,7 @@ def document(node: TestNode) -> dict[str, object]:
     """`status --json` of a node."""
     done = subprocess.run(
         [sys.executable, "-m", "syncd", "status", "--json", "--dir", str(node.directory)],
-        capture_output=True, text=True, timeout=60, check=True,
+        capture_output=True, text=True, timeout=300, check=True,
     )  # fmt: skip
     found: dict[str, object] = json.loads(done.stdout)
     return found
@@ -114,7 +114,7 @@ def test_two_conflicts_are_settled_and_equal_at_every_tier_in_four_commands(node
     assert outcomes == ["rejected"] * 3
     until(lambda: root.value("SELECT count(*) FROM resolution") == 2, "both sides' resolution at the root")
     assert subprocess.run(
-        [sys.executable, "-m", "syncd", "verify", "--dir", str(commune.directory)], check=False, timeout=60,
+        [sys.executable, "-m", "syncd", "verify", "--dir", str(commune.directory)], check=False, timeout=300,
         capture_output=True,
     ).returncode == 0  # fmt: skip
 

@@ -19,7 +19,7 @@ from tests.schema_builders import IDENTITY, OTHER_UNIT, PERSON, REGISTRY, UNIT, 
 
 CLERK = "syncd_test_clerk"
 OWN_ROW = "01a1ffae-ab57-71d3-b1c0-7ee1aaaabbbb"
-WAIT_S_MAX = 20
+WAIT_S_MAX = 120
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from schema import triggers
 from tests.programs import Program, Refused
 from tests.schema_builders import IDENTITY, OTHER_UNIT, PERSON, REGISTRY, UNIT, mask, postgres_node
 
-WAIT_S_MAX = 20
+WAIT_S_MAX = 120
 INSERT_KEEPER = "INSERT INTO syncd_keeper (unit_id, node_id, term, mine) VALUES (%s, %s, 2, 1)"
 EVIL = f"""
 CREATE SCHEMA evil;

@@ -113,12 +113,12 @@ def test_receipt_committed_while_a_child_s_question_is_read_reaches_it(tiers: Th
     def failpoint(point: str) -> None:
         if point == "receipts:before-commit":
             arrived.set()
-            assert goes_on.wait(30)
+            assert goes_on.wait(300)
 
     district.store.failpoint = failpoint
     taking = threading.Thread(target=district.node.receipts.take, args=([signed(tiers, held(tiers))],))
     taking.start()
-    assert arrived.wait(30)
+    assert arrived.wait(300)
 
     def news() -> Iterator[str]:  # read once the snapshot is open
         goes_on.set()

@@ -51,7 +51,7 @@ def ask(
 ) -> tuple[int, list[str]]:
     """POST with a context of the test's; status and the error's code and text."""
     host, port = root.address.removeprefix("https://").split(":")
-    connection = http.client.HTTPConnection(host, int(port), timeout=10)
+    connection = http.client.HTTPConnection(host, int(port), timeout=120)
     connection.connect()
     name = server_name or tls_name(root.opened().node.node_id)
     connection.sock = context.wrap_socket(connection.sock, server_hostname=name)
@@ -133,7 +133,7 @@ def test_enrolled_certificate_is_let_in(root: TestNode, district: TestNode) -> N
 def test_unknown_route_does_not_exist(root: TestNode, district: TestNode) -> None:
     context = tls.client_context(TlsFiles.in_directory(district.directory))
     host, port = root.address.removeprefix("https://").split(":")
-    connection = http.client.HTTPConnection(host, int(port), timeout=10)
+    connection = http.client.HTTPConnection(host, int(port), timeout=120)
     connection.connect()
     connection.sock = context.wrap_socket(connection.sock, server_hostname=tls_name(root.opened().node.node_id))
     connection.request("GET", "/v1/other")
@@ -145,7 +145,7 @@ def test_unknown_route_does_not_exist(root: TestNode, district: TestNode) -> Non
 def test_too_large_body_is_refused_before_it_is_read(root: TestNode, district: TestNode, path: str) -> None:
     context = tls.client_context(TlsFiles.in_directory(district.directory))
     host, port = root.address.removeprefix("https://").split(":")
-    connection = http.client.HTTPConnection(host, int(port), timeout=10)
+    connection = http.client.HTTPConnection(host, int(port), timeout=120)
     connection.connect()
     connection.sock = context.wrap_socket(connection.sock, server_hostname=tls_name(root.opened().node.node_id))
     connection.putrequest("POST", path)

@@ -23,7 +23,7 @@ ROWS = 10  # of one transaction
 CHANGES = 50_000
 ROUNDS_MAX = 5_000
 PAUSES = 6
-WAIT_S_MAX = 60.0
+WAIT_S_MAX = 300.0
 
 INSERT = (
     "INSERT INTO household (number, kind, collaborator) SELECT i::text, 'family', %s FROM generate_series(1, %s) AS i "

@@ -42,7 +42,7 @@ def run(*arguments: str, cwd: Path | None = None, **environment: str) -> subproc
         [sys.executable, "-m", "syncd", *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
         cwd=cwd,
         env={**environ, "SYNCD_LANGUAGE": "en", **environment},
@@ -182,7 +182,7 @@ def modules_after(code: str) -> set[str]:
         [sys.executable, "-c", f"{code}\nimport sys; print('MODULES', *sys.modules)"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
     )
     return set(done.stdout.partition("MODULES ")[2].split())
