@@ -29,6 +29,7 @@ from syncd import limits
 from syncd.compress import compress, decompress
 from syncd.errors import EnvelopeError, FileRefused, GrantUnreadable, KeyFileError
 from syncd.language import say
+from syncd.protocol.decoding import decoding
 from syncd.security.hpke import open_key, seal_key
 from syncd.system import translate_os_error
 
@@ -154,8 +155,9 @@ def _read_head(path: Path) -> tuple[Head, bytes]:
     try:
         if magic != MAGIC or len(packed) != size:
             raise ValueError
-        return msgspec.msgpack.decode(packed, type=Head), packed
-    except (msgspec.MsgspecError, ValueError) as error:
+        with decoding("a backup's head", ""):
+            return msgspec.msgpack.decode(packed, type=Head), packed
+    except (EnvelopeError, ValueError) as error:
         raise FileRefused(
             say("{path} không phải bản sao lưu của syncd", "{path} is not a backup of syncd", path=path),
             say("nêu tệp do `syncd backup` ghi", "name a file that `syncd backup` has written"),
@@ -194,9 +196,10 @@ def _altered(path: Path) -> FileRefused:
 
 def _record(frame: bytes, path: Path) -> Record:
     try:
-        plain = decompress(frame[LENGTH_BYTES:], int.from_bytes(frame[:LENGTH_BYTES], "big"))
-        return list(msgspec.msgpack.decode(plain))
-    except (EnvelopeError, msgspec.MsgspecError, TypeError) as error:
+        with decoding("a backup's record", ""):
+            plain = decompress(frame[LENGTH_BYTES:], int.from_bytes(frame[:LENGTH_BYTES], "big"))
+            return list(msgspec.msgpack.decode(plain))
+    except EnvelopeError as error:
         raise _altered(path) from error
 
 

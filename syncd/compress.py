@@ -8,6 +8,7 @@ from typing import Final
 
 from syncd.errors import Altered, TooLarge
 from syncd.limits import PLAIN_BYTES_MAX, ZSTD_WINDOW_LOG_MAX
+from syncd.protocol.decoding import decoding
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -35,11 +36,9 @@ def decompress(packed: bytes, plain_bytes: int) -> bytes:
     if plain_bytes > PLAIN_BYTES_MAX:
         raise TooLarge(f"a part states {plain_bytes} plain bytes, the limit is {PLAIN_BYTES_MAX}", _HINT)
     unpacker = zstd.ZstdDecompressor(options=_UNPACK)
-    try:
+    with decoding("a part is not a zstd frame that this node reads", _HINT):
         # One byte more than stated tells a longer frame from a whole one, without unfolding the rest of it.
         plain = unpacker.decompress(packed, plain_bytes + 1)
-    except zstd.ZstdError as error:
-        raise Altered("a part is not a zstd frame that this node reads", _HINT) from error
     if len(plain) > plain_bytes:
         raise TooLarge(f"a part unfolds to more than the {plain_bytes} bytes its header states", _HINT)
     if not unpacker.eof or unpacker.unused_data or len(plain) != plain_bytes:

@@ -12,7 +12,7 @@ from enum import IntEnum
 from hashlib import sha256
 from typing import Annotated, Final, Literal
 
-from msgspec import DecodeError, Meta
+from msgspec import Meta
 from msgspec.msgpack import Decoder, Encoder
 
 from syncd.errors import Altered, Foreign, Gap, NotCanonical, Replayed, SchemaNewer, TooLarge, Truncated
@@ -24,6 +24,7 @@ from syncd.limits import (
     PLAIN_BYTES_MAX,
     TIME_MS_MAX,
 )
+from syncd.protocol.decoding import decoding
 
 VERSION: Final = 1
 SIGNATURE_BYTES: Final = 64
@@ -172,13 +173,10 @@ def parse_envelope(data: bytes) -> Envelope:
 def verify_envelope(envelope: Envelope, public_key: bytes) -> None:
     """Raise `Altered` unless the key's owner signed this header and every part present is the one it names."""
     # Here, not above: the command line reads envelopes' positions without ever needing 25 ms of cryptography.
-    from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    try:
+    with decoding(f"{_place(envelope.header)} does not carry its keeper's signature", _HINT):
         Ed25519PublicKey.from_public_bytes(public_key).verify(envelope.signature, _SIGNED + envelope.hash)
-    except (InvalidSignature, ValueError) as error:
-        raise Altered(f"{_place(envelope.header)} does not carry its keeper's signature", _HINT) from error
     _check_parts(envelope)
 
 
@@ -284,10 +282,8 @@ def decode_header(data: bytes) -> Header:
     # The version comes first, as one byte, in every version of the protocol.
     if len(data) > 1 and data[0] >> 4 == 0x9 and VERSION < data[1] < 0x80:
         raise SchemaNewer(f"an envelope of protocol version {data[1]}, this node speaks {VERSION}", _HINT_NEWER)
-    try:
+    with decoding("an envelope's header does not have the form of the protocol", _HINT):
         fields = _HEADER.decode(data)
-    except (DecodeError, ValueError, RecursionError) as error:
-        raise Altered("an envelope's header does not have the form of the protocol", _HINT) from error
     if _PACKER.encode(fields) != data:
         raise Altered("an envelope's header is not in its only encoding", _HINT)
     _, stream_id, seq, previous, mark, revision, tree_seq, time_ms, offset_ms, rows, genesis, parts = fields

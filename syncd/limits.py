@@ -155,6 +155,9 @@ TLS_BUFFER_BYTES: Final = 16 * KIB  # per connection: one record
 ACCEPT_BYTES_MAX: Final = MIB  # of a push taken over in one transaction
 CHUNK_BYTES: Final = 256 * KIB
 ERROR_BYTES_MAX: Final = 4 * KIB
+PULL_ANSWER_BYTES_MAX: Final = HANDSHAKE_BYTES_MAX + PULL_BYTES_MAX + ENVELOPE_BYTES_MAX + 16 * KIB  # with its lengths
+WRITE_BYTES: Final = 16 * KIB  # given to the line at once
+LINE_BYTES_S_MIN: Final = 256  # a slower line is left: the next exchange goes on where this one came to
 SHUTDOWN_S_MAX: Final = 8  # what may be under way when the process is told to end
 
 # The daemon's threads.

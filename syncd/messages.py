@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from syncd import limits
 from syncd.errors import Altered
+from syncd.protocol.decoding import decoding
 
 PROTOCOL = 1
 
@@ -170,10 +171,8 @@ def decode(data: bytes, kind: type[Message]) -> Message:
     if len(data) > limits.HANDSHAKE_BYTES_MAX:
         raise Altered(f"a message of {len(data)} bytes", hint=f"at most {limits.HANDSHAKE_BYTES_MAX} bytes are read")
     decoder = _DECODERS.setdefault(kind, msgspec.msgpack.Decoder(kind))
-    try:
+    with decoding(f"a message is not a {kind.__name__}", "upgrade the older of the two nodes"):
         return decoder.decode(data)  # type: ignore[return-value]  # the decoder was made for `kind`
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise Altered(f"a message is not a {kind.__name__}", hint="upgrade the older of the two nodes") from error
 
 
 def raw_id(stream_id: str) -> bytes:

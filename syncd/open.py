@@ -13,6 +13,7 @@ from syncd.compress import decompress
 from syncd.envelope import Envelope, Header, Part
 from syncd.errors import Altered
 from syncd.partkey import NONCE_BYTES, PUBLIC, TAG_BYTES, PartPlace, part_key
+from syncd.protocol.decoding import decoding
 
 # (audience, epoch) → epoch key, of one stream.
 EpochKeys = Mapping[tuple[int, int], bytes]
@@ -54,7 +55,6 @@ def _open_public(header: Header, part: Part, data: bytes) -> bytes:
 
 def _open_sealed(header: Header, part: Part, data: bytes, epoch_key: bytes) -> bytes:
     # Here, not above: importing cryptography costs 25 ms that the command line need not pay.
-    from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     place = PartPlace(
@@ -64,17 +64,15 @@ def _open_sealed(header: Header, part: Part, data: bytes, epoch_key: bytes) -> b
         audience=part.audience,
         epoch=part.epoch,
     )
-    try:
-        if len(data) < NONCE_BYTES + TAG_BYTES:
-            raise InvalidTag
+    closed = (
+        f"envelope {header.seq} of stream {header.stream_id}: the part for audience {part.audience} does not open "
+        f"with the key of epoch {part.epoch}"
+    )
+    if len(data) < NONCE_BYTES + TAG_BYTES:
+        raise Altered(closed, _HINT)
+    with decoding(closed, _HINT):
         cipher = AESGCM(part_key(epoch_key, place))
         packed = cipher.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], place.info())
-    except InvalidTag as error:
-        raise Altered(
-            f"envelope {header.seq} of stream {header.stream_id}: the part for audience {part.audience} does not open "
-            f"with the key of epoch {part.epoch}",
-            _HINT,
-        ) from error
     return decompress(packed, part.plain_size)
 
 

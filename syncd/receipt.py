@@ -11,12 +11,15 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
+from msgspec import Meta
 
 from syncd.errors import Altered, ForkError
+from syncd.limits import TIME_MS_MAX
 from syncd.log import Stream, hash_at
+from syncd.protocol.decoding import decoding
 from syncd.store.base import Tx
 
 if TYPE_CHECKING:
@@ -31,11 +34,11 @@ COLUMNS = {APPLIED: "custodian_seq", BACKED_UP: "backed_up_seq"}
 
 
 class _Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    stream: bytes
-    seq: int
-    hash: bytes
-    custodian: bytes
-    time_ms: int
+    stream: Annotated[bytes, Meta(min_length=16, max_length=16)]
+    seq: Annotated[int, Meta(ge=0, le=2**63 - 1)]  # what both databases can hold
+    hash: Annotated[bytes, Meta(min_length=32, max_length=32)]
+    custodian: Annotated[bytes, Meta(min_length=16, max_length=16)]
+    time_ms: Annotated[int, Meta(ge=0, le=TIME_MS_MAX)]
     level: int
 
 
@@ -83,13 +86,9 @@ def read(signed: bytes, custodian: str, signing_public: bytes) -> Receipt:
             "a receipt does not carry the custodian's signature",
             hint="it was not recorded; the next exchange brings another",
         )
-    try:
+    with decoding("a receipt does not have the form of the protocol", "upgrade the older of the two nodes"):
         fields = _DECODER.decode(body)
         stream_id, by = str(uuid.UUID(bytes=fields.stream)), str(uuid.UUID(bytes=fields.custodian))
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise Altered(
-            "a receipt does not have the form of the protocol", hint="upgrade the older of the two nodes"
-        ) from error
     if by != custodian:
         raise Altered("a receipt names another custodian", hint="it was not recorded")
     if fields.level not in COLUMNS:

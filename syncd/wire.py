@@ -15,11 +15,11 @@ from itertools import compress, islice, repeat
 from operator import is_, is_not
 from typing import Annotated, Any, Final
 
-from msgspec import DecodeError, Meta
+from msgspec import Meta
 from msgspec.msgpack import Decoder, Encoder
 
 from syncd.columns import CODECS, Codec, Packed, pack_uuid, unpack_uuid
-from syncd.errors import Altered, NotCanonical, SchemaNewer, TooLarge
+from syncd.errors import NotCanonical, SchemaNewer, TooLarge
 from syncd.limits import (
     BLOCK_COLUMNS_MAX,
     BODY_BLOCKS_MAX,
@@ -28,6 +28,7 @@ from syncd.limits import (
     ENVELOPE_ROWS_MAX,
     TABLE_NUMBER_MAX,
 )
+from syncd.protocol.decoding import decoding
 
 Value = str | int | bytes | None
 # Table number → column number → canonical type ('uuid', 'text', 'int', 'date', 'instant', 'bytes').
@@ -107,13 +108,11 @@ def decode_touched(plain: bytes) -> list[Block]:
 
 def _decode_blocks(plain: bytes, decode: Callable[["_RawBlock"], Block]) -> list[Block]:
     _refuse_long_array(plain, BODY_BLOCKS_MAX)
-    try:
+    with decoding("a body does not have the form of the protocol", _HINT):
         raw = _BODY.decode(plain)
         if sum(block[3] for block in raw) > ENVELOPE_ROWS_MAX:
             raise TooLarge(f"a body states more than {ENVELOPE_ROWS_MAX} rows", _HINT)
         return [decode(block) for block in raw]
-    except (DecodeError, ValueError, RecursionError) as error:
-        raise Altered("a body does not have the form of the protocol", _HINT) from error
 
 
 def encode_checkpoint(lines: Sequence[CheckpointLine]) -> bytes:
@@ -124,10 +123,8 @@ def encode_checkpoint(lines: Sequence[CheckpointLine]) -> bytes:
 def decode_checkpoint(plain: bytes) -> list[CheckpointLine]:
     """The lines of a checkpoint's part. Raises `Altered` or `TooLarge`."""
     _refuse_long_array(plain, CHECKPOINT_LINES_MAX)
-    try:
+    with decoding("a checkpoint does not have the form of the protocol", _HINT):
         raw = _CHECKPOINT.decode(plain)
-    except (DecodeError, ValueError, RecursionError) as error:
-        raise Altered("a checkpoint does not have the form of the protocol", _HINT) from error
     return [CheckpointLine(at_seq=a, table=t, audience=u, row_count=n, sha256=d) for a, t, u, n, d in raw]
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ssl
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,15 +19,17 @@ from types import ModuleType
 # a station that never uses it. An empty module in its place makes httpx do without, as where they are not installed.
 sys.modules.setdefault("httpx._main", ModuleType("httpx._main"))
 
-import httpx  # noqa: E402 - the line above must come first
+import httpcore  # noqa: E402 - the line above must come first
+import httpx  # noqa: E402
 
 from syncd import limits, messages  # noqa: E402
-from syncd.errors import Altered, EnvelopeError, ParentUnreachable, SyncdError  # noqa: E402
+from syncd.errors import Altered, EnvelopeError, ParentUnreachable, SyncdError, TooLarge  # noqa: E402
 from syncd.exchange import Link, Sending  # noqa: E402
 from syncd.framing import FrameReader  # noqa: E402
 from syncd.language import say  # noqa: E402
 from syncd.messages import Hello, HelloReply, Pull, PullReply, Push, PushReply  # noqa: E402
 from syncd.net import http  # noqa: E402
+from syncd.net.deadlines import Backend, Deadline  # noqa: E402
 from syncd.security import tls  # noqa: E402
 from syncd.security.limits import JOIN_REPLY_BYTES_MAX, PEM_BYTES_MAX  # noqa: E402
 from syncd.security.names import tls_name  # noqa: E402
@@ -110,12 +111,22 @@ class _PullReader:
 
     def feed(self, data: bytes) -> None:
         self.size_bytes += len(data)
+        if self.size_bytes > limits.PULL_ANSWER_BYTES_MAX:
+            raise TooLarge(
+                say("trả lời vượt {most} byte", "an answer above {most} bytes", most=limits.PULL_ANSWER_BYTES_MAX),
+                hint=say("phần nguyên vẹn được giữ; sẽ tự thử lại", "what is whole is kept; tried again by itself"),
+            )
         rest = self._head.feed(data)
         if self._head.message is not None and self._frames is None:
             self.reply = messages.decode(self._head.message, PullReply)
             self._frames = FrameReader(self._link.unfinished(self.reply))
         if self._frames is not None:
             self.envelopes += self._frames.feed(rest)
+            if self.reply is not None and len(self.envelopes) > self.reply.frames:
+                raise Altered(
+                    say("trả lời mang nhiều gói hơn đã báo", "an answer brings more frames than it states"),
+                    hint=say("sẽ tự thử lại", "tried again by itself"),
+                )
 
     def result(self, error: SyncdError | None) -> Pulled:
         """What came. Raises `error` when not even the message did."""
@@ -137,14 +148,12 @@ class _Line:
         self._urls = [url.rstrip("/") for url in urls]
         self._chosen = 0
         self._parent_id = parent_id
+        self._deadline = Deadline()
         self._client = httpx.Client(
-            verify=context,
+            transport=_Transport(context, self._deadline),
             trust_env=False,
             follow_redirects=False,
             timeout=_timeout(0.0),
-            limits=httpx.Limits(
-                max_connections=1, max_keepalive_connections=1, keepalive_expiry=limits.CLIENT_KEEP_ALIVE_S
-            ),
         )
         for name in DEFAULT_HEADERS:
             del self._client.headers[name]
@@ -161,7 +170,7 @@ class _Line:
         """POST; the answer goes through `reader` while it arrives."""
         try:
             with self._answer("POST", path, body, wait_s) as response:
-                for chunk in response.iter_raw():
+                for chunk in _chunks(response, limits.PULL_ANSWER_BYTES_MAX, self._place):
                     reader.feed(chunk)
         except SyncdError as error:
             return reader.result(error)
@@ -181,8 +190,9 @@ class _Line:
             method, self._urls[self._chosen] + path, content=body, headers={"host": HOST}, timeout=_timeout(wait_s),
             extensions={"sni_hostname": tls_name(self._parent_id)},
         )  # fmt: skip
+        self._deadline.begin(limits.EXCHANGE_S_MAX + wait_s)
         try:
-            response = self._client.send(request, stream=True)
+            response = self._send(request)
             try:
                 if response.status_code != httpx.codes.OK:
                     raise http.decode_error(
@@ -191,10 +201,20 @@ class _Line:
                 yield response
             finally:
                 response.close()
+                self._client.cookies.clear()  # a neighbour's, which would be kept and sent back
         except httpx.HTTPError as error:
             place = self._place
             self._chosen = (self._chosen + 1) % len(self._urls)
             raise _translate(error, place) from error
+
+    def _send(self, request: httpx.Request) -> httpx.Response:
+        """The answer's head. Whatever the library meets in one that it did not foresee is the neighbour's doing."""
+        try:
+            return self._client.send(request, stream=True)
+        except httpx.HTTPError:
+            raise
+        except Exception as error:
+            raise _strange(self._place) from error
 
     @property
     def _place(self) -> str:
@@ -210,20 +230,62 @@ def _timeout(wait_s: float) -> httpx.Timeout:
     )
 
 
+class _Transport(httpx.HTTPTransport):
+    """One kept connection, every wait of which ends by `deadline`."""
+
+    def __init__(self, context: ssl.SSLContext, deadline: Deadline) -> None:
+        super().__init__(verify=context, trust_env=False)
+        # The constructor has no word for sockets of one's own.
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=context,
+            max_connections=1,
+            max_keepalive_connections=1,
+            keepalive_expiry=limits.CLIENT_KEEP_ALIVE_S,
+            network_backend=Backend(deadline),
+        )
+
+
+def _chunks(response: httpx.Response, bytes_max: int, place: str) -> Iterator[bytes]:
+    """A body of at most `bytes_max` while it arrives; one that states more is not begun."""
+    stated = response.headers.get("content-length", "0")
+    if not stated.isdecimal() or int(stated) > bytes_max:
+        raise _too_much(place)
+    size = 0
+    chunks = response.iter_raw()
+    while True:
+        try:
+            chunk = next(chunks, None)
+        except httpx.HTTPError:
+            raise
+        except Exception as error:
+            raise _strange(place) from error
+        if chunk is None:
+            return
+        size += len(chunk)
+        if size > bytes_max:
+            raise _too_much(place)
+        yield chunk
+
+
 def _bounded(response: httpx.Response, bytes_max: int, place: str) -> bytes:
-    """A whole body of at most `bytes_max`, in at most the time an exchange may take."""
-    body = bytearray()
-    began = time.monotonic()
-    for chunk in response.iter_raw():
-        body += chunk
-        if len(body) > bytes_max or time.monotonic() - began > limits.EXCHANGE_S_MAX:
-            raise ParentUnreachable(
-                say("{place} gửi quá nhiều hoặc quá chậm", "{place} sends too much or too slowly", place=place),
-                hint=say(
-                    "kiểm tra thiết bị giữa nút này và cấp trên", "check what stands between this node and its parent"
-                ),
-            )
-    return bytes(body)
+    """A whole body of at most `bytes_max`."""
+    return b"".join(_chunks(response, bytes_max, place))
+
+
+def _too_much(place: str) -> ParentUnreachable:
+    return ParentUnreachable(
+        say("{place} gửi quá nhiều", "{place} sends too much", place=place),
+        hint=say("kiểm tra thiết bị giữa nút này và cấp trên", "check what stands between this node and its parent"),
+    )
+
+
+def _strange(place: str) -> ParentUnreachable:
+    return ParentUnreachable(
+        say("{place} trả lời không như một nút", "{place} does not answer as a node does", place=place),
+        hint=say(
+            "kiểm tra địa chỉ cấp trên và thiết bị ở giữa", "check the parent's address, and what stands in between"
+        ),
+    )
 
 
 def _translate(error: httpx.HTTPError, place: str) -> SyncdError:

@@ -11,9 +11,11 @@ import msgspec
 from syncd import errors, limits
 from syncd.errors import Altered, ParentUnreachable, SyncdError, TooLarge
 from syncd.language import english_of, say
+from syncd.protocol.decoding import decoding
 
 CA, JOIN, HELLO, PUSH, PULL = "/v1/ca", "/v1/join", "/v1/hello", "/v1/push", "/v1/pull"
 LENGTH_BYTES = 4
+ERROR_CHARS_MAX = 1000  # of its text, and of its hint
 
 # The first class that fits an error gives its status; the code is the class's own name.
 _STATUS: tuple[tuple[type[SyncdError], int], ...] = (
@@ -57,26 +59,29 @@ def encode_error(error: SyncdError) -> bytes:
     if status_of(error) == 500:
         return msgspec.msgpack.encode(("SyncdError", "the parent failed", "its log says why; tried again by itself"))
     message, hint = english_of(error.message), english_of(error.hint)
-    return msgspec.msgpack.encode((type(error).__name__, message[:1000], hint[:1000]))
+    return msgspec.msgpack.encode((type(error).__name__, message[:ERROR_CHARS_MAX], hint[:ERROR_CHARS_MAX]))
 
 
 def decode_error(status: int, body: bytes, place: str) -> SyncdError:
     """The other side's error as ours."""
+    foreign = ParentUnreachable(
+        say(
+            "{place} trả lời với mã {status}, không như một nút",
+            "{place} answers with status {status}, not as a node does",
+            place=place,
+            status=status,
+        ),
+        hint=say(
+            "kiểm tra địa chỉ cấp trên và thiết bị ở giữa",
+            "check the parent's address, and what stands in between",
+        ),
+    )
     try:
-        code, text, hint = _ERROR.decode(body)
-    except msgspec.MsgspecError:
-        return ParentUnreachable(
-            say(
-                "{place} trả lời với mã {status}, không như một nút",
-                "{place} answers with status {status}, not as a node does",
-                place=place,
-                status=status,
-            ),
-            hint=say(
-                "kiểm tra địa chỉ cấp trên và thiết bị ở giữa",
-                "check the parent's address, and what stands in between",
-            ),
-        )
+        with decoding("an error's body", ""):
+            code, text, hint = _ERROR.decode(body)
+    except Altered:
+        return foreign
+    text, hint = text[:ERROR_CHARS_MAX], hint[:ERROR_CHARS_MAX]
     kind = _KNOWN.get(code)
     if kind is None:
         return ParentUnreachable(f"{place} failed ({status}): {text}", hint=hint)

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Self
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from syncd.errors import JoinRefused, KeyFileError, TrustError, WrongPeer
+from syncd.errors import Altered, JoinRefused, KeyFileError, TrustError, WrongPeer
 from syncd.language import say
+from syncd.protocol.decoding import decoding
 from syncd.security.identity import require_node_id_text
 from syncd.security.keyfile import refuse_overwrite
 from syncd.security.limits import (
@@ -152,9 +153,10 @@ def node_id_of(der: bytes) -> str:
     """
     certificate = _parse_certificate(der)
     try:
-        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError) as error:
+        with decoding("a certificate's extensions", ""):
+            constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+            names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except Altered as error:
         raise _no_node_certificate(
             say("thiếu các phần mở rộng của chứng thư nút", "it lacks the extensions of one")
         ) from error
@@ -223,15 +225,12 @@ def parse_chain(chain_pem: str) -> tuple[x509.Certificate, ...]:
                 "kiểm tra tệp hoặc trả lời có đúng của nút này không", "check that the file or reply is the node's own"
             ),
         )
-    try:
+    with decoding(
+        say("không đọc được chuỗi chứng thư", "a certificate chain cannot be read"),
+        say("kiểm tra tệp hoặc trả lời có đúng của nút này không", "check that the file or reply is the node's own"),
+        WrongPeer,
+    ):
         chain = tuple(x509.load_pem_x509_certificates(chain_pem.encode("utf-8")))
-    except ValueError as error:
-        raise WrongPeer(
-            say("không đọc được chuỗi chứng thư", "a certificate chain cannot be read"),
-            say(
-                "kiểm tra tệp hoặc trả lời có đúng của nút này không", "check that the file or reply is the node's own"
-            ),
-        ) from error
     if len(chain) > TREE_DEPTH_MAX:
         raise WrongPeer(
             say("chuỗi gồm {count} chứng thư", "a chain of {count} certificates", count=len(chain)),
@@ -311,17 +310,16 @@ def _requested_key(request: bytes, node_id: str) -> ec.EllipticCurvePublicKey:
     require_node_id_text(node_id)
     if len(request) > REQUEST_BYTES_MAX:
         raise JoinRefused(f"a signing request of {len(request)} bytes", hint)
-    try:
+    with decoding("the signing request cannot be read", hint, JoinRefused):
         parsed = x509.load_der_x509_csr(request)
         public = parsed.public_key()
         signed = parsed.is_signature_valid
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise JoinRefused("the signing request cannot be read", hint) from error
+        subject = parsed.subject
     if not isinstance(public, ec.EllipticCurvePublicKey) or not isinstance(public.curve, ec.SECP256R1):
         raise JoinRefused("the signing request is for a key that is not ECDSA P-256", hint)
     if not signed:
         raise JoinRefused("the signing request is not signed by its own key", hint)
-    if parsed.subject != _name(node_id):
+    if subject != _name(node_id):
         raise JoinRefused(f"the signing request names another node than {node_id}", hint)
     return public
 
@@ -390,9 +388,10 @@ def _key_identifier(issuer_public: ec.EllipticCurvePublicKey) -> x509.AuthorityK
 
 def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
-        certificate.verify_directly_issued_by(issuer)
-        return issuer.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.ExtensionNotFound):
+        with decoding("a certificate", ""):
+            certificate.verify_directly_issued_by(issuer)
+            return issuer.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except Altered:
         return False
 
 
@@ -400,8 +399,9 @@ def _parse_certificate(der: bytes) -> x509.Certificate:
     if len(der) > CERTIFICATE_BYTES_MAX:
         raise _no_node_certificate(say("dài {size} byte", "it has {size} bytes", size=len(der)))
     try:
-        return x509.load_der_x509_certificate(der)
-    except ValueError as error:
+        with decoding("a certificate", ""):
+            return x509.load_der_x509_certificate(der)
+    except Altered as error:
         raise _no_node_certificate(say("không đọc được", "it cannot be read")) from error
 
 

@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from syncd.errors import JoinRefused
 from syncd.language import Both, say
+from syncd.limits import TERM_MAX
+from syncd.protocol.decoding import decoding
 from syncd.security import authority, hpke
 from syncd.security.identity import NodeKeys, is_id_text, node_id_from_public, require_node_id_text, verify_signature
 from syncd.security.limits import (
@@ -201,12 +203,8 @@ def _decode(
             ),
             hint.here,
         )
-    try:
+    with decoding(say("không đọc được {what}", "the {what} cannot be read", what=what.here), hint.here, JoinRefused):
         return decoder.decode(body)
-    except msgspec.MsgspecError as error:
-        raise JoinRefused(
-            say("không đọc được {what}", "the {what} cannot be read", what=what.here), hint.here
-        ) from error
 
 
 def _proof_bytes(request: JoinRequest) -> bytes:
@@ -290,7 +288,7 @@ def _check_line(reply: JoinReply, parent_id: str) -> None:
 def _check_place(reply: JoinReply) -> None:
     hpke.check_exchange_public(reply.recovery_public)
     sizes_hold = (
-        reply.term >= 0  # 0: another node keeps the unit, until a hand-over says otherwise
+        0 <= reply.term <= TERM_MAX  # 0: another node keeps the unit, until a hand-over says otherwise
         and is_id_text(reply.unit_id)
         and len(reply.unit_code) <= CODE_CHARS_MAX
         and len(reply.unit_name) <= NAME_CHARS_MAX

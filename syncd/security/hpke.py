@@ -6,12 +6,12 @@ What must hold: it opens only with the reader's key and the same `info`. HPKE do
 around it is signed.
 """
 
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from syncd.errors import GrantUnreadable, TrustError
 from syncd.language import say
+from syncd.protocol.decoding import decoding
 from syncd.security.limits import KEY_BYTES
 
 SEALED_EXTRA_BYTES = 48
@@ -21,40 +21,36 @@ _SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 
 def seal_key(key: bytes, reader_public: bytes, info: bytes) -> bytes:
     """`len(key) + SEALED_EXTRA_BYTES` bytes only the reader opens; `TrustError` when the public key is none."""
-    try:
+    # Wrong size, or one of the few points that give every sender the same secret.
+    with decoding(
+        say(
+            "không niêm phong được cho khóa công khai của bên đọc ({size} byte)",
+            "the reader's public key ({size} bytes) cannot be sealed to",
+            size=len(reader_public),
+        ),
+        say("bên đọc phải gia nhập lại với khóa của chính nó", "the reader has to enrol again with a key of its own"),
+        TrustError,
+    ):
         return _SUITE.encrypt(key, X25519PublicKey.from_public_bytes(reader_public), info)
-    except ValueError as error:
-        # Wrong size, or one of the few points that give every sender the same secret.
-        raise TrustError(
-            say(
-                "không niêm phong được cho khóa công khai của bên đọc ({size} byte)",
-                "the reader's public key ({size} bytes) cannot be sealed to",
-                size=len(reader_public),
-            ),
-            say(
-                "bên đọc phải gia nhập lại với khóa của chính nó", "the reader has to enrol again with a key of its own"
-            ),
-        ) from error
 
 
 def open_key(sealed: bytes, reader: X25519PrivateKey, info: bytes) -> bytes:
     """The key that was sealed; `GrantUnreadable` when it was for another reader, for another purpose, or changed on
     the way.
     """
-    try:
+    with decoding(
+        say(
+            "không mở được khóa niêm phong dài {size} byte",
+            "a sealed key of {size} bytes does not open",
+            size=len(sealed),
+        ),
+        say(
+            "nó được niêm phong cho khóa của nút khác hoặc đã bị sửa; xin nút cấp khóa cấp lại",
+            "it was sealed for another node's key or altered; ask the granting node for a new grant",
+        ),
+        GrantUnreadable,
+    ):
         return _SUITE.decrypt(sealed, reader, info)
-    except InvalidTag as error:
-        raise GrantUnreadable(
-            say(
-                "không mở được khóa niêm phong dài {size} byte",
-                "a sealed key of {size} bytes does not open",
-                size=len(sealed),
-            ),
-            say(
-                "nó được niêm phong cho khóa của nút khác hoặc đã bị sửa; xin nút cấp khóa cấp lại",
-                "it was sealed for another node's key or altered; ask the granting node for a new grant",
-            ),
-        ) from error
 
 
 def check_exchange_public(reader_public: bytes) -> None:

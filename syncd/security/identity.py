@@ -15,12 +15,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from syncd.errors import KeyFileError, TrustError
+from syncd.errors import Altered, KeyFileError, TrustError
 from syncd.language import say
+from syncd.protocol.decoding import decoding
 from syncd.security.keyfile import ED25519, X25519, read_private_key, refuse_overwrite, write_private_key
 from syncd.security.limits import KEY_BYTES, KEY_FILE_BYTES_MAX, SIGNATURE_BYTES
 from syncd.system import make_secret_directory, read_secret_file, write_secret_file
@@ -206,8 +206,9 @@ def verify_signature(ed25519_public: bytes, signature: bytes, data: bytes) -> bo
     if len(ed25519_public) != KEY_BYTES or len(signature) != SIGNATURE_BYTES:
         return False
     try:
-        Ed25519PublicKey.from_public_bytes(ed25519_public).verify(signature, data)
-    except InvalidSignature:
+        with decoding("a signature", ""):
+            Ed25519PublicKey.from_public_bytes(ed25519_public).verify(signature, data)
+    except Altered:
         return False
     return True
 

@@ -17,6 +17,7 @@ import msgspec
 
 from syncd.errors import TokenExpired, TokenMalformed, WrongPeer
 from syncd.language import Both, say
+from syncd.protocol.decoding import decoding
 from syncd.security.identity import RandomBytes, require_node_id_text
 from syncd.security.limits import (
     CODE_CHARS_MAX,
@@ -101,16 +102,15 @@ def decode_token(text: str) -> Token:
             _COPY_HINT.here,
         )
     body = _checked_body("".join(text.split()))
-    try:
+    with decoding(
+        say(
+            "mã gia nhập nguyên vẹn nhưng phiên bản này không hiểu",
+            "the token is intact but says nothing this version knows",
+        ),
+        say("nâng cấp syncd trên trạm này", "upgrade this station"),
+        TokenMalformed,
+    ):
         urls, parent_id, fingerprint, secret, expires_s, unit_code, unit_name = _WIRE.decode(body)
-    except msgspec.MsgspecError as error:
-        raise TokenMalformed(
-            say(
-                "mã gia nhập nguyên vẹn nhưng phiên bản này không hiểu",
-                "the token is intact but says nothing this version knows",
-            ),
-            say("nâng cấp syncd trên trạm này", "upgrade this station"),
-        ) from error
     token = Token(
         parent_urls=urls,
         parent_id=parent_id,
@@ -148,13 +148,12 @@ def require_ca(ca_pem: str, ca_fingerprint: bytes) -> None:
             say("cấp trên trả lời không phải một chứng thư gốc", "the parent's answer is not one root certificate"),
             say("kiểm tra địa chỉ cấp trên trong mã gia nhập", "check the parent's address in the token"),
         )
-    try:
+    with decoding(
+        say("không đọc được chứng thư gốc của cấp trên", "the parent's root certificate cannot be read"),
+        say("kiểm tra địa chỉ cấp trên trong mã gia nhập", "check the parent's address in the token"),
+        WrongPeer,
+    ):
         der = ssl.PEM_cert_to_DER_cert(ca_pem.strip())
-    except ValueError as error:
-        raise WrongPeer(
-            say("không đọc được chứng thư gốc của cấp trên", "the parent's root certificate cannot be read"),
-            say("kiểm tra địa chỉ cấp trên trong mã gia nhập", "check the parent's address in the token"),
-        ) from error
     if not hmac.compare_digest(sha256(der).digest(), ca_fingerprint):
         shown, pinned = sha256(der).hexdigest()[:16], ca_fingerprint.hex()[:16]
         raise WrongPeer(
@@ -191,13 +190,12 @@ def _checked_body(text: str) -> bytes:
                 prefix=TOKEN_PREFIX,
             ),
         )
-    try:
+    with decoding(
+        say("mã gia nhập thiếu hoặc có ký tự sai", "the token is incomplete or has a wrong character"),
+        _COPY_HINT.here,
+        TokenMalformed,
+    ):
         raw = _decode_base64url(text.removeprefix(TOKEN_PREFIX).encode("ascii"))
-    except ValueError as error:
-        raise TokenMalformed(
-            say("mã gia nhập thiếu hoặc có ký tự sai", "the token is incomplete or has a wrong character"),
-            _COPY_HINT.here,
-        ) from error
     body, checksum = raw[:-TOKEN_CHECKSUM_BYTES], raw[-TOKEN_CHECKSUM_BYTES:]
     if not hmac.compare_digest(_checksum(body), checksum):
         raise TokenMalformed(

@@ -1,0 +1,1 @@
+"""PROTOCOL.md as code: bytes ↔ data; no database, no clock."""
