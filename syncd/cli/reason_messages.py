@@ -248,6 +248,9 @@ MESSAGES = (
     Both("{place} không trả lời ({error})", "{place} does not answer ({error})"),
     Both("trao đổi với {place} bị đứt ({error})", "the exchange with {place} broke off ({error})"),
     Both("{place} gửi quá nhiều hoặc quá chậm", "{place} sends too much or too slowly"),
+    Both("{place} trả lời không như một nút", "{place} does not answer as a node does"),
+    Both("trả lời vượt {most} byte", "an answer above {most} bytes"),
+    Both("trả lời mang nhiều gói hơn đã báo", "an answer brings more frames than it states"),
     Both(
         "{place} trả lời với mã {status}, không như một nút",
         "{place} answers with status {status}, not as a node does",

@@ -114,7 +114,7 @@ class _PullReader:
         if self.size_bytes > limits.PULL_ANSWER_BYTES_MAX:
             raise TooLarge(
                 say("trả lời vượt {most} byte", "an answer above {most} bytes", most=limits.PULL_ANSWER_BYTES_MAX),
-                hint=say("phần nguyên vẹn được giữ; sẽ tự thử lại", "what is whole is kept; tried again by itself"),
+                hint=say("phần đã tới được giữ; sẽ tự thử lại", "what arrived is kept; tried again by itself"),
             )
         rest = self._head.feed(data)
         if self._head.message is not None and self._frames is None:
@@ -274,7 +274,7 @@ def _bounded(response: httpx.Response, bytes_max: int, place: str) -> bytes:
 
 def _too_much(place: str) -> ParentUnreachable:
     return ParentUnreachable(
-        say("{place} gửi quá nhiều", "{place} sends too much", place=place),
+        say("{place} gửi quá nhiều hoặc quá chậm", "{place} sends too much or too slowly", place=place),
         hint=say("kiểm tra thiết bị giữa nút này và cấp trên", "check what stands between this node and its parent"),
     )
 
