@@ -61,6 +61,7 @@ class OwnStreams:
         self._root_id = root_id
         self._recovery_public = recovery_public
         self._own: dict[tuple[int, str | None], Stream] = {}
+        self.is_unchecked = True  # own content may stand behind no checkpoint: at first from an earlier process
 
     def clear(self) -> None:
         """Forget the heads."""
@@ -147,6 +148,8 @@ class OwnStreams:
         self._own[stream.kind, stream.unit_id] = moved
         if mark in (Mark.CHECKPOINT, Mark.ENDS):
             tx.run("UPDATE syncd_stream SET checkpoint_seq = ? WHERE stream_id = ?", (moved.held_seq, moved.stream_id))
+        else:
+            self.is_unchecked = True
         if self._me == self._root_id and not moved.open_from:
             self._applier.vouch(tx, moved)
         return moved

@@ -203,35 +203,53 @@ class Node:
         with self.store.read() as tx:
             return self.held_back.has_more(tx)
 
+    @property
+    def owes_checkpoint(self) -> bool:
+        """Whether an own stream may say more than its last checkpoint: whoever wrote it, and what came back of it."""
+        return self.own.is_unchecked
+
     def checkpoint(self) -> int:
-        """Write a checkpoint behind every own stream whose content has no newer one; returns how many were written."""
+        """Write a checkpoint behind every own stream whose content has no newer one; returns how many were written.
+        What cannot be written now stays owed."""
         with self.sequencing:
             if self.rejoin.holds_back():
                 return 0
-            self.own.discard_open()
-            written = 0
-            with self.store.read() as snapshot:
-                if self.held_back.has_more(snapshot):
-                    return 0  # content ahead of the log: the next cut brings its own
-                behind = self.held_back.skipped(snapshot)
-                for stream in log.streams(snapshot, f"{WRITTEN_TO} AND held_seq > checkpoint_seq"):
-                    if (stream.kind, stream.unit_id) in behind:
-                        continue
-                    parts = self.own.digests(snapshot, stream)
-                    with self.store.apply("checkpoint") as tx:
-                        self.own.append(tx, stream, Mark.CHECKPOINT, parts, 0)
-                    self.tell_written([stream.stream_id])
-                    written += 1
-            return written
+            self.own.is_unchecked = False  # whatever is written or comes back from here on is owed again
+            try:
+                return self._write_checkpoints()
+            except BaseException:
+                self.own.is_unchecked = True
+                raise
+
+    def _write_checkpoints(self) -> int:
+        self.own.discard_open()
+        written = 0
+        with self.store.read() as snapshot:
+            if self.held_back.has_more(snapshot):
+                self.own.is_unchecked = True
+                return 0  # content ahead of the log: it has its turn behind the next cut
+            behind = self.held_back.skipped(snapshot)
+            for stream in log.streams(snapshot, f"{WRITTEN_TO} AND held_seq > checkpoint_seq"):
+                if (stream.kind, stream.unit_id) in behind:
+                    continue
+                parts = self.own.digests(snapshot, stream)
+                with self.store.apply("checkpoint") as tx:
+                    self.own.append(tx, stream, Mark.CHECKPOINT, parts, 0)
+                self.tell_written([stream.stream_id])
+                written += 1
+        return written
 
     def notice(self) -> bool:
         """Tell of own streams that another process of this node has extended (`syncd verify` beside the daemon)."""
         with self.store.read() as tx:
-            rows = tx.all("SELECT stream_id, held_seq, kind FROM syncd_stream WHERE own = 1")
-        grown = [stream_id for stream_id, seq, _kind in rows if seq > self._heads.get(stream_id, 0)]
-        if self._heads and any(kind == Kind.CONTROL for stream_id, _seq, kind in rows if stream_id in grown):
+            rows = tx.all("SELECT stream_id, held_seq, kind, checkpoint_seq FROM syncd_stream WHERE own = 1")
+        new = [row for row in rows if row[1] > self._heads.get(row[0], 0)]
+        grown = [row[0] for row in new]
+        if any(seq > checked and kind != Kind.BASELINE for _stream_id, seq, kind, checked in new):
+            self.own.is_unchecked = True
+        if self._heads and any(row[2] == Kind.CONTROL for row in new):
             self.forget_tree()  # an order, or another node let in
-        self._heads = {stream_id: seq for stream_id, seq, _kind in rows}
+        self._heads = {row[0]: row[1] for row in rows}
         self.tell_written(grown)
         return bool(grown)
 
@@ -324,6 +342,8 @@ class Node:
     def conclude(self) -> Outcome:
         """Decide proposals for units kept here, pass units on, grant keys that children need: all are local writes."""
         rejoined = self.rejoin.settle()
+        if rejoined:
+            self.own.is_unchecked = True  # what came back may end without a checkpoint
         if self.rejoin.holds_back():  # an own stream may have to follow one that ended by force since the copy
             return Outcome(wrote=self.passing.cut_meanwhile() or rejoined)
         decided = granted = 0

@@ -2,13 +2,14 @@
 
 Enters: one snapshot, the epoch keys held. Leaves: per stream what is equal, what differs, or why nothing can be said
 yet. Must hold: hashes stored earlier are not trusted, the rows are read again; a stream is compared only with a
-checkpoint that speaks of exactly the position its rows stand at; nothing is written.
+checkpoint that speaks of exactly the position its rows stand at; what this node can no longer be told of is not owed
+to it; nothing is written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from schema.spec import Audience, Kind, Registry
 from syncd import floor, log
@@ -18,12 +19,17 @@ from syncd.keys import KeyRing
 from syncd.language import say
 from syncd.log import Stream
 from syncd.open import open_parts
-from syncd.status import stream_words
+from syncd.status import is_past, stream_words
 from syncd.store.base import Tx
+from syncd.tree import load_tree
 from syncd.verify import digest_stream
 from syncd.wire import CheckpointLine, decode_checkpoint
 
-EQUAL, DIFFERS, OPEN = "equal", "differs", "open"
+EQUAL, DIFFERS, OPEN, PAST = "equal", "differs", "open", "past"
+
+
+_IS_ROOT = """SELECT 1 FROM syncd_meta AS r JOIN syncd_meta AS n ON n.key = 'node_id' AND n.value = r.value
+    WHERE r.key = 'root_id'"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,13 +75,32 @@ def prove(tx: Tx, registry: Registry, ring: KeyRing) -> list[StreamProof]:
         at for at in streams if not (at.ended and any(unit == at.unit_id and term > at.term for unit, term in passed))
     ]
     begun = {(stream.kind, stream.unit_id) for stream in streams if stream.own}
+    proofs = [
+        _prove(tx, registry, ring, each, names[each.stream_id], (each.kind, each.unit_id) in unsealed)
+        for each in streams
+    ]
     return [
-        *(
-            _prove(tx, registry, ring, each, names[each.stream_id], (each.kind, each.unit_id) in unsealed)
-            for each in streams
-        ),
+        *_without_past(tx, streams, proofs),
         *(_not_begun(kind, tx.value("SELECT name FROM unit WHERE id = ?", (unit,))) for kind, unit in unsealed - begun),
     ]
+
+
+def _without_past(tx: Tx, streams: list[Stream], proofs: list[StreamProof]) -> list[StreamProof]:
+    """What would stay open for ever, since nothing more of the stream comes here, is past: another keeps its unit."""
+    if all(proof.state != OPEN for proof in proofs):  # as a rule
+        return proofs
+    tree = load_tree(tx)
+    return [
+        replace(proof, state=PAST, reason=_past_words()) if proof.state == OPEN and is_past(tree, at) else proof
+        for at, proof in zip(streams, proofs, strict=True)
+    ]
+
+
+def _past_words() -> str:
+    return say(
+        "luồng này không còn về nút này: đơn vị của nó nay do nút khác giữ",
+        "this stream does not come here any more: another node keeps its unit now",
+    )
 
 
 def _not_begun(kind: int, unit_name: str | None) -> StreamProof:
@@ -125,7 +150,10 @@ def _prove(
 
 
 def _stated(tx: Tx, ring: KeyRing, stream: Stream) -> tuple[dict[int, list[CheckpointLine]] | None, str]:
-    """Audience → lines of the checkpoint that speaks of the applied position; None and why when there is none."""
+    """Audience → lines of the checkpoint that speaks of the applied position; None and why when there is none. The
+    columns of keepers only where they are sure to have been read (`Applier.compare`): who shall take the unit over
+    holds their keys before it reads them."""
+    has_all = stream.own or tx.one(_IS_ROOT) is not None
     if stream.applied_seq < stream.held_seq and stream.state != "ok":
         return None, stream.reason or say("luồng đang dừng", "the stream stands still")
     last_rows, last_check = (
@@ -147,6 +175,7 @@ def _stated(tx: Tx, ring: KeyRing, stream: Stream) -> tuple[dict[int, list[Check
         (part.audience, part.epoch): key
         for part in envelope.header.parts
         if part.audience != Audience.PUBLIC
+        and (part.audience != Audience.CUSTODIAN or has_all)
         and (key := ring.key(tx, stream.stream_id, part.audience, part.epoch)) is not None
     }
     bodies = open_parts(envelope, keys).bodies

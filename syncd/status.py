@@ -13,10 +13,12 @@ from conflict.case import CaseKind
 from schema.replicated import KEY_GRANT, NODE
 from schema.spec import Kind
 from schema.tables import SCHEMA_REVISION
-from syncd import limits
+from syncd import limits, log
+from syncd.log import Stream
 from syncd.review.standing import UNDECIDED, Waiting, open_reviews, unmatched_moves, unsettled_cases, waiting
 from syncd.store.base import Tx
 from syncd.succession import Succession, named_apart, retired_nodes, succession
+from syncd.tree import Tree, load_tree
 
 # Grants and enrolments are no records: a clerk does not wait for them.
 _CONTROL_TABLES = (NODE.number, KEY_GRANT.number)
@@ -304,15 +306,31 @@ _UNPROVEN = f"""
     WHERE s.own = 0 AND s.kind <> {int(Kind.BASELINE)} AND s.applied_seq > coalesce(c.seq + 1, 0) AND EXISTS (
         SELECT 1 FROM syncd_log AS l WHERE l.stream_id = s.stream_id AND l.seq > coalesce(c.seq, 0)
             AND l.seq <= s.applied_seq AND l.mark IN (?, ?))
-    ORDER BY s.changed_at, s.stream_id LIMIT ?
+    ORDER BY s.changed_at, s.stream_id
 """
 
 
 def _unproven(tx: Tx) -> tuple[UnprovenStream, ...]:
+    rows = tx.all(_UNPROVEN, ROW_MARKS)
+    if not rows:
+        return ()
+    tree = load_tree(tx)
+    past = {at.stream_id for at in log.streams(tx) if is_past(tree, at)}
     return tuple(
         UnprovenStream(stream_id=row[0], about=stream_words(row[1], row[2], row[3]), changed_at=row[4])
-        for row in tx.all(_UNPROVEN, (*ROW_MARKS, limits.STATUS_STREAMS_MAX))
-    )
+        for row in rows if row[0] not in past
+    )[: limits.STATUS_STREAMS_MAX]  # fmt: skip
+
+
+def is_past(tree: Tree, at: Stream) -> bool:
+    """Whether nothing more of a stream is owed to this node, since its unit passed on: it does not come here any more;
+    or it ended, be it this node's own, and what follows it does not come here."""
+    keeper = None if at.unit_id is None else tree.keepers.get(at.unit_id)
+    if at.unit_id is not None and keeper is None:
+        return False  # who keeps it is not known yet
+    if at.ended and keeper is not None:
+        return not tree.is_within(keeper[0], tree.me)
+    return not at.own and not tree.is_for_me(at)
 
 
 def _stopped(tx: Tx) -> tuple[StoppedStream, ...]:

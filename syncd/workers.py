@@ -136,7 +136,6 @@ class Writer(Worker):
         self._mark: int | None = None
         self._active_until = 0.0
         self._written_at = self._checked_at = time.monotonic()
-        self._unchecked = True  # content may have no checkpoint yet from an earlier run
         self._stirred_by: int | None = None  # the mark as last seen
         self._relax_at = math.inf
 
@@ -152,7 +151,7 @@ class Writer(Worker):
             elif self._store.dialect == "sqlite":
                 self._node.notice()
             self._mark = mark
-        if self._unchecked:
+        if self._node.owes_checkpoint:
             self._check(checkpoint_after_s)
         self._relax(mark)
         self._wait(poll_s, checkpoint_after_s)
@@ -172,7 +171,7 @@ class Writer(Worker):
         elif now < self._active_until:
             self._wait_active(min(poll_s, now - self._active_until + limits.ACTIVE_S))
         elif self._watch.wait(
-            min(limits.POLL_FALLBACK_S, checkpoint_after_s) if self._unchecked else limits.POLL_FALLBACK_S
+            min(limits.POLL_FALLBACK_S, checkpoint_after_s) if self._node.owes_checkpoint else limits.POLL_FALLBACK_S
         ):
             self._active_until = time.monotonic() + limits.ACTIVE_S
 
@@ -190,19 +189,18 @@ class Writer(Worker):
         overdue = began - self._checked_at > limits.CHECKPOINT_S_MAX
         rows = self._node.write(checkpoints=overdue)
         self._written_at = time.monotonic()
-        self._unchecked = not overdue
         if overdue:
             self._checked_at = self._written_at
         event("sequenced", rows=rows, duration_s=self._written_at - began)
         self.vitals.waits(self.name)
 
     def _check(self, checkpoint_after_s: float) -> None:
-        """After a burst: digests of what the streams now say, for every replica to compare."""
-        if time.monotonic() - self._written_at < checkpoint_after_s:
+        """After a burst: digests of what the streams now say, for every replica to compare. Owed until it is written:
+        also behind what came back, or was written by another stage."""
+        if time.monotonic() - self._written_at < checkpoint_after_s or self._node.rejoin.holds_back():
             return
         self.vitals.works(self.name, "checkpoint")
         written = self._node.checkpoint()
-        self._unchecked = False
         self._checked_at = time.monotonic()
         if written:
             event("checkpoint", streams=written)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from syncd.cli.output import BOLD, GREEN, RED, YELLOW, emit, emit_json, paint, plain, shorten, table
+from syncd.cli.output import BOLD, DIM, GREEN, RED, YELLOW, emit, emit_json, paint, plain, shorten, table
 from syncd.cli.verb import directory_option, json_option, option, verb
 from syncd.language import Both, number, say
 
@@ -124,9 +124,13 @@ def _recorded(opened: Any, asked: int, as_json: bool) -> int:
 def proofs_text(proofs: list[StreamProof]) -> str:
     """Every stream on one line, what differs below it."""
     from syncd.cli.reasons import told_text
-    from syncd.prove import DIFFERS, EQUAL
+    from syncd.prove import DIFFERS, EQUAL, PAST
 
-    words = {EQUAL: paint(say("khớp", "equal"), GREEN), DIFFERS: paint(say("LỆCH", "DIFFERS"), BOLD, RED)}
+    words = {
+        EQUAL: paint(say("khớp", "equal"), GREEN),
+        DIFFERS: paint(say("LỆCH", "DIFFERS"), BOLD, RED),
+        PAST: paint(say("đã qua", "past"), DIM),
+    }
     kinds = {
         "register": say("sổ", "register"),
         "oversight": say("giám sát", "oversight"),
@@ -174,14 +178,16 @@ def difference_words(line: Any) -> str:
 
 def summary(proofs: list[StreamProof]) -> str:
     """The last line."""
-    from syncd.prove import DIFFERS, EQUAL
+    from syncd.prove import DIFFERS, EQUAL, PAST
 
     equal = sum(proof.state == EQUAL for proof in proofs)
     different = sum(proof.state == DIFFERS for proof in proofs)
-    return say(
+    past = sum(proof.state == PAST for proof in proofs)
+    told = say(
         "{equal} luồng khớp, {different} lệch, {open} chưa kết luận được",
         "{equal} streams equal, {different} different, {open} not provable yet",
         equal=equal,
         different=different,
-        open=len(proofs) - equal - different,
+        open=len(proofs) - equal - different - past,
     )
+    return told + (say(", {n} đã qua", ", {n} past", n=past) if past else "")

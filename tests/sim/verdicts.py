@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from schema.spec import Audience, Kind, Table
 from syncd.derived import LATE
+from syncd.prove import EQUAL, PAST, prove
 from syncd.prune import Cut
 from tests.sim.clerk import DECISION, REGISTER, Clerk
 from tests.sim.keepers import Keepers, Tables, unnamed
@@ -75,6 +76,15 @@ def check_state(node: TreeNode, nodes: Sequence[TreeNode], keepers: Mapping[str,
         ALARMS,
     )
     assert alarms == [], f"{name}: open cases"
+
+
+def check_proven(node: TreeNode) -> None:
+    """`syncd verify --full` finds every stream equal, and nothing that cannot be said yet."""
+    with node.store.read() as tx:
+        found = prove(tx, node.store.registry, node.node.ring)
+    wrong = [(each.kind, each.about, each.keeper, each.seq, each.reason, each.differing) for each in found
+             if each.state not in (EQUAL, PAST)]  # fmt: skip
+    assert not wrong, f"{node.name}: cannot be proven: {wrong}"
 
 
 def _is_unfinished_baseline(nodes: Sequence[TreeNode], row: Sequence[object]) -> bool:
