@@ -250,6 +250,11 @@ class Applier:
         blocks = moved_rows.applicable_of_baseline(tx, self.registry, at, self.blocks(tx, at, envelope))
         return apply_blocks(tx, self.registry, at, None, blocks, cells)
 
+    @property
+    def me(self) -> str:
+        """This node."""
+        return self._keys.node_id
+
     def compare(self, tx: Tx, at: Stream, envelope: Envelope) -> None:
         """This node stands at exactly the position the keeper digested: compare content (I1). The columns of keepers
         only where they are sure to have been read from the first day: who takes the unit over later reads them then.

@@ -10,13 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from conflict.case import CaseKind
 from schema.spec import Audience, Kind, Registry
 from syncd import log
-from syncd.cases import open_case
 from syncd.envelope import Adopted, Header, stream_id_of
 from syncd.errors import Foreign, StreamBehind
-from syncd.limits import CASE_ROWS_MAX
 from syncd.log import Stream
 from syncd.store.base import Row, Tx
 from syncd.tree import Term
@@ -140,22 +137,6 @@ def _is_kept_elsewhere(tx: Tx, me: str, unit_id: str) -> bool:
         return False
     mine = [log.stream(tx, stream_of(term)) for term in _terms(tx, "unit_id = ? AND node_id = ?", (unit_id, me))]
     return not mine or mine[-1] is not None  # else the stream of that term is only to be created
-
-
-def set_aside(tx: Tx, registry: Registry, me: str, unit_id: str, now: str) -> None:
-    """Take a unit's changes out of the journal; the case says which rows they are, for a person to propose anew."""
-    registers = [table.number for table in registry.of_kind(Kind.REGISTER)]
-    rows = tx.all("SELECT tab, row_id FROM syncd_journal WHERE unit_id = ? ORDER BY n", (unit_id,))
-    changed = [(registry.by_number[tab].name, row_id) for tab, row_id in rows if tab in registers]
-    open_case(
-        tx, CaseKind.WRITES_BEYOND_TERM, (unit_id, me, *(row_id for _table, row_id in changed)), opened_at=now,
-        detail={
-            "rows": " ".join(f"{table}:{row_id}" for table, row_id in changed[:CASE_ROWS_MAX]), "count": len(changed),
-        },
-        unit_id=unit_id,
-    )  # fmt: skip
-    marks = ", ".join("?" * len(registers))
-    tx.run(f"DELETE FROM syncd_journal WHERE unit_id = ? AND tab IN ({marks})", (unit_id, *registers))
 
 
 def stream_of(term: Term) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 from schema.spec import Column, Kind, Table, Type
 from syncd import limits, log, sequence
 from syncd.applying import Applier
-from syncd.envelope import parse_envelope
+from syncd.envelope import parse_envelope, stream_id_of
 from syncd.log import Stream
 from syncd.moved_rows import sources
 from syncd.rebuild import CHANGES, rebuild, unsealed, void_groups
@@ -65,6 +65,19 @@ def set_aside(tx: Tx, applier: Applier, at: Stream, made_ms: int) -> int:
     return _keeping(tx, applier, applied, at.applied_seq, made_ms, lambda: rebuild(tx, applier, at, {}))
 
 
+def set_aside_unit(tx: Tx, applier: Applier, unit_id: str, made_ms: int) -> int:
+    """The same of a unit that another node keeps: what a transaction wrote here that had not seen the new keeper.
+    Returns how many rows that were. Raises StoreError where the log does not reach back far enough."""
+    found = log.streams(tx, "kind = ? AND unit_id = ?", (int(Kind.REGISTER), unit_id))
+    at = max(found, key=lambda stream: (stream.own, stream.term), default=None)
+    if at is None:  # nothing of the unit has come: whatever is shown of it was written here
+        node_id, term = tx.all("SELECT node_id, term FROM syncd_keeper WHERE unit_id = ?", (unit_id,))[0]
+        stream_id = stream_id_of(Kind.REGISTER, unit_id, node_id, term)
+        at = Stream(stream_id=stream_id, kind=int(Kind.REGISTER), unit_id=unit_id, keeper=node_id, term=term, own=False)
+        log.create(tx, at)
+    return set_aside(tx, applier, at, made_ms)
+
+
 def _keeping(tx: Tx, applier: Applier, at: Stream, seq: int, made_ms: int, go_back: Callable[[], object]) -> int:
     hold_writers(tx, applier, at)
     changed = _changed(tx, applier, at, seq)
@@ -73,7 +86,7 @@ def _keeping(tx: Tx, applier: Applier, at: Stream, seq: int, made_ms: int, go_ba
     go_back()
     after = {table: _read(tx, at, table, ids) for table, ids in changed.items()}
     wishes = _wishes(before, after)
-    _keep(tx, at, seq, wishes, made_ms)
+    _keep(tx, at, seq, wishes, made_ms, applier.me[28:])
     return len(wishes)
 
 
@@ -168,7 +181,7 @@ def _wish(table: Table, row_id: str, base: dict[str, Any] | None, wanted: dict[s
     return _Wish(table=table, row_id=row_id, op="update", seen=base, wished=changed) if changed else None
 
 
-def _keep(tx: Tx, at: Stream, seq: int, wishes: list[_Wish], made_ms: int) -> None:
+def _keep(tx: Tx, at: Stream, seq: int, wishes: list[_Wish], made_ms: int, tag: str) -> None:
     salt = sha256(b"syncd wish v1" + uuid.UUID(at.stream_id).bytes + seq.to_bytes(8, "big") + at.held_hash).digest()
     first = int(tx.value("SELECT coalesce(max(place), 0) FROM syncd_wish") or 0) + 1
     tx.many(
@@ -176,7 +189,7 @@ def _keep(tx: Tx, at: Stream, seq: int, wishes: list[_Wish], made_ms: int) -> No
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
-                _id(salt, made_ms, place, at.keeper[28:]), at.stream_id, place, wish.table.number, wish.row_id, wish.op,
+                _id(salt, made_ms, place, tag), at.stream_id, place, wish.table.number, wish.row_id, wish.op,
                 encode(wish.seen), encode(wish.wished), made_ms,
             )
             for place, wish in enumerate(wishes, first)

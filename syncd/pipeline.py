@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from schema.spec import Kind, Table
-from syncd import adopting, baseline, baseline_taking, handover, keys, log, sequence
+from syncd import adopting, baseline, baseline_taking, handover, keys, lift, log, sequence
 from syncd.aggregate import Cells
 from syncd.applying import Applier, ChangedAt, More
 from syncd.awaited import Awaited
 from syncd.clock import Clock, instant_of
 from syncd.clockwatch import ClockWatch
 from syncd.envelope import Mark
-from syncd.errors import ForkError, written
+from syncd.errors import ForkError, StoreError, written
 from syncd.events import event
 from syncd.granting import grant_down, grant_followers
 from syncd.language import say
@@ -32,7 +32,7 @@ from syncd.passing import Passing
 from syncd.receipts import Receipts
 from syncd.receive import LATER, Received, receive
 from syncd.rejoin import Rejoin
-from syncd.replication.held_back import HeldBack, Unit
+from syncd.replication.held_back import Failure, HeldBack, Unit, mark
 from syncd.signals import APPLIED, LOG, RECEIPT, Signals
 from syncd.store.base import Store, Tx
 from syncd.terms import refresh_keepers
@@ -159,7 +159,8 @@ class Node:
                     waiting = self.held_back.without(sequence.units_waiting(tx), skipped)
                     strays = handover.strays(tx, self.store.registry, self.node_id, waiting)
                 if strays:
-                    self._set_aside(strays)
+                    for unit_id in strays:
+                        self._set_aside(unit_id)
                     continue
                 if not waiting:
                     return 0
@@ -408,10 +409,21 @@ class Node:
         self._tables_changed({"proposal"})
         return made
 
-    def _set_aside(self, units: Sequence[str]) -> None:
-        with self.store.apply("set-aside") as tx:
-            for unit_id in units:
-                handover.set_aside(tx, self.store.registry, self.node_id, unit_id, instant_of(self.clock()))
+    def _set_aside(self, unit_id: str) -> None:
+        """What was typed while a unit passed on becomes this node's wish; the tables show what the log says again."""
+        unit = (int(Kind.REGISTER), unit_id)
+        try:
+            with self.store.apply("set-aside") as tx:
+                kept = lift.set_aside_unit(tx, self.applier, unit_id, self.clock())
+        except StoreError as error:  # the log does not reach back here: this unit waits, no other does
+            with self.store.read() as tx:
+                failure = Failure(error=error, mark=mark(tx, self.store.registry, unit))
+                self.held_back.take({unit: failure}, self.held_back.skipped(tx))
+            event("held-back", logging.WARNING, kind="register", unit=unit_id, reason=written(error))
+            return
+        event("set-aside", logging.WARNING, unit=unit_id, wishes=kept)
+        self._rejoined({table.name for table in self.store.registry.of_kind(Kind.REGISTER)})
+        self.signals.emit(APPLIED, [self.node_id])  # whoever concludes writes the wishes down
 
     def changed_at(self, tx: Tx, stream_id: str, table: Table, wanted: Mapping[str, int]) -> ChangedAt:
         """When the keeper last changed values, by its own clock: read back from the log, newest first, bounded."""

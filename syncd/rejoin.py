@@ -60,17 +60,18 @@ class Rejoin:
         self._me = node_id
         self._sequencing = sequencing  # held wherever own streams change, as by whoever seals
         self._tree = tree
-        self._guard = threading.Lock()
+        self._guard = threading.Lock()  # of every field from here on: workers and the server's threads come and go
         self._goals: dict[str, Position] = {}  # streams to take from the parent, and where it stands
         self._stuck = False  # the last answer brought none of them
-        self.unknown_above: frozenset[str] = frozenset()  # baselines that the parent has asked about and lost
+        self._unknown_above: frozenset[str] = frozenset()  # baselines that the parent has asked about and lost
         self._offers: dict[str, Position] = {}  # streams of the parent of which it has lost the end, and where it is
         # Own streams → the child that is handing their end back, and since when.
         self._taking: dict[str, tuple[str, int]] = {}
-        self._high_water: HighWater | None = None
         self._awaits_answer = False
         self._since_ms = 0
         self._answered: set[str] = set()  # children that have nothing of ours that we lack
+        self._noting = threading.Lock()  # of the mark's file
+        self._high_water: HighWater | None = None
         self._way = Way(store, applier, ring, clock, node_id, sequencing, changed)
         applier.make_way = self._set_aside
 
@@ -78,37 +79,54 @@ class Rejoin:
 
     def watch(self, high_water: HighWater) -> None:
         """Compare the database with the mark outside it: an older copy awaits its neighbours' word."""
-        self._high_water = high_water
-        self._since_ms = self._clock()
+        with self._noting:
+            self._high_water = high_water
         with self._store.read() as tx:
             behind = high_water.behind(tx)
-        self._awaits_answer = bool(behind) and (not self._is_root or bool(self._tree().children()))
-        if self._awaits_answer:
+        awaits_answer = bool(behind) and (not self._is_root or bool(self._tree().children()))
+        with self._guard:
+            self._since_ms = self._clock()
+            self._awaits_answer = awaits_answer
+        if awaits_answer:
             event("restored-copy", logging.WARNING, streams=len(behind))
 
     def note_positions(self) -> None:
         """Move the mark to where the own streams stand, once nothing is missing."""
-        if self._high_water is not None and not self.holds_back():
-            with self._guard, self._store.read() as tx:
-                self._high_water.note(tx)
+        with self._noting:
+            if self._high_water is None:
+                return
+            with self._store.read() as tx:
+                if not self._is_held_back(tx):
+                    self._high_water.note(tx)
 
     @property
     def awaits_answer(self) -> bool:
         """Whether this is an older copy that no neighbour has answered yet."""
-        return self._awaits_answer
+        with self._guard:
+            return self._awaits_answer
+
+    @property
+    def unknown_above(self) -> frozenset[str]:
+        """Baselines that the parent has asked about and lost: it can make them again."""
+        with self._guard:
+            return self._unknown_above
 
     def holds_back(self) -> bool:
         """Whether nothing may be sealed now: an own stream may go on elsewhere than in this log, or the keys that this
         node had granted on a branch are not granted again."""
         with self._store.read() as tx:
-            return self._holds_back(tx) or tx.one(_UNGRANTED, (KEY_GRANT.number,)) is not None
+            return self._is_held_back(tx)
+
+    def _is_held_back(self, tx: Tx) -> bool:
+        return self._holds_back(tx) or tx.one(_UNGRANTED, (KEY_GRANT.number,)) is not None
 
     def _holds_back(self, tx: Tx) -> bool:
-        if self._awaits_answer or self._taking:
-            return True
-        goals = self._goals
+        with self._guard:
+            if self._awaits_answer or self._taking:
+                return True
+            goals = set(self._goals)
         own = "SELECT stream_id FROM syncd_stream WHERE own = 1 AND ended = 0"  # of others late writes alone come
-        if goals and goals.keys() & {row[0] for row in tx.all(own)}:
+        if goals and goals & {row[0] for row in tx.all(own)}:
             return True
         return tx.one("SELECT 1 FROM syncd_stream WHERE rejoin_seq > 0 LIMIT 1") is not None
 
@@ -124,21 +142,23 @@ class Rejoin:
         """The parent's word where it stands on everything at and below this node; returns the streams to be taken."""
         stated = [item for item in theirs if item.seq]
         held, goals, begun = self._compared(stated)
-        if not goals and not begun and not self._goals:  # as a rule; a large cut under way need not be waited for
+        if not goals and not begun and not self.has_goals:  # as a rule; a large cut under way need not be waited for
             with self._guard:
-                self._stuck = False
-            self._awaits_answer = False
+                self._stuck = self._awaits_answer = False
             return frozenset()
         with self._sequencing:
             held, goals, begun = self._compared(stated)
+            from_above = self._from_above
             with self._guard:
-                self._goals = {**goals, **{key: goal for key, goal in self._goals.items() if key in self._from_above}}
+                self._goals = {**goals, **{key: goal for key, goal in self._goals.items() if key in from_above}}
                 self._stuck = False
+                taking = set(self._taking)
             self._begin([
                 *((held[key], goal.seq) for key, goal in goals.items() if key in held and held[key].own),
-                *((at, at.held_seq) for at in begun if at.stream_id not in goals and at.stream_id not in self._taking),
+                *((at, at.held_seq) for at in begun if at.stream_id not in goals and at.stream_id not in taking),
             ])  # fmt: skip
-            self._awaits_answer = False
+            with self._guard:
+                self._awaits_answer = False
         return frozenset(goals)
 
     def _compared(self, stated: Sequence[Position]) -> tuple[dict[str, Stream], dict[str, Position], list[Stream]]:
@@ -150,10 +170,10 @@ class Rejoin:
 
     @property
     def _from_above(self) -> set[str]:
-        """Goals that a pull told of: a hello says nothing about them."""
+        """Streams that a pull tells of: a hello says nothing about them."""
         tree = self._tree()
         with self._store.read() as tx:
-            return {s.stream_id for s in log.streams(tx) if s.stream_id in self._goals and not tree.goes_up(s)}
+            return {stream.stream_id for stream in log.streams(tx) if not tree.goes_up(stream)}
 
     def differs(self, position: Position) -> None:
         """The parent stands elsewhere on a stream that goes up, as a push has shown."""
@@ -195,12 +215,14 @@ class Rejoin:
 
     def is_goal(self, stream_id: str) -> bool:
         """Whether a stream is to be taken from the parent, so that nothing of it is offered."""
-        return stream_id in self._goals
+        with self._guard:
+            return stream_id in self._goals
 
     @property
     def has_goals(self) -> bool:
         """Whether anything is to be taken from the parent."""
-        return bool(self._goals)
+        with self._guard:
+            return bool(self._goals)
 
     # --- what flows down ------------------------------------------------------------------------------------------
 
@@ -212,6 +234,7 @@ class Rejoin:
         """
         tree = self._tree()
         offers: dict[str, Position] = {}
+        goals: dict[str, Position] = {}
         unknown: set[str] = set()
         with self._store.read() as tx:
             for want in wanted:
@@ -226,18 +249,19 @@ class Rejoin:
                     if at.keeper == parent and head.seq < at.held_seq:
                         offers[at.stream_id] = position
                 elif at.keeper != tree.root_id:
-                    with self._guard:
-                        self._goals[at.stream_id] = position
+                    goals[at.stream_id] = position
         with self._guard:
+            self._goals |= goals
             self._offers = offers
-        # It can make them again: the next question leaves them out, and so counts as an answer.
-        self.unknown_above = frozenset(unknown)
+            # It can make them again: the next question leaves them out, and so counts as an answer.
+            self._unknown_above = frozenset(unknown)
         return bool(offers)
 
     @property
     def offers(self) -> dict[str, Position]:
         """Streams of the parent to hand back to it, and where it stands."""
-        return self._offers
+        with self._guard:
+            return dict(self._offers)
 
     def child_asked(
         self,
@@ -256,14 +280,23 @@ class Rejoin:
         held = {key: found for key in forked if (found := log.stream(tx, key)) is not None}
         unknown = [key for key in strange if down[key].seq and log.stream(tx, key) is None]
         own = {key for key, found in held.items() if found.own}
-        for key, (peer, since_ms) in list(self._taking.items()):
-            if peer == child and key not in own and heard_ms >= since_ms:
-                del self._taking[key]
-        if self._awaits_answer and self._is_root and heard_ms >= self._since_ms:
-            if not unknown and not any(down[key].seq > held[key].held_seq for key in own):
-                self._answered.add(child)
-            self._awaits_answer = not {record.node_id for record in self._tree().children()} <= self._answered
+        with self._guard:
+            self._taking = {
+                key: (peer, since_ms) for key, (peer, since_ms) in self._taking.items()
+                if peer != child or key in own or heard_ms < since_ms
+            }  # fmt: skip
+        if self.awaits_answer and self._is_root:
+            self._hear(child, heard_ms, bool(unknown) or any(down[key].seq > held[key].held_seq for key in own))
         return [ask(tx, key, held.get(key)) for key in [*held, *unknown]][: limits.WANTS_MAX]
+
+    def _hear(self, child: str, heard_ms: int, holds_more: bool) -> None:
+        """A child of a restored root has said what it holds: once all have, nothing of the root's is missing."""
+        children = {record.node_id for record in self._tree().children()}
+        with self._guard:
+            if heard_ms >= self._since_ms:
+                if not holds_more:
+                    self._answered.add(child)
+                self._awaits_answer = not children <= self._answered
 
     # --- making way for what comes -----------------------------------------------------------------------------------
 
@@ -274,7 +307,8 @@ class Rejoin:
         tree = self._tree()
         record = tree.nodes.get(peer)
         is_child = record is not None and record.parent_id == self._me
-        goals = {} if is_child else dict(self._goals)
+        with self._guard:
+            goals = {} if is_child else dict(self._goals)
         if not goals and not is_child:
             return frozenset(), envelopes
         wanted: set[str] = set()
@@ -290,7 +324,8 @@ class Rejoin:
             elif self._stands_for(parsed[0]) in goals:  # whatever else stands here, or a pruned stream never comes back
                 wanted.add(stream_id)
             elif is_child and self._way.take_back(tree, parsed):
-                self._taking[stream_id] = (peer, self._clock())
+                with self._guard:
+                    self._taking[stream_id] = (peer, self._clock())
                 wanted.add(stream_id)
         if later:
             envelopes = [data for data in envelopes if parse_envelope(data).header.stream_id not in later]
@@ -364,7 +399,8 @@ class Rejoin:
             rebuild(tx, self._applier, self._set_aside(tx, at), {})
 
     def _is_awaited(self, tx: Tx, at: Stream) -> bool:
-        goal = self._goals.get(at.stream_id)
+        with self._guard:
+            goal = self._goals.get(at.stream_id)
         return goal is not None and not is_past(tx, at, goal)
 
     @property

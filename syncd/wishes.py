@@ -23,7 +23,10 @@ from syncd.lift import decode, encode
 from syncd.store.base import Store, Tx
 from syncd.undecided import rows_of, takes_proposals
 
-REASON = "nhập trên bản sao hoặc trên máy thứ hai / typed on a restored copy or on a second machine"
+REASON = (
+    "nhập trên bản sao, trên máy thứ hai, hoặc khi đơn vị vừa chuyển đi"
+    " / typed on a restored copy, on a second machine, or while the unit passed on"
+)
 # Of a wish that cannot be written down now: for a row that is still to be decided, or that a person must look at.
 HELD, KEPT = "held", "kept"
 _NEXT = """

@@ -207,3 +207,15 @@ class Crashes:
                 raise Died(name)
 
         node.store.failpoint = failpoint
+
+
+def typed_past_the_guard(at_: TreeNode, row_id: str, phone: str) -> None:
+    """What a transaction writes that has not seen that the unit is another's: captured, and nobody's to seal here."""
+    number = at_.store.registry.by_name["person"].number
+    with at_.store.apply("sabotage") as tx:
+        unit_id = tx.value("SELECT unit_id FROM person WHERE id = ?", (row_id,))
+        tx.run("UPDATE person SET phone = ? WHERE id = ?", (phone, row_id))
+        tx.run(
+            "INSERT INTO syncd_journal (tab, op, row_id, unit_id, mask) VALUES (?, 2, ?, ?, 1)",
+            (number, row_id, unit_id),
+        )

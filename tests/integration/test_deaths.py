@@ -319,21 +319,17 @@ def _proposal_follows_its_row(folder: Path, point: str, _patch: pytest.MonkeyPat
 
 
 def _rows_of_a_unit_kept_elsewhere(folder: Path, point: str, _patch: pytest.MonkeyPatch) -> None:
-    """A change in the journal of the district about a unit that the commune keeps: kept apart as one case."""
+    """A change at the district of a unit that the commune keeps: its rows go back, the change is wished once."""
     tiers = three_tiers(TreeBuilder(folder))
     row_id = add_person(tiers.commune)
     tiers.prove()
-    district, unit_id = tiers.district, tiers.commune.unit_id
-    number = district.store.registry.by_name["person"].number
-    with district.store.apply("sabotage") as tx:
-        tx.run(
-            "INSERT INTO syncd_journal (tab, op, row_id, unit_id, mask) VALUES (?, 2, ?, ?, 1)",
-            (number, row_id, unit_id),
-        )
-    twice(district, point, lambda: district.node.write())
-    assert district.value("SELECT count(*) FROM syncd_journal") == 0
-    assert district.rows("SELECT kind, unit_id FROM syncd_case") == [("writes_beyond_term", unit_id)]
+    handovers.typed_past_the_guard(tiers.district, row_id, phone="0777")
+    twice(tiers.district, point, lambda: tiers.district.node.write())
+    assert tiers.district.value("SELECT count(*) FROM syncd_journal") == 0
+    assert tiers.district.rows("SELECT phone FROM person") == [("0901",)]
     assert_equal(tiers)
+    assert tiers.province.rows("SELECT phone FROM person") == [("0777",)]
+    assert tiers.province.rows("SELECT count(*) FROM proposal") == [(1,)]
 
 
 def _unit_that_went_elsewhere(folder: Path, point: str, _patch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,82 @@
+"""What a node knows of a rejoin is asked and told by workers and the server's threads at once: no answer is lost, none
+fails (I13)."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from syncd.messages import Position, Sample, Want
+from tests.integration.shapes import ThreeTiers, add_person, own_stream
+from tests.trees import TreeNode
+
+THREADS, ROUNDS, STREAMS = 6, 40, 300
+
+
+@pytest.fixture
+def hasty() -> Iterator[None]:
+    """The interpreter changes threads as often as it can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def at_once(calls: list[Callable[[], object]]) -> list[BaseException]:
+    """Call each from a thread of its own, all beginning together; what they raised."""
+    raised: list[BaseException] = []
+    barrier = threading.Barrier(len(calls))
+
+    def run(call: Callable[[], object]) -> None:
+        barrier.wait()
+        try:
+            call()
+        except BaseException as error:
+            raised.append(error)
+
+    threads = [threading.Thread(target=run, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return raised
+
+
+def asked(at: TreeNode, child: str) -> None:
+    """A child's question, as the server's threads pass it on."""
+    with at.store.read() as tx:
+        at.node.rejoin.child_asked(tx, child, {}, [], [], 1 << 62)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_two_questions_of_one_child_at_once_both_count_as_its_answer(plain: ThreeTiers) -> None:
+    district, child = plain.district, plain.commune.node.node_id
+    for _ in range(ROUNDS):
+        district.node.rejoin._taking = {str(uuid.uuid4()): (child, 0) for _ in range(STREAMS)}
+        assert at_once([lambda: asked(district, child)] * THREADS) == []
+        assert not district.node.rejoin.holds_back()
+
+
+@pytest.mark.usefixtures("hasty")
+def test_what_a_pull_tells_is_not_forgotten_by_a_hello_at_the_same_time(plain: ThreeTiers) -> None:
+    """One thread hears the parent's hello, another its answer to a pull, others ask whether anything may be sealed."""
+    add_person(plain.commune)
+    plain.settle()
+    node = plain.commune.node
+    of_district = plain.district.value(
+        "SELECT stream_id FROM syncd_stream WHERE own = 1 AND kind = 3 AND held_seq > 0"
+    )  # fmt: skip
+    told = Want(uuid.UUID(of_district).bytes, [Sample(1 << 40, b"x" * 32)])
+    parent = plain.district.node.node_id
+    ahead = Position(uuid.UUID(own_stream(plain.commune)).bytes, 1 << 40, b"y" * 32)
+    for _ in range(ROUNDS):
+        calls: list[Callable[[], object]] = [
+            lambda: node.rejoin.heard([]), lambda: node.rejoin.told(parent, [told]), node.rejoin.holds_back,
+            lambda: node.rejoin.differs(ahead), lambda: node.rejoin.answered(0, True), node.rejoin.note_positions,
+        ]  # fmt: skip
+        assert at_once(calls) == []
+        assert node.rejoin.is_goal(of_district)
