@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import socket
+import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from schema.install import install
 from syncd.errors import ConfigError, RuleBroken, SyncdError
@@ -125,6 +128,47 @@ def test_tables_are_found_where_they_are_whatever_the_search_path(postgres_dsn: 
     install(lambda: postgres.connect(home), "postgres", REGISTRY, IDENTITY)
     with contextlib.closing(postgres.connect(postgres_dsn)) as other:
         assert other.execute("SELECT value FROM syncd_meta WHERE key = 'node_id'").fetchone() == (IDENTITY.node_id,)
+
+
+@contextlib.contextmanager
+def pooler(dsn: str, folder: Path) -> Iterator[str]:
+    """What stands between as PgBouncer does: it names a backend of its own (BackendKeyData), not the server's."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(folder / ".s.PGSQL.5432"))
+    listener.listen()
+    upstream = f"{conninfo_to_dict(dsn)['host']}/.s.PGSQL.5432"
+
+    def copy(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                at = data.find(b"K\0\0\0")
+                target.sendall(data if at < 0 else data[: at + 5] + b"\0\x0f\x42\x40" + data[at + 9 :])
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
+
+    def serve() -> None:
+        client, _ = listener.accept()
+        with client, socket.socket(socket.AF_UNIX) as server:
+            server.connect(upstream)
+            back = threading.Thread(target=copy, args=(server, client))
+            back.start()
+            copy(client, server)
+            back.join()
+
+    serving = threading.Thread(target=serve)
+    serving.start()
+    yield make_conninfo(dsn, host=str(folder))
+    serving.join()
+    listener.close()
+
+
+def test_a_pooler_in_between_is_refused(postgres_dsn: str) -> None:
+    with (
+        tempfile.TemporaryDirectory(dir="/tmp") as folder,  # the path of a socket must be short
+        pooler(postgres_dsn, Path(folder)) as between,
+        pytest.raises(ConfigError, match="PgBouncer"),
+    ):
+        postgres.connect(between)
 
 
 @pytest.fixture
