@@ -61,13 +61,20 @@ def _keep_bytecode(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Whatever touches PostgreSQL does so on every major version found on the machine."""
     if SERVER not in metafunc.fixturenames:
-        return
+        if not _has_variant_on_postgres(metafunc):
+            return
+        metafunc.fixturenames.append(SERVER)  # a fixture asks for it by name, in one of its variants
     try:
         found = sources()
     except PostgresUnavailable:
         found = [None]  # the fixture says so, with the remedy
     names = ["postgresql" if each is None else f"postgresql-{each.major}" for each in found]
     metafunc.parametrize(SERVER, found, indirect=True, scope="session", ids=names)
+
+
+def _has_variant_on_postgres(metafunc: pytest.Metafunc) -> bool:
+    found = metafunc.definition._fixtureinfo.name2fixturedefs.values()
+    return any("postgres" in str(kind) for fixtures in found for fixture in fixtures for kind in fixture.params or ())
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
