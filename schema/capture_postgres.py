@@ -18,6 +18,7 @@ from collections.abc import Iterable
 
 from schema import refusals
 from schema.keeps import NAME as KEEPS
+from schema.names import quoted
 from schema.spec import Kind, Table
 
 Rule = tuple[str, str]  # why a row is refused, and the condition under which it is not
@@ -55,9 +56,9 @@ def update_source(table: Table, tag: str, schema: str) -> str:
     rules, rules_of_new = ([*_rules(table, tag, schema, row), *_guards(table, schema, row)] for row in ("r", "n"))
     guarded = "".join(f", n.{name}" for name in _guarded(table))
     names = [] if table.fold is None else table.fold.all_columns
-    was = "".join(f", o.{name} AS was_{name}" for name in names)
+    was = "".join(f", o.{quoted(name)} AS {quoted(f'was_{name}')}" for name in names)
     kept = f"(r.mask OPERATOR(pg_catalog.&) {table.fold_mask}::bigint) OPERATOR(pg_catalog.<>) 0"
-    image = f"CASE WHEN {kept} THEN {_image(f'r.was_{name}' for name in names)} END" if names else "NULL"
+    image = f"CASE WHEN {kept} THEN {_image('r.' + quoted(f'was_{name}') for name in names)} END" if names else "NULL"
     write = f"""INSERT INTO {schema}.syncd_journal (tx, tab, op, row_id, unit_id, mask, was)
   SELECT pg_catalog.txid_current(), {table.number}, 2, r.id, r.unit_id, r.mask, {image}"""
     moved = [("moved", "NOT r.moved"), *rules]
@@ -85,7 +86,7 @@ def update_source(table: Table, tag: str, schema: str) -> str:
 
 def delete_source(table: Table, tag: str, schema: str) -> str:
     rules = _rules(table, tag, schema, "r")
-    image = "NULL" if table.fold is None else _image(f"r.{name}" for name in table.fold.all_columns)
+    image = "NULL" if table.fold is None else _image(f"r.{quoted(name)}" for name in table.fold.all_columns)
     write = f"""INSERT INTO {schema}.syncd_journal (tx, tab, op, row_id, unit_id, was)
   SELECT pg_catalog.txid_current(), {table.number}, 3, r.id, r.unit_id, {image} FROM old_rows AS r"""
     return _capture(
@@ -149,7 +150,7 @@ def _only(rows: str, rules: list[Rule]) -> str:
 
 def _mask(table: Table) -> str:
     return " | ".join(
-        f"CASE WHEN o.{c.name} IS DISTINCT FROM n.{c.name} THEN {1 << c.number}::bigint ELSE 0 END"
+        f"CASE WHEN o.{c.sql} IS DISTINCT FROM n.{c.sql} THEN {1 << c.number}::bigint ELSE 0 END"
         for c in table.all_columns[2:]
     )
 

@@ -94,7 +94,7 @@ def checks(dialect: Dialect, table: Table) -> Iterator[tuple[str, str]]:
     for column in table.all_columns:
         sql = _sqlite_type(column) if dialect.is_sqlite else _postgres_type(column)
         if sql:
-            yield f"ck_{table.name}_{column.name}_type", f"{column.name} IS NULL OR {sql}" if column.nullable else sql
+            yield f"ck_{table.name}_{column.name}_type", f"{column.sql} IS NULL OR {sql}" if column.nullable else sql
     for column in table.all_columns:
         rule = column.check or (column.check_sqlite if dialect.is_sqlite else column.check_postgres)
         if rule:
@@ -109,7 +109,7 @@ def _row_size(dialect: Dialect, table: Table) -> str:
     """No envelope holds a longer row. Columns that are short whatever they hold count with their most."""
     long = [column for column in table.all_columns if column.bytes_most > SHORT_BYTES]
     length = "length(CAST({} AS BLOB))" if dialect.is_sqlite else "octet_length({})"
-    sizes = " + ".join(f"coalesce({length.format(column.name)}, 0)" for column in long)
+    sizes = " + ".join(f"coalesce({length.format(column.sql)}, 0)" for column in long)
     return f"{sizes} <= {ROW_BYTES_MAX - table.row_bytes_max + sum(column.bytes_most for column in long)}"
 
 
@@ -118,7 +118,7 @@ def _sqlite_type(column: Column) -> str:
 
     '+0 days' makes every version count the day: SQLite before 3.46 returns date('2024-02-31') as it is.
     """
-    name = column.name
+    name = column.sql
     if column.type is Type.INT:
         return f"typeof({name}) = 'integer'"
     if column.type is Type.BYTES:
@@ -137,7 +137,7 @@ def _sqlite_type(column: Column) -> str:
 
 def _postgres_type(column: Column) -> str:
     """What PostgreSQL's own types still let pass: infinity, years before 1 and after 9999, any length."""
-    name = column.name
+    name = column.sql
     if column.type is Type.DATE:
         return f"({name} >= DATE '0001-01-01' AND {name} <= DATE '9999-12-31')"
     if column.type is Type.INSTANT:

@@ -52,7 +52,7 @@ def register_storage(dialect: Dialect, registry: Registry) -> list[str]:
     """Fill factor of the register tables."""
     if dialect.is_sqlite:
         return []
-    return [f"ALTER TABLE {table.name} SET ({REGISTER_OPTIONS})" for table in registry.of_kind(Kind.REGISTER)]
+    return [f"ALTER TABLE {table.sql} SET ({REGISTER_OPTIONS})" for table in registry.of_kind(Kind.REGISTER)]
 
 
 def sql_type(dialect: Dialect, kind: Type) -> sa.types.TypeEngine[Any]:

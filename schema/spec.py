@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from functools import cached_property
 
+from schema.names import quoted
+
 COLUMNS_MAX = 62  # a change mask is one signed 64-bit integer
 TEXT_CHARS_MAX = 2000
 JSON_CHARS_MAX = 65_536
@@ -85,6 +87,11 @@ class Column:
     inside_unit: bool = False  # a real foreign key: both rows always live in one unit
     on_delete: str = "restrict"  # of an inside_unit key: restrict, cascade or set null
     code_list: str | None = None  # values come from this code list (soft)
+
+    @property
+    def sql(self) -> str:
+        """Its name as SQL."""
+        return quoted(self.name)
 
     @property
     def bytes_most(self) -> int:
@@ -163,6 +170,11 @@ class Table:
         if self.fold is None:
             return 0
         return sum(1 << self.by_name[name].number for name in self.fold.all_columns)
+
+    @cached_property
+    def sql(self) -> str:
+        """Its name as SQL."""
+        return quoted(self.name)
 
     @cached_property
     def row_bytes_max(self) -> int:

@@ -15,6 +15,7 @@ from schema import refusals
 from schema.capture_postgres import APPLYING, delete_source, insert_source, update_source
 from schema.ddl import Identity
 from schema.keeps import keeper_changed_source
+from schema.names import quoted
 from schema.spec import Registry
 
 # tgtype bits of pg_trigger: row 1, before 2, insert 4, delete 8, update 16, truncate 32.
@@ -36,7 +37,7 @@ class Function:
     def statement(self) -> str:
         path = f"SET search_path = {self.search_path} " if self.search_path else ""
         return (
-            f"CREATE OR REPLACE FUNCTION {self.name}({self.arguments}) RETURNS {self.returns} LANGUAGE plpgsql "
+            f"CREATE OR REPLACE FUNCTION {quoted(self.name)}({self.arguments}) RETURNS {self.returns} LANGUAGE plpgsql "
             f"SECURITY DEFINER {path}AS $syncd${self.source}$syncd$"
         )
 
@@ -59,10 +60,10 @@ class Trigger:
     def statements(self) -> Iterator[str]:
         each = "ROW" if self.type_bits & ROW else "STATEMENT"
         yield (
-            f"CREATE OR REPLACE TRIGGER {self.name} {self.event} ON {self.table} {self.referencing}"
-            f"FOR EACH {each} EXECUTE FUNCTION {self.function}()"
+            f"CREATE OR REPLACE TRIGGER {quoted(self.name)} {self.event} ON {quoted(self.table)} {self.referencing}"
+            f"FOR EACH {each} EXECUTE FUNCTION {quoted(self.function)}()"
         )
-        yield f"ALTER TABLE {self.table} ENABLE ALWAYS TRIGGER {self.name}"
+        yield f"ALTER TABLE {quoted(self.table)} ENABLE ALWAYS TRIGGER {quoted(self.name)}"
 
 
 def functions(

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from schema import refusals
 from schema.ddl import Dialect, Identity, mint_sqlite
+from schema.names import quoted
 from schema.spec import Column, Kind, Registry, Table, Type
 
 LIVE = "NOT EXISTS (SELECT 1 FROM syncd_applying)"
@@ -27,11 +28,15 @@ def expected(
     for table in registry:
         guard = _Guard(dialect, registry, table, identity.tag)
         for name, event, body in _table_triggers(guard):
-            texts[f"syncd_{table.name}_{name}"] = f"CREATE TRIGGER syncd_{table.name}_{name} {event}\n{body}"
+            texts[f"syncd_{table.name}_{name}"] = _create(table, name, event, body)
         if table.name in propose:
             for name, event, body in _propose_triggers(table, identity.tag):
-                texts[f"syncd_{table.name}_{name}"] = f"CREATE TRIGGER syncd_{table.name}_{name} {event}\n{body}"
+                texts[f"syncd_{table.name}_{name}"] = _create(table, name, event, body)
     return texts
+
+
+def _create(table: Table, name: str, event: str, body: str) -> str:
+    return f"CREATE TRIGGER {quoted(f'syncd_{table.name}_{name}')} {event}\n{body}"
 
 
 def _table_triggers(guard: _Guard) -> Iterator[tuple[str, str, str]]:
@@ -41,35 +46,35 @@ def _table_triggers(guard: _Guard) -> Iterator[tuple[str, str, str]]:
     replaced = f"SELECT 1 FROM syncd_replacing WHERE tab = {table.number} AND row_id = NEW.id"
     yield (
         "before_insert",
-        f"BEFORE INSERT ON {table.name}\nWHEN (EXISTS (SELECT 1 FROM {table.name} WHERE id = NEW.id) "
+        f"BEFORE INSERT ON {table.sql}\nWHEN (EXISTS (SELECT 1 FROM {table.sql} WHERE id = NEW.id) "
         f"OR NEW.rowid <> -1 OR EXISTS (SELECT 1 FROM syncd_replacing WHERE tab = {table.number})) AND {LIVE}",
         _remember_replaced(guard),
     )
     yield (
         "insert",
-        f"AFTER INSERT ON {table.name}\nWHEN NOT EXISTS ({replaced}) AND {LIVE}",
+        f"AFTER INSERT ON {table.sql}\nWHEN NOT EXISTS ({replaced}) AND {LIVE}",
         f"BEGIN\n  INSERT INTO syncd_journal (tab, op, row_id, unit_id)\n  VALUES ({table.number}, "
         f"CASE {guard.insert_cases()} ELSE 1 END, NEW.id, NEW.unit_id);\nEND",
     )
     moved = f"WHEN (SELECT unit_id FROM syncd_replacing WHERE tab = {table.number}) IS NOT NEW.unit_id"
     yield (
         "replace",
-        f"AFTER INSERT ON {table.name}\nWHEN EXISTS ({replaced}) AND {LIVE}",
+        f"AFTER INSERT ON {table.sql}\nWHEN EXISTS ({replaced}) AND {LIVE}",
         f"BEGIN\n  {columns}\n  VALUES ({table.number}, CASE {guard.insert_cases()} {moved} THEN "
         f"{guard.refuse(refusals.MOVED, 'update', 'NEW')} ELSE 2 END, NEW.id, NEW.unit_id, {_full_mask(table)}, "
         f"(SELECT was FROM syncd_replacing WHERE tab = {table.number}));\n"
         f"  UPDATE syncd_replacing SET done = 1, was = NULL WHERE tab = {table.number};\nEND",
     )
-    changed = " OR ".join(f"OLD.{column.name} IS NOT NEW.{column.name}" for column in table.all_columns)
+    changed = " OR ".join(f"OLD.{column.sql} IS NOT NEW.{column.sql}" for column in table.all_columns)
     yield (
         "update",
-        f"AFTER UPDATE ON {table.name}\nWHEN ({changed} OR OLD.rowid <> NEW.rowid) AND {LIVE}",
+        f"AFTER UPDATE ON {table.sql}\nWHEN ({changed} OR OLD.rowid <> NEW.rowid) AND {LIVE}",
         f"BEGIN\n  {columns}\n  VALUES ({table.number}, CASE {guard.update_cases()} ELSE 2 END, NEW.id, NEW.unit_id, "
         f"{_mask(table)}, {_was_update(table)});\nEND",
     )
     yield (
         "delete",
-        f"AFTER DELETE ON {table.name}\nWHEN {LIVE}",
+        f"AFTER DELETE ON {table.sql}\nWHEN {LIVE}",
         f"BEGIN\n  {columns}\n  VALUES ({table.number}, CASE {guard.delete_cases()} ELSE 3 END, "
         f"OLD.id, OLD.unit_id, 0, {_was(table, 'OLD.') or 'NULL'});\nEND",
     )
@@ -83,7 +88,7 @@ def _remember_replaced(guard: _Guard) -> str:
         f"  SELECT {guard.refuse(refusals.ROWID, 'insert', 'NEW')} WHERE NEW.rowid <> -1;\n"
         f"  DELETE FROM syncd_replacing WHERE tab = {table.number};\n"
         f"  INSERT INTO syncd_replacing (tab, row_id, unit_id, was)\n"
-        f"  SELECT {table.number}, id, unit_id, {_was(table, '') or 'NULL'} FROM {table.name} WHERE id = NEW.id;\nEND"
+        f"  SELECT {table.number}, id, unit_id, {_was(table, '') or 'NULL'} FROM {table.sql} WHERE id = NEW.id;\nEND"
     )
 
 
@@ -97,7 +102,7 @@ class _Guard:
         self._has_units = "unit" in registry.by_name
         self._keys = [column for column in table.all_columns if column.inside_unit]
         self._referring = [
-            (other.name, column.name)
+            (other.sql, column.sql)
             for other in registry
             for column in other.all_columns
             if column.inside_unit and column.references == table.name
@@ -115,8 +120,7 @@ class _Guard:
         refused = f"WHEN {moved} THEN {self.refuse(refusals.MOVED, 'update', 'OLD')}"
         minted = "" if self.table.kind is Kind.REGISTER else self._minted("update", "OLD")
         dangling = " ".join(
-            self._dangling(column, "update", f"OLD.{column.name} IS NOT NEW.{column.name} AND ")
-            for column in self._keys
+            self._dangling(column, "update", f"OLD.{column.sql} IS NOT NEW.{column.sql} AND ") for column in self._keys
         )
         onto_itself = " ".join(self._onto_itself("update"))
         parts = (self._keeper("update", "OLD"), minted, refused, onto_itself, dangling)
@@ -169,9 +173,9 @@ class _Guard:
 
     def _dangling(self, column: Column, op: str, changed: str) -> str:
         """Programs that leave foreign_keys off must not commit what the receivers' foreign keys would refuse."""
-        exists = f"SELECT 1 FROM {column.references} WHERE id = NEW.{column.name}"
+        exists = f"SELECT 1 FROM {quoted(column.references or '')} WHERE id = NEW.{column.sql}"
         return (
-            f"WHEN {changed}NEW.{column.name} IS NOT NULL AND NOT EXISTS ({exists}) "
+            f"WHEN {changed}NEW.{column.sql} IS NOT NULL AND NOT EXISTS ({exists}) "
             f"THEN {self.refuse(refusals.DANGLING, op, 'NEW', column.name)}"
         )
 
@@ -211,7 +215,7 @@ def _full_mask(table: Table) -> int:
 
 def _mask(table: Table) -> str:
     # SQLite gives << and | one precedence: without the outer brackets every bit is shifted again.
-    return " | ".join(f"((OLD.{c.name} IS NOT NEW.{c.name}) << {c.number})" for c in table.all_columns[2:])
+    return " | ".join(f"((OLD.{c.sql} IS NOT NEW.{c.sql}) << {c.number})" for c in table.all_columns[2:])
 
 
 def _fold_columns(table: Table) -> list[str]:
@@ -223,14 +227,14 @@ def _fold_columns(table: Table) -> list[str]:
 def _was(table: Table, prefix: str) -> str:
     """The folded columns' values as a JSON array, columns first, the date last."""
     names = _fold_columns(table)
-    return f"json_array({', '.join(prefix + name for name in names)})" if names else ""
+    return f"json_array({', '.join(prefix + quoted(name) for name in names)})" if names else ""
 
 
 def _was_update(table: Table) -> str:
     names = _fold_columns(table)
     if not names:
         return "NULL"
-    changed = " OR ".join(f"OLD.{name} IS NOT NEW.{name}" for name in names)
+    changed = " OR ".join(f"OLD.{quoted(name)} IS NOT NEW.{quoted(name)}" for name in names)
     return f"CASE WHEN {changed} THEN {_was(table, 'OLD.')} END"
 
 
@@ -240,14 +244,14 @@ def _propose_triggers(table: Table, tag: str) -> Iterator[tuple[str, str, str]]:
         mine = f"SELECT 1 FROM syncd_keeper WHERE unit_id = {row}.unit_id AND mine = 1"
         yield (
             f"propose_{op}",
-            f"BEFORE {op.upper()} ON {table.name}\nWHEN {changed}NOT EXISTS ({mine}) "
+            f"BEFORE {op.upper()} ON {table.sql}\nWHEN {changed}NOT EXISTS ({mine}) "
             f"AND EXISTS (SELECT 1 FROM syncd_keeper WHERE unit_id = {row}.unit_id) AND {LIVE}",
             _propose_body(table, op, row, tag),
         )
 
 
 def _any_changed(table: Table) -> str:
-    return "(" + " OR ".join(f"OLD.{c.name} IS NOT NEW.{c.name}" for c in table.all_columns[2:]) + ") AND "
+    return "(" + " OR ".join(f"OLD.{c.sql} IS NOT NEW.{c.sql}" for c in table.all_columns[2:]) + ") AND "
 
 
 def _propose_body(table: Table, op: str, row: str, tag: str) -> str:
@@ -274,6 +278,6 @@ def _images(table: Table, op: str) -> tuple[str, str]:
 
 
 def _value(column: Column, template: str) -> str:
-    value = template.format(column.name)
+    value = template.format(column.sql)
     # JSON has no bytes.
     return f"lower(hex({value}))" if column.type is Type.BYTES and value != "NULL" else value

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from schema.ddl import Dialect, checks
+from schema.names import quoted
 from schema.spec import ROW_BYTES_MAX, Column, Kind, Registry, Table, Type
 
 Value = str | int | float | bytes | None
@@ -146,8 +147,8 @@ def _query(table: Table, given: tuple[str, ...]) -> tuple[str, tuple[Problem, ..
     problem each stands for."""
     found = [(_problem(table, name, sql), sql) for name, sql in checks(Dialect.SQLITE, table)]
     rules = [(problem, sql) for problem, sql in found if problem.column in given or problem.column not in table.by_name]
-    rest = [f"NULL AS {column.name}" for column in table.all_columns if column.name not in given]
-    row = ", ".join([*(f"? AS {name}" for name in given), *rest])
+    rest = [f"NULL AS {column.sql}" for column in table.all_columns if column.name not in given]
+    row = ", ".join([*(f"? AS {quoted(name)}" for name in given), *rest])
     return f"SELECT 1{''.join(f', ({sql})' for _, sql in rules)} FROM (SELECT {row})", (ALWAYS, *(p for p, _ in rules))
 
 

@@ -29,6 +29,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from schema.ddl import Dialect
+from schema.names import quoted
 from schema.spec import Kind, Registry, Table, Type
 
 SUFFIX = "_with_pending"
@@ -96,7 +97,7 @@ def install_views(connection: Any, dialect: str, registry: Registry) -> None:
         if there.get(name) == _create(kind, name, query):
             continue
         if name in there:
-            connection.execute(f"DROP VIEW {name}")
+            connection.execute(f"DROP VIEW {quoted(name)}")
         connection.execute(_create(kind, name, query))
 
 
@@ -109,7 +110,7 @@ def views(dialect: Dialect, registry: Registry) -> Mapping[str, str]:
 
 def _create(dialect: Dialect, name: str, query: str) -> str:
     replace = "" if dialect.is_sqlite else " OR REPLACE"
-    return f"CREATE{replace} VIEW {name} AS{query}"
+    return f"CREATE{replace} VIEW {quoted(name)} AS{query}"
 
 
 # PostgreSQL before 16 cannot ask whether a text is JSON, nor whether a value fits a type; a view must never fail
@@ -132,11 +133,11 @@ def _with_pending(dialect: Dialect, table: Table) -> str:
     words = _Sqlite(table) if dialect.is_sqlite else _Postgres(table)
     over = "".join(
         f",\n  CASE WHEN {words.has('o.wished', column.name)} THEN {words.value('o.wished', column.name, column.type)}"
-        f" ELSE r.{column.name} END AS {column.name}"
+        f" ELSE r.{column.sql} END AS {column.sql}"
         for column in table.columns
     )
     new = "".join(
-        f",\n  {words.value('m.wished', column.name, column.type)} AS {column.name}" for column in table.columns
+        f",\n  {words.value('m.wished', column.name, column.type)} AS {column.sql}" for column in table.columns
     )
     return f"""
 WITH mine AS (
@@ -150,10 +151,14 @@ WITH mine AS (
 ), overlay AS ({words.overlay}
 )
 SELECT r.id, r.unit_id, k.pending AS pending{over}
-FROM {table.name} AS r LEFT JOIN marked AS k ON k.row_id = r.id LEFT JOIN overlay AS o ON o.row_id = r.id
+FROM {table.sql} AS r LEFT JOIN marked AS k ON k.row_id = r.id LEFT JOIN overlay AS o ON o.row_id = r.id
 UNION ALL
 SELECT m.id, m.unit_id, m.operation AS pending{new}
 FROM mine AS m WHERE m.operation = 'insert'"""
+
+
+def _path(name: str) -> str:
+    return f"'$.{name}'" if name.isascii() else f"'$.\"{name}\"'"
 
 
 class _Sqlite:
@@ -173,10 +178,10 @@ class _Sqlite:
         """Nothing here depends on the table."""
 
     def has(self, wished: str, name: str) -> str:
-        return f"json_type({wished}, '$.{name}') IS NOT NULL"
+        return f"json_type({wished}, {_path(name)}) IS NOT NULL"
 
     def value(self, wished: str, name: str, kind: Type) -> str:
-        found = f"json_extract({wished}, '$.{name}')"
+        found = f"json_extract({wished}, {_path(name)})"
         return f"unhex({found})" if kind is Type.BYTES else found
 
 

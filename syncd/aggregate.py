@@ -14,6 +14,7 @@ from itertools import repeat
 from operator import itemgetter
 from typing import Any
 
+from schema.names import literal, quoted
 from schema.spec import Registry, Table
 from syncd.store.base import Tx
 
@@ -125,17 +126,23 @@ def recounts(registry: Registry) -> list[Recount]:
 
 
 def _counted_stock(table: Table) -> str:
-    month = "substr(CAST(birth_date AS text), 1, 7)"
-    return f"SELECT unit_id, sex, {month} AS month, ethnic, residence FROM {table.name}"
+    if table.fold is None:
+        return ""
+    sex, birth, ethnic, residence = map(quoted, table.fold.columns)
+    month = f"substr(CAST({birth} AS text), 1, 7)"
+    return (
+        f"SELECT unit_id, {sex} AS sex, {month} AS month, {ethnic} AS ethnic, {residence} AS residence FROM {table.sql}"
+    )
 
 
 def _counted_flow(table: Table) -> str:
     fold = table.fold
     if fold is None:
         return ""
-    kind = fold.columns[0] if len(fold.columns) > 1 else f"'{fold.measure}'"
-    month = f"substr(CAST({fold.date_column} AS text), 1, 7)"
-    return f"SELECT unit_id, {month} AS month, {kind} AS kind, coalesce(sex, 0) AS sex FROM {table.name}"
+    *kinds, sex = map(quoted, fold.columns)
+    kind = kinds[0] if kinds else literal(fold.measure)
+    month = f"substr(CAST({quoted(fold.date_column or '')} AS text), 1, 7)"
+    return f"SELECT unit_id, {month} AS month, {kind} AS kind, coalesce({sex}, 0) AS sex FROM {table.sql}"
 
 
 def _together(key: Sequence[str], selects: Sequence[str]) -> str:

@@ -24,6 +24,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from schema.local import LOCAL_TABLES, LocalTable
+from schema.names import listed, quoted
 from schema.spec import Audience, Kind, Registry, Table
 from schema.tables import SCHEMA_REVISION
 from syncd import backup_file, limits, log, receipt
@@ -278,7 +279,7 @@ def _records(node: Node, tx: Tx, files: Path, seen: _Snapshot, tell: Progress) -
         seen.rows[name] = 0
         rows_max = limits.BACKUP_ENVELOPES if name in ("syncd_log", "syncd_partial") else limits.BACKUP_ROWS
         order = ", ".join(table.key) if isinstance(table, LocalTable) else "id"
-        query = f"SELECT {', '.join(columns)} FROM {name} ORDER BY {order}"
+        query = f"SELECT {listed(columns)} FROM {quoted(name)} ORDER BY {order}"
         for rows in tx.stream(query, rows_max=rows_max):
             yield from _blocks(rows)
             seen.rows[name] += len(rows)

@@ -152,7 +152,7 @@ class _Sealer:
         for table in self.node.store.registry.of_kind(Kind.REGISTER):
             columns = [column for column in table.all_columns if column.number != 1]
             query = (
-                f"SELECT {', '.join(column.name for column in columns)} FROM {table.name} WHERE unit_id = ? ORDER BY id"
+                f"SELECT {', '.join(column.sql for column in columns)} FROM {table.sql} WHERE unit_id = ? ORDER BY id"
             )
             for rows in pieces.read_rows(self.snapshot, table, query, (self.at.unit_id,), 0):
                 yield from _encoded(table, columns, rows, schema)

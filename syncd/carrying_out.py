@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from conflict.verdict import Verdict
+from schema.names import listed, quoted
 from schema.spec import Registry, Table, Type
 from syncd.clock import instant_of
 from syncd.derived import derived_id
@@ -83,7 +84,7 @@ class Writer:
                 detail = json.dumps(facts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         names = ("unit_id", *writes)
         marks = ", ".join("?" * len(names))
-        query = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks}) RETURNING id"
+        query = f"INSERT INTO {table.sql} ({listed(names)}) VALUES ({marks}) RETURNING id"
         return str(self._tx.value(query, (of.unit_id, *writes.values()))), detail
 
     def _own_id(self, row_id: str) -> str:
@@ -97,7 +98,7 @@ class Writer:
             named = writes.get(column.name)
             if column.references is None or named is None or named[28:] == self._tree.me[28:]:
                 continue
-            other, query = self._own_id(named), f"SELECT id FROM {column.references} WHERE id IN (?, ?)"
+            other, query = self._own_id(named), f"SELECT id FROM {quoted(column.references)} WHERE id IN (?, ?)"
             if [row[0] for row in self._tx.all(query, (named, other))] == [other]:
                 renamed[column.name] = other
         return renamed

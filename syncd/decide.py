@@ -19,6 +19,7 @@ from conflict.errors import ConflictError
 from conflict.policy import Policy, Rules
 from conflict.proposal import Kept, Newer, Proposal
 from conflict.verdict import Why
+from schema.names import listed, quoted
 from schema.spec import Column, Kind, Registry, Table, Type
 from schema.values import INT_MAX, INT_MIN, check_row, check_values
 from syncd import limits
@@ -235,7 +236,7 @@ class _Desk:
         found = {}
         for table_name, row_ids in chosen.items():
             names = [column.name for column in self._registry.by_name[table_name].columns]
-            query = f"SELECT id, unit_id, {', '.join(names)} FROM {table_name} WHERE id {{chosen}}{lock}"
+            query = f"SELECT id, unit_id, {listed(names)} FROM {quoted(table_name)} WHERE id {{chosen}}{lock}"
             for row in rows_of(self._tx, query, row_ids):
                 found[table_name, row[0]] = (row[1], dict(zip(names, row[2:], strict=True)))
         return found
@@ -312,9 +313,7 @@ class _Desk:
     def _count(
         self, other: Table, column: Column, table_name: str, row_ids: Sequence[str], found: dict[tuple[str, str], int]
     ) -> None:
-        query = (
-            f"SELECT {column.name}, count(*) FROM {other.name} WHERE {column.name} {{chosen}} GROUP BY {column.name}"
-        )
+        query = f"SELECT {column.sql}, count(*) FROM {other.sql} WHERE {column.sql} {{chosen}} GROUP BY {column.sql}"
         for row_id, count in rows_of(self._tx, query, row_ids):
             found[table_name, row_id] = found.get((table_name, row_id), 0) + int(count)
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from schema.names import quoted
 from schema.spec import Column
 from syncd.disagreements import Conflict
-from syncd.store.base import Tx
+from syncd.store.base import Tx, known
 
 _NAMED_BY = {"household": "number", "person": "full_name"}  # what people call a row by
 
@@ -19,11 +20,9 @@ _NAMED_BY = {"household": "number", "person": "full_name"}  # what people call a
 def code_names(tx: Tx, found: Conflict) -> dict[str, dict[Any, str]]:
     """Column → value → its text, of the columns whose values are codes or ids: nobody knows `02` or a UUID by heart. A
     code is shown with its name, instead of an id stands what people call that row by."""
-    from schema.tables import registry
-
     shown: dict[str, tuple[Column, set[Any]]] = {}
     for table_name, values in _shown_values(found):
-        table = registry().by_name.get(table_name)
+        table = known().by_name.get(table_name)
         for name in values.keys() & (table.by_name if table else {}).keys():
             if table is not None:
                 shown.setdefault(name, (table.by_name[name], set()))[1].update(values[name])
@@ -44,6 +43,6 @@ def _names_of(tx: Tx, column: Column, values: set[Any]) -> dict[Any, str]:
         return {code: f"{code} {name}" for code, name in rows}
     if column.references not in _NAMED_BY:
         return {}
-    query = f"SELECT {_NAMED_BY[column.references]} FROM {column.references} WHERE id = ?"
+    query = f"SELECT {_NAMED_BY[column.references]} FROM {quoted(column.references)} WHERE id = ?"
     found = ((value, tx.value(query, (value,))) for value in sorted(map(str, values)))
     return {value: str(name) for value, name in found if name is not None}

@@ -14,6 +14,7 @@ from typing import Any
 from conflict.case import CaseKind
 from conflict.errors import ConflictError
 from conflict.verdict import from_json
+from schema.names import listed
 from schema.spec import Audience
 from syncd import limits
 from syncd.disagreement_words import KEPT_LOST, OUTCOME, RESULT, STATE, WHY
@@ -22,7 +23,7 @@ from syncd.language import Both, say
 from syncd.review.standing import ASKED_HERE, MOVE_KINDS, UNDECIDED, UNSETTLED_CASE, Word, standing_word, words
 from syncd.review.verbs import ANSWER, MOVES, OF_THE_ASKED, SETTLING, Verb, allowed
 from syncd.status import table_names, unit_words
-from syncd.store.base import Row, Tx
+from syncd.store.base import Row, Tx, known
 
 __all__ = [
     "OUTCOME", "RESULT", "STATE", "Conflict", "Copy", "Filter", "Side", "conflict", "conflicts", "settled_count",
@@ -327,11 +328,9 @@ def _case_state(word: Word | None) -> str:
 
 def _copy(tx: Tx, table_name: str, row_id: str) -> Copy:
     """A row of a case as it stands now, with who keeps it."""
-    from schema.tables import registry
-
-    table = registry().by_name[table_name]
+    table = known().by_name[table_name]
     names = [column.name for column in table.all_columns if column.audience is Audience.SCOPE]
-    row = tx.one(f"SELECT {', '.join(names)} FROM {table.name} WHERE id = ?", (row_id,))
+    row = tx.one(f"SELECT {listed(names)} FROM {table.sql} WHERE id = ?", (row_id,))
     values = {} if row is None else dict(zip(names, row, strict=True))
     place = tx.one(
         "SELECT u.code, u.name, n.name FROM unit AS u LEFT JOIN syncd_keeper AS k ON k.unit_id = u.id"

@@ -9,6 +9,7 @@ unit, and may have decided there, is not moved before all that it said there has
 
 from __future__ import annotations
 
+from schema.names import quoted
 from schema.spec import Registry
 from syncd.clock import instant_of
 from syncd.derived import derived_id
@@ -57,7 +58,7 @@ def _strayed(tx: Tx, registry: Registry, me: str) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for table in sorted({row[2] for row in own}):
         rows: list[Row] = [row for row in own if row[2] == table]
-        query = f"SELECT id, unit_id FROM {table} WHERE id {{chosen}}"
+        query = f"SELECT id, unit_id FROM {quoted(table)} WHERE id {{chosen}}"
         units: dict[str, str] = dict(rows_of(tx, query, sorted({row[3] for row in rows})))
         found += [
             (row[0], units[row[3]])

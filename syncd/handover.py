@@ -59,7 +59,7 @@ def withheld(tx: Tx, registry: Registry, unit_id: str, number: int) -> list[Stre
         for table in registry.of_kind(Kind.REGISTER)
         if any(column.audience is Audience.CUSTODIAN for column in table.columns)
     ]
-    if not any(tx.one(f"SELECT 1 FROM {t.name} WHERE unit_id = ? LIMIT 1", (unit_id,)) for t in closed):
+    if not any(tx.one(f"SELECT 1 FROM {t.sql} WHERE unit_id = ? LIMIT 1", (unit_id,)) for t in closed):
         return []
     where = "kind = ? AND unit_id = ? AND term < ? AND applied_seq > 0"  # a term put aside has nothing to read
     found = log.streams(tx, where, (int(Kind.REGISTER), unit_id, number))

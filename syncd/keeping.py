@@ -237,7 +237,7 @@ def _preview(node: Node, tx: Tx, unit_id: str, to_node: str, by_force: bool, end
         heard_at=_heard_at(tx, from_node),
         put_aside=_name_of(tree, kept[0]) if by_force and kept[0] not in (from_node, to_node) else None,
         rows={
-            table.name: int(tx.value(f"SELECT count(*) FROM {table.name} WHERE unit_id = ?", (unit_id,)))
+            table.name: int(tx.value(f"SELECT count(*) FROM {table.sql} WHERE unit_id = ?", (unit_id,)))
             for table in node.store.registry.of_kind(Kind.REGISTER)
         },
     )  # fmt: skip

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from schema.names import listed, quoted
 from schema.spec import Registry, Table
 from syncd.applying import Applier
 from syncd.envelope import Envelope, Mark
@@ -106,7 +107,7 @@ def _anywhere(tx: Tx, changes: Iterable[Change]) -> dict[tuple[str, str], dict[s
     found = {}
     for table_name, of_table in chosen.items():
         names = ["unit_id", *(column.name for column in of_table[0].table.columns)]
-        query = f"SELECT id, {', '.join(names)} FROM {table_name} WHERE id {{chosen}}"
+        query = f"SELECT id, {listed(names)} FROM {quoted(table_name)} WHERE id {{chosen}}"
         for row in rows_of(tx, query, [change.row_id for change in of_table]):
             found[table_name, row[0]] = dict(zip(names, row[1:], strict=True))
     return found

@@ -94,7 +94,7 @@ def hold_writers(tx: Tx, applier: Applier, at: Stream) -> None:
     """PostgreSQL: nobody else writes these tables until the end of the transaction, and whoever had begun has ended;
     SQLite has one writer anyway."""
     if tx.dialect != "sqlite":
-        names = ", ".join(table.name for table in applier.registry.of_kind(Kind(at.kind)))
+        names = ", ".join(table.sql for table in applier.registry.of_kind(Kind(at.kind)))
         tx.run(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE")
 
 

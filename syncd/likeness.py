@@ -12,6 +12,7 @@ from typing import Any
 
 from conflict.match import normalise_name, resembles
 from conflict.proposal import Proposal
+from schema.names import quoted
 from schema.spec import Table
 from syncd.store.base import Tx
 
@@ -46,7 +47,7 @@ class Likeness:
         spans = " OR ".join("birth_date BETWEEN ? AND ?" for _ in years)
         bounds = [f"{year}-{day}" for year in years for day in ("01-01", "12-31")]
         rows = self._tx.all(
-            f"SELECT {', '.join(COLUMNS)} FROM {table_name} WHERE unit_id = ? AND ({spans})", (unit_id, *bounds)
+            f"SELECT {', '.join(COLUMNS)} FROM {quoted(table_name)} WHERE unit_id = ? AND ({spans})", (unit_id, *bounds)
         )
         found: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         for row in rows:

@@ -282,5 +282,5 @@ def _elsewhere(tx: Tx, registry: Registry, at: Stream, block: Block) -> Iterator
         return  # of a newer schema: the stream stops there
     for start in range(0, len(block.ids), limits.SQL_VALUES_MAX):
         some = block.ids[start : start + limits.SQL_VALUES_MAX]
-        query = f"SELECT id, unit_id FROM {table.name} WHERE unit_id <> ? AND id IN ({', '.join('?' * len(some))})"
+        query = f"SELECT id, unit_id FROM {table.sql} WHERE unit_id <> ? AND id IN ({', '.join('?' * len(some))})"
         yield from ((row[0], row[1]) for row in tx.all(query, (at.unit_id, *some)))

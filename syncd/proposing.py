@@ -319,7 +319,7 @@ def _unit_of_row(tx: Tx, table: Table, wish: Wish) -> str:
     row_id = wish.row_id or ""
     found = None
     if len(row_id) == ID_CHARS:
-        found = tx.value(f"SELECT unit_id FROM {table.name} WHERE id = ?", (row_id,))
+        found = tx.value(f"SELECT unit_id FROM {table.sql} WHERE id = ?", (row_id,))
     if found is None:
         raise UsageError(
             say(

@@ -204,6 +204,6 @@ def _size(tx: Tx, stream_id: str, after_seq: int, until_seq: int) -> int:
 
 def _rows(tx: Tx, store: Store, at: Stream) -> int:
     return sum(
-        int(tx.value(f"SELECT count(*) FROM {table.name} WHERE unit_id = ?", (at.unit_id,)))
+        int(tx.value(f"SELECT count(*) FROM {table.sql} WHERE unit_id = ?", (at.unit_id,)))
         for table in store.registry.of_kind(Kind.REGISTER)
     )

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from schema.names import listed, quoted
 from schema.spec import Kind, Registry, Table
 from syncd.moved_rows import marks_of
 from syncd.store.base import Row, Store, Tx
@@ -97,7 +98,7 @@ def concerned(tx: Tx, registry: Registry, order: Reassignment) -> Iterator[tuple
     chosen: dict[str, list[str]] = {}
     for table in registry.of_kind(Kind.REGISTER):
         if order.row_ids is None:
-            rows = tx.all(f"SELECT id FROM {table.name} WHERE unit_id = ? ORDER BY id", (order.from_unit,))
+            rows = tx.all(f"SELECT id FROM {table.sql} WHERE unit_id = ? ORDER BY id", (order.from_unit,))
             chosen[table.name] = [row[0] for row in rows]
         elif table.number >= FIRST_RECORD_TABLE:
             references = [column for column in table.columns if column.references in chosen]
@@ -113,7 +114,7 @@ def concerned(tx: Tx, registry: Registry, order: Reassignment) -> Iterator[tuple
 def _here(tx: Tx, table: Table, order: Reassignment) -> Iterator[str]:
     """The ordered rows of a table that refers to none of the register."""
     for some in _some(order.row_ids or ()):
-        query = f"SELECT id FROM {table.name} WHERE unit_id = ? AND id IN ({_marks(some)})"
+        query = f"SELECT id FROM {table.sql} WHERE unit_id = ? AND id IN ({_marks(some)})"
         yield from (row[0] for row in tx.all(query, (order.from_unit, *some)))
 
 
@@ -121,7 +122,7 @@ def _naming(tx: Tx, table: Table, column: str, order: Reassignment, chosen: dict
     """Rows of the unit that name a chosen row in this column; people do so by their household, events by the person."""
     referred = chosen[table.by_name[column].references or ""]
     for some in _some(referred):
-        query = f"SELECT id FROM {table.name} WHERE unit_id = ? AND {column} IN ({_marks(some)})"
+        query = f"SELECT id FROM {table.sql} WHERE unit_id = ? AND {quoted(column)} IN ({_marks(some)})"
         yield from (row[0] for row in tx.all(query, (order.from_unit, *some)))
 
 
@@ -129,7 +130,7 @@ def _move(tx: Tx, table: Table, order: Reassignment, ids: Sequence[str]) -> None
     marks = _marks(ids)
     _journal(tx, table, DELETE, order.from_unit, ids)
     tx.run(
-        f"UPDATE {table.name} SET unit_id = ? WHERE unit_id = ? AND id IN ({marks})",
+        f"UPDATE {table.sql} SET unit_id = ? WHERE unit_id = ? AND id IN ({marks})",
         (order.to_unit, order.from_unit, *ids),
     )
     _journal(tx, table, INSERT, order.to_unit, ids)
@@ -149,14 +150,14 @@ def _note_done(tx: Tx, verdicts: Table, order: Reassignment, me: str, now: str, 
 
 def _journal(tx: Tx, table: Table, op: int, unit_id: str, ids: Sequence[str]) -> None:
     """What a trigger would write for rows of this unit."""
-    counted = ", ".join(table.fold.all_columns) if table.fold is not None and op == DELETE else ""
+    counted = listed(table.fold.all_columns) if table.fold is not None and op == DELETE else ""
     if tx.dialect == "sqlite":
         this, was = "0", f"json_array({counted})" if counted else "NULL"
     else:
         this, was = "pg_current_xact_id()::text::bigint", f"json_build_array({counted})::text" if counted else "NULL"
     tx.run(
         f"INSERT INTO syncd_journal (tx, tab, op, row_id, unit_id, was) SELECT {this}, {table.number}, {op}, id,"
-        f" unit_id, {was} FROM {table.name} WHERE unit_id = ? AND id IN ({_marks(ids)}) ORDER BY id",
+        f" unit_id, {was} FROM {table.sql} WHERE unit_id = ? AND id IN ({_marks(ids)}) ORDER BY id",
         (unit_id, *ids),
     )
 

@@ -74,7 +74,7 @@ def clear(tx: Tx, applier: Applier, at: Stream) -> None:
     """Remove every row and cell of the content `at` is about."""
     for table in reversed(applier.registry.of_kind(Kind(at.kind))):
         where, values = rows_of(tx, at, table)
-        tx.run(f"DELETE FROM {table.name} WHERE {where}", values)
+        tx.run(f"DELETE FROM {table.sql} WHERE {where}", values)
     if at.kind == Kind.REGISTER:  # a cell belongs to one unit, and only registers are counted
         for cells in ("syncd_cell_stock", "syncd_cell_flow"):
             tx.run(f"DELETE FROM {cells} WHERE unit_id = ?", (at.unit_id,))

@@ -19,6 +19,7 @@ from typing import Any, cast
 
 from msgspec.structs import replace
 
+from schema.names import quoted
 from schema.spec import Registry, Table
 from syncd import backup_file, limits, setup
 from syncd.backup import FILE, ROWS, TABLE, Content, Progress, content_lines, examine, find_backup, tables_of
@@ -354,7 +355,7 @@ def _insert_all(target: _Target, tx: Tx, tell: Progress) -> None:
                     say("khôi phục bằng phiên bản đã sao lưu", "restore with the release that wrote it"),
                 )
             kept = ", ".join(f"'{key}'" for key in KEPT_FACTS)
-            tx.run(f"DELETE FROM {table}" + (f" WHERE key NOT IN ({kept})" if table == "syncd_meta" else ""))
+            tx.run(f"DELETE FROM {quoted(table)}" + (f" WHERE key NOT IN ({kept})" if table == "syncd_meta" else ""))
         elif record[0] == ROWS:
             values = record[1]
             if table == "syncd_meta":

@@ -254,11 +254,11 @@ def _tables(snapshot: Tx, store: Store, seen: _Seen) -> list[tuple[Table, set[in
 def _first_load(table: Table, dialect: str, cut: Any) -> tuple[str, tuple[Any, ...]]:
     """The changed rows where all of them are inserts: no grouping is needed, and they start to flow at once."""
     bound, values = ("AND j.n <= ?", (table.number, cut)) if dialect == "sqlite" else ("", (table.number,))
-    names = ", ".join(f"t.{column.name}" for column in table.all_columns if column.name != "unit_id")
+    names = ", ".join(f"t.{column.sql}" for column in table.all_columns if column.name != "unit_id")
     return (
         f"""
         SELECT j.unit_id, j.row_id, {INSERT}, 0, 1, NULL, {names}
-        FROM syncd_journal AS j LEFT JOIN {table.name} AS t ON t.id = j.row_id
+        FROM syncd_journal AS j LEFT JOIN {table.sql} AS t ON t.id = j.row_id
         WHERE j.tab = ? {bound} ORDER BY j.n
         """,
         values,
@@ -268,7 +268,7 @@ def _first_load(table: Table, dialect: str, cut: Any) -> tuple[str, tuple[Any, .
 def _net_changes(table: Table, dialect: str, cut: Any) -> tuple[str, tuple[Any, ...]]:
     """One row per changed row: unit, id, first operation, OR of masks, whether it was ever not an update, the counted
     columns' values before, and the row as the snapshot shows it (all NULL when it is gone)."""
-    names = ", ".join(f"t.{column.name}" for column in table.all_columns if column.name != "unit_id")
+    names = ", ".join(f"t.{column.sql}" for column in table.all_columns if column.name != "unit_id")
     values: tuple[Any, ...]
     if dialect == "sqlite":
         masks = " + ".join(f"max(mask & {1 << column.number})" for column in table.all_columns if column.number > 1)
@@ -285,7 +285,7 @@ def _net_changes(table: Table, dialect: str, cut: Any) -> tuple[str, tuple[Any, 
                    max(CASE WHEN op <> 2 THEN 1 ELSE 0 END) AS other, {was} AS was
             FROM syncd_journal WHERE tab = ? {bound}
             GROUP BY unit_id, row_id
-        ) AS j LEFT JOIN {table.name} AS t ON t.id = j.row_id AND t.unit_id {same} j.unit_id
+        ) AS j LEFT JOIN {table.sql} AS t ON t.id = j.row_id AND t.unit_id {same} j.unit_id
         ORDER BY j.unit_id, j.row_id
         """,
         values,

@@ -16,7 +16,7 @@ from schema.tables import SCHEMA_REVISION
 from syncd import limits, log
 from syncd.log import Stream
 from syncd.review.standing import UNDECIDED, Waiting, open_reviews, unmatched_moves, unsettled_cases, waiting
-from syncd.store.base import Tx
+from syncd.store.base import Tx, known
 from syncd.succession import Succession, named_apart, retired_nodes, succession
 from syncd.tree import Tree, load_tree
 
@@ -354,9 +354,7 @@ def unit_words(code: str | None, name: str | None) -> str | None:
 
 def table_names() -> dict[int, str]:
     """Table number → name."""
-    from schema.tables import registry
-
-    return {table.number: table.name for table in registry()}
+    return {table.number: table.name for table in known()}
 
 
 def stream_words(unit_code: str | None, unit_name: str | None, keeper_name: str | None) -> str:

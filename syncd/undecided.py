@@ -15,6 +15,7 @@ from typing import Any
 
 from conflict.match import normalise_name
 from conflict.proposal import Newer
+from schema.names import literal
 from schema.spec import Kind, Registry, Table
 from syncd import limits
 from syncd.derived import LATE, stem
@@ -37,8 +38,8 @@ _IS_REFERRED = f"""EXISTS (SELECT 1 FROM verdict AS w WHERE w.proposal_id = p.id
 _ADDRESSED = f"""SELECT p.id, p.made_at, p.table_name FROM proposal AS p WHERE p.unit_id IN ({_MINE}) AND {_UNDECIDED}
     AND NOT {_IS_REFERRED}"""
 # CROSS: from the few wishes referred to their rows; without it SQLite begins with every row kept here.
-_FOLLOWING = f"""SELECT p.id, p.made_at, p.table_name FROM proposal AS p CROSS JOIN {{table}} AS r
-    WHERE p.table_name = '{{table}}' AND p.withdrawn_at IS NULL AND p.unit_id IS NOT NULL AND {_IS_REFERRED}
+_FOLLOWING = f"""SELECT p.id, p.made_at, p.table_name FROM proposal AS p CROSS JOIN {{sql}} AS r
+    WHERE p.table_name = {{text}} AND p.withdrawn_at IS NULL AND p.unit_id IS NOT NULL AND {_IS_REFERRED}
     AND r.id = p.row_id AND r.unit_id IN ({_MINE}) AND {_UNDECIDED}"""
 _THESE = f"SELECT {_COLUMNS} FROM proposal AS p WHERE {_UNDECIDED} AND p.id {{chosen}}"
 _ABOUT_ROWS = f"""SELECT p.id, p.table_name, p.row_id, p.operation, p.wished, p.author, p.made_at FROM proposal AS p
@@ -98,7 +99,10 @@ def undecided(tx: Tx, registry: Registry) -> list[str]:
     """Ids of the proposals that wait here, oldest first; of one moment those about households before persons, so that
     a new row finds the new row it names.
     """
-    sources = [_ADDRESSED, *(_FOLLOWING.format(table=table.name) for table in _tables_kept(tx, registry))]
+    sources = [
+        _ADDRESSED,
+        *(_FOLLOWING.format(sql=table.sql, text=literal(table.name)) for table in _tables_kept(tx, registry)),
+    ]
     numbers = {table.name: table.number for table in registry}
     rows = tx.all(" UNION ALL ".join(sources))
     return [row[0] for row in sorted(rows, key=lambda row: (row[1], numbers.get(row[2], 0), row[0]))]
@@ -204,7 +208,7 @@ def _tables_kept(tx: Tx, registry: Registry) -> list[Table]:
     return [
         table
         for table in registry
-        if takes_proposals(table) and tx.one(f"SELECT 1 FROM {table.name} WHERE unit_id IN ({_MINE}) LIMIT 1")
+        if takes_proposals(table) and tx.one(f"SELECT 1 FROM {table.sql} WHERE unit_id IN ({_MINE}) LIMIT 1")
     ]
 
 

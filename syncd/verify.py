@@ -62,7 +62,7 @@ def compare(
 def _line(tx: Tx, stream: Stream, table: Table, audience: Audience, at_seq: int) -> CheckpointLine:
     columns = digested(table, audience)
     where, values = rows_of(tx, stream, table)
-    sql = f"SELECT {', '.join(column.name for column in columns)} FROM {table.name} WHERE {where} ORDER BY id"
+    sql = f"SELECT {', '.join(column.sql for column in columns)} FROM {table.sql} WHERE {where} ORDER BY id"
     count, digest = tx.digest(sql, values, [str(column.type) for column in columns])
     return CheckpointLine(at_seq=at_seq, table=table.number, audience=int(audience), row_count=count, sha256=digest)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from conflict.case import CaseKind
+from schema.names import listed, quoted
 from schema.spec import Audience, Kind, Registry, Table
 from syncd import limits
 from syncd.cases import open_case
@@ -207,7 +208,7 @@ def _insert(tx: Tx, wish: _Wish, me: str) -> bool:
     names = ("id", "unit_id", *wish.wished)
     marks = ", ".join("?" * len(names))
     tx.run(
-        f"INSERT INTO {wish.table.name} ({', '.join(names)}) VALUES ({marks})",
+        f"INSERT INTO {wish.table.sql} ({listed(names)}) VALUES ({marks})",
         (wish.row_id, wish.unit_id, *wish.wished.values()),
     )
     return True
@@ -240,7 +241,7 @@ def _delete(tx: Tx, wish: _Wish, _me: str) -> bool:
     now = _row(tx, wish)
     if now is not None and now != wish.seen:
         return False
-    tx.run(f"DELETE FROM {wish.table.name} WHERE id = ?", (wish.row_id,))
+    tx.run(f"DELETE FROM {wish.table.sql} WHERE id = ?", (wish.row_id,))
     return True
 
 
@@ -248,8 +249,8 @@ _SAY: Mapping[str, Callable[[Tx, _Wish, str], bool]] = {"insert": _insert, "upda
 
 
 def _update(tx: Tx, wish: _Wish, values: Mapping[str, Any]) -> None:
-    sets = ", ".join(f"{name} = ?" for name in values)
-    tx.run(f"UPDATE {wish.table.name} SET {sets} WHERE id = ?", (*values.values(), wish.row_id))
+    sets = ", ".join(f"{quoted(name)} = ?" for name in values)
+    tx.run(f"UPDATE {wish.table.sql} SET {sets} WHERE id = ?", (*values.values(), wish.row_id))
 
 
 def _row(tx: Tx, wish: _Wish) -> dict[str, Any] | None:

@@ -92,13 +92,11 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence
 
 def table_title(name: str) -> str:
     """A table within a sentence: its title, where this release has one."""
-    from schema.tables import registry
+    from syncd.store.base import known
 
-    found = registry().by_name.get(name)
-    if found is None:
-        return name
-    title = Both(found.title_vi, found.title_en).here
-    return title[:1].lower() + title[1:]
+    found = known().by_name.get(name)
+    title = "" if found is None else Both(found.title_vi, found.title_en).here
+    return title[:1].lower() + title[1:] or name
 
 
 def cell(value: Any) -> str:

@@ -320,7 +320,7 @@ def _side(desk: Desk, tab: int, row_id: str, unit_id: str | None) -> Side | None
     table = desk.registry.by_number.get(tab)
     if table is None:
         return None
-    now = desk.tx.value(f"SELECT unit_id FROM {table.name} WHERE id = ?", (row_id,))
+    now = desk.tx.value(f"SELECT unit_id FROM {table.sql} WHERE id = ?", (row_id,))
     return Side(table=table, row_id=row_id, unit_id=now if now is not None else None)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from schema.names import listed, quoted
 from schema.spec import Audience, Kind, Registry, Table
 from schema.values import check_values
 from syncd.clock import instant_of
@@ -83,7 +84,7 @@ class Desk:
     def row(self, table: Table, row_id: str) -> dict[str, Any] | None:
         """A row as kept, without what is for the custodian's eyes alone; None when it is gone."""
         names = [column.name for column in table.all_columns if column.audience is Audience.SCOPE]
-        found = self.tx.one(f"SELECT {', '.join(names)} FROM {table.name} WHERE id = ?", (row_id,))
+        found = self.tx.one(f"SELECT {listed(names)} FROM {table.sql} WHERE id = ?", (row_id,))
         return None if found is None else dict(zip(names, found, strict=True))
 
     def require_row(self, table: Table, row_id: str) -> dict[str, Any]:
@@ -107,15 +108,15 @@ class Desk:
             )
         check_codes(self.tx, table, values)
         if values:
-            sets = ", ".join(f"{name} = ?" for name in values)
-            self.tx.run(f"UPDATE {table.name} SET {sets} WHERE id = ?", (*values.values(), row_id))
+            sets = ", ".join(f"{quoted(name)} = ?" for name in values)
+            self.tx.run(f"UPDATE {table.sql} SET {sets} WHERE id = ?", (*values.values(), row_id))
 
     def insert(self, table: Table, unit_id: str, values: Values) -> str:
         """A new row in a unit kept here; its id."""
         given = {name: value for name, value in values.items() if name != "unit_id"}
         names = ("unit_id", *given)
         marks = ", ".join("?" * len(names))
-        query = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks}) RETURNING id"
+        query = f"INSERT INTO {table.sql} ({listed(names)}) VALUES ({marks}) RETURNING id"
         return str(self.tx.value(query, (unit_id, *given.values())))
 
     def delete(self, table: Table, row_id: str) -> None:
@@ -123,7 +124,7 @@ class Desk:
         for other in self.registry.of_kind(Kind.REGISTER):
             for column in other.columns:
                 if column.references == table.name and self.tx.one(
-                    f"SELECT 1 FROM {other.name} WHERE {column.name} = ? LIMIT 1", (row_id,)
+                    f"SELECT 1 FROM {other.sql} WHERE {column.sql} = ? LIMIT 1", (row_id,)
                 ):
                     raise UsageError(
                         say(
@@ -133,7 +134,7 @@ class Desk:
                         ),
                         say("sửa các bản ghi đó trước", "correct those rows first"),
                     )
-        self.tx.run(f"DELETE FROM {table.name} WHERE id = ?", (row_id,))
+        self.tx.run(f"DELETE FROM {table.sql} WHERE id = ?", (row_id,))
 
     def propose(self, table: Table, row_id: str, values: Values | None, asked: Asked) -> str:
         """Wish another keeper's row changed; deleted where `values` is None. The proposal's id."""

@@ -38,14 +38,20 @@ def know(tables: Registry) -> None:
 _KNOWN: list[Registry] = []
 
 
+def known() -> Registry:
+    """The tables of the store last opened; those of the release before any was."""
+    from schema.tables import registry
+
+    return _KNOWN[0] if _KNOWN else registry()
+
+
 def rule_broken(text: str) -> RuleBroken | None:
     """What a database's refusal of a row means to whoever wrote it, without the row; None for any other error."""
     if "constraint" not in text:
         return None
-    from schema.tables import registry
     from schema.values import broken_rule
 
-    found = broken_rule(_KNOWN[0] if _KNOWN else registry(), text)
+    found = broken_rule(known(), text)
     if found is None:
         return None
     table, problem = found

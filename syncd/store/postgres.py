@@ -18,6 +18,7 @@ from typing import Any
 import psycopg
 from psycopg.types.string import TextLoader
 
+from schema.names import listed, quoted
 from schema.spec import Registry, Table, Type
 from syncd import limits
 from syncd.errors import DatabaseUnreachable
@@ -110,7 +111,7 @@ class PostgresTx(Tx):
             raise translate(error) from error
 
     def insert_columns(self, table: Table, names: Sequence[str], types: Sequence[str], columns: Columns) -> int:
-        self._copy(table.name, names, types, columns)
+        self._copy(quoted(table.name), names, types, columns)
         return len(columns[0])
 
     def update_columns(
@@ -123,15 +124,16 @@ class PostgresTx(Tx):
     ) -> int:
         stage = self._stage(table)
         types = [Type.UUID, Type.INT, *(table.by_name[name].type for name in values)]
-        self._copy(stage, ["id", "mask", *values], types, [ids, masks, *values.values()])
+        self._copy(stage, ["id", "syncd_mask", *values], types, [ids, masks, *values.values()])
         one_mask = len(set(masks)) == 1
         sets = ", ".join(
             f"{name} = s.{name}" if one_mask else
-            f"{name} = CASE WHEN s.mask & {1 << table.by_name[name].number} <> 0 THEN s.{name} ELSE t.{name} END"
-            for name in values
+            f"{name} = CASE WHEN s.syncd_mask & {1 << column.number} <> 0 THEN s.{name} ELSE t.{name} END"
+            for column in map(table.by_name.__getitem__, values)
+            if (name := column.sql)
         )  # fmt: skip
         touched = self.run(
-            f"UPDATE {table.name} AS t SET {sets} FROM {stage} AS s"
+            f"UPDATE {table.sql} AS t SET {sets} FROM {stage} AS s"
             " WHERE t.id = s.id AND t.unit_id IS NOT DISTINCT FROM ?::uuid",
             (unit_id,),
         )
@@ -140,14 +142,14 @@ class PostgresTx(Tx):
 
     def delete_ids(self, table: Table, unit_id: str | None, ids: Sequence[str], returning: Sequence[str]) -> list[Row]:
         return self.all(
-            f"DELETE FROM {table.name} WHERE id = ANY(?::uuid[]) AND unit_id IS NOT DISTINCT FROM ?::uuid"
-            f" RETURNING {', '.join(returning)}",
+            f"DELETE FROM {table.sql} WHERE id = ANY(?::uuid[]) AND unit_id IS NOT DISTINCT FROM ?::uuid"
+            f" RETURNING {listed(returning)}",
             (list(ids), unit_id),
         )
 
     def select_ids(self, table: Table, unit_id: str | None, ids: Sequence[str], names: Sequence[str]) -> list[Row]:
         return self.all(
-            f"SELECT {', '.join(names)} FROM {table.name}"
+            f"SELECT {listed(names)} FROM {table.sql}"
             " WHERE id = ANY(?::uuid[]) AND unit_id IS NOT DISTINCT FROM ?::uuid",
             (list(ids), unit_id),
         )
@@ -170,11 +172,11 @@ class PostgresTx(Tx):
         self.run("SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(?, 0::bigint))", (name,))
 
     def _stage(self, table: Table) -> str:
-        stage = f"pg_temp.syncd_stage_{table.name}"
+        stage = f"pg_temp.{quoted(f'syncd_stage_{table.name}')}"
         columns = ", ".join(
-            f"{column.name} {PG_TYPE[column.type]}" for column in table.all_columns if column.name != "unit_id"
+            f"{column.sql} {PG_TYPE[column.type]}" for column in table.all_columns if column.name != "unit_id"
         )
-        self.run(f"CREATE TEMPORARY TABLE IF NOT EXISTS {stage} (mask bigint, {columns}) ON COMMIT DELETE ROWS")
+        self.run(f"CREATE TEMPORARY TABLE IF NOT EXISTS {stage} (syncd_mask bigint, {columns}) ON COMMIT DELETE ROWS")
         return stage
 
     def _copy(self, target: str, names: Sequence[str], types: Sequence[str], columns: Columns) -> None:
@@ -182,7 +184,7 @@ class PostgresTx(Tx):
         try:
             with (
                 self._connection.cursor() as cursor,
-                cursor.copy(f"COPY {target} ({', '.join(names)}) FROM STDIN") as copy,
+                cursor.copy(f"COPY {target} ({listed(names)}) FROM STDIN") as copy,
             ):
                 copy.write(data)
         except psycopg.Error as error:

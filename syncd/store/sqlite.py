@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlcipher3 import dbapi2 as sqlite
 
+from schema.names import listed, quoted
 from schema.spec import Registry, Table
 from syncd import limits
 from syncd.errors import ConfigError, DatabaseLocked, DiskFull, KeyFileError, StoreError
@@ -199,7 +200,9 @@ class SqliteTx(Tx):
 
     def insert_columns(self, table: Table, names: Sequence[str], types: Sequence[str], columns: Columns) -> int:
         marks = ", ".join("?" * len(names))
-        return self.many(f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks})", zip(*columns, strict=True))
+        return self.many(
+            f"INSERT INTO {quoted(table.name)} ({listed(names)}) VALUES ({marks})", zip(*columns, strict=True)
+        )
 
     def update_columns(
         self,
@@ -215,17 +218,17 @@ class SqliteTx(Tx):
         touched = 0
         for mask, places in by_mask.items():
             names = [column.name for column in table.columns_of(mask)]
-            sets = ", ".join(f"{name} = ?" for name in names)
+            sets = ", ".join(f"{quoted(name)} = ?" for name in names)
             chosen = [[values[name][place] for place in places] for name in names]
             chosen.append([ids[place] for place in places])
             rows = zip(*chosen, repeat(unit_id, len(places)), strict=True)
-            touched += self.many(f"UPDATE {table.name} SET {sets} WHERE id = ? AND unit_id IS ?", rows)
+            touched += self.many(f"UPDATE {table.sql} SET {sets} WHERE id = ? AND unit_id IS ?", rows)
         return touched
 
     def delete_ids(self, table: Table, unit_id: str | None, ids: Sequence[str], returning: Sequence[str]) -> list[Row]:
         found = self.select_ids(table, unit_id, ids, returning)
         self.many(
-            f"DELETE FROM {table.name} WHERE id = ? AND unit_id IS ?", zip(ids, repeat(unit_id, len(ids)), strict=True)
+            f"DELETE FROM {table.sql} WHERE id = ? AND unit_id IS ?", zip(ids, repeat(unit_id, len(ids)), strict=True)
         )
         return found
 
@@ -235,7 +238,7 @@ class SqliteTx(Tx):
             chunk = ids[start : start + limits.SQL_VALUES_MAX]
             marks = ", ".join("?" * len(chunk))
             rows += self.all(
-                f"SELECT {', '.join(names)} FROM {table.name} WHERE id IN ({marks}) AND unit_id IS ?", (*chunk, unit_id)
+                f"SELECT {listed(names)} FROM {table.sql} WHERE id IN ({marks}) AND unit_id IS ?", (*chunk, unit_id)
             )
         return rows
 

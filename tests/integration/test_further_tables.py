@@ -1,0 +1,137 @@
+"""Tables of a deployment under any name both databases can hold, from a commune on SQLite to a province on PostgreSQL.
+
+Names that are words of SQL, mixed-case names and Vietnamese ones; every stage builds statements of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schema.spec import Audience, Column, Fold, Kind, Table, Type
+from schema.tables import registry
+from syncd import baseline
+from syncd.aggregate import recount
+from syncd.prove import prove
+from tests.integration.baselines import emptied, forget
+from tests.integration.shapes import ThreeTiers, content, own_stream, three_tiers
+from tests.postgres import PostgresServer
+from tests.trees import TreeBuilder, TreeNode
+
+ORDER = Table(
+    number=1000,
+    name="order",
+    kind=Kind.REGISTER,
+    columns=(
+        Column(number=2, name="group", type=Type.TEXT, policy="latest"),
+        Column(number=3, name="select", type=Type.INT),
+        Column(number=4, name="mask", type=Type.BYTES, audience=Audience.CUSTODIAN),
+    ),
+    indexes=(("group", "select"),),
+)
+TRACK = Table(
+    number=1001,
+    name="PlaylistTrack",
+    kind=Kind.REGISTER,
+    columns=(
+        Column(number=2, name="OrderId", type=Type.UUID, references="order", inside_unit=True, on_delete="cascade"),
+        Column(number=3, name="from", type=Type.DATE, nullable=False),
+        Column(number=4, name="Sex", type=Type.INT),
+    ),
+    fold=Fold(measure="birth", columns=("Sex",), date_column="from"),
+)
+HOME = Table(
+    number=1002,
+    name="hộ_khẩu",
+    kind=Kind.OVERSIGHT,
+    columns=(Column(number=2, name="địa_chỉ", type=Type.TEXT, nullable=False, chars_max=100),),
+)
+FURTHER = (ORDER, TRACK, HOME)
+NAMES = ("order", "PlaylistTrack", "hộ_khẩu")
+TIERS = {"up to PostgreSQL": ("province", "district"), "down to SQLite": ("commune",)}
+
+
+@pytest.fixture(params=TIERS)
+def tiers(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: PostgresServer) -> Iterator[ThreeTiers]:
+    dsns = {name: postgres_server.create_database() for name in TIERS[request.param]}
+    found = three_tiers(TreeBuilder(tmp_path, registry=registry(FURTHER)), dsns)
+    yield found
+    for node in found.nodes:
+        node.store.close()
+    for dsn in dsns.values():
+        postgres_server.drop_database(dsn)
+
+
+def rows(at: TreeNode, name: str) -> list[tuple[Any, ...]]:
+    """A table by the statement that anybody would write."""
+    table = at.store.registry.by_name[name]
+    columns = [column for column in table.all_columns if column.audience is not Audience.CUSTODIAN]
+    quoted = ", ".join(f'"{column.name}"' for column in columns)
+    return at.rows(f'SELECT {quoted} FROM "{name}" ORDER BY id')
+
+
+def type_in(at: TreeNode) -> str:
+    with at.store.write("clerk") as tx:
+        order = tx.value("""INSERT INTO "order" ("group", "select", mask) VALUES ('a', 1, ?) RETURNING id""", (b"m",))
+        tx.run("""INSERT INTO "order" ("group") VALUES ('b'), ('c')""")
+        tx.run("""INSERT INTO "PlaylistTrack" ("OrderId", "from", "Sex") VALUES (?, '2026-05-01', 1)""", (order,))
+        tx.run("""INSERT INTO "PlaylistTrack" ("from") VALUES ('2026-05-02')""")
+    at.sql("""INSERT INTO "hộ_khẩu" (unit_id, "địa_chỉ") VALUES (?, 'Số 1')""", (at.unit_id,))
+    return str(order)
+
+
+def assert_equal(tiers: ThreeTiers) -> None:
+    tiers.prove()
+    for node in tiers.nodes:
+        assert [rows(node, name) for name in NAMES] == [rows(tiers.commune, name) for name in NAMES]
+        assert node.rows("SELECT stream_id, reason FROM syncd_stream WHERE state <> 'ok'") == []
+        assert node.rows("SELECT stream_id, tab FROM syncd_checkpoint WHERE ok <> 1") == []
+        with node.store.read() as tx:
+            assert recount(tx, node.store.registry) == []
+            proofs = prove(tx, node.store.registry, node.node.ring)
+        assert {proof.state for proof in proofs} <= {"equal", "own"}
+    assert content(tiers.province, "order") == content(tiers.commune, "order")  # what keepers alone read, too
+
+
+def test_rows_of_every_name_are_inserted_changed_and_deleted_alike(tiers: ThreeTiers) -> None:
+    order = type_in(tiers.commune)
+    assert_equal(tiers)
+    assert len(rows(tiers.province, "PlaylistTrack")) == 2
+    tiers.commune.sql("""UPDATE "order" SET "select" = 7, "group" = 'z' WHERE "group" <> 'b'""")
+    tiers.commune.sql("""UPDATE "PlaylistTrack" SET "from" = '2026-06-01' WHERE "OrderId" = ?""", (order,))
+    tiers.commune.sql("""UPDATE "hộ_khẩu" SET "địa_chỉ" = 'Số 2'""")
+    assert_equal(tiers)
+    tiers.commune.sql("""DELETE FROM "order" WHERE id = ?""", (order,))  # its tracks go with it
+    tiers.commune.sql("""DELETE FROM "hộ_khẩu" """)
+    assert_equal(tiers)
+    assert len(rows(tiers.province, "PlaylistTrack")) == 1
+
+
+def test_a_baseline_and_wishes_carry_every_name(tiers: ThreeTiers) -> None:
+    order = type_in(tiers.commune)
+    assert_equal(tiers)
+    stream_id = own_stream(tiers.commune)
+    made = baseline.make(tiers.commune.node, stream_id)
+    assert made is not None
+    tiers.settle()
+    tiers.province.sql(
+        """INSERT INTO proposal (unit_id, table_name, row_id, operation, seen, wished, author, reason, made_at,
+           author_depth) VALUES (?, 'order', ?, 'update', '{"group": "a"}', '{"group": "đ"}', 'A', 'r',
+           '2026-11-01T00:00:00Z', 0)""",
+        (tiers.commune.unit_id, order),
+    )
+    assert tiers.province.value("""SELECT "group" FROM "order_with_pending" WHERE id = ?""", (order,)) == "đ"
+    tiers.settle()
+    assert tiers.commune.value("""SELECT "group" FROM "order" WHERE id = ?""", (order,)) == "đ"
+    assert_equal(tiers)
+    for node in tiers.nodes[1:]:
+        at = node.value("SELECT applied_seq FROM syncd_stream WHERE stream_id = ?", (stream_id,))
+        assert at > 0
+    with tiers.commune.store.read() as tx:
+        at_seq = int(tx.value("SELECT at_seq FROM syncd_baseline"))
+    forget(tiers.district, stream_id, at_seq)
+    if tiers.province.dsn is None:
+        emptied(tiers, tiers.province)
