@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from schema.spec import Registry, Table
+from schema.spec import Registry
 from schema.tables import registry
 from syncd.errors import ConfigError
 from syncd.failpoint import FAILPOINT, STAGE_FILE
@@ -135,45 +135,14 @@ def write_config(directory: Path, config: Config) -> None:
     write_public_file(directory / CONFIG_FILE, "".join(lines).encode())
 
 
-def load_registry(config: Config) -> Registry:
-    """The tables this node replicates: the release's own and those of `extra_tables`."""
+def load_registry(config: Config, directory: Path) -> Registry:
+    """The tables this node replicates: the release's own and those of `extra_tables`, whose module lies in the node's
+    directory. Raises ConfigError."""
     if not config.extra_tables:
         return registry()
-    import importlib
+    from syncd.node.tables import load_tables
 
-    module_name, _, attribute = config.extra_tables.partition(":")
-    hint = say(
-        'extra_tables có dạng "mô-đun:TABLES", một bộ schema.spec.Table trong mô-đun mà Python tìm thấy',
-        'extra_tables is "module:TABLES", a tuple of schema.spec.Table in a module that Python finds',
-    )
-    try:
-        tables = tuple(getattr(importlib.import_module(module_name), attribute))
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise ConfigError(
-            say(
-                "không đọc được extra_tables = {value!r}: {error}",
-                "extra_tables = {value!r} cannot be read: {error}",
-                value=config.extra_tables,
-                error=error,
-            ),
-            hint,
-        ) from error
-    if not all(isinstance(table, Table) for table in tables):
-        raise ConfigError(
-            say(
-                "extra_tables = {value!r} có phần tử không phải là bảng",
-                "extra_tables = {value!r} holds something that is no table",
-                value=config.extra_tables,
-            ),
-            hint,
-        )
-    try:
-        return registry(tables)
-    except ValueError as error:
-        raise ConfigError(
-            f"extra_tables = {config.extra_tables!r}: {error}",
-            say("đánh số bảng từ 1000", "give them numbers from 1000"),
-        ) from error
+    return load_tables(config.extra_tables, directory)
 
 
 def _read_file(path: Path) -> dict[str, Any]:

@@ -59,6 +59,7 @@ def init_root(
 
     Raises ConfigError when the directory is another node's already.
     """
+    load_registry(config, directory)  # before anything is made
     make_secret_directory(directory)
     with lock_file(directory / LOCK_FILE):
         node_keys = ensure_keys(directory, config, random_bytes)
@@ -92,6 +93,7 @@ def join(
     """
     token = decode_token(token_text)
     require_not_expired(token, clock() // 1000)
+    load_registry(config, directory)
     make_secret_directory(directory)
     with lock_file(directory / LOCK_FILE):
         node_keys = ensure_keys(directory, config, random_bytes)
@@ -126,7 +128,9 @@ def _ask(directory: Path, token: Token, node_keys: NodeKeys, config: Config, nam
 
 def _create(directory: Path, config: Config, node_keys: NodeKeys, place: Place, clock: Clock) -> Made:
     """Tables, triggers and the first rows; `created_at` comes last and says that all is there."""
-    setup.create_schema(connector(directory, config), config.schema_dialect, load_registry(config), node_keys, place)
+    setup.create_schema(
+        connector(directory, config), config.schema_dialect, load_registry(config, directory), node_keys, place
+    )
     store = open_store(directory, config)
     try:
         setup.record_place(store, node_keys, place, clock())

@@ -91,7 +91,7 @@ def open_store(directory: Path, config: Config, failpoint: Failpoint | None = No
     """The node's database alone. `failpoint`: the environment's when None, so that tests kill any command at any
     commit.
     """
-    tables = load_registry(config)
+    tables = load_registry(config, directory)
     failpoint = failpoint or failpoints.from_environment(os.environ)
     if not config.is_sqlite:
         from syncd.store.postgres import PostgresStore

@@ -130,7 +130,7 @@ class _Target:
 
     @property
     def registry(self) -> Registry:
-        return load_registry(self.config)
+        return load_registry(self.config, self.directory)
 
     def write_files(self) -> None:
         """Keys, certificates, settings, the mark of a copy; what is there already was found to be the same."""
@@ -161,7 +161,7 @@ def _prepared(
     opened = backup_file.open_file(path, [load_recovery_key(_key_file(directory, key_file))])
     files, facts = _first_look(opened)
     config = _config(files, database)
-    registry = load_registry(config)
+    registry = load_registry(config, directory)
     found, stated = examine(backup_file.records(opened), registry, tell)
     if stated is None or found.rows != stated.rows or not stated.lines <= found.lines:
         raise FileRefused(

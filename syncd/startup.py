@@ -51,7 +51,11 @@ def _check_facts(opened: OpenNode) -> None:
 
 def _check_triggers(opened: OpenNode) -> None:
     """Missing, altered or disabled triggers are put back."""
-    registry, identity, config = load_registry(opened.config), identity_of(opened.facts), opened.config
+    registry, identity, config = (
+        load_registry(opened.config, opened.directory),
+        identity_of(opened.facts),
+        opened.config,
+    )
     connection = connector(opened.directory, config)()
     try:
         found = triggers.problems(

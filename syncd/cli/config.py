@@ -43,7 +43,7 @@ def check_command(directory: Path | None, as_json: bool) -> None:
     if not path.exists() and not (where / SIGNING_KEY_FILE).exists():
         raise no_node(where)
     config = config_of(where)
-    load_registry(config)
+    load_registry(config, where)
     shown = {**asdict(config), "database": _without_password(config.database)}
     if as_json:
         emit_json({"directory": str(where), "file": str(path) if path.exists() else None, "settings": shown})

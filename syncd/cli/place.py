@@ -63,7 +63,7 @@ def open_store(directory: Path, config: Config) -> Store:
     from syncd import failpoint
     from syncd.config import load_registry
 
-    tables, points = load_registry(config), failpoint.from_environment(os.environ)
+    tables, points = load_registry(config, directory), failpoint.from_environment(os.environ)
     if not config.is_sqlite:
         from syncd.store.postgres import PostgresStore
 

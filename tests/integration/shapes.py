@@ -107,10 +107,11 @@ def add_person(at: TreeNode, household: str | None = None, **values: Any) -> str
 
 def content(at: TreeNode, table: str, *, without: tuple[str, ...] = ()) -> list[tuple[Any, ...]]:
     """A table by plain SQL, in the order of ids."""
-    names = [column.name for column in at.store.registry.by_name[table].all_columns if column.name not in without]
+    found = at.store.registry.by_name[table]
+    names = [column.sql for column in found.all_columns if column.name not in without]
     return [
         tuple(bytes(v) if isinstance(v, memoryview) else v for v in row)
-        for row in at.rows(f"SELECT {', '.join(names)} FROM {table} ORDER BY id")
+        for row in at.rows(f"SELECT {', '.join(names)} FROM {found.sql} ORDER BY id")
     ]
 
 

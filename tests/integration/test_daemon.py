@@ -108,7 +108,7 @@ def test_bad_value_is_named(tmp_path: Path, line: str, said: str | None) -> None
         from syncd.config import load_registry
 
         with pytest.raises(ConfigError, match="no_such_module"):
-            load_registry(load_config(tmp_path, {}))
+            load_registry(load_config(tmp_path, {}), tmp_path)
         return
     with pytest.raises(ConfigError, match=said):
         load_config(tmp_path, {})
