@@ -1,8 +1,8 @@
 """How `syncd status` asks a running daemon: a socket on loopback, its place and a password in a file of the node.
 
 Enters: the daemon's picture of itself. Leaves: that picture as JSON to whoever can read `daemon.json`; `ask` returns
-None when no daemon answers. Must hold: nobody without access to the node's directory learns anything; a silent client
-blocks nothing but itself, briefly.
+None when no daemon answers; `daemon.ended` says why it gave up. Must hold: nobody without access to the node's
+directory learns anything; a silent client blocks nothing but itself, briefly.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from syncd import limits
-from syncd.system import write_secret_file
+from syncd.errors import SyncdError
+from syncd.system import read_beginning, write_secret_file
 
 CONTROL_FILE = "daemon.json"
+ENDED_FILE = "daemon.ended"
 CLIENT_S_MAX = 2.0
 PASSWORD_BYTES = 16
 CONTROL_FILE_BYTES_MAX = 4096
@@ -71,6 +73,24 @@ class Control:
             line += received
         if hmac.compare_digest(line.strip(), self._password.encode()):
             connection.sendall(json.dumps(self._picture()).encode())
+
+
+def note_end(directory: Path, reason: str, at: str) -> None:
+    """Leave word of why the daemon ended by itself: whoever looks afterwards finds no daemon to ask."""
+    write_secret_file(directory / ENDED_FILE, json.dumps({"reason": reason, "at": at}).encode())
+
+
+def forget_end(directory: Path) -> None:
+    """A daemon works again."""
+    (directory / ENDED_FILE).unlink(missing_ok=True)
+
+
+def last_end(directory: Path) -> str | None:
+    """Why the last daemon ended by itself; None when it did not, or has been started again."""
+    try:
+        return str(json.loads(read_beginning(directory / ENDED_FILE, CONTROL_FILE_BYTES_MAX))["reason"])
+    except (SyncdError, ValueError, KeyError, TypeError):
+        return None
 
 
 def ask(directory: Path) -> dict[str, Any] | None:

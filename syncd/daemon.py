@@ -18,9 +18,9 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from syncd import __version__, failpoint, limits
-from syncd.clock import Clock, system_clock
+from syncd.clock import Clock, instant_of, system_clock
 from syncd.config import Config, load_config
-from syncd.control import Control
+from syncd.control import Control, forget_end, note_end
 from syncd.errors import SyncdError, written
 from syncd.events import event, set_up
 from syncd.exchange import Link
@@ -69,6 +69,7 @@ class Daemon:
         reserve: Reserve | None = None,
     ) -> None:
         self._opened = opened
+        self._clock = clock
         self._config = opened.config
         self._reserve = reserve
         self._reread = reread
@@ -106,6 +107,7 @@ class Daemon:
                 pid=os.getpid(),
             )
             notify_supervisor("READY=1")
+            forget_end(self._opened.directory)
             self._supervise()
         finally:
             self._life.end()
@@ -115,7 +117,18 @@ class Daemon:
             for number, handler in previous.items():
                 signal.signal(number, handler)
         event("stopped", node=self._opened.node.node_id, reason=written(self._life.fatal) if self._life.fatal else None)
-        return 1 if self._life.fatal else 0
+        if self._life.fatal is None:
+            return 0
+        self._leave_word(self._life.fatal)
+        return 1
+
+    def _leave_word(self, error: BaseException) -> None:
+        """For `status`: why no daemon runs. A bug is named by its kind alone: its words may quote a value."""
+        reason = written(error) if isinstance(error, SyncdError) else type(error).__name__
+        try:
+            note_end(self._opened.directory, reason, instant_of(self._clock()))
+        except SyncdError as unwritten:
+            event("end-not-noted", logging.WARNING, reason=written(unwritten))
 
     def end(self) -> None:
         """Stop; callable from any thread."""
@@ -236,7 +249,7 @@ class Daemon:
         return {
             **self.vitals.picture(), "pid": os.getpid(), "version": __version__, "node_id": self._opened.node.node_id,
             "parent_id": self._opened.parent_id, "listen": self._listening, "disk_full_since": self._full_since(),
-            "awaited": self._awaited(),
+            "awaited": self._awaited(), "files": dict(self._opened.store.held_files()),
         }  # fmt: skip
 
     def _awaited(self) -> list[str] | None:

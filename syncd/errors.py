@@ -23,7 +23,8 @@ code.
     │       └── TokenUsed
     ├── FileRefused                1   a file to be read is not of the form it must have
     ├── StoreError                 1   the database refused a statement
-    │   └── RuleBroken                 a value breaks a rule of its table
+    │   ├── RuleBroken                 a value breaks a rule of its table
+    │   └── DatabaseReplaced           another program took the files away under this process: it ends
     ├── ForkError                  1   two writers of one stream
     └── EnvelopeError              1   an envelope, or what it carries, is refused
         ├── Forked                     its keeper signed another one for the same place
@@ -220,6 +221,10 @@ class StoreError(SyncdError):
 
 
 class RuleBroken(StoreError):
+    pass
+
+
+class DatabaseReplaced(StoreError):
     pass
 
 

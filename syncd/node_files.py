@@ -16,13 +16,14 @@ from schema.ddl import Identity
 from syncd import failpoint as failpoints
 from syncd.clock import Clock, system_clock
 from syncd.config import Config, load_config, load_registry
-from syncd.errors import ConfigError, StoreError
+from syncd.errors import ConfigError, KeyFileError, StoreError
 from syncd.language import say
 from syncd.pipeline import Node
 from syncd.positions import HighWater
-from syncd.security.identity import DatabaseKey, NodeKeys
+from syncd.security.identity import SIGNING_KEY_FILE, DatabaseKey, NodeKeys
 from syncd.setup import Connect
 from syncd.store.base import Failpoint, Store
+from syncd.store.causes import require_there
 
 DATABASE_FILE = "syncd.db"
 LOCK_FILE = "daemon.lock"
@@ -76,6 +77,8 @@ def open_node(
 
 def require_node(directory: Path, config: Config) -> None:
     """Raises ConfigError where no node is; to be asked before anything is made in `directory`."""
+    if config.is_sqlite:
+        require_there(directory / DATABASE_FILE, has_keys=(directory / SIGNING_KEY_FILE).exists())
     known = directory / DATABASE_FILE if config.is_sqlite else directory
     if not known.exists():
         raise ConfigError(
@@ -117,10 +120,15 @@ def connector(directory: Path, config: Config) -> Connect:
 
 def database_key(directory: Path, config: Config) -> bytes | None:
     """The raw key of the embedded database, None for a plain file."""
-    from syncd.store.sqlite import require_form
+    if not config.encrypted:
+        return None
+    try:
+        return DatabaseKey.load(directory).raw
+    except KeyFileError:
+        from syncd.store.sqlite import require_encrypted
 
-    require_form(directory / DATABASE_FILE, config.encrypted)
-    return DatabaseKey.load(directory).raw if config.encrypted else None
+        require_encrypted(directory / DATABASE_FILE)
+        raise
 
 
 def read_facts(store: Store, directory: Path) -> dict[str, str]:

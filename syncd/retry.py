@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tenacity import RetryCallState, Retrying, wait_random_exponential
 
 from syncd import limits
-from syncd.errors import SyncdError
+from syncd.errors import DatabaseReplaced, SyncdError
 from syncd.system import SCARCE
 
 FIRST_DELAY_S = 0.2
@@ -39,10 +39,11 @@ class Retries:
 
     def decide(self, error: Exception) -> Decision:
         """An error of ours may go away: a parent comes back, a disk is freed, a person mends something. So may the
-        system's word that it has no descriptor or memory left. A bug does not.
+        system's word that it has no descriptor or memory left. A bug does not, and a database that lies no longer
+        where it was opened does not come back to this process.
         """
         is_scarce = isinstance(error, OSError) and error.errno in SCARCE
-        if not isinstance(error, SyncdError) and not is_scarce:
+        if isinstance(error, DatabaseReplaced) or not isinstance(error, SyncdError) and not is_scarce:
             return Decision(again=False)
         self._attempt = min(self._attempt + 1, limits.RETRY_ATTEMPTS_MAX)
         state = RetryCallState(Retrying(), None, (), {})

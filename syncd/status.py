@@ -133,6 +133,7 @@ class Status:
     hand_overs: tuple[HandOver, ...]  # orders under way that this node is told the end of
     late_writes: int  # envelopes written after a term that somebody has to admit here
     succession: Succession | None = None
+    trouble: str | None = None  # why the last daemon ended by itself, or that it works on files taken from their place
     is_older_copy: bool = False  # the file beside the database knows of more than the database
 
 

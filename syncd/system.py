@@ -136,8 +136,35 @@ def check_secret_file(path: Path) -> None:
                     path=path,
                     uid=found.st_uid,
                 ),
-                say("chạy: chown {uid} {path}", "run: chown {uid} {path}", uid=os.geteuid(), path=path),
+                as_owner(path),
             )
+
+
+def as_owner(path: Path) -> str:
+    """What to type where `path` belongs to another account: its service needs it as it is. Empty where it is ours."""
+    if sys.platform == "win32":
+        return ""
+    try:
+        uid = path.stat().st_uid
+    except OSError:
+        return ""
+    if uid == os.geteuid():
+        return ""
+    return say(
+        "chạy lệnh này bằng tài khoản của nút: sudo -u {account} syncd …",
+        "run this as the node's own account: sudo -u {account} syncd …",
+        account=_account(uid),
+    )
+
+
+def require_own_directory(path: Path) -> None:
+    """Refuse to work in the directory of another account, as root too: what root writes there its service cannot."""
+    remedy = as_owner(path)
+    if remedy:
+        raise PermissionDenied(
+            say("thư mục {path} thuộc tài khoản khác", "the directory {path} belongs to another account", path=path),
+            remedy,
+        )
 
 
 def fsync_directory(path: Path) -> None:
@@ -381,6 +408,10 @@ if sys.platform == "win32":
         """Windows counts handles, not descriptors: 16 million of them."""
         return 65_536
 
+    def _account(uid: int) -> str:
+        """Windows knows no such numbers."""
+        return str(uid)
+
     def _system_language() -> str:
         language = ctypes.windll.kernel32.GetUserDefaultUILanguage() & PRIMARY_LANGUAGE_MASK
         return "vi" if language == LANGUAGE_VIETNAMESE else "en"
@@ -402,6 +433,15 @@ else:
 
     def _system_language() -> str:
         return "en"
+
+    def _account(uid: int) -> str:
+        """As sudo takes it."""
+        import pwd
+
+        try:
+            return pwd.getpwuid(uid).pw_name
+        except KeyError:
+            return f"'#{uid}'"
 
     def _send_datagram(path: str, text: str) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as messenger:

@@ -17,7 +17,7 @@ from functools import partial
 
 from syncd import limits
 from syncd.applying import More
-from syncd.errors import DiskFull, written
+from syncd.errors import DatabaseReplaced, DiskFull, written
 from syncd.events import event
 from syncd.exchange import Link
 from syncd.net.client import ParentClient
@@ -70,6 +70,14 @@ class Life:
         for call in calls:
             call()
 
+    def give_up(self, worker: str, error: Exception) -> None:
+        """What no waiting mends: a bug, or a database that was taken away. Say which, and end."""
+        if isinstance(error, DatabaseReplaced):
+            event("database-replaced", logging.CRITICAL, worker=worker, reason=written(error))
+        else:
+            event("bug", logging.ERROR, error=error, worker=worker)
+        self.fail(error)
+
     def fail(self, error: BaseException) -> None:
         """Something nobody foresaw: end, and say so with the exit code."""
         self.fatal = self.fatal or error
@@ -108,8 +116,7 @@ class Worker(ABC, threading.Thread):
                 decision = retries.decide(error)
                 self.vitals.fails(self.name, error)
                 if not decision.again:
-                    event("bug", logging.ERROR, error=error, worker=self.name)
-                    self.life.fail(error)
+                    self.life.give_up(self.name, error)
                     return
                 event("retry", logging.WARNING, worker=self.name, reason=written(error), after_s=decision.delay_s)
                 self.life.pause(decision.delay_s)

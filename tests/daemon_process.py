@@ -9,8 +9,11 @@ from pathlib import Path
 
 from syncd import daemon, limits
 from syncd.errors import SyncdError
+from tests import opens
 
 if __name__ == "__main__":
+    if "OPENS_FILE" in os.environ:
+        opens.record(Path(os.environ["OPENS_FILE"]))
     if "UPKEEP_FIRST_S" in os.environ:  # a test does not wait ten minutes
         limits.UPKEEP_FIRST_S = float(os.environ["UPKEEP_FIRST_S"])  # type: ignore[misc]
         limits.UPKEEP_SPREAD_S = 0.0  # type: ignore[misc]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SYSTEM_DIRECTORY = Path("/var/lib/syncd")
 DATABASE_FILE = "syncd.db"
 DATABASE_KEY_FILE = "database.key"
+SIGNING_KEY_FILE = "signing.key"
 DATABASE_KEY_BYTES_MAX = 64
 
 
@@ -70,24 +71,35 @@ def open_store(directory: Path, config: Config) -> Store:
         return PostgresStore(config.database, tables, points)
     from syncd.store.sqlite import SqliteStore
 
+    path = database_file(directory)
+    return SqliteStore(path, tables, database_key(directory, config), points)
+
+
+def database_file(directory: Path) -> Path:
+    """The embedded database that is there. Raises ConfigError when there is none, or what lies there is no database."""
+    from syncd.store.causes import require_there
+
     path = directory / DATABASE_FILE
+    require_there(path, has_keys=(directory / SIGNING_KEY_FILE).exists())
     if not path.exists():
         raise no_node(directory)
-    return SqliteStore(path, tables, database_key(directory, config), points)
+    return path
 
 
 def database_key(directory: Path, config: Config) -> bytes | None:
     """The raw key of the embedded database; None where it is a plain file or a server."""
-    if not config.is_sqlite:
+    if not config.is_sqlite or not config.encrypted:
         return None
-    from syncd.store.sqlite import require_form
-
-    require_form(directory / DATABASE_FILE, config.encrypted)
-    if not config.encrypted:
-        return None
+    from syncd.errors import KeyFileError
     from syncd.system import read_secret_file
 
-    return read_secret_file(directory / DATABASE_KEY_FILE, DATABASE_KEY_BYTES_MAX)
+    try:
+        return read_secret_file(directory / DATABASE_KEY_FILE, DATABASE_KEY_BYTES_MAX)
+    except KeyFileError:
+        from syncd.store.sqlite import require_encrypted
+
+        require_encrypted(directory / DATABASE_FILE)
+        raise
 
 
 def require_finished(store: Store, directory: Path) -> None:

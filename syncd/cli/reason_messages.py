@@ -327,16 +327,6 @@ MESSAGES = (
     Both("sai cú pháp gần {text}", 'syntax error at or near "{text}"'),
     Both("câu lệnh chưa trọn vẹn", "syntax error at end of input"),
     # databases and disks (store, system)
-    Both(
-        "chương trình khác đang khóa cơ sở dữ liệu {place}: {text}",
-        "the database {place} is locked by another program: {text}",
-    ),
-    Both(
-        "khóa này không mở được cơ sở dữ liệu {place}: {text}",
-        "the database {place} does not open with this key: {text}",
-    ),
-    Both("hết chỗ cho cơ sở dữ liệu {place}: {text}", "no space left for the database {place}: {text}"),
-    Both("cơ sở dữ liệu {place}: {text}", "database {place}: {text}"),
     Both("PostgreSQL không trả lời: {error}", "PostgreSQL does not answer: {error}"),
     Both("PostgreSQL bị ngắt: {text}", "PostgreSQL broke off: {text}"),
     Both("PostgreSQL hết chỗ trên đĩa: {text}", "PostgreSQL has no space left: {text}"),

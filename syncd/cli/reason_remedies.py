@@ -168,12 +168,8 @@ REMEDIES = (
     Both("gia nhập với khóa mới: dùng thư mục trống", "join with new keys: use an empty directory"),
     Both("gia nhập lại bằng phiên bản syncd này với mã mới", "join again with this version of syncd and a new token"),
     Both(
-        "đóng giao dịch đang mở của chương trình kia; syncd tự thử lại",
-        "close the other program's open transaction; syncd tries again by itself",
-    ),
-    Both(
-        "đặt đúng database.key bên cạnh cơ sở dữ liệu (hoặc khôi phục từ bản sao lưu khóa)",
-        "put the right database.key beside the database (or restore it from the backup of the keys)",
+        "chạy lệnh này bằng tài khoản của nút: sudo -u {account} syncd …",
+        "run this as the node's own account: sudo -u {account} syncd …",
     ),
     Both("chia thành phần nhỏ hơn", "seal smaller pieces"),
     Both("tối đa {most} byte, khai trước", "at most {most} bytes, stated in advance"),
@@ -189,7 +185,6 @@ REMEDIES = (
         "chưa gửi gì; sửa bản ghi đó, phần đã ghi sẽ tự đi tiếp",
         "nothing was sealed; correct the row, and what was written goes on by itself",
     ),
-    Both("giải phóng đĩa; không mất gì đã ghi nhận", "free disk space; nothing acknowledged is lost"),
     Both(
         "giải phóng đĩa này; không mất gì đã ghi nhận",
         "free space on this disk; nothing that was acknowledged is lost",
@@ -201,10 +196,6 @@ REMEDIES = (
     Both("syncd tự kết nối lại; xem nhật ký máy chủ", "syncd reconnects by itself; see the server's log"),
     Both(
         "khởi động máy chủ hoặc sửa `database` trong syncd.toml", "start the server or correct `database` in syncd.toml"
-    ),
-    Both(
-        "chạy `syncd verify`, và khôi phục bản sao lưu cuối nếu tệp hỏng",
-        "run `syncd verify`, and restore the last backup if the file is damaged",
     ),
     Both(
         "chạy `syncd verify`; nhật ký máy chủ có câu lệnh đó", "run `syncd verify`; the server's log has the statement"

@@ -9,11 +9,14 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from syncd.cli.reason_messages import FACTS, MESSAGES
-from syncd.cli.reason_remedies import REMEDIES
+from syncd.cli import reason_messages, reason_remedies
+from syncd.cli.reason_messages import FACTS
 from syncd.errors import JoinRefused, ParentUnreachable, SyncdError, TokenError, TooLarge, TrustError, Unsupported
 from syncd.language import Both, Said, language
+from syncd.store import causes
 
+MESSAGES = (*reason_messages.MESSAGES, *causes.MESSAGES)
+REMEDIES = (*reason_remedies.REMEDIES, *causes.REMEDIES)
 # The address a parent's answer came from, before what it said.
 PLACE = re.compile(r"(https://\S+ \(node [0-9a-f-]{36}\): )?(.*)", re.DOTALL)
 

@@ -92,13 +92,12 @@ def _script(statement: str | None, file: Path | None) -> str:
 def _run_sqlite(directory: Path, config: Config, script: str, form: Any) -> None:
     from sqlcipher3 import dbapi2 as sqlite
 
-    from syncd.cli.place import DATABASE_FILE, database_key, no_node
+    from syncd.cli.place import database_file, database_key
     from syncd.cli.sql_refused import Authorizer
+    from syncd.store.causes import is_of_statement
     from syncd.store.sqlite import connect, translate
 
-    path = directory / DATABASE_FILE
-    if not path.exists():
-        raise no_node(directory)
+    path = database_file(directory)
     connection = connect(path, database_key(directory, config))
     authorizer = Authorizer()
     connection.set_authorizer(authorizer)
@@ -122,7 +121,7 @@ def _run_sqlite(directory: Path, config: Config, script: str, form: Any) -> None
         raise (
             authorizer.refused
             or _refused(connection, str(error), each)
-            or _plain_sql(str(error), translate(error, str(path)))
+            or _plain_sql(str(error) if is_of_statement(error) else "", translate(error, str(path)))
         ) from error
     finally:
         connection.close()
@@ -247,10 +246,12 @@ def _refused(connection: Any, text: str, statement: str) -> Exception | None:
 
 
 def _plain_sql(text: str, translated: Exception) -> Exception:
-    """A statement that the database refused is the writer's affair: no advice about backups."""
+    """A statement that the database refused is the writer's affair: no advice about backups. `text`: what it said of
+    the statement, empty where the statement is not to blame.
+    """
     from syncd.errors import RuleBroken, StoreError
 
-    if not isinstance(translated, StoreError) or isinstance(translated, RuleBroken):
+    if not text or not isinstance(translated, StoreError) or isinstance(translated, RuleBroken):
         return translated
     return StoreError(
         text,

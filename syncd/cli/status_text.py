@@ -36,7 +36,7 @@ def screen(found: Status, live: dict[str, Any] | None, now_ms: int) -> str:
     lines = [
         *_head(found, live),
         _own(found),
-        *_troubles(live),
+        *_troubles(found, live),
         *_succession(found),
         *_rejoining(found, live),
         *_passing(found),
@@ -53,7 +53,7 @@ def screen(found: Status, live: dict[str, Any] | None, now_ms: int) -> str:
 def verdict(found: Status, live: dict[str, Any] | None, now_ms: int) -> tuple[int, list[str]]:
     """For monitoring: 0 fine, 1 warning, 2 critical, and why."""
     critical = [f"{say('dừng', 'stopped')}: {stream.about}" for stream in found.stopped if stream.state != "waiting"]
-    critical += troubles(live)
+    critical += troubles(found, live)
     if found.checks.different:
         critical.append(say("đối soát lệch {n}", "{n} checkpoints differ", n=found.checks.different))
     warning = [f"{say('chờ', 'waiting')}: {stream.about}" for stream in found.stopped if stream.state == "waiting"]
@@ -74,12 +74,12 @@ def verdict(found: Status, live: dict[str, Any] | None, now_ms: int) -> tuple[in
     return (2, [*critical, *warning]) if critical else (1, warning) if warning else (0, [])
 
 
-def troubles(live: dict[str, Any] | None) -> list[str]:
-    """What keeps the running daemon from its work: a full disk here or at the parent, a locked database. What is told
-    with a neighbour is not told twice."""
+def troubles(of: Status, live: dict[str, Any] | None) -> list[str]:
+    """What keeps the daemon from its work: a full disk here or at the parent, a locked database, its files taken away.
+    What is told with a neighbour is not told twice."""
+    found = [] if of.trouble is None else [_reason(of.trouble)]
     if live is None:
-        return []
-    found = []
+        return found
     if live.get("disk_full_since"):
         found.append(
             say(
@@ -94,8 +94,8 @@ def troubles(live: dict[str, Any] | None) -> list[str]:
     return found + [_reason(error) for error in errors if error and error not in shown]
 
 
-def _troubles(live: dict[str, Any] | None) -> list[str]:
-    return [paint(_told(say("Trục trặc", "Trouble"), text), RED) for text in troubles(live)]
+def _troubles(of: Status, live: dict[str, Any] | None) -> list[str]:
+    return [paint(_told(say("Trục trặc", "Trouble"), text), RED) for text in troubles(of, live)]
 
 
 def _rejoining(found: Status, live: dict[str, Any] | None) -> list[str]:

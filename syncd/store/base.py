@@ -9,7 +9,7 @@ a read transaction sees one snapshot; foreign database errors are translated her
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -171,6 +171,10 @@ class Store(ABC):
     @abstractmethod
     def relax(self) -> None:
         """Give back memory that only a burst needed; called when the node falls quiet."""
+
+    def held_files(self) -> Mapping[str, tuple[int, int]]:
+        """The files this store has open, path → (device, number); none where a server has them."""
+        return {}
 
     def is_busy(self) -> bool:
         """Whether a write would have to wait for another thread of this process."""

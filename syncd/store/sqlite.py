@@ -7,7 +7,7 @@ Leaves: `Store` over real transactions. Must hold: `synchronous` is FULL and rea
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from itertools import repeat
@@ -19,13 +19,16 @@ from sqlcipher3 import dbapi2 as sqlite
 from schema.names import listed, quoted
 from schema.spec import Registry, Table
 from syncd import limits
-from syncd.errors import ConfigError, DatabaseLocked, DiskFull, KeyFileError, StoreError
+from syncd.errors import ConfigError, DiskFull
 from syncd.language import say
+from syncd.store import causes
 from syncd.store.base import Columns, Failpoint, Row, Store, Tx, know, no_failpoint, rule_broken
-from syncd.system import return_memory, translate_os_error
+from syncd.store.causes import NO_SQLITE, NOT_A_DATABASE, NOT_ENCRYPTED
+from syncd.store.files import HeldFiles, Identity
+from syncd.system import return_memory
 from syncd.wire import copy_text
 
-PLAIN_HEAD = b"SQLite format 3\x00"  # of a file that is not encrypted
+CONSTRAINT = 19  # SQLITE_CONSTRAINT of sqlite3.h
 WAL_SAFE_VERSION = (3, 51, 3)  # earlier releases can corrupt a WAL when two connections checkpoint together
 
 
@@ -46,6 +49,8 @@ def connect(path: Path | str, key: bytes | None, *, busy_timeout_ms: int = limit
         connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
     except sqlite.DatabaseError as error:
         connection.close()
+        if getattr(error, "sqlite_errorcode", None) == NOT_A_DATABASE:
+            raise _not_opened(str(path), key, error) from error
         raise translate(error, str(path)) from error
     if connection.execute("PRAGMA synchronous").fetchone()[0] < 2:
         connection.close()
@@ -64,39 +69,29 @@ def _opened(path: Path | str, statements: int) -> Any:
         raise translate(error, str(path)) from error
 
 
-def require_form(path: Path, encrypted: bool) -> None:
-    """Raise ConfigError where the file is plain and the settings say encrypted, or the other way round: no key is to
-    blame. A file that is not there yet has either form.
-    """
+def is_plain(path: Path | str) -> bool:
+    """Whether a database that is there opens without a key. SQLite itself looks: nobody else may open the file."""
+    connection = sqlite.connect(f"{Path(path).absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)
     try:
-        with path.open("rb") as file:
-            head = file.read(len(PLAIN_HEAD))
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise translate_os_error(error, say("không đọc được {path}", "cannot read {path}", path=path)) from error
-    if not head or (head == PLAIN_HEAD) != encrypted:
-        return
-    if encrypted:
-        raise ConfigError(
-            say(
-                "cơ sở dữ liệu {path} không mã hóa, nhưng cấu hình là encrypted = true",
-                "the database {path} is not encrypted, but the setting is encrypted = true",
-                path=path,
-            ),
-            say("đặt encrypted = false trong syncd.toml", "set encrypted = false in syncd.toml"),
-        )
-    raise ConfigError(
-        say(
-            "cơ sở dữ liệu {path} đã mã hóa (hoặc bị hỏng), nhưng cấu hình là encrypted = false",
-            "the database {path} is encrypted (or damaged), but the setting is encrypted = false",
-            path=path,
-        ),
-        say(
-            "bỏ dòng encrypted trong syncd.toml (mặc định là true)",
-            "take the line encrypted out of syncd.toml (it is true by default)",
-        ),
-    )
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+    except sqlite.DatabaseError:
+        return False
+    finally:
+        connection.close()
+    return True
+
+
+def require_encrypted(path: Path) -> None:
+    """To be asked where there is no usable key: raises ConfigError when the file needs none."""
+    if path.exists() and path.stat().st_size and is_plain(path):
+        raise NOT_ENCRYPTED.error(place=path)
+
+
+def _not_opened(path: str, key: bytes | None, error: Exception) -> Exception:
+    """Why SQLite takes the file for no database: the wrong form, the wrong key, or damage."""
+    if key is None:
+        return NO_SQLITE.error(place=path)
+    return NOT_ENCRYPTED.error(place=path) if is_plain(path) else translate(error, path)
 
 
 def watcher(path: Path | str, key: bytes | None) -> Any:
@@ -122,52 +117,9 @@ def _unlock(connection: Any, key: bytes | None) -> None:
 
 def translate(error: Exception, place: str) -> Exception:
     """Our error for a database error, with the remedy."""
-    text = str(error)
-    # A broken rule names columns, which may be called anything (`full_name`).
-    is_rule = "constraint failed" in text
-    if not is_rule and ("locked" in text or "busy" in text):
-        return DatabaseLocked(
-            say(
-                "chương trình khác đang khóa cơ sở dữ liệu {place}: {text}",
-                "the database {place} is locked by another program: {text}",
-                place=place,
-                text=text,
-            ),
-            hint=say(
-                "đóng giao dịch đang mở của chương trình kia; syncd tự thử lại",
-                "close the other program's open transaction; syncd tries again by itself",
-            ),
-        )
-    if not is_rule and "full" in text:
-        return DiskFull(
-            say(
-                "hết chỗ cho cơ sở dữ liệu {place}: {text}",
-                "no space left for the database {place}: {text}",
-                place=place,
-                text=text,
-            ),
-            hint=say("giải phóng đĩa; không mất gì đã ghi nhận", "free disk space; nothing acknowledged is lost"),
-        )
-    if "not a database" in text or "hmac" in text or "encrypted" in text:
-        return KeyFileError(
-            say(
-                "khóa này không mở được cơ sở dữ liệu {place}: {text}",
-                "the database {place} does not open with this key: {text}",
-                place=place,
-                text=text,
-            ),
-            hint=say(
-                "đặt đúng database.key bên cạnh cơ sở dữ liệu (hoặc khôi phục từ bản sao lưu khóa)",
-                "put the right database.key beside the database (or restore it from the backup of the keys)",
-            ),
-        )
-    return rule_broken(text) or StoreError(
-        say("cơ sở dữ liệu {place}: {text}", "database {place}: {text}", place=place, text=text),
-        hint=say(
-            "chạy `syncd verify`, và khôi phục bản sao lưu cuối nếu tệp hỏng",
-            "run `syncd verify`, and restore the last backup if the file is damaged",
-        ),
-    )
+    is_rule = (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF == CONSTRAINT
+    broken = rule_broken(str(error)) if is_rule else None
+    return broken or causes.translate(error, place)
 
 
 class SqliteTx(Tx):
@@ -189,8 +141,14 @@ class SqliteTx(Tx):
 
     def stream(self, sql: str, values: Sequence[Any] = (), rows_max: int = 5000) -> Iterator[list[Row]]:
         cursor = self._execute(sql, values)
-        while rows := cursor.fetchmany(rows_max):
+        while rows := self._fetch(cursor, rows_max):
             yield rows
+
+    def _fetch(self, cursor: Any, rows_max: int) -> list[Row]:
+        try:
+            return list(cursor.fetchmany(rows_max))
+        except sqlite.DatabaseError as error:
+            raise translate(error, self._place) from error
 
     def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
         try:
@@ -272,6 +230,7 @@ class SqliteStore(Store):
         know(registry)
         self.failpoint = failpoint
         self._key = key
+        self._held: HeldFiles | None = None  # of the first connection; this store never works on others
         self._writer: Any | None = None
         self._open_writer()
         self._writing = threading.RLock()
@@ -279,6 +238,8 @@ class SqliteStore(Store):
         self._readers_guard = threading.Lock()
         self._is_relaxed = False  # nothing was written since memory was given back: readers forget the schema after use
         self._watcher = watcher(path, key)
+        self.change_mark()  # has the watcher hold the log: it stays where it is when every other connection is closed
+        self._held = HeldFiles(self.path)
 
     @contextmanager
     def write(self, stage: str) -> Iterator[Tx]:
@@ -301,7 +262,7 @@ class SqliteStore(Store):
         if self._writer is not None:
             return self._writer
         try:
-            writer = connect(self.path, self._key)
+            writer = self._connect()
         except DiskFull:
             self.when_full()
             raise
@@ -316,6 +277,7 @@ class SqliteStore(Store):
         tx = SqliteTx(writer, self.path)
         tx.run("BEGIN IMMEDIATE")
         try:
+            self.require_same_files()
             if applying:
                 tx.run("INSERT INTO syncd_applying (one) VALUES (1)")
             self.failpoint(f"{stage}:begin")
@@ -323,6 +285,7 @@ class SqliteStore(Store):
             if applying:
                 tx.run("DELETE FROM syncd_applying")
             self.failpoint(f"{stage}:before-commit")
+            self.require_same_files()  # what is in the cache until now has not reached the disk
             tx.run("COMMIT")
         except BaseException as error:
             if writer.in_transaction:
@@ -365,8 +328,21 @@ class SqliteStore(Store):
         return self._open_reader()
 
     def _open_reader(self) -> Any:
-        connection = connect(self.path, self._key)
+        connection = self._connect()
         connection.execute("PRAGMA query_only = ON")
+        return connection
+
+    def _connect(self) -> Any:
+        """One more connection to the files that are open already, and to no others."""
+        if self._held is None:
+            return connect(self.path, self._key)
+        self._held.require_same()
+        connection = connect(self.path, self._key)
+        try:
+            self._held.require_same()
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def is_busy(self) -> bool:
@@ -375,7 +351,18 @@ class SqliteStore(Store):
         self._writing.release()
         return False
 
+    def held_files(self) -> Mapping[str, Identity]:
+        return {} if self._held is None else self._held.identities
+
+    def require_same_files(self) -> None:
+        """Raises DatabaseReplaced when another program took the files away: what is written then is lost, or ruins
+        what lies there now.
+        """
+        if self._held is not None:
+            self._held.require_same()
+
     def change_mark(self) -> int:
+        self.require_same_files()
         try:
             return int(self._watcher.execute("PRAGMA data_version").fetchone()[0])
         except sqlite.DatabaseError as error:

@@ -1,0 +1,338 @@
+"""Why an SQLite database refuses, by the library's own numbers, and what to do about each.
+
+Enters: SQLite's error, the database's path. Leaves: an error of ours. Must hold: the driver's words are repeated only
+where they come from the library and name no value; what is wrong with a file is asked of the directory (`stat`), never
+by opening it (see `files.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from syncd.errors import (
+    ConfigError,
+    DatabaseLocked,
+    DatabaseReplaced,
+    DiskFull,
+    KeyFileError,
+    NotCanonical,
+    PermissionDenied,
+    StoreError,
+    SyncdError,
+    TemporaryError,
+)
+from syncd.language import Both, say
+from syncd.system import as_owner
+
+# The numbers of sqlite3.h; an extended one has its primary one in the low byte.
+GENERAL, PERM, BUSY, LOCKED, READONLY, IOERR, CORRUPT, FULL = 1, 3, 5, 6, 8, 10, 11, 13
+CANTOPEN, SCHEMA, NOT_A_DATABASE = 14, 17, 26
+OF_STATEMENT = (
+    GENERAL,
+    18,
+    19,
+    20,
+    23,
+    25,
+)  # wrong in itself, or its values: too long, against a rule, of another type
+READONLY_DBMOVED = READONLY | 4 << 8
+IOERR_SHMSIZE = IOERR | 19 << 8  # no room for the shared memory of the log
+UNDECODED = re.compile(r"Could not decode to UTF-8 column '(\w+)'")  # the driver's own words; the value follows
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What happened, and what to do."""
+
+    kind: type[SyncdError]
+    what: Both
+    remedy: Both
+
+    def error(self, **facts: Any) -> SyncdError:
+        """The error with its facts filled in."""
+        return self.kind(say(*self.what, **facts), say(*self.remedy, **facts))
+
+
+RESTORE = Both(
+    "dừng daemon, dời tệp này cùng -wal và -shm của nó ra chỗ khác (đừng xóa), rồi `syncd restore` bản sao lưu cuối;"
+    " phần thiếu tự về từ các nút khác",
+    "stop the daemon, move this file with its -wal and -shm elsewhere (do not delete them), then `syncd restore` the"
+    " last backup; what it lacks comes back from the other nodes",
+)
+LOCK_HELD = Cause(
+    DatabaseLocked,
+    Both("chương trình khác đang khóa cơ sở dữ liệu {place}", "the database {place} is locked by another program"),
+    Both(
+        "đóng giao dịch đang mở của chương trình kia; syncd tự thử lại",
+        "close the other program's open transaction; syncd tries again by itself",
+    ),
+)
+NO_SPACE = Cause(
+    DiskFull,
+    Both("hết chỗ cho cơ sở dữ liệu {place}", "no space left for the database {place}"),
+    Both("giải phóng đĩa; không mất gì đã ghi nhận", "free disk space; nothing acknowledged is lost"),
+)
+DISK_FAILS = Cause(
+    StoreError,
+    Both("đĩa không đọc hoặc ghi được {place} ({name})", "the disk cannot read or write {place} ({name})"),
+    Both(
+        "kiểm tra đĩa, dây nối và hạn mức đĩa (dmesg); syncd tự thử lại; nếu vẫn vậy, khôi phục bản sao lưu cuối vào"
+        " đĩa tốt",
+        "check the disk, its cable and its quota (dmesg); syncd tries again by itself; if it stays so, restore the last"
+        " backup to a sound disk",
+    ),
+)
+DAMAGED = Cause(
+    StoreError, Both("cơ sở dữ liệu {place} bị hỏng ({name})", "the database {place} is damaged ({name})"), RESTORE
+)
+KEY_REFUSED = Cause(
+    KeyFileError,
+    Both(
+        "khóa này không mở được cơ sở dữ liệu {place}, hoặc phần đầu tệp bị hỏng",
+        "the database {place} does not open with this key, or its beginning is damaged",
+    ),
+    Both(
+        "đặt đúng database.key của nó bên cạnh; nếu khóa đúng thì tệp hỏng: dời tệp cùng -wal và -shm ra chỗ khác"
+        " (đừng xóa), rồi `syncd restore` bản sao lưu cuối",
+        "put its own database.key beside it; if the key is right the file is damaged: move it with its -wal and -shm"
+        " elsewhere (do not delete them), then `syncd restore` the last backup",
+    ),
+)
+NO_SQLITE = Cause(
+    ConfigError,
+    Both(
+        "cơ sở dữ liệu {place} đã mã hóa (hoặc bị hỏng), nhưng cấu hình là encrypted = false",
+        "the database {place} is encrypted (or damaged), but the setting is encrypted = false",
+    ),
+    Both(
+        "bỏ dòng encrypted trong syncd.toml (mặc định là true); nếu tệp vốn không mã hóa thì nó hỏng: dời đi cùng -wal"
+        " và -shm (đừng xóa), rồi `syncd restore` bản sao lưu cuối",
+        "take the line encrypted out of syncd.toml (it is true by default); if the file was never encrypted it is"
+        " damaged: move it away with its -wal and -shm (do not delete them), then `syncd restore` the last backup",
+    ),
+)
+NOT_ENCRYPTED = Cause(
+    ConfigError,
+    Both(
+        "cơ sở dữ liệu {place} không mã hóa, nhưng cấu hình là encrypted = true",
+        "the database {place} is not encrypted, but the setting is encrypted = true",
+    ),
+    Both("đặt encrypted = false trong syncd.toml", "set encrypted = false in syncd.toml"),
+)
+TABLES_CHANGED = Cause(
+    TemporaryError,
+    Both(
+        "chương trình khác vừa đổi cấu trúc bảng của {place}", "another program has just changed the tables of {place}"
+    ),
+    Both("syncd tự thử lại", "syncd tries again by itself"),
+)
+NOT_TEXT = Cause(
+    NotCanonical,
+    Both(
+        "một giá trị của cột {column} trong {place} không phải chữ UTF-8 (phông TCVN3, VNI hoặc mã cũ)",
+        "a value of column {column} in {place} is no UTF-8 text (TCVN3, VNI or another old code)",
+    ),
+    Both(
+        "gõ lại giá trị đó bằng Unicode (UPDATE bản ghi vừa sửa); syncd tự đi tiếp",
+        "write that value anew in Unicode (UPDATE the row changed last); syncd goes on by itself",
+    ),
+)
+READ_ONLY = Cause(
+    PermissionDenied,
+    Both("{place}: chỉ đọc được, không ghi được", "{place} can be read but not written"),
+    Both("{remedy}", "{remedy}"),
+)
+CLOSED_TO_US = Cause(
+    PermissionDenied,
+    Both("{place}: không có quyền", "{place}: permission denied"),
+    Both("{remedy}", "{remedy}"),
+)
+IS_DIRECTORY = Cause(
+    ConfigError,
+    Both("{place} là thư mục, không phải cơ sở dữ liệu", "{place} is a directory, not a database"),
+    Both(
+        "dời thư mục đó đi và đặt lại syncd.db của nút, hoặc `syncd restore` bản sao lưu cuối",
+        "move that directory away and put the node's own syncd.db back, or `syncd restore` the last backup",
+    ),
+)
+EMPTY = Cause(
+    StoreError,
+    Both("cơ sở dữ liệu {place} rỗng (0 byte)", "the database {place} is empty (0 bytes)"),
+    Both(
+        "nếu `syncd init` hay `syncd join` vừa bị ngắt: chạy lại đúng lệnh đó; nếu không, nội dung đã bị xóa: dời tệp"
+        " cùng -wal và -shm ra chỗ khác (đừng xóa), rồi `syncd restore` bản sao lưu cuối",
+        "if `syncd init` or `syncd join` was interrupted: run the same again; else its content was cut off: move the"
+        " file with its -wal and -shm elsewhere (do not delete them), then `syncd restore` the last backup",
+    ),
+)
+GONE = Cause(
+    ConfigError,
+    Both("thiếu cơ sở dữ liệu {place} của nút này", "the database {place} of this node is missing"),
+    Both(
+        "đặt lại tệp đó (cùng -wal nếu có), hoặc `syncd restore` bản sao lưu cuối; nếu `syncd init` hay `syncd join`"
+        " vừa bị ngắt thì chạy lại đúng lệnh đó",
+        "put it back (with its -wal, if there is one), or `syncd restore` the last backup; if `syncd init` or `syncd"
+        " join` was interrupted, run the same again",
+    ),
+)
+NOT_OURS = Cause(
+    ConfigError,
+    Both(
+        "{place} là cơ sở dữ liệu của chương trình khác: không có bảng của syncd",
+        "{place} is another program's database: it has no tables of syncd",
+    ),
+    Both(
+        "đặt lại syncd.db của nút này, hoặc nêu đúng --dir; chưa ghi gì vào tệp đó",
+        "put this node's own syncd.db back, or name the right --dir; nothing was written to that file",
+    ),
+)
+TAKEN_AWAY = Cause(
+    DatabaseReplaced,
+    Both("{place} đã bị xóa hoặc dời đi khi syncd đang mở", "{place} was removed while syncd had it open"),
+    Both(
+        "đã dừng, không ghi gì thêm; đặt lại đúng tệp vào chỗ cũ, hoặc `syncd restore` bản sao lưu cuối, rồi chạy lại"
+        " `syncd run`",
+        "stopped, nothing more was written; put the right file back in its place, or `syncd restore` the last backup,"
+        " then start `syncd run` again",
+    ),
+)
+PUT_IN_PLACE = Cause(
+    DatabaseReplaced,
+    Both("{place} đã bị thay bằng tệp khác khi syncd đang mở", "{place} was replaced while syncd had it open"),
+    TAKEN_AWAY.remedy,
+)
+LOG_TAKEN_AWAY = Cause(
+    DatabaseReplaced,
+    TAKEN_AWAY.what,
+    Both(
+        "đã dừng, không ghi gì thêm; tìm chương trình đã làm việc đó (dọn đĩa, đồng bộ tệp, chống vi-rút), rồi chạy lại"
+        " `syncd run`, sau đó `syncd verify --full`",
+        "stopped, nothing more was written; find the program that did it (a cleaner, file synchronisation, antivirus),"
+        " then start `syncd run` again, and `syncd verify --full` afterwards",
+    ),
+)
+LOG_PUT_IN_PLACE = Cause(DatabaseReplaced, PUT_IN_PLACE.what, LOG_TAKEN_AWAY.remedy)
+OTHER = Cause(
+    StoreError,
+    Both("cơ sở dữ liệu {place}: {text}", "database {place}: {text}"),
+    Both(
+        "không có gì được ghi; nếu lặp lại, gửi dòng này cho người phụ trách syncd",
+        "nothing was written; if it comes again, send this line to whoever looks after syncd",
+    ),
+)
+NOT_OPENED = Cause(
+    StoreError,
+    Both("không mở được cơ sở dữ liệu {place}: {text}", "cannot open the database {place}: {text}"),
+    Both(
+        "syncd tự thử lại; kiểm tra số tệp đang mở (ulimit -n) và bộ nhớ của máy",
+        "syncd tries again by itself; look at the number of open files (ulimit -n) and at the memory of this machine",
+    ),
+)
+UNSAID = Cause(
+    StoreError,
+    Both("cơ sở dữ liệu {place}: trình điều khiển từ chối", "database {place}: the driver refused"),
+    OTHER.remedy,
+)
+_CHMOD = Both("chạy: chmod u+{rights} {file}", "run: chmod u+{rights} {file}")
+_OF_DISK = Both(
+    "gắn lại đĩa cho phép ghi, hoặc bỏ thuộc tính chỉ đọc của tệp (lsattr)",
+    "mount the disk for writing, or take the file's read-only attribute away (lsattr)",
+)
+CAUSES = (
+    LOCK_HELD, NO_SPACE, DISK_FAILS, DAMAGED, KEY_REFUSED, NO_SQLITE, NOT_ENCRYPTED, TABLES_CHANGED, NOT_TEXT,
+    READ_ONLY, CLOSED_TO_US, IS_DIRECTORY, EMPTY, GONE, NOT_OURS, TAKEN_AWAY, PUT_IN_PLACE, LOG_TAKEN_AWAY,
+    LOG_PUT_IN_PLACE, NOT_OPENED, UNSAID, OTHER,
+)  # fmt: skip
+# What is stored of these in English is told in the operator's language (`cli/reasons.py`).
+MESSAGES = tuple(each.what for each in CAUSES)
+REMEDIES = (*(each.remedy for each in CAUSES if each.remedy.en != "{remedy}"), _CHMOD, _OF_DISK)
+
+
+def translate(error: Exception, place: str) -> Exception:
+    """Our error for an error of SQLite or its driver that is no broken rule."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        undecoded = UNDECODED.match(str(error))
+        return NOT_TEXT.error(place=place, column=undecoded[1]) if undecoded else UNSAID.error(place=place)
+    facts = {"place": place, "name": getattr(error, "sqlite_errorname", code), "text": str(error)}
+    if code == READONLY_DBMOVED:
+        return PUT_IN_PLACE.error(**facts)
+    primary = code & 0xFF
+    if primary in (READONLY, CANTOPEN, PERM):
+        return _denied(Path(place), is_read_only=primary == READONLY, text=str(error))
+    if code == IOERR_SHMSIZE:
+        return NO_SPACE.error(**facts)
+    return BY_CODE.get(primary, OTHER).error(**facts)
+
+
+def is_of_statement(error: Exception) -> bool:
+    """Whether the statement is to blame, not the database."""
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF in OF_STATEMENT
+
+
+BY_CODE = {
+    BUSY: LOCK_HELD, LOCKED: LOCK_HELD, FULL: NO_SPACE, IOERR: DISK_FAILS, CORRUPT: DAMAGED,
+    NOT_A_DATABASE: KEY_REFUSED, SCHEMA: TABLES_CHANGED,
+}  # fmt: skip
+
+
+def require_there(path: Path, *, has_keys: bool) -> None:
+    """Raises what is wrong with the file of a node's database, as far as the directory tells; nothing when `path` is
+    not there and the directory holds no keys of a node: then there is no node.
+    """
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        if has_keys:
+            raise GONE.error(place=path) from None
+        return
+    except PermissionError:
+        raise _denied(path, is_read_only=False, text="") from None
+    except OSError as error:
+        raise DISK_FAILS.error(place=path, name=error.strerror) from error
+    if path.is_dir():
+        raise IS_DIRECTORY.error(place=path)
+    if not found.st_size and not _has_log(path):
+        raise EMPTY.error(place=path)
+
+
+def _has_log(path: Path) -> bool:
+    """Whether a log beside an empty file may hold its content: a new database that was never checkpointed."""
+    log = Path(f"{os.path.realpath(path)}-wal")
+    return log.exists() and log.stat().st_size > 0
+
+
+def _denied(path: Path, *, is_read_only: bool, text: str) -> SyncdError:
+    """Which of directory and files this account cannot use, and how it can."""
+    real = Path(os.path.realpath(path))
+    for each in (real.parent, real, *(Path(f"{real}{suffix}") for suffix in ("-wal", "-shm", "-journal"))):
+        try:
+            if not os.path.lexists(each):
+                continue
+            if each == real and each.is_dir():
+                return IS_DIRECTORY.error(place=path)
+        except PermissionError:
+            return CLOSED_TO_US.error(place=each, remedy=as_owner(real.parent) or _chmod("rwx", real.parent))
+        wanted, rights = (os.W_OK | os.X_OK, "rwx") if each == real.parent else (os.R_OK | os.W_OK, "rw")
+        if not _may(each, wanted):
+            cause = READ_ONLY if _may(each, os.R_OK) else CLOSED_TO_US
+            if os.statvfs(each).f_flag & os.ST_RDONLY if hasattr(os, "statvfs") else False:
+                return cause.error(place=each, remedy=say(*_OF_DISK))
+            return cause.error(place=each, remedy=as_owner(each) or _chmod(rights, each))
+    if not is_read_only and not real.exists():
+        return GONE.error(place=path)
+    return (
+        READ_ONLY.error(place=path, remedy=say(*_OF_DISK)) if is_read_only else NOT_OPENED.error(place=path, text=text)
+    )
+
+
+def _may(path: Path, mode: int) -> bool:
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _chmod(rights: str, path: Path) -> str:
+    return say(*_CHMOD, rights=rights, file=path)
