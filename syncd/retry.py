@@ -43,7 +43,7 @@ class Retries:
         where it was opened does not come back to this process.
         """
         is_scarce = isinstance(error, OSError) and error.errno in SCARCE
-        if isinstance(error, DatabaseReplaced) or not isinstance(error, SyncdError) and not is_scarce:
+        if isinstance(error, DatabaseReplaced) or (not isinstance(error, SyncdError) and not is_scarce):
             return Decision(again=False)
         self._attempt = min(self._attempt + 1, limits.RETRY_ATTEMPTS_MAX)
         state = RetryCallState(Retrying(), None, (), {})

@@ -236,9 +236,8 @@ def insert_while(store: SqliteStore, happens: Callable[[], None]) -> None:
 def test_a_file_taken_away_inside_a_transaction_is_noticed_before_its_commit(tmp_path: Path) -> None:
     enrolment.init_root(tmp_path / "n", ROOT_UNIT, Config(encrypted=False))
     path = tmp_path / "n" / "syncd.db"
-    with contextlib.closing(SqliteStore(path, REGISTRY, None)) as store:
-        with pytest.raises(DatabaseReplaced):
-            insert_while(store, lambda: put_copy("")(path))
+    with contextlib.closing(SqliteStore(path, REGISTRY, None)) as store, pytest.raises(DatabaseReplaced):
+        insert_while(store, lambda: put_copy("")(path))
     with contextlib.closing(SqliteStore(path, REGISTRY, None)) as again, again.read() as tx:
         assert tx.value("SELECT count(*) FROM syncd_meta WHERE key = 'seen'") == 0
 
