@@ -142,19 +142,19 @@ def check_secret_file(path: Path) -> None:
 
 def as_owner(path: Path) -> str:
     """What to type where `path` belongs to another account: its service needs it as it is. Empty where it is ours."""
-    if sys.platform == "win32":
-        return ""
-    try:
-        uid = path.stat().st_uid
-    except OSError:
-        return ""
-    if uid == os.geteuid():
+    account = _other_owner(path)
+    if not account:
         return ""
     return say(
         "chạy lệnh này bằng tài khoản của nút: sudo -u {account} syncd …",
         "run this as the node's own account: sudo -u {account} syncd …",
-        account=_account(uid),
+        account=account,
     )
+
+
+def is_read_only_disk(path: Path) -> bool:
+    """Whether the file system of `path` takes no writes."""
+    return _is_read_only_disk(path)
 
 
 def require_own_directory(path: Path) -> None:
@@ -408,9 +408,12 @@ if sys.platform == "win32":
         """Windows counts handles, not descriptors: 16 million of them."""
         return 65_536
 
-    def _account(uid: int) -> str:
-        """Windows knows no such numbers."""
-        return str(uid)
+    def _other_owner(path: Path) -> str:
+        """Windows has lists of rights instead, and its own words for a denied one."""
+        return ""
+
+    def _is_read_only_disk(path: Path) -> bool:
+        return False
 
     def _system_language() -> str:
         language = ctypes.windll.kernel32.GetUserDefaultUILanguage() & PRIMARY_LANGUAGE_MASK
@@ -434,14 +437,20 @@ else:
     def _system_language() -> str:
         return "en"
 
-    def _account(uid: int) -> str:
-        """As sudo takes it."""
+    def _other_owner(path: Path) -> str:
+        """As sudo takes it; empty where the file is ours or cannot be examined."""
         import pwd
 
         try:
-            return pwd.getpwuid(uid).pw_name
+            uid = path.stat().st_uid
+            return "" if uid == os.geteuid() else pwd.getpwuid(uid).pw_name
+        except OSError:
+            return ""
         except KeyError:
             return f"'#{uid}'"
+
+    def _is_read_only_disk(path: Path) -> bool:
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
 
     def _send_datagram(path: str, text: str) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as messenger:

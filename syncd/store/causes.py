@@ -26,7 +26,7 @@ from syncd.errors import (
     TemporaryError,
 )
 from syncd.language import Both, say
-from syncd.system import as_owner
+from syncd.system import as_owner, is_read_only_disk
 
 # The numbers of sqlite3.h; an extended one has its primary one in the low byte.
 GENERAL, PERM, BUSY, LOCKED, READONLY, IOERR, CORRUPT, FULL = 1, 3, 5, 6, 8, 10, 11, 13
@@ -320,7 +320,7 @@ def _denied(path: Path, *, is_read_only: bool, text: str) -> SyncdError:
         wanted, rights = (os.W_OK | os.X_OK, "rwx") if each == real.parent else (os.R_OK | os.W_OK, "rw")
         if not _may(each, wanted):
             cause = READ_ONLY if _may(each, os.R_OK) else CLOSED_TO_US
-            if os.statvfs(each).f_flag & os.ST_RDONLY if hasattr(os, "statvfs") else False:
+            if is_read_only_disk(each):
                 return cause.error(place=each, remedy=say(*_OF_DISK))
             return cause.error(place=each, remedy=as_owner(each) or _chmod(rights, each))
     if not is_read_only and not real.exists():
