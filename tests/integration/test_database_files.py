@@ -32,7 +32,10 @@ PROGRAM = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level
     "for row in c.execute(sys.argv[2]): print(*row, sep='|')\nc.close()"
 )
 # Python's own SQLite in a process of its own, and the shell where there is one.
-PROGRAMS = [(sys.executable, "-c", PROGRAM), *([("sqlite3",)] if shutil.which("sqlite3") else [])]
+PROGRAMS = [
+    (sys.executable, "-c", PROGRAM),
+    *([("sqlite3", "-cmd", ".timeout 20000")] if shutil.which("sqlite3") else []),
+]
 HOUSEHOLD = "INSERT INTO household (number, kind) VALUES ('{}', 'family')"
 NEEDS_MORE = {"demo", "init", "join", "run", "restore"}  # verbs that make a node, or do not end by themselves
 
