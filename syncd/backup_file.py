@@ -31,7 +31,7 @@ from syncd.errors import EnvelopeError, FileRefused, GrantUnreadable, KeyFileErr
 from syncd.language import say
 from syncd.protocol.decoding import decoding
 from syncd.security.hpke import open_key, seal_key
-from syncd.system import translate_os_error
+from syncd.system import refuse_library_file, translate_os_error
 
 MAGIC = b"SYNCDBK1"
 KEY_BYTES = 32
@@ -130,6 +130,7 @@ def records(opened: Opened) -> Iterator[Record]:
     """The records in order; the last one is given only when the file ends behind it. Raises FileRefused."""
     path = opened.path
     try:
+        refuse_library_file(path)
         with path.open("rb") as file:
             file.seek(opened.start)
             number, is_last = 0, False
@@ -146,6 +147,7 @@ def records(opened: Opened) -> Iterator[Record]:
 
 def _read_head(path: Path) -> tuple[Head, bytes]:
     try:
+        refuse_library_file(path)
         with path.open("rb") as file:
             magic = file.read(len(MAGIC))
             size = int.from_bytes(file.read(LENGTH_BYTES), "big")

@@ -29,6 +29,10 @@ ENVIRONMENT_PREFIX = "SYNCD_"
 # Variables of this prefix that are no settings: where the node is; for the tests.
 OTHER_VARIABLES = ("SYNCD_DIR", FAILPOINT, STAGE_FILE)
 TESTS_PREFIX = "SYNCD_TEST_"
+AS_UTF_8 = Both(
+    "mở bằng Notepad, Save As, Encoding: UTF-8, lưu đè lên tệp đó",
+    "open it in Notepad, Save As, Encoding: UTF-8, over the same file",
+)
 CONFIG_BYTES_MAX = 64 * 1024
 
 Address = Annotated[str, Meta(pattern=r"^https://[^/?#\s]+(:\d+)?$", max_length=255)]
@@ -158,9 +162,25 @@ def _read_file(path: Path) -> dict[str, Any]:
             say("{path} dài quá {most} byte", "{path} is longer than {most} bytes", path=path, most=CONFIG_BYTES_MAX),
             say("đây không phải tệp cấu hình của syncd", "this is not a configuration of syncd"),
         )
+    if b"\x00" in data or data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise ConfigError(
+            say("{path} là văn bản UTF-16, không phải UTF-8", "{path} is UTF-16 text, not UTF-8", path=path),
+            say(*AS_UTF_8),
+        )
     try:
-        return tomllib.loads(data.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return tomllib.loads(data.decode("utf-8-sig"))  # Notepad writes a byte order mark
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise ConfigError(
+            say(
+                "{path}, dòng {line}: không phải UTF-8 (bảng mã cũ như windows-1258)",
+                "{path}, line {line}: not UTF-8 (an old code page such as windows-1258)",
+                path=path,
+                line=line,
+            ),
+            say(*AS_UTF_8),
+        ) from error
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(
             say("{path} không đúng dạng TOML: {error}", "{path} is not TOML: {error}", path=path, error=error),
             say("sửa dòng được nêu", "correct the line it names"),

@@ -31,7 +31,7 @@ from syncd.security import tls
 from syncd.security.names import ROOT_CERTIFICATE_FILE
 from syncd.security.tls import TlsFiles
 from syncd.startup import check_start
-from syncd.system import lock_file, notify_supervisor, raise_descriptor_limit, watchdog_s
+from syncd.system import hear_signals, lock_file, notify_supervisor, raise_descriptor_limit, signals_heard, watchdog_s
 from syncd.upkeep import Upkeep
 from syncd.vitals import Vitals
 from syncd.workers import Applier, Life, Puller, Sender, Worker, Writer
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 def run(directory: Path, environment: Mapping[str, str] = os.environ, flags: Mapping[str, Any] | None = None) -> int:
     """Run the node in `directory` until TERM or INT; returns the exit code. Raises SyncdError when it cannot start."""
+    hear_signals()
     config = load_config(directory, environment, flags)
     require_node(directory, config)
     set_up(config.log_level, config.log_format)
@@ -89,10 +90,12 @@ class Daemon:
 
     def run(self) -> int:
         """Start everything, wait for the end, stop everything."""
+        # Before anything is begun: who ends it then, ends it in good order. What came until now is done first.
+        previous = {number: signal.signal(number, self._on_signal) for number in _signals()}
+        for number in signals_heard():
+            self._on_signal(number, None)
         workers = self._workers()
         self._start_server()
-        # Before anybody is told that it runs: who ends it then, ends it in good order.
-        previous = {number: signal.signal(number, self._on_signal) for number in _signals()}
         control = Control(
             self._opened.directory, self._picture, os.urandom, {"pid": os.getpid(), "listen": self._listening}
         )

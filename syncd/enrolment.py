@@ -16,18 +16,21 @@ from random import Random
 from msgspec.structs import replace
 
 from syncd import setup
-from syncd.clock import Clock, system_clock
+from syncd.clock import Clock, instant_of, system_clock
 from syncd.config import Config, load_registry, write_config
 from syncd.errors import ConfigError
 from syncd.identity_files import ensure_keys, ensure_recovery, ensure_root, new_tls_keys, save_joined
 from syncd.inputs.mint import mint
 from syncd.language import say
 from syncd.node_files import DATABASE_FILE, LOCK_FILE, connector, open_store
+from syncd.positions import POSITIONS_FILE
 from syncd.security import enrol
 from syncd.security.enrol import JoinReply, NodeInfo
 from syncd.security.identity import NodeKeys, RandomBytes
 from syncd.security.token import Token, decode_token, require_not_expired
 from syncd.setup import Place
+from syncd.store.causes import LOST
+from syncd.store.files import is_taken, make_room
 from syncd.system import lock_file, make_secret_directory
 from syncd.tree import NodeRecord
 
@@ -50,6 +53,7 @@ class Made:
     unit_code: str
     unit_name: str
     already: bool = False
+    moved_to: Path | None = None  # what an earlier database had left where this one is
 
 
 def init_root(
@@ -62,6 +66,8 @@ def init_root(
     load_registry(config, directory)  # before anything is made
     make_secret_directory(directory)
     with lock_file(directory / LOCK_FILE):
+        _refuse_lost(directory, config)
+        moved_to = _room(directory, config, clock)
         node_keys = ensure_keys(directory, config, random_bytes)
         facts = _facts(directory, config)
         if facts.get("created_at"):
@@ -75,7 +81,7 @@ def init_root(
             recovery_public=ensure_recovery(directory, random_bytes), foreign_writes=config.foreign_writes,
         )  # fmt: skip
         write_config(directory, replace(config, name=place.name))
-        return _create(directory, config, node_keys, place, clock)
+        return _create(directory, config, node_keys, place, clock, moved_to)
 
 
 def join(
@@ -96,6 +102,7 @@ def join(
     load_registry(config, directory)
     make_secret_directory(directory)
     with lock_file(directory / LOCK_FILE):
+        moved_to = _room(directory, config, clock)
         node_keys = ensure_keys(directory, config, random_bytes)
         facts = _facts(directory, config)
         if facts.get("created_at"):
@@ -109,7 +116,19 @@ def join(
         write_config(directory, settings)
         if facts.get("created_at"):
             return _made(facts, already=True)
-        return _create(directory, settings, node_keys, _place(reply, settings), clock)
+        return _create(directory, settings, node_keys, _place(reply, settings), clock, moved_to)
+
+
+def _room(directory: Path, config: Config, clock: Clock) -> Path | None:
+    """Move aside what an earlier database has left where a new one is made, which would take it for its own."""
+    return make_room(directory / DATABASE_FILE, instant_of(clock())) if config.is_sqlite else None
+
+
+def _refuse_lost(directory: Path, config: Config) -> None:
+    """A root that has worked here is not begun anew under the same keys because its database is gone."""
+    path = directory / DATABASE_FILE
+    if config.is_sqlite and (directory / POSITIONS_FILE).exists() and not is_taken(path):
+        raise LOST.error(place=path)
 
 
 def _ask(directory: Path, token: Token, node_keys: NodeKeys, config: Config, name: str) -> JoinReply:
@@ -126,7 +145,9 @@ def _ask(directory: Path, token: Token, node_keys: NodeKeys, config: Config, nam
     return reply
 
 
-def _create(directory: Path, config: Config, node_keys: NodeKeys, place: Place, clock: Clock) -> Made:
+def _create(
+    directory: Path, config: Config, node_keys: NodeKeys, place: Place, clock: Clock, moved_to: Path | None
+) -> Made:
     """Tables, triggers and the first rows; `created_at` comes last and says that all is there."""
     setup.create_schema(
         connector(directory, config), config.schema_dialect, load_registry(config, directory), node_keys, place
@@ -136,7 +157,7 @@ def _create(directory: Path, config: Config, node_keys: NodeKeys, place: Place, 
         setup.record_place(store, node_keys, place, clock())
     finally:
         store.close()
-    return _made(_facts(directory, config), already=False)
+    return _made(_facts(directory, config), already=False, moved_to=moved_to)
 
 
 def _place(reply: JoinReply, config: Config) -> Place:
@@ -156,7 +177,7 @@ def _record(info: NodeInfo) -> NodeRecord:
 
 def _facts(directory: Path, config: Config) -> Mapping[str, str]:
     """What the database says of its node so far; nothing when there is none."""
-    if config.is_sqlite and not (directory / DATABASE_FILE).exists():
+    if config.is_sqlite and not is_taken(directory / DATABASE_FILE):
         return {}
     connection = connector(directory, config)()
     try:
@@ -192,8 +213,8 @@ def _mint(node_keys: NodeKeys, clock: Clock, random_bytes: RandomBytes) -> str:
     return mint(1, node_keys.tag, clock(), Random(random_bytes(32)))[0]
 
 
-def _made(facts: Mapping[str, str], *, already: bool) -> Made:
+def _made(facts: Mapping[str, str], *, already: bool, moved_to: Path | None = None) -> Made:
     return Made(
         node_id=facts["node_id"], unit_id=facts["unit_id"], unit_code=facts["unit_code"], unit_name=facts["unit_name"],
-        already=already,
+        already=already, moved_to=moved_to,
     )  # fmt: skip

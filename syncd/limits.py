@@ -71,6 +71,8 @@ BACKUP_ROWS: Final = 1_000  # read at once
 BACKUP_ENVELOPES: Final = 16  # read at once: each may have 8 MiB
 BACKUP_FILES_MAX: Final = 10_000  # looked at in one folder
 NODE_FILE_BYTES_MAX: Final = MIB
+MARK_BYTES_MAX: Final = 8 * MIB  # of the file `positions`: some 100 bytes for each own stream
+FOLDERS_MAX: Final = 100  # of files moved aside within one second
 
 # Baselines and pruning.
 BASELINE_BYTES_MAX: Final = 512 * MIB  # sealed, in memory while it is made: some ten million persons

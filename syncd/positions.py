@@ -2,22 +2,28 @@
 
 Enters: a node's directory, the database as it is. Leaves: which own streams the database has lost the end of.
 Must hold: the file is replaced atomically, only ever by what the database holds; a database that is behind it is an
-older copy, and then the file stays as it is until what is missing is back.
+older copy, and then the file stays as it is until what is missing is back; a file that says nothing any more counts as
+one that says so.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 from pathlib import Path
 
-from syncd import log
-from syncd.errors import ConfigError, StoreError
+from syncd import limits, log
+from syncd.errors import StoreError
+from syncd.events import event
 from syncd.language import say
 from syncd.store.base import Tx
+from syncd.system import read_beginning
 
 POSITIONS_FILE = "positions"
-RESTORED = "restored"  # in place of a stream: whoever put the copy here says that it is one
+# In place of a stream:
+RESTORED = "restored"  # whoever put the copy here says that it is one
+UNREADABLE = "unreadable"  # the file was emptied or overwritten: nobody here knows whether this is one
 
 
 class HighWater:
@@ -26,9 +32,13 @@ class HighWater:
     def __init__(self, directory: Path) -> None:
         self._path = directory / POSITIONS_FILE
         self._marks = _read(self._path)
+        if self._marks.keys() == {UNREADABLE}:
+            event("mark-unreadable", logging.WARNING, file=str(self._path))
 
     def behind(self, tx: Tx) -> list[str]:
-        """The own streams of which the database lacks what the file knows of; `RESTORED` when it says so itself."""
+        """The own streams of which the database lacks what the file knows of; `RESTORED` when it says so itself, and
+        `UNREADABLE` when what it said cannot be read: neighbours know, so they are asked first.
+        """
         return [key for key, (seq, hash_) in sorted(self._marks.items()) if _is_behind(tx, key, seq, hash_)]
 
     def note(self, tx: Tx) -> None:
@@ -42,11 +52,12 @@ class HighWater:
 def mark_restored(directory: Path) -> None:
     """Note that the database in `directory` is a copy: it seals nothing until a neighbour has answered."""
     path = directory / POSITIONS_FILE
-    _write(path, {**_read(path), RESTORED: (0, "")})
+    marks = {key: mark for key, mark in _read(path).items() if key != UNREADABLE}
+    _write(path, {**marks, RESTORED: (0, "")})
 
 
 def _is_behind(tx: Tx, stream_id: str, seq: int, hash_: str) -> bool:
-    if stream_id == RESTORED:
+    if stream_id in (RESTORED, UNREADABLE):
         return True
     at = log.stream(tx, stream_id)
     if at is None or seq < at.floor_seq:
@@ -56,19 +67,14 @@ def _is_behind(tx: Tx, stream_id: str, seq: int, hash_: str) -> bool:
 
 
 def _read(path: Path) -> dict[str, tuple[int, str]]:
-    try:
-        found = json.loads(path.read_bytes())
-        return {str(key): (int(seq), str(hash_)) for key, (seq, hash_) in found.items()}
-    except FileNotFoundError:
+    if not path.exists():
         return {}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise ConfigError(
-            say("không đọc được tệp {path}: {error}", "cannot read {path}: {error}", path=path, error=error),
-            say(
-                "khôi phục tệp, hoặc xóa tệp nếu chắc chắn cơ sở dữ liệu không phải bản sao cũ",
-                "restore the file, or delete it if the database is certainly not an older copy",
-            ),
-        ) from error
+    data = read_beginning(path, limits.MARK_BYTES_MAX)
+    try:
+        found = json.loads(data)
+        return {str(key): (int(seq), bytes.fromhex(hash_).hex()) for key, (seq, hash_) in found.items()}
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return {UNREADABLE: (0, "")}
 
 
 def _write(path: Path, marks: dict[str, tuple[int, str]]) -> None:

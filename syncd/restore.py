@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -26,17 +26,26 @@ from syncd.backup import FILE, ROWS, TABLE, Content, Progress, content_lines, ex
 from syncd.backup_file import LAST_BACKUP_AT, LAST_BACKUP_PATH, Head, Opened
 from syncd.clock import Clock, instant_of, system_clock
 from syncd.config import CONFIG_FILE, Config, load_config, load_registry, write_config
-from syncd.errors import ConfigError, FileRefused, KeyFileError, StoreError
+from syncd.errors import ConfigError, FileRefused, KeyFileError, StoreError, SyncdError
 from syncd.identity_files import PUBLIC_FILES
 from syncd.language import say
-from syncd.node_files import DATABASE_FILE, LOCK_FILE, database_key, open_store
+from syncd.node_files import DATABASE_FILE, LOCK_FILE, database_key, open_store, read_facts
 from syncd.positions import mark_restored
 from syncd.security.identity import DATABASE_KEY_FILE, EXCHANGE_KEY_FILE, SIGNING_KEY_FILE, DatabaseKey, NodeKeys
 from syncd.security.recovery import load_recovery_key
 from syncd.setup import Place
 from syncd.status import database_revision
 from syncd.store.base import Store, Tx
-from syncd.system import lock_file, make_secret_directory, read_any_file, write_public_file, write_secret_file
+from syncd.store.files import database_files, is_taken, make_room, move_aside
+from syncd.system import (
+    fsync_directory,
+    lock_file,
+    make_secret_directory,
+    read_any_file,
+    require_own_directory,
+    write_public_file,
+    write_secret_file,
+)
 from syncd.tree import NodeRecord
 
 SCRATCH_FILE = ".restoring.db"
@@ -55,6 +64,7 @@ class Restored:
     unit_name: str
     made_at: str
     rows: int
+    moved_to: Path | None = None  # what an earlier database had left in its place
 
 
 def restore(
@@ -71,15 +81,15 @@ def restore(
     Raises KeyFileError, FileRefused, AlreadyRunning, ConfigError; after any of them the target is as it was.
     """
     with _prepared(backup, directory, key_file, database, tell) as target:
-        _require_empty(directory, target.config)
+        moved_to = _require_empty(directory, target.config, clock)
         target.write_files()
         if target.config.is_sqlite:
-            return _into_sqlite(target, tell, clock)
-        store = _new_store(target, None)
-        try:
-            return _load(target, store, tell, clock)
-        finally:
-            store.close()
+            _into_sqlite(target, tell, clock)
+        else:
+            with closing(_new_store(target, None)) as store:
+                _load(target, store, tell, clock)
+        _prove(target, tell, clock)
+        return target.restored(sum(target.stated.rows.values()), moved_to)
 
 
 def restore_keys(
@@ -100,17 +110,15 @@ def restore_keys(
                 say("nút gốc không thể dựng lại chỉ từ khóa", "a root cannot be rebuilt from its keys alone"),
                 say("khôi phục cả bản sao lưu: bỏ --keys-only", "restore the whole backup: leave --keys-only out"),
             )
-        _require_empty(directory, target.config)
+        moved_to = _require_empty(directory, target.config, clock)
         target.write_files()
-        store = _new_store(target, None)
-        try:
-            place = _place(target.facts)
-            setup.record_place(store, target.keys, place, clock())
+        with closing(_new_store(target, None)) as store:
+            setup.record_place(store, target.keys, _place(target.facts), clock())
             with store.apply("restored") as tx:
                 setup.set_facts(tx, [(RESTORED_AT, instant_of(clock()))])
-        finally:
-            store.close()
-        return target.restored(0)
+        with closing(open_store(directory, target.config)) as store:
+            target.keys.require_database(read_facts(store, directory), directory)
+        return target.restored(0, moved_to)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,11 +152,11 @@ class _Target:
         write_config(self.directory, self.config)
         mark_restored(self.directory)  # before the database is there: it must not seal before a neighbour has answered
 
-    def restored(self, rows: int) -> Restored:
+    def restored(self, rows: int, moved_to: Path | None) -> Restored:
         head = self.opened.head
         return Restored(
             directory=self.directory, node_id=head.node_id, unit_code=head.unit_code, unit_name=head.unit_name,
-            made_at=instant_of(head.made_ms), rows=rows,
+            made_at=instant_of(head.made_ms), rows=rows, moved_to=moved_to,
         )  # fmt: skip
 
 
@@ -157,6 +165,7 @@ def _prepared(
     backup: Path, directory: Path, key_file: Path | None, database: str | None, tell: Progress
 ) -> Iterator[_Target]:
     """The backup, read and examined, with the target locked against a daemon."""
+    require_own_directory(directory)
     path = find_backup(backup)
     opened = backup_file.open_file(path, [load_recovery_key(_key_file(directory, key_file))])
     files, facts = _first_look(opened)
@@ -235,20 +244,27 @@ def _require_same_files(directory: Path, files: Mapping[str, bytes]) -> None:
             )
 
 
-def _require_empty(directory: Path, config: Config) -> None:
-    """Nothing is overwritten: a database that is there may know more than the backup."""
-    if config.is_sqlite:
-        taken, what = (directory / DATABASE_FILE).exists(), str(directory / DATABASE_FILE)
-    else:
-        taken, what = _is_taken(config), say("cơ sở dữ liệu PostgreSQL", "the PostgreSQL database")
-    if taken:
+def _require_empty(directory: Path, config: Config, clock: Clock) -> Path | None:
+    """Nothing is overwritten: a database that is there may know more than the backup. What one has left behind would
+    become part of the new one: it is moved aside, whither is returned.
+    """
+    path = directory / DATABASE_FILE
+    if config.is_sqlite and is_taken(path):
         raise ConfigError(
-            say("{what} đã có dữ liệu của một nút", "{what} holds the data of a node already", what=what),
+            say("{what} đã có dữ liệu của một nút", "{what} holds the data of a node already", what=path),
             say(
-                "dời nó đi nơi khác (đừng xóa), hoặc khôi phục vào thư mục và cơ sở dữ liệu trống",
-                "move it away (do not delete it), or restore into an empty directory and database",
+                "dời cả {names} đi nơi khác (đừng xóa), hoặc khôi phục vào thư mục trống",
+                "move all of {names} away (do not delete them), or restore into an empty directory",
+                names=", ".join(each.name for each in database_files(path)),
             ),
         )
+    if not config.is_sqlite and _is_taken(config):
+        raise ConfigError(
+            say("cơ sở dữ liệu PostgreSQL đã có dữ liệu của một nút", "the PostgreSQL database holds a node's data"
+                " already"),
+            say("khôi phục vào cơ sở dữ liệu trống", "restore into an empty database"),
+        )  # fmt: skip
+    return make_room(path, instant_of(clock())) if config.is_sqlite else None
 
 
 def _is_taken(config: Config) -> bool:
@@ -263,25 +279,56 @@ def _is_taken(config: Config) -> bool:
         connection.close()
 
 
-def _into_sqlite(target: _Target, tell: Progress, clock: Clock) -> Restored:
+def _into_sqlite(target: _Target, tell: Progress, clock: Clock) -> None:
     """Beside its place first: a database is there when it is complete."""
     path = target.directory / SCRATCH_FILE
     _remove(path)
     try:
-        store = _new_store(target, path)
-        try:
-            done = _load(target, store, tell, clock)
-        finally:
-            store.close()
+        with closing(_new_store(target, path)) as store:
+            _load(target, store, tell, clock)
+        if database_files(path) != [path]:  # closed by the last who had it open, it needs no log any more
+            raise StoreError(
+                say("{path} còn được chương trình khác mở", "{path} is open in another program", path=path),
+                say("đóng chương trình đó rồi chạy lại", "close that program, then run this again"),
+            )
         path.replace(target.directory / DATABASE_FILE)
+        fsync_directory(target.directory)
     finally:
         _remove(path)
-    return done
 
 
 def _remove(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    """Our own unfinished work, which nobody else knows."""
+    for each in database_files(path):
+        each.unlink(missing_ok=True)
+
+
+def _prove(target: _Target, tell: Progress, clock: Clock) -> None:
+    """Open the result as whoever comes next does: by its place, its settings and its key; the content is the backup's.
+
+    Where it is not, it does not stay in its place.
+    """
+    tell(say("đối soát", "digesting"), 0)
+    try:
+        with closing(open_store(target.directory, target.config)) as store:
+            target.keys.require_database(read_facts(store, target.directory), target.directory)
+            with store.read() as tx:
+                _require_content(target, tx)
+    except SyncdError:
+        if target.config.is_sqlite:
+            move_aside(target.directory / DATABASE_FILE, instant_of(clock()))
+        raise
+
+
+def _require_content(target: _Target, tx: Tx) -> None:
+    if content_lines(tx, target.registry) != target.stated.lines:
+        raise StoreError(
+            say("nội dung vừa nạp không khớp bản sao lưu", "what was loaded is not what the backup holds"),
+            say(
+                "kiểm tra đĩa; không có gì được giữ lại ở nơi khôi phục",
+                "examine the disk; nothing was kept at the target",
+            ),
+        )
 
 
 def _new_store(target: _Target, path: Path | None) -> Store:
@@ -304,22 +351,14 @@ def _new_store(target: _Target, path: Path | None) -> Store:
     return sqlite.SqliteStore(place, target.registry, key)
 
 
-def _load(target: _Target, store: Store, tell: Progress, clock: Clock) -> Restored:
+def _load(target: _Target, store: Store, tell: Progress, clock: Clock) -> None:
     """Every row, in one transaction, then the same digests by the database's own means."""
     with store.apply("restore") as tx:
         _require_revision(tx, target.opened.head)
         _insert_all(target, tx, tell)
         _settle(tx, target.opened, clock())
         tell(say("đối soát", "digesting"), 0)
-        if content_lines(tx, target.registry) != target.stated.lines:
-            raise StoreError(
-                say("nội dung vừa nạp không khớp bản sao lưu", "what was loaded is not what the backup holds"),
-                say(
-                    "kiểm tra đĩa; không có gì được giữ lại ở nơi khôi phục",
-                    "examine the disk; nothing was kept at the target",
-                ),
-            )
-    return target.restored(sum(target.stated.rows.values()))
+        _require_content(target, tx)
 
 
 def _require_revision(tx: Tx, head: Head) -> None:

@@ -11,12 +11,13 @@ not been run.
 import errno
 import os
 import select
+import signal
 import socket
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Self
 
 from syncd.errors import AlreadyRunning, DiskFull, KeyFileError, PermissionDenied, SyncdError
@@ -87,12 +88,34 @@ def read_any_file(path: Path, bytes_max: int) -> bytes:
 
 
 def read_beginning(path: Path, size: int) -> bytes:
-    """The first bytes of a file. Raises SyncdError where it cannot be read."""
+    """The first bytes of a file. Raises SyncdError where it cannot be read, or is a database that is open here."""
+    refuse_library_file(path)
     try:
         with path.open("rb") as file:
             return file.read(size)
     except OSError as error:
         raise translate_os_error(error, say("không đọc được {path}", "cannot read {path}", path=path)) from error
+
+
+def note_library_file(path: str) -> None:
+    """A database library has this file open in this process: from now on nobody else here opens it."""
+    with suppress(OSError):
+        found = os.stat(path)
+        _of_library.add((found.st_dev, found.st_ino))
+
+
+def refuse_library_file(path: Path) -> None:
+    """Raises SyncdError for a database that is open here: closing another descriptor of it would drop its locks."""
+    with suppress(OSError):
+        found = path.stat()
+        if (found.st_dev, found.st_ino) in _of_library:
+            raise SyncdError(
+                say("{path} là cơ sở dữ liệu của chính nút này", "{path} is this node's own database", path=path),
+                say("nêu tệp khác", "name another file"),
+            )
+
+
+_of_library: set[tuple[int, int]] = set()
 
 
 def check_secret_file(path: Path) -> None:
@@ -264,12 +287,47 @@ def translate_os_error(error: OSError, what: str) -> SyncdError:
     if isinstance(error, PermissionError):
         return PermissionDenied(
             say("{what}: không có quyền", "{what}: permission denied", what=what),
-            say("chạy bằng tài khoản sở hữu thư mục của nút", "run as the account that owns the node's directory"),
+            _when_denied(error),
         )
     return SyncdError(
         say("{what}: {error}", "{what}: {error}", what=what, error=error.strerror or error),
         say("kiểm tra đường dẫn và đĩa", "check the path and the disk"),
     )
+
+
+def _when_denied(error: OSError) -> str:
+    """What to do for a file or a directory that was denied: its own account may open it to itself."""
+    path = Path(error.filename) if isinstance(error.filename, str) else None
+    while path is not None and not os.path.lexists(path) and path != path.parent:
+        path = path.parent
+    if path is not None and _is_ours(path):
+        return say("chạy: chmod u+rwX {path}", "run: chmod u+rwX {path}", path=path)
+    return say(
+        "cấp quyền cho tài khoản này, hoặc nêu nơi khác", "give this account the right to it, or name another place"
+    )
+
+
+def hear_signals() -> None:
+    """From here on TERM and INT end the process with 0 wherever it is, and HUP is no end: the daemon starts, and takes
+    over what was asked meanwhile. To be called on the main thread.
+    """
+    for name in ("SIGTERM", "SIGINT", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _heard)
+
+
+def signals_heard() -> frozenset[int]:
+    """What has come before the daemon itself listened."""
+    return frozenset(_signals)
+
+
+def _heard(number: int, _frame: FrameType | None) -> None:
+    _signals.add(number)
+    if number in (signal.SIGTERM, signal.SIGINT):
+        raise SystemExit(0)
+
+
+_signals: set[int] = set()
 
 
 def watch_directory(path: Path) -> "DirectoryWatch | None":
@@ -412,6 +470,9 @@ if sys.platform == "win32":
         """Windows has lists of rights instead, and its own words for a denied one."""
         return ""
 
+    def _is_ours(path: Path) -> bool:
+        return False
+
     def _is_read_only_disk(path: Path) -> bool:
         return False
 
@@ -448,6 +509,9 @@ else:
             return ""
         except KeyError:
             return f"'#{uid}'"
+
+    def _is_ours(path: Path) -> bool:
+        return path.stat().st_uid == os.geteuid()
 
     def _is_read_only_disk(path: Path) -> bool:
         return bool(os.statvfs(path).f_flag & os.ST_RDONLY)

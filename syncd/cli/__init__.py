@@ -18,6 +18,10 @@ def main() -> int:
 
         print(f"syncd {__version__}")
         return 0
+    if sys.argv[1:2] == ["run"]:
+        from syncd.system import hear_signals
+
+        hear_signals()  # before all that a daemon loads
     from syncd.cli.program import run
 
     return run(sys.argv[1:])

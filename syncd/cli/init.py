@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from syncd.cli.output import emit, emit_json
+from syncd.cli.output import emit, emit_json, plain
 from syncd.cli.settings import chosen_config, settings_options
 from syncd.cli.verb import directory_option, json_option, option, verb
 from syncd.language import Both, say
@@ -43,8 +43,16 @@ def command(code: str, unit_name: str, level: str, directory: Path | None, as_js
     where = node_directory(directory)
     made = init_root(where, Unit(code=code, name=unit_name, level=level), chosen_config(where, settings))
     if as_json:
-        emit_json({"directory": str(where), **{name: getattr(made, name) for name in made.__slots__}})
+        emit_json({"directory": str(where), **{name: plain(getattr(made, name)) for name in made.__slots__}})
         return
+    if made.moved_to is not None:
+        emit(
+            say(
+                "Tệp còn sót của cơ sở dữ liệu cũ đã được dời vào {folder}.",
+                "What an earlier database had left there was moved to {folder}.",
+                folder=made.moved_to,
+            )
+        )
     if made.already:
         emit(
             say(

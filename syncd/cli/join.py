@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from syncd.cli.output import emit, emit_json
+from syncd.cli.output import emit, emit_json, plain
 from syncd.cli.settings import chosen_config, settings_options
 from syncd.cli.verb import directory_option, json_option, verb
 from syncd.language import Both, say
@@ -42,8 +42,16 @@ def command(token: str, directory: Path | None, as_json: bool, **settings: objec
     text = sys.stdin.read(TOKEN_CHARS_MAX) if token == "-" else token
     made = join(where, text.strip(), chosen_config(where, settings))
     if as_json:
-        emit_json({"directory": str(where), **{name: getattr(made, name) for name in made.__slots__}})
+        emit_json({"directory": str(where), **{name: plain(getattr(made, name)) for name in made.__slots__}})
         return
+    if made.moved_to is not None:
+        emit(
+            say(
+                "Tệp còn sót của cơ sở dữ liệu cũ đã được dời vào {folder}.",
+                "What an earlier database had left there was moved to {folder}.",
+                folder=made.moved_to,
+            )
+        )
     emit(
         say(
             "Nút {code} {name} đã gia nhập, trong {where}.",

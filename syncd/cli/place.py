@@ -27,7 +27,17 @@ DATABASE_KEY_BYTES_MAX = 64
 
 
 def node_directory(given: Path | None) -> Path:
-    """--dir, else SYNCD_DIR, else this folder if it is a node's, else the system's."""
+    """--dir, else SYNCD_DIR, else this folder if it is a node's, else the system's. Raises PermissionDenied where it is
+    another account's, whoever asks.
+    """
+    from syncd.system import require_own_directory
+
+    found = _directory(given)
+    require_own_directory(found)
+    return found
+
+
+def _directory(given: Path | None) -> Path:
     if given is not None:
         return given
     from_environment = os.environ.get("SYNCD_DIR")

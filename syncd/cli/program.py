@@ -95,9 +95,9 @@ def run(arguments: Sequence[str]) -> int:
 
         return _failed(usage_words(error), error.exit_code)
     except SyncdError as error:
-        from syncd.cli.reasons import told
+        from syncd.cli.reasons import told_once
 
-        return _failed(told(error), error.exit_code)
+        return _failed(told_once(error), error.exit_code)
     except BrokenPipeError:
         # The reader of our output has gone (`syncd sql … | head`): nothing failed. Python would complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -171,6 +171,8 @@ REMEDIES = (
         "chạy lệnh này bằng tài khoản của nút: sudo -u {account} syncd …",
         "run this as the node's own account: sudo -u {account} syncd …",
     ),
+    Both("chạy: chmod u+rwX {path}", "run: chmod u+rwX {path}"),
+    Both("cấp quyền cho tài khoản này, hoặc nêu nơi khác", "give this account the right to it, or name another place"),
     Both("chia thành phần nhỏ hơn", "seal smaller pieces"),
     Both("tối đa {most} byte, khai trước", "at most {most} bytes, stated in advance"),
     Both(

@@ -12,11 +12,18 @@ from functools import lru_cache
 from syncd.cli import reason_messages, reason_remedies
 from syncd.cli.reason_messages import FACTS
 from syncd.errors import JoinRefused, ParentUnreachable, SyncdError, TokenError, TooLarge, TrustError, Unsupported
-from syncd.language import Both, Said, language
+from syncd.language import Both, Said, language, say
 from syncd.store import causes
 
 MESSAGES = (*reason_messages.MESSAGES, *causes.MESSAGES)
 REMEDIES = (*reason_remedies.REMEDIES, *causes.REMEDIES)
+# What a daemon does, and a single command does not.
+PROMISES = (
+    re.compile(r"(syncd |sẽ )?tự (thử|kết nối) lại( khi chúng đã vào nhật ký)?"),
+    re.compile(r"(syncd |sẽ )?tự đi tiếp|luồng tự tiếp tục"),
+    re.compile(r"(syncd )?(re)?tr(ies|ied) (again )?by itself( once they are)?|syncd reconnects by itself"),
+    re.compile(r"(syncd|the stream) goes on by itself"),
+)
 # The address a parent's answer came from, before what it said.
 PLACE = re.compile(r"(https://\S+ \(node [0-9a-f-]{36}\): )?(.*)", re.DOTALL)
 
@@ -29,6 +36,14 @@ def told(error: SyncdError) -> str:
         return f"{told_text(str(error.message))} — {error.hint}"
     found = told_text(error.english)
     return found if found != error.english else f"{_kind(error)}{found}"
+
+
+def told_once(error: SyncdError) -> str:
+    """The same where the process ends with it: nothing is tried again by itself, whoever asked calls again."""
+    text = told(error)
+    for promise in PROMISES:
+        text = promise.sub(say("hãy chạy lại lệnh này", "run this command again"), text)
+    return text
 
 
 def told_text(text: str) -> str:

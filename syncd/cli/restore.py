@@ -81,6 +81,14 @@ def command(
             made_at=moment(done.made_at),
         )
     )
+    if done.moved_to is not None:
+        emit(
+            say(
+                "Tệp còn sót của cơ sở dữ liệu cũ đã được dời vào {folder}.",
+                "What an earlier database had left there was moved to {folder}.",
+                folder=done.moved_to,
+            )
+        )
     emit(
         say(
             "Đừng chạy máy cũ nữa. Tiếp theo: syncd run --dir {directory}",

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from syncd.errors import FileRefused
+from syncd.inputs.open_text import LOOK_BYTES, kind_of
 from syncd.language import say
 from syncd.system import read_beginning
 
@@ -17,6 +18,12 @@ from syncd.system import read_beginning
 def read_text(path: Path, bytes_max: int) -> str:
     """The text of a UTF-8 file, with or without a byte order mark. Raises FileRefused where it is none."""
     data = read_beginning(path, bytes_max + 1)
+    kind = kind_of(data[:LOOK_BYTES])
+    if kind is not None:
+        raise FileRefused(
+            say("{path} {kind}, không phải văn bản", "{path} {kind}, not text", path=path, kind=kind.here),
+            say("lưu tệp thành văn bản UTF-8 rồi chạy lại", "save it as UTF-8 text and run it again"),
+        )
     if len(data) > bytes_max:
         raise FileRefused(
             say("{path} dài quá {most} byte", "{path} holds more than {most} bytes", path=path, most=bytes_max),

@@ -102,9 +102,10 @@ def _import(store: Any, file: Path, province: str | None, dry_run: bool) -> Any:
 
     from syncd.clock import system_clock
     from syncd.inputs.codes import load_codes, package_codes
+    from syncd.inputs.open_text import open_text
     from syncd.inputs.units import import_units, preview_units
 
-    with file.open(encoding="utf-8-sig", newline="") as lines:
+    with open_text(file) as lines:
         if dry_run:
             return preview_units(store, lines, clock=system_clock, random=Random(os.urandom(16)), province=province)
         report = import_units(store, lines, clock=system_clock, random=Random(os.urandom(16)), province=province)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from schema.spec import Table
 from schema.values import Value, check_row
 from syncd.errors import FileRefused
 from syncd.inputs.limits import CELL_CHARS_MAX, FILE_LINES_MAX, HOUSEHOLD_PERSONS_MAX
+from syncd.inputs.open_text import open_text
 from syncd.inputs.person_cells import (
     BY_HEADER,
     DEFAULTS,
@@ -32,7 +32,6 @@ from syncd.inputs.person_cells import (
 from syncd.inputs.problem import Problem, ProblemList
 from syncd.inputs.text import clean, plain
 from syncd.language import Both, say
-from syncd.system import translate_os_error
 
 NUMBER = "household_number"
 COLUMN_TO_FIELD = {(f.of_household, f.column): f.name for f in FIELDS} | {(False, "birth_precision"): "birth_date"}
@@ -69,7 +68,7 @@ class HouseholdLines:
 
 def survey(path: Path) -> Survey:
     """Read the whole file once. Raises FileRefused when it is no such CSV: nothing is imported then."""
-    with _text(path) as lines:
+    with open_text(path) as lines:
         delimiter, fields, unknown = _header(path, next(lines, ""))
         place = next(i for i, f in enumerate(fields) if f and f.name == NUMBER)
         finished: set[str] = set()
@@ -91,7 +90,7 @@ def households(
 ) -> Iterator[HouseholdLines]:
     """Every household of the file, refused ones too (so that they are counted)."""
     reader = _Reader(found, codes, today, problems)
-    with _text(path) as lines:
+    with open_text(path) as lines:
         next(lines, "")
         for line, cells in _records(path, lines, found.delimiter):
             if (done := reader.take(line, cells)) is not None:
@@ -226,21 +225,6 @@ def _cell(column: Field, text: str, codes: CodeKeys) -> Values:
     if not values and column.name in REQUIRED:
         raise CellError("required", "bắt buộc phải có", "is required")
     return values
-
-
-@contextmanager
-def _text(path: Path) -> Iterator[Iterator[str]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            yield iter(file)
-    except UnicodeDecodeError as error:
-        # The decoder's own text would quote the bytes.
-        raise FileRefused(
-            say("{path} không phải UTF-8", "{path} is not UTF-8", path=path),
-            say("trong Excel: Save As, CSV UTF-8 (comma delimited)", "in Excel: Save As, CSV UTF-8 (comma delimited)"),
-        ) from error
-    except OSError as error:
-        raise translate_os_error(error, say("không đọc được {path}", "cannot read {path}", path=path)) from error
 
 
 def _header(path: Path, line: str) -> tuple[str, tuple[Field | None, ...], tuple[str, ...]]:

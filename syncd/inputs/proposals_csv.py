@@ -26,6 +26,7 @@ from pathlib import Path
 from syncd import limits
 from syncd.errors import UsageError
 from syncd.expiry import expires_at
+from syncd.inputs.open_text import refuse_other_kind
 from syncd.inputs.problem import Problem, ProblemList
 from syncd.language import say
 from syncd.proposing import Proposed, Proposer, Ready, Wish, parse_settings, register_table
@@ -135,6 +136,7 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, str], tuple[str, ...]]]:
     """(line, cells by column, column=value texts). Raises UsageError for a file that is no such CSV."""
     if path.stat().st_size > limits.WISHES_BYTES_MAX:
         raise _no_file(say("tệp quá lớn", "the file is too large"))
+    refuse_other_kind(path)
     with path.open(encoding="utf-8-sig", newline="") as file:
         try:
             first = file.readline()

@@ -179,6 +179,15 @@ GONE = Cause(
         " join` was interrupted, run the same again",
     ),
 )
+LOST = Cause(
+    ConfigError,
+    GONE.what,
+    Both(
+        "đặt lại tệp đó (cùng -wal nếu có), hoặc `syncd restore` bản sao lưu cuối; không lập lại nút gốc với cùng khóa",
+        "put it back (with its -wal, if there is one), or `syncd restore` the last backup; a root is not begun anew"
+        " under the same keys",
+    ),
+)
 NOT_OURS = Cause(
     ConfigError,
     Both(
@@ -244,7 +253,7 @@ _OF_DISK = Both(
 )
 CAUSES = (
     LOCK_HELD, NO_SPACE, DISK_FAILS, DAMAGED, KEY_REFUSED, NO_SQLITE, NOT_ENCRYPTED, TABLES_CHANGED, NOT_TEXT,
-    READ_ONLY, CLOSED_TO_US, IS_DIRECTORY, EMPTY, GONE, NOT_OURS, TAKEN_AWAY, PUT_IN_PLACE, LOG_TAKEN_AWAY,
+    READ_ONLY, CLOSED_TO_US, IS_DIRECTORY, EMPTY, GONE, LOST, NOT_OURS, TAKEN_AWAY, PUT_IN_PLACE, LOG_TAKEN_AWAY,
     LOG_PUT_IN_PLACE, NOT_OPENED, UNSAID, OTHER,
 )  # fmt: skip
 # What is stored of these in English is told in the operator's language (`cli/reasons.py`).
@@ -296,14 +305,8 @@ def require_there(path: Path, *, has_keys: bool) -> None:
         raise DISK_FAILS.error(place=path, name=error.strerror) from error
     if path.is_dir():
         raise IS_DIRECTORY.error(place=path)
-    if not found.st_size and not _has_log(path):
+    if not found.st_size:
         raise EMPTY.error(place=path)
-
-
-def _has_log(path: Path) -> bool:
-    """Whether a log beside an empty file may hold its content: a new database that was never checkpointed."""
-    log = Path(f"{os.path.realpath(path)}-wal")
-    return log.exists() and log.stat().st_size > 0
 
 
 def _denied(path: Path, *, is_read_only: bool, text: str) -> SyncdError:

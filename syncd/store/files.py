@@ -1,8 +1,9 @@
 """The files of an SQLite database: which they are, and whether they are still those that were opened.
 
-Enters: the database's path. Leaves: what lies there; the names of files that are not the opened ones any more. Must
-hold: nothing here opens a file. POSIX drops every lock a process has on a file when it closes any descriptor of that
-file: one look into it beside SQLite, and the next program that closes the database removes its log under the daemon.
+Enters: the database's path. Leaves: what lies there; the names of files that are not the opened ones any more; room
+for a new database. Must hold: nothing here opens a file. POSIX drops every lock a process has on a file when it closes
+any descriptor of that file: one look into it beside SQLite, and the next program that closes the database removes its
+log under the daemon.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from syncd.errors import SyncdError
+from syncd import limits
+from syncd.errors import StoreError, SyncdError
 from syncd.language import say
 from syncd.store.causes import LOG_PUT_IN_PLACE, LOG_TAKEN_AWAY, PUT_IN_PLACE, TAKEN_AWAY
-from syncd.system import translate_os_error
+from syncd.system import fsync_directory, note_library_file, translate_os_error
 
 COMPANIONS = ("-wal", "-shm", "-journal")  # beside the database, and worth as much
 HELD = ("-wal", "-shm")  # there as long as anybody has the database open in WAL mode
@@ -29,6 +31,53 @@ def database_files(path: Path) -> list[Path]:
     return [each for each in (path, *beside) if os.path.lexists(each)]
 
 
+def is_taken(path: Path) -> bool:
+    """Whether a database lies there. An empty file is none: SQLite itself throws a log away that lies beside one."""
+    return os.path.lexists(path) and not (path.is_file() and path.stat().st_size == 0)
+
+
+def make_room(path: Path, moment: str) -> Path | None:
+    """Where no database is but something of one is left (a log, a journal): move it into a folder of its own beside,
+    which is returned. A new database would take it for its own, and be unreadable.
+    """
+    if is_taken(path) or database_files(path) in ([], [path]):
+        return None
+    return move_aside(path, moment)
+
+
+def move_aside(path: Path, moment: str) -> Path:
+    """Move every file of the database `path` into a folder beside it that is made for them; nothing is removed."""
+    folder = _new_folder(path.parent, "".join(letter for letter in moment[:19] if letter.isalnum()))
+    try:
+        for each in database_files(path):
+            each.rename(folder / each.name)
+        fsync_directory(folder)
+        fsync_directory(path.parent)
+    except OSError as error:
+        raise translate_os_error(
+            error, say("không dời được {path} vào {folder}", "cannot move {path} to {folder}", path=path, folder=folder)
+        ) from error
+    return folder
+
+
+def _new_folder(parent: Path, stamp: str) -> Path:
+    for number in range(1, limits.FOLDERS_MAX):
+        folder = parent / (f"replaced-{stamp}" if number == 1 else f"replaced-{stamp}-{number}")
+        try:
+            folder.mkdir(mode=0o700)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise translate_os_error(
+                error, say("không tạo được thư mục {path}", "cannot create the directory {path}", path=folder)
+            ) from error
+        return folder
+    raise StoreError(
+        say("{path} đã có quá nhiều thư mục replaced-", "{path} has too many folders replaced-", path=parent),
+        say("dời bớt chúng đi nơi khác", "move some of them elsewhere"),
+    )
+
+
 class HeldFiles:
     """The files of a database of which this process has a connection open, as they were then."""
 
@@ -36,6 +85,8 @@ class HeldFiles:
         real = os.path.realpath(path)
         names = [path, *(real + suffix for suffix in HELD)]
         self._held = [(name, found) for name in names if (found := _identity(name)) is not None]
+        for name, _found in self._held:
+            note_library_file(name)
 
     @property
     def identities(self) -> dict[str, Identity]:

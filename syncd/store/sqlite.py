@@ -23,9 +23,9 @@ from syncd.errors import ConfigError, DiskFull
 from syncd.language import say
 from syncd.store import causes
 from syncd.store.base import Columns, Failpoint, Row, Store, Tx, know, no_failpoint, rule_broken
-from syncd.store.causes import NO_SQLITE, NOT_A_DATABASE, NOT_ENCRYPTED
+from syncd.store.causes import NO_SQLITE, NOT_A_DATABASE, NOT_ENCRYPTED, NOT_OURS
 from syncd.store.files import HeldFiles, Identity
-from syncd.system import return_memory
+from syncd.system import note_library_file, return_memory
 from syncd.wire import copy_text
 
 CONSTRAINT = 19  # SQLITE_CONSTRAINT of sqlite3.h
@@ -38,15 +38,16 @@ def connect(path: Path | str, key: bytes | None, *, busy_timeout_ms: int = limit
     Raises KeyFileError when the key does not open the file, ConfigError when durability cannot be had.
     """
     connection = _opened(path, statements=256)
+    note_library_file(str(path))
     try:
         _unlock(connection, key)
         connection.execute(f"PRAGMA busy_timeout = {busy_timeout_ms}")
+        _refuse_foreign(connection, str(path))  # before the next statement makes its journal ours
         journal = "WAL" if sqlite.sqlite_version_info >= WAL_SAFE_VERSION else "DELETE"
         connection.execute(f"PRAGMA journal_mode = {journal}").fetchall()
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA recursive_triggers = ON")
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
     except sqlite.DatabaseError as error:
         connection.close()
         if getattr(error, "sqlite_errorcode", None) == NOT_A_DATABASE:
@@ -59,6 +60,16 @@ def connect(path: Path | str, key: bytes | None, *, busy_timeout_ms: int = limit
             hint=say("dùng bản SQLite cho phép ghi bền vững", "use a SQLite build that allows durable commits"),
         )
     return connection
+
+
+def _refuse_foreign(connection: Any, place: str) -> None:
+    """Raises ConfigError, with the connection closed, where another program's tables are and none of ours."""
+    tables, ours = connection.execute(
+        "SELECT count(*), count(*) FILTER (WHERE name = 'syncd_meta') FROM sqlite_master WHERE type = 'table'"
+    ).fetchone()
+    if tables and not ours:
+        connection.close()
+        raise NOT_OURS.error(place=place)
 
 
 def _opened(path: Path | str, statements: int) -> Any:
