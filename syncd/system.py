@@ -287,7 +287,7 @@ def translate_os_error(error: OSError, what: str) -> SyncdError:
     if isinstance(error, PermissionError):
         return PermissionDenied(
             say("{what}: không có quyền", "{what}: permission denied", what=what),
-            _when_denied(error),
+            when_denied(error.filename if isinstance(error.filename, str) else None),
         )
     return SyncdError(
         say("{what}: {error}", "{what}: {error}", what=what, error=error.strerror or error),
@@ -295,9 +295,9 @@ def translate_os_error(error: OSError, what: str) -> SyncdError:
     )
 
 
-def _when_denied(error: OSError) -> str:
+def when_denied(denied: str | Path | None) -> str:
     """What to do for a file or a directory that was denied: its own account may open it to itself."""
-    path = Path(error.filename) if isinstance(error.filename, str) else None
+    path = None if denied is None else Path(denied)
     while path is not None and not os.path.lexists(path) and path != path.parent:
         path = path.parent
     if path is not None and _is_ours(path):

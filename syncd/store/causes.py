@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from syncd.errors import (
     TemporaryError,
 )
 from syncd.language import Both, say
-from syncd.system import as_owner, is_read_only_disk
+from syncd.system import as_owner, is_read_only_disk, when_denied
 
 # The numbers of sqlite3.h; an extended one has its primary one in the low byte.
 GENERAL, PERM, BUSY, LOCKED, READONLY, IOERR, CORRUPT, FULL = 1, 3, 5, 6, 8, 10, 11, 13
@@ -314,23 +315,22 @@ def _denied(path: Path, *, is_read_only: bool, text: str) -> SyncdError:
     real = Path(os.path.realpath(path))
     for each in (real.parent, real, *(Path(f"{real}{suffix}") for suffix in ("-wal", "-shm", "-journal"))):
         try:
-            if not os.path.lexists(each):
-                continue
-            if each == real and each.is_dir():
-                return IS_DIRECTORY.error(place=path)
+            mode = each.stat().st_mode
         except PermissionError:
-            return CLOSED_TO_US.error(place=each, remedy=as_owner(real.parent) or _chmod("rwx", real.parent))
+            return CLOSED_TO_US.error(place=each, remedy=when_denied(each))
+        except OSError:
+            continue
+        if each == real and stat.S_ISDIR(mode):
+            return IS_DIRECTORY.error(place=path)
         wanted, rights = (os.W_OK | os.X_OK, "rwx") if each == real.parent else (os.R_OK | os.W_OK, "rw")
         if not _may(each, wanted):
             cause = READ_ONLY if _may(each, os.R_OK) else CLOSED_TO_US
             if is_read_only_disk(each):
                 return cause.error(place=each, remedy=say(*_OF_DISK))
             return cause.error(place=each, remedy=as_owner(each) or _chmod(rights, each))
-    if not is_read_only and not real.exists():
-        return GONE.error(place=path)
-    return (
-        READ_ONLY.error(place=path, remedy=say(*_OF_DISK)) if is_read_only else NOT_OPENED.error(place=path, text=text)
-    )
+    if is_read_only:
+        return READ_ONLY.error(place=path, remedy=say(*_OF_DISK))
+    return NOT_OPENED.error(place=path, text=text) if real.exists() else GONE.error(place=path)
 
 
 def _may(path: Path, mode: int) -> bool:

@@ -111,7 +111,7 @@ def verb_lines(nodes: Nodes, root: TestNode) -> list[str]:
     (folder / "p.csv").write_text("", encoding="utf-8")
     return [
         f"status {there}", f"status --check {there}", f"sql {there} '{HOUSEHOLD.format(9)}'", f"verify {there}",
-        f"verify --full {there}", f"backup {there} --to {folder / 'backups'}", f"prune {there}",
+        f"verify --full {there}", f"backup {folder / 'backups'} {there}", f"prune {there}",
         f"units import --demo {there}", f"generate --unit 42 --persons 5 {there}", f"token --unit 42 {there}",
         f"sync --once {there}", f"handover 42 --to x {there}", f"replace 42 --to x {there}", f"adopt {there}",
         f"reassign 42 --into 43 {there}", f"import {folder / 'p.csv'} {there}",
@@ -126,6 +126,8 @@ def test_no_verb_and_no_daemon_opens_a_database_beside_the_library(nodes: Nodes)
     known = {line.split()[0] for line in lines}
     made = nodes.folder / "again"
     lines += [
+        *(f"{verb} {database(root)} --dir {root.directory}" for verb in ("import", "units import", "sql --file")),
+        f"propose --file {database(root)}-wal --dir {root.directory}", f"restore {database(root)} --to {made}-x",
         f"init --plain --dir {made} --unit 43 --unit-name X", f"init --plain --dir {made} --unit 43 --unit-name X",
         f"restore {nodes.folder / 'backups'} --to {nodes.folder / 'restored'} --key {root.directory / 'exchange.key'}",
         f"restore {nodes.folder / 'backups'} --to {made}", f"join --dir {made} x",
