@@ -75,9 +75,11 @@ class Control:
             connection.sendall(json.dumps(self._picture()).encode())
 
 
-def note_end(directory: Path, reason: str, at: str) -> None:
-    """Leave word of why the daemon ended by itself: whoever looks afterwards finds no daemon to ask."""
-    write_secret_file(directory / ENDED_FILE, json.dumps({"reason": reason, "at": at}).encode())
+def note_end(directory: Path, reason: str, at: str, rescued: str | None = None) -> None:
+    """Leave word of why the daemon ended by itself: whoever looks afterwards finds no daemon to ask. `rescued`: where
+    it has written down a database that was taken away.
+    """
+    write_secret_file(directory / ENDED_FILE, json.dumps({"reason": reason, "at": at, "rescued": rescued}).encode())
 
 
 def forget_end(directory: Path) -> None:
@@ -85,12 +87,13 @@ def forget_end(directory: Path) -> None:
     (directory / ENDED_FILE).unlink(missing_ok=True)
 
 
-def last_end(directory: Path) -> str | None:
-    """Why the last daemon ended by itself; None when it did not, or has been started again."""
+def last_end(directory: Path) -> tuple[str | None, str | None]:
+    """Why the last daemon ended by itself, and what it has rescued; None when it did not, or was started again."""
     try:
-        return str(json.loads(read_beginning(directory / ENDED_FILE, CONTROL_FILE_BYTES_MAX))["reason"])
-    except (SyncdError, ValueError, KeyError, TypeError):
-        return None
+        found = json.loads(read_beginning(directory / ENDED_FILE, CONTROL_FILE_BYTES_MAX))
+        return str(found["reason"]), found.get("rescued")
+    except (SyncdError, ValueError, KeyError, TypeError, AttributeError):
+        return None, None
 
 
 def ask(directory: Path) -> dict[str, Any] | None:

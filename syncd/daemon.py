@@ -21,7 +21,7 @@ from syncd import __version__, failpoint, limits
 from syncd.clock import Clock, instant_of, system_clock
 from syncd.config import Config, load_config
 from syncd.control import Control, forget_end, note_end
-from syncd.errors import SyncdError, written
+from syncd.errors import DatabaseReplaced, SyncdError, written
 from syncd.events import event, set_up
 from syncd.exchange import Link
 from syncd.net.client import ParentClient
@@ -38,6 +38,8 @@ from syncd.workers import Applier, Life, Puller, Sender, Worker, Writer
 
 if TYPE_CHECKING:
     from syncd.net.server import Server
+
+RESCUED = "rescued-"  # folders with what was in a database that was taken away
 
 
 def run(directory: Path, environment: Mapping[str, str] = os.environ, flags: Mapping[str, Any] | None = None) -> int:
@@ -128,10 +130,24 @@ class Daemon:
     def _leave_word(self, error: BaseException) -> None:
         """For `status`: why no daemon runs. A bug is named by its kind alone: its words may quote a value."""
         reason = written(error) if isinstance(error, SyncdError) else type(error).__name__
+        rescued = self._rescue() if isinstance(error, DatabaseReplaced) else None
         try:
-            note_end(self._opened.directory, reason, instant_of(self._clock()))
+            note_end(self._opened.directory, reason, instant_of(self._clock()), rescued)
         except SyncdError as unwritten:
             event("end-not-noted", logging.WARNING, reason=written(unwritten))
+
+    def _rescue(self) -> str | None:
+        """Its files were taken away: what this process still sees may be all there is. The copy's path."""
+        directory = self._opened.directory
+        if len(list(directory.glob(f"{RESCUED}*"))) >= limits.RESCUES_MAX:
+            return None  # somebody takes them away again and again: what was rescued is enough
+        try:
+            copy = self._opened.store.rescue(directory / f"{RESCUED}{instant_of(self._clock())[:19].replace(':', '')}")
+        except (SyncdError, OSError) as error:
+            event("not-rescued", logging.ERROR, reason=written(error))
+            return None
+        event("database-rescued" if copy else "not-rescued", logging.WARNING, file=str(copy) if copy else None)
+        return None if copy is None else str(copy)
 
     def end(self) -> None:
         """Stop; callable from any thread."""

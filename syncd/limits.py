@@ -72,6 +72,7 @@ BACKUP_ENVELOPES: Final = 16  # read at once: each may have 8 MiB
 BACKUP_FILES_MAX: Final = 10_000  # looked at in one folder
 NODE_FILE_BYTES_MAX: Final = MIB
 MARK_BYTES_MAX: Final = 8 * MIB  # of the file `positions`: some 100 bytes for each own stream
+RESCUES_MAX: Final = 3  # copies of databases that were taken away, in one node's directory
 FOLDERS_MAX: Final = 100  # of files moved aside within one second
 
 # Baselines and pruning.

@@ -134,6 +134,7 @@ class Status:
     late_writes: int  # envelopes written after a term that somebody has to admit here
     succession: Succession | None = None
     trouble: str | None = None  # why the last daemon ended by itself, or that it works on files taken from their place
+    rescued: str | None = None  # where a daemon has written down its database, which was taken away
     is_older_copy: bool = False  # the file beside the database knows of more than the database
 
 

@@ -60,18 +60,20 @@ def _read(directory: Path | None) -> tuple[Any, dict[str, Any] | None]:
     with opened_store(directory) as store, store.read() as tx:
         found = replace(status(tx), is_older_copy=bool(HighWater(place).behind(tx)))
         live = ask(place)
-        return replace(with_live(found, live), trouble=_trouble(place, live)), live
+        trouble, rescued = _trouble(place, live)
+        return replace(with_live(found, live), trouble=trouble, rescued=rescued), live
 
 
-def _trouble(place: Path, live: dict[str, Any] | None) -> str | None:
-    """Why the last daemon ended by itself, or that the one that runs works on files that lie here no longer."""
+def _trouble(place: Path, live: dict[str, Any] | None) -> tuple[str | None, str | None]:
+    """Why the last daemon ended by itself and what it rescued, or that the one that runs works on files that lie here
+    no longer."""
     from syncd.control import last_end
     from syncd.store.files import first_stranger
 
     if live is None:
         return last_end(place)
     found = first_stranger(live.get("files", {}))
-    return None if found is None else found.english
+    return (None if found is None else found.english), None
 
 
 def with_live(found: Any, live: dict[str, Any] | None) -> Any:

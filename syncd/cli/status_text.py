@@ -78,6 +78,14 @@ def troubles(of: Status, live: dict[str, Any] | None) -> list[str]:
     """What keeps the daemon from its work: a full disk here or at the parent, a locked database, its files taken away.
     What is told with a neighbour is not told twice."""
     found = [] if of.trouble is None else [_reason(of.trouble)]
+    if of.rescued is not None:
+        found.append(
+            say(
+                "nội dung lúc bị lấy đi đã được ghi vào {path}",
+                "what was in it when it was taken away is in {path}",
+                path=of.rescued,
+            )
+        )
     if live is None:
         return found
     if live.get("disk_full_since"):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 from schema.spec import Registry, Table
@@ -175,6 +176,10 @@ class Store(ABC):
     def held_files(self) -> Mapping[str, tuple[int, int]]:
         """The files this store has open, path → (device, number); none where a server has them."""
         return {}
+
+    def rescue(self, folder: Path) -> Path | None:
+        """Write down what is still seen of a database whose files were taken away; None where a server has them."""
+        return None
 
     def is_busy(self) -> bool:
         """Whether a write would have to wait for another thread of this process."""

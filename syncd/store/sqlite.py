@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from hashlib import sha256
 from itertools import repeat
 from pathlib import Path
@@ -25,7 +25,7 @@ from syncd.store import causes
 from syncd.store.base import Columns, Failpoint, Row, Store, Tx, know, no_failpoint, rule_broken
 from syncd.store.causes import NO_SQLITE, NOT_A_DATABASE, NOT_ENCRYPTED, NOT_OURS
 from syncd.store.files import HeldFiles, Identity
-from syncd.system import note_library_file, return_memory
+from syncd.system import fsync_directory, note_library_file, return_memory
 from syncd.wire import copy_text
 
 CONSTRAINT = 19  # SQLITE_CONSTRAINT of sqlite3.h
@@ -371,6 +371,22 @@ class SqliteStore(Store):
         """
         if self._held is not None:
             self._held.require_same()
+
+    def rescue(self, folder: Path) -> Path | None:
+        """Write down what this store still sees of a database that was taken away, as a database of the same key in
+        `folder`, which is made for it: for as long as a connection is open nobody else may have it. None where it is
+        not sound: somebody has written into it meanwhile.
+        """
+        copy = folder / Path(self.path).name
+        folder.mkdir(mode=0o700)
+        try:
+            self._watcher.execute("VACUUM INTO ?", (str(copy),))
+            with closing(connect(copy, self._key)) as connection:
+                sound = connection.execute("PRAGMA quick_check").fetchall() == [("ok",)]
+        except sqlite.DatabaseError as error:
+            raise translate(error, str(copy)) from error
+        fsync_directory(folder)
+        return copy if sound else None
 
     def change_mark(self) -> int:
         self.require_same_files()

@@ -260,6 +260,7 @@ def test_a_daemon_whose_files_were_taken_away_ends_loudly_and_status_says_why(
     assert root.process.wait(END_S_MAX) == 1
     assert " critical database-replaced " in root.log
     assert "while syncd had it open" in root.log
+    (rescued,) = root.directory.glob("rescued-*/syncd.db")
     code = run_verb(["status", "--check", "--dir", str(root.directory)])
     told = capsys.readouterr().out
     if kind == "db-gone":
@@ -267,8 +268,14 @@ def test_a_daemon_whose_files_were_taken_away_ends_loudly_and_status_says_why(
     else:
         assert code == 2
         assert "while syncd had it open" in told
+        assert f"what was in it when it was taken away is in {rescued}" in told
+    if kind == "db-gone":
+        for each in root.directory.glob("syncd.db-*"):
+            each.unlink()
+        rescued.rename(database(root))
+    root.start()
+    assert other_program(root, "SELECT count(*) FROM household") == "1"
     if kind != "db-gone":
-        root.start()
         run_verb(["status", "--dir", str(root.directory)])
         assert "Trouble" not in capsys.readouterr().out
 
@@ -280,7 +287,7 @@ def test_status_says_that_the_daemon_works_on_files_that_lie_here_no_longer(tmp_
     path.write_bytes(b"x")
     at = path.stat()
     live = {"files": {str(path): [at.st_dev, at.st_ino]}}
-    assert _trouble(tmp_path, live) is None
+    assert _trouble(tmp_path, live) == (None, None)
     path.rename(tmp_path / "other")
     assert "was removed while syncd had it open" in str(_trouble(tmp_path, live))
     path.write_bytes(b"x")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import sqlite3
@@ -275,3 +276,20 @@ def test_a_mark_that_says_nothing_has_a_child_ask_its_parent_first(tmp_path: Pat
         assert HighWater(tmp_path / "n").behind(tx) == [UNREADABLE]
         mark_restored(tmp_path / "n")
         assert HighWater(tmp_path / "n").behind(tx) == ["restored"]
+
+
+def test_join_at_a_dead_parent_asks_to_be_run_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNCD_LANGUAGE", "en")
+    there = "https://127.0.0.1:9"
+    enrolment.init_root(tmp_path / "n", ROOT_UNIT, Config(listen="127.0.0.1:9", addresses=[there]))
+    node = ["--dir", str(tmp_path / "n")]
+    assert run_verb(["sql", "INSERT INTO unit (level, code, name) VALUES ('commune', '01', 'X')", *node]) == 0
+    assert run_verb(["token", "--unit", "01", *node, "--json"]) == 0
+    token = json.loads(capsys.readouterr().out.partition("\n")[2])["token"]
+    assert run_verb(["join", "--dir", str(tmp_path / "c"), token]) == 75
+    err = capsys.readouterr().err
+    assert "does not answer" in err
+    assert "run this command again; check that the parent runs" in err
+    assert "by itself" not in err

@@ -13,7 +13,7 @@ import pytest
 import syncd
 from syncd import errors
 from syncd.cli.output import plain
-from syncd.cli.reasons import told, told_text
+from syncd.cli.reasons import told, told_once, told_text
 from syncd.errors import DiskFull, JoinRefused, SyncdError, TokenUsed, written
 from syncd.language import LANGUAGES, Both, decimal, english_of, language, number, prefer, say
 from syncd.net.http import decode_error, encode_error
@@ -168,6 +168,19 @@ def test_a_stored_reason_leaves_no_english_behind(monkeypatch: pytest.MonkeyPatc
     told = told_text(text)
     assert not {"stream", "the", "envelope", "not", "of"} & set(told.split())
     assert all(fact in told for fact in re.findall(r"\d+|\b[su]\b", text))
+
+
+def test_a_command_that_ends_with_an_error_promises_nothing_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    promising = [
+        (vi, en) for _, vi, en in literal_texts() if re.search(r"\btr(y|ies|ied) again by itself|retried by", en)
+    ]
+    assert len(promising) > 5
+    for vi, en in promising:
+        facts = dict.fromkeys(facts_of(en), "x")
+        monkeypatch.setenv("SYNCD_LANGUAGE", "en")
+        assert "by itself" not in told_once(SyncdError("what happened", say(vi, en, **facts))), en
+        monkeypatch.setenv("SYNCD_LANGUAGE", "vi")
+        assert "tự thử lại" not in told_once(SyncdError("điều đã xảy ra", say(vi, en, **facts))), vi
 
 
 def test_what_is_stored_sent_or_json_is_english_whoever_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
