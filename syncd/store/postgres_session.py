@@ -98,8 +98,8 @@ def require_closed(tx: Any) -> None:
                 schema=schema,
             ),
             say(
-                "REVOKE CREATE ON SCHEMA {schema} FROM {roles}",
-                "REVOKE CREATE ON SCHEMA {schema} FROM {roles}",
+                "chạy: REVOKE CREATE ON SCHEMA {schema} FROM {roles}",
+                "run: REVOKE CREATE ON SCHEMA {schema} FROM {roles}",
                 schema=schema,
                 roles=", ".join(found),
             ),
@@ -112,7 +112,11 @@ def require_closed(tx: Any) -> None:
                 "the role {role} may not set session_replication_role, so that nothing can be applied",
                 role=role,
             ),
-            f"GRANT SET ON PARAMETER session_replication_role TO {role}",
+            say(
+                "chạy: GRANT SET ON PARAMETER session_replication_role TO {role}",
+                "run: GRANT SET ON PARAMETER session_replication_role TO {role}",
+                role=role,
+            ),
         )
 
 
@@ -198,7 +202,11 @@ def _set_home(connection: Any, configured: str | None) -> None:
                 "this role cannot use the PostgreSQL schema {home}",
                 home=home,
             ),
-            f"CREATE SCHEMA IF NOT EXISTS {quoted}; GRANT USAGE, CREATE ON SCHEMA {quoted} TO …",
+            say(
+                "chạy: CREATE SCHEMA IF NOT EXISTS {home}; GRANT USAGE, CREATE ON SCHEMA {home} TO …",
+                "run: CREATE SCHEMA IF NOT EXISTS {home}; GRANT USAGE, CREATE ON SCHEMA {home} TO …",
+                home=quoted,
+            ),
         )
 
 
