@@ -40,7 +40,7 @@ from syncd.store.base import Store, Tx
 from syncd.terms import refresh_keepers
 from syncd.tree import load_tree
 from syncd.verify import compare
-from syncd.wire import UPDATE, Block, CheckpointLine, Schema, decode_body, decode_checkpoint
+from syncd.wire import UPDATE, Block, CheckpointLine, Schema, decode_bodies, decode_body, decode_checkpoint
 
 if TYPE_CHECKING:
     from syncd.security.identity import NodeKeys
@@ -218,7 +218,8 @@ class Applier:
                 f"envelope {envelope.header.seq} of stream {at.stream_id} has a part for an audience unknown here",
                 hint="upgrade syncd on this node; the stream goes on by itself afterwards",
             )
-        return {Audience(audience): decode_body(body, self._wire_schema) for audience, body in bodies.items()}
+        decoded = decode_bodies(bodies, self._wire_schema)
+        return {Audience(audience): blocks for audience, blocks in decoded.items()}
 
     def blocks_for(self, tx: Tx, at: Stream, envelope: Envelope, audience: Audience) -> list[Block]:
         """The changes of an envelope for one audience alone; none where it has no such part."""
@@ -408,8 +409,8 @@ class Applier:
     def _note_changes(
         self, tx: Tx, at: Stream, envelope: Envelope, table: Table, left: dict[str, int], found: ChangedAt
     ) -> None:
-        for body in self._bodies(tx, at, envelope).values():
-            for block in decode_body(body, self._wire_schema):
+        for blocks in decode_bodies(self._bodies(tx, at, envelope), self._wire_schema).values():
+            for block in blocks:
                 if block.table == table.number:
                     mask = sum(1 << column for column in block.columns)
                     for row_id in left.keys() & set(block.ids):

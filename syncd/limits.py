@@ -19,7 +19,10 @@ SHORT_BYTES_MAX: Final = 1 * KIB  # values that never take more are not measured
 
 # Envelope. Plain is the size after decompression: without that bound a few kilobytes could unfold into gigabytes.
 ENVELOPE_BYTES_MAX: Final = 8 * MIB
-PLAIN_BYTES_MAX: Final = 16 * MIB
+PLAIN_BYTES_MAX: Final = 16 * MIB  # of all parts together
+# What the rows of one envelope take as values, as COPY text, in a database: columns send equal values once, so that a
+# few bytes could stand for gigabytes. Counted by `protocol/unfolded.py`, alike where it is sealed and where it is read.
+UNFOLDED_BYTES_MAX: Final = 17 * MIB  # whatever one row may hold fits, four bytes for each of its own
 HEADER_BYTES_MAX: Final = 4 * KIB
 PARTS_MAX: Final = 8  # eight bits of the envelope's first word tell which parts are absent
 COLUMNS_MAX: Final = 256
@@ -38,7 +41,7 @@ TABLE_NUMBER_MAX: Final = 65_535
 PLANE_WIDTH_MAX: Final = (
     32  # equally long text up to this width goes by character place; longer text packs better whole
 )
-SHARED_CHARS_MAX: Final = 256  # what is sent once for many rows is short, or a few bytes would unfold to gigabytes
+SHARED_CHARS_MAX: Final = 256  # what is sent once for many rows is short: one envelope unfolds to few megabytes
 DICTIONARY_VALUES_MAX: Final = 65_536
 
 # Exchange.
@@ -100,6 +103,7 @@ DIGEST_ROWS: Final = 250  # in memory at once while content is digested; more co
 APPLY_BYTES_MAX: Final = 4 * MIB  # read from the log at once
 APPLY_TURN_MS_MAX: Final = 5_000  # PostgreSQL: a transaction of many groups ends after this
 TURN_SHARE: Final = 0.6  # of it after which no group is begun, so that the last one fits
+UPDATE_CELLS_MAX: Final = 500_000  # of updates of many masks in one statement: a list has eight bytes for each
 HISTORY_ENVELOPES_MAX: Final = 500  # how far back `latest` looks for when a value changed
 
 # Deciding.
