@@ -196,7 +196,7 @@ def test_the_parts_of_one_envelope_share_the_bound() -> None:
         decode_bodies({1: one, 2: one}, SCHEMA)
     with pytest.raises(TooLarge):
         encode_bodies({1: [block], 2: [block]}, SCHEMA)
-    noise = [bytes([k % 256]) * limits.MIB for k in range(7)]
+    noise: list[Any] = [bytes([k % 256]) * limits.MIB for k in range(7)]
     long = Block(table=1, op=1, columns=(6,), ids=ids[:7], values=[noise])
     assert encode_bodies({1: [long]}, SCHEMA)
     with pytest.raises(TooLarge):
@@ -208,6 +208,10 @@ def test_an_ordinary_piece_of_a_group_is_far_below_the_bound() -> None:
     rows = 2 * limits.GROUP_ROWS_MAX
     ids = [VALUES[1](k) for k in range(rows)]
     names = [f"Nguyễn Thị Hoài {k}" for k in range(rows)]
-    values = [names, *[[f"{k % 7:02d}" for k in range(rows)]] * 8, *[[f"{k:012d}" for k in range(rows)]] * 3]
+    values: list[list[Any]] = [
+        names,
+        *[[f"{k % 7:02d}" for k in range(rows)]] * 8,
+        *[[f"{k:012d}" for k in range(rows)]] * 3,
+    ]
     block = Block(table=2, op=1, columns=tuple(range(1, 13)), ids=ids, values=values)
     assert decode_body(encode_body([block], SCHEMA), SCHEMA) == [block]
