@@ -61,8 +61,9 @@ class Desk:
             named = messages.by_stream(hello.up)
             settled = settled_forks(tx, named)
             lost = lost_by(self._node.tree(), peer, named.keys(), held.values())
-            stated = [_position_of(tx, held.get(item.stream_id), item) for item in hello.up]
-        self._node.awaited.announced(peer, hello.up)
+            # What is not held is not named: a question for streams that nobody knows has a short answer.
+            stated = [_position_of(tx, held[key], item) for key, item in named.items() if key in held]
+        self._node.awaited.announced(peer, list(named.values()))
         self._node.rejoin.close_forks(settled)
         quarantine.heard(self._node.store, self._node.tree(), peer, named)
         time_ms = self._node.clock() - (self._node.clock_offset_ms or 0)  # the root's, as far as it is known here
@@ -131,7 +132,7 @@ class Desk:
             want = self._node.rejoin.child_asked(tx, peer, down, forked, strange, pull.heard_ms)
             stated = {str(uuid.UUID(bytes=item.stream)): item.seq for item in pull.owed}
             wanted = {**dict.fromkeys(news, 0), **stated}
-            receipts = [data for stream_id, seq in wanted.items() for data in receipt.newest(tx, fresh, stream_id, seq)]
+            receipts = receipt.newest_of(tx, fresh, wanted)
             receipts += self._of_backup(tx, peer, pull.backed_up_ms)
         sending = _sending(batch, pull.partial)
         reply = PullReply(
@@ -254,7 +255,7 @@ class Link:
                 Owed(uuid.UUID(s.stream_id).bytes, s.custodian_seq)
                 for s in streams
                 if tree.goes_up(s) and s.custodian_seq < s.held_seq
-            ]
+            ][: limits.OWED_MAX]  # the others once these have come
             waiting, cases = _health(tx)
             backed_up_ms = receipt.heard_of_backup(tx)
             want = self._node.rejoin.wants(tx)
@@ -348,9 +349,7 @@ def _held_short(stream: Stream) -> Position:
     return messages.position(stream.stream_id, stream.held_seq, stream.held_hash[:SHORT_HASH_BYTES])
 
 
-def _position_of(tx: Tx, stream: Stream | None, asked: Position) -> Position:
-    if stream is None:
-        return messages.position(asked.stream_id, 0, log.NO_HASH)
+def _position_of(tx: Tx, stream: Stream, asked: Position) -> Position:
     return _held(quarantine.standing(tx, stream, asked.seq, asked.hash))
 
 
