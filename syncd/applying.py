@@ -38,6 +38,7 @@ from syncd.log import Entry, Stream
 from syncd.open import open_parts
 from syncd.store.base import Store, Tx
 from syncd.terms import refresh_keepers
+from syncd.topology import subtree
 from syncd.tree import load_tree
 from syncd.verify import compare
 from syncd.wire import UPDATE, Block, CheckpointLine, Schema, decode_bodies, decode_body, decode_checkpoint
@@ -243,7 +244,9 @@ class Applier:
                 counted = () if table.fold is None else table.fold.all_columns
                 gone = tx.delete_ids(table, unit_id, ids, counted or ("id",))
                 cells.add(table, unit_id, -1, list(zip(*gone, strict=True)) if counted else [])
-        return apply_blocks(tx, self.registry, at, tag, blocks, cells)
+        touched = apply_blocks(tx, self.registry, at, tag, blocks, cells)
+        subtree.require_bounded(tx, at, touched)
+        return touched
 
     def put_baseline(self, tx: Tx, at: Stream, envelope: Envelope, cells: Cells) -> set[str]:
         """Rows of a baseline of `at` into its tables: whoever kept the unit before may have minted their ids. It is

@@ -27,6 +27,7 @@ from syncd.review.standing import open_reviews, unsettled_cases
 from syncd.send import Batch, lacking
 from syncd.signals import LOG
 from syncd.store.base import Tx
+from syncd.topology.subtree import BOUND
 
 SHORT_HASH_BYTES = 16
 HEADER_OFFSET = 8  # frame length and envelope head
@@ -303,7 +304,8 @@ class Link:
         with self._node.store.apply("refused") as tx:
             at = log.stream(tx, stream_id)
             if at is not None and not at.ended:  # what was written late is refused as it should be, and kept apart
-                log.stop(tx, stream_id, "refused", refusal.text)
+                # Its envelopes are there, and yet count for nothing: no position takes that word back.
+                log.stop(tx, stream_id, "stopped" if refusal.code == BOUND else "refused", refusal.text)
 
 
 def frame_place(unfinished: bytes) -> tuple[str, int] | None:

@@ -107,6 +107,11 @@ TURN_SHARE: Final = 0.6  # of it after which no group is begun, so that the last
 UPDATE_CELLS_MAX: Final = 500_000  # of updates of many masks in one statement: a list has eight bytes for each
 HISTORY_ENVELOPES_MAX: Final = 500  # how far back `latest` looks for when a value changed
 
+# Nodes. Below a node one step from the root, two, three and more: a province has some 700 nodes in all, a district 30.
+NODES_BELOW_MAX: Final = (4_000, 500, 50)
+NODES_MINTED_MAX: Final = 10_000  # records of one node: every tier reads them all
+BASELINES_MAX: Final = 32  # of one stream, held here; what is superseded is forgotten with the next upkeep
+
 # Deciding.
 DECIDE_ROWS_MAX: Final = 1_000  # proposals in one transaction
 TREE_DEPTH_MAX: Final = 32  # the tree is data, of any depth; this only stops records made to keep us busy
@@ -120,6 +125,10 @@ TERMS_BY_AGREEMENT: Final = 1000  # at most, between two forced ones
 TERMS_BY_FORCE: Final = 1000  # places of forced terms behind one: which an order takes follows from its id
 TERMS_MAX: Final = 10_000  # hand-overs of one unit
 TERM_MAX: Final = 10**15  # far beyond what hand-overs can reach; an order about a later one is nobody's word
+
+# The log.
+LOG_REPEATED_S: Final = 60.0  # a warning of one cause is written once, then how often it came again, so often
+LOG_CAUSES_MAX: Final = 64  # of one event told apart; what is beyond is counted together
 
 # What an operator's screen shows or reads at most.
 STATUS_ENVELOPES_MAX: Final = 20_000  # longer logs are not added up: the screen must come at once

@@ -37,6 +37,7 @@ from syncd.replication.held_back import Failure, HeldBack, Unit, mark
 from syncd.signals import APPLIED, LOG, RECEIPT, Signals
 from syncd.store.base import Store, Tx
 from syncd.terms import refresh_keepers
+from syncd.topology import subtree
 from syncd.tree import Tree, load_tree
 
 if TYPE_CHECKING:
@@ -272,10 +273,19 @@ class Node:
             self._drop_tree()
             result = self._receive(peer, envelopes, wanted)
             result.taken += taken
+        if controls:
+            self._add_bound(result, controls)
         if any(s.kind == Kind.OVERSIGHT and s.applied_seq == 0 for s in result.streams.values()):
             self._grants_due = True
         self.signals.emit(LOG, [stream.stream_id for stream in result.streams.values()])
         return result
+
+    def _add_bound(self, result: Received, controls: Sequence[str]) -> None:
+        """Streams that were taken, and turned out to bring more nodes than they may: whoever sent them hears of it."""
+        with self.store.read() as tx:
+            found = [at for key in controls if (at := log.stream(tx, key)) is not None and subtree.is_bound(at)]
+        for at in found:
+            result.refused[at.stream_id] = (subtree.BOUND, at.applied_seq + 1, at.reason or "")
 
     def _receive(self, peer: str, envelopes: Sequence[bytes], wanted: frozenset[str]) -> Received:
         """In as many transactions as it takes for others never to wait long: each ends between two envelopes."""

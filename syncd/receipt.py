@@ -139,7 +139,7 @@ def newest(tx: Tx, fresh: Mapping[str, Receipt], stream_id: str, seq: int) -> li
 def newest_of(tx: Tx, fresh: Mapping[str, Receipt], wanted: Mapping[str, int]) -> list[bytes]:
     """The receipts beyond the positions `wanted`, of streams that have any; at most as many as an answer holds."""
     if len(wanted) > RECEIPTS_APART_MAX:  # a long list is compared with what there is, whatever it names
-        known = dict(tx.all("SELECT stream_id, seq FROM syncd_receipt WHERE level = ?", (APPLIED,)))
+        known: dict[str, int] = dict(tx.all("SELECT stream_id, seq FROM syncd_receipt WHERE level = ?", (APPLIED,)))
         known |= {stream_id: item.seq for stream_id, item in fresh.items()}
         wanted = {stream_id: seq for stream_id, seq in wanted.items() if known.get(stream_id, 0) > seq}
     found = (data for stream_id, seq in wanted.items() for data in newest(tx, fresh, stream_id, seq))

@@ -21,6 +21,7 @@ from syncd.errors import Altered, BeyondTerm, EnvelopeError, Foreign, Forked, Ga
 from syncd.log import Stream
 from syncd.store.base import Tx
 from syncd.terms import was_ordered
+from syncd.topology import subtree
 from syncd.tree import Tree
 
 LATER, REFUSED, FORKED = "later", "refused", "forked"
@@ -89,6 +90,7 @@ def _take_one(
         result.refused[stream_id] = (REFUSED, envelope.header.seq, str(error))
     except EnvelopeError as error:
         code = LATER if isinstance(error, Gap) else FORKED if isinstance(error, Forked) else REFUSED
+        code = subtree.BOUND if isinstance(error, subtree.NoRoom) else code
         result.refused[stream_id] = (code, envelope.header.seq, str(error))
         _note(tx, result.streams.get(stream_id), envelope, error, now_ms)
 
@@ -124,6 +126,7 @@ def _take(tx: Tx, tree: Tree, peer: str, at: Stream, envelope: Envelope, data: b
     _check_same_past(tx, tree, at, envelope)
     if not at.ended or envelope.header.seq <= at.held_seq:  # what is late follows what is kept apart
         check_follows(envelope.header, Position(seq=at.held_seq, hash=at.held_hash))
+    subtree.require_room(at)
     is_wanted = at.stream_id in wanted
     if at.own and not at.ended and not (is_wanted and at.rejoin_seq):
         raise Altered(
@@ -136,6 +139,8 @@ def _take(tx: Tx, tree: Tree, peer: str, at: Stream, envelope: Envelope, data: b
     _require_its_way(tree, peer, at, is_wanted)
     if at.kind == Kind.BASELINE and envelope.header.genesis is not None:
         floor.check_genesis(tree, envelope.header.genesis)
+        if not is_wanted:
+            floor.check_place(tx, envelope.header.genesis)
     if at.ended or not at.own:  # what its keeper wrote too late it takes back whole, and goes back to the end then
         _check_end(tree, at, envelope, is_displaced)
     verify_envelope(envelope, tree.nodes[at.keeper].signing_public)
