@@ -59,7 +59,8 @@ def is_bound(at: Stream) -> bool:
 def require_room(at: Stream) -> None:
     """Nothing more is kept of a stream that has brought too many nodes. Raises NoRoom."""
     if not at.own and is_bound(at):
-        raise NoRoom(at.reason or "", hint="nothing more of it is taken")
+        message, _dash, hint = (at.reason or "").partition(" — ")
+        raise NoRoom(message, hint=hint)
 
 
 def _below(tree: Tree, tops: list[str]) -> Counter[str]:
