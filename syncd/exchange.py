@@ -9,7 +9,7 @@ bad network.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 
 from schema.tables import SCHEMA_REVISION
@@ -61,18 +61,19 @@ class Desk:
             partial = tx.one("SELECT stream_id, seq, bytes FROM syncd_partial WHERE node_id = ?", (peer,))
             named = messages.by_stream(hello.up)
             settled = settled_forks(tx, named)
-            lost = lost_by(self._node.tree(), peer, named.keys(), held.values())
+            told = [stream for key, stream in held.items() if hello.is_about(key)]
+            lost = lost_by(self._node.tree(), peer, named.keys(), told)
             # What is not held is not named: a question for streams that nobody knows has a short answer.
             stated = [_position_of(tx, held[key], item) for key, item in named.items() if key in held]
-        self._node.awaited.announced(peer, list(named.values()))
+        self._node.awaited.announced(peer, list(named.values()), hello.is_first)
         self._node.rejoin.close_forks(settled)
-        quarantine.heard(self._node.store, self._node.tree(), peer, named)
+        quarantine.heard(self._node.store, self._node.tree(), peer, named, hello.is_about)
         time_ms = self._node.clock() - (self._node.clock_offset_ms or 0)  # the root's, as far as it is known here
         self._node.note_clock(peer, hello.time_ms - time_ms)
         return HelloReply(
             protocol=messages.PROTOCOL,
             time_ms=time_ms,
-            up=[*stated, *map(_held, lost)],
+            up=[*stated, *map(_held, lost)][: limits.STREAMS_MAX],  # of more that was lost it hears when these are back
             partial=None if partial is None else Partial(uuid.UUID(partial[0]).bytes, partial[1], len(partial[2])),
             credit_bytes=limits.PUSH_BYTES_MAX,
         )
@@ -179,8 +180,16 @@ class Link:
         self._late_sending: set[quarantine.Kept] = set()
         self._late_since_ms = 0
 
+    def greet(self, ask: Callable[[Hello], HelloReply]) -> None:
+        """Open a session: `ask` the parent, in as many parts as there are, and learn from its answers."""
+        replies = []
+        for part in messages.in_parts(self.hello()):
+            sent_ms = self._node.clock()
+            replies.append(ask(part))
+        self.take_hello(messages.merged(replies), sent_ms, self._node.clock())
+
     def hello(self) -> Hello:
-        """The first message of a session."""
+        """The first message of a session, about all streams."""
         with self._node.store.read() as tx:
             late = quarantine.late_ends(tx)
             up = [_held(quarantine.standing(tx, at, late.get(at.stream_id, 0))) for at in self._up(tx, late)]

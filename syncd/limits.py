@@ -49,6 +49,7 @@ PUSH_BYTES_MAX: Final = 2 * MIB
 PULL_BYTES_MAX: Final = 2 * MIB  # answers to many children lie in memory at once
 HANDSHAKE_BYTES_MAX: Final = 4 * MIB
 STREAMS_MAX: Final = 50_000
+HELLO_STREAMS: Final = 4_000  # in one part of a hello: some 230 KB
 OWED_MAX: Final = 5_000  # streams whose receipts are asked for in one pull; with a backup's they fit one answer
 GRANTS_MAX: Final = 200_000
 WANTS_MAX: Final = 256  # streams asked for by samples in one message; the others are asked for with the next
