@@ -111,6 +111,7 @@ HISTORY_ENVELOPES_MAX: Final = 500  # how far back `latest` looks for when a val
 # Nodes. Below a node one step from the root, two, three and more: a province has some 700 nodes in all, a district 30.
 NODES_BELOW_MAX: Final = (4_000, 500, 50)
 NODES_MINTED_MAX: Final = 10_000  # records of one node: every tier reads them all
+ORDERS_MINTED_MAX: Final = 50_000  # hand-overs, and moves of households, of one node
 BASELINES_MAX: Final = 32  # of one stream, held here; what is superseded is forgotten with the next upkeep
 
 # Deciding.

@@ -1,4 +1,4 @@
-"""How many nodes may be recorded below a node: every tier above reads all of them whenever the tree changes (I6, I7).
+"""How many nodes and orders a node may bring: every tier above reads all of them whenever the tree changes (I6, I7).
 
 Enters: a control stream whose records were just written in this transaction. Leaves: nothing, or `TooLarge`, which
 stops that stream alone.
@@ -18,8 +18,13 @@ from syncd.log import Stream
 from syncd.store.base import Tx
 from syncd.tree import Tree, load_nodes
 
+MINTED_MAX = {
+    "node": limits.NODES_MINTED_MAX,
+    "handover": limits.ORDERS_MINTED_MAX,
+    "reassignment": limits.ORDERS_MINTED_MAX,
+}
 BOUND = "bound"  # the code of a refusal
-_SAYS = "records more nodes below itself than"
+_SAYS = "records more nodes or orders than"
 
 
 class NoRoom(TooLarge):
@@ -27,14 +32,17 @@ class NoRoom(TooLarge):
 
 
 def require_bounded(tx: Tx, at: Stream, touched: set[str]) -> None:
-    """Raise TooLarge where a control stream of another node brings more nodes than its keeper, or one above it that is
-    below this node, may have."""
-    if at.own or at.kind != Kind.CONTROL or "node" not in touched:
+    """Raise TooLarge where a control stream of another node brings more orders than one node ever gives, or more nodes
+    than its keeper, or one above it that is below this node, may have."""
+    if at.own or at.kind != Kind.CONTROL:
         return
-    tag = at.keeper[28:]
-    minted = int(tx.value("SELECT count(*) FROM node WHERE substr(CAST(id AS text), 29) = ?", (tag,)))
-    if minted > limits.NODES_MINTED_MAX:
-        raise _too_many(at.keeper, minted, limits.NODES_MINTED_MAX)
+    for table in touched & MINTED_MAX.keys():
+        query = f"SELECT count(*) FROM {table} WHERE substr(CAST(id AS text), 29) = ?"
+        minted = int(tx.value(query, (at.keeper[28:],)))
+        if minted > MINTED_MAX[table]:
+            raise _too_many(at.keeper, minted, MINTED_MAX[table])
+    if "node" not in touched:
+        return
     tree = load_nodes(tx)
     if not tree.is_within(at.keeper, tree.me):
         return  # who stands above is bounded by what it mints
@@ -72,7 +80,7 @@ def _below(tree: Tree, tops: list[str]) -> Counter[str]:
 def _too_many(node_id: str, found: int, most: int) -> TooLarge:
     return TooLarge(
         say(
-            "nút {node} ghi nhận {found} nút bên dưới mình, quá {most}",
+            "nút {node} ghi nhận {found} nút hoặc lệnh, quá {most}",
             "node {node} " + _SAYS + " {most}: {found}",
             node=node_id, found=found, most=most,
         ),
