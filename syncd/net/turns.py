@@ -13,7 +13,6 @@ from contextlib import asynccontextmanager
 
 from syncd import limits
 from syncd.errors import Busy
-from syncd.language import say
 
 
 class Turns:
@@ -64,10 +63,6 @@ class Turns:
 
 def _busy(child: str) -> Busy:
     return Busy(
-        say(
-            "nút {child} đang hỏi một câu lớn khác, chưa xong",
-            "another large question of node {child} is still being answered",
-            child=child,
-        ),
-        hint=say("sẽ tự thử lại sau ít giây", "tried again by itself after some seconds"),
+        f"another large question of node {child} is still being answered",
+        hint="tried again by itself after some seconds",
     )

@@ -13,7 +13,6 @@ from collections import Counter
 from schema.spec import Kind
 from syncd import limits
 from syncd.errors import TooLarge
-from syncd.language import say
 from syncd.log import Stream
 from syncd.store.base import Tx
 from syncd.tree import Tree, load_nodes
@@ -24,7 +23,7 @@ MINTED_MAX = {
     "reassignment": limits.ORDERS_MINTED_MAX,
 }
 BOUND = "bound"  # the code of a refusal
-_SAYS = "records more nodes or orders than"
+_SAYS = " nodes or orders, more than "
 
 
 class NoRoom(TooLarge):
@@ -79,13 +78,7 @@ def _below(tree: Tree, tops: list[str]) -> Counter[str]:
 
 def _too_many(node_id: str, found: int, most: int) -> TooLarge:
     return TooLarge(
-        say(
-            "nút {node} ghi nhận {found} nút hoặc lệnh, quá {most}",
-            "node {node} " + _SAYS + " {most}: {found}",
-            node=node_id, found=found, most=most,
-        ),
-        hint=say(
-            "không nhận gì thêm từ luồng này; nếu máy đó bị chiếm: syncd replace; nếu không, hãy báo bộ phận tin học",
-            "nothing more of this stream is taken; if that machine was seized: syncd replace; if not, tell IT",
-        ),
-    )  # fmt: skip
+        f"node {node_id} records {found} nodes or orders, more than {most}",
+        hint="nothing more of this stream is taken; if that machine was seized give its unit another one"
+        " (syncd replace), if not tell IT",
+    )
