@@ -53,8 +53,8 @@ def check_genesis(tree: Tree, genesis: Genesis) -> None:
 
 
 def check_place(tx: Tx, genesis: Genesis) -> None:
-    """Raise Foreign for a baseline of a position that never was, as far as the log here reaches; Gap where more of them
-    are held already than anybody needs."""
+    """Raise Foreign for a baseline of a position that never was, as far as the log here reaches; Gap where as many of
+    its unit and term are held already as anybody needs."""
     of = genesis.adopts
     if of is None:
         return
@@ -65,7 +65,8 @@ def check_place(tx: Tx, genesis: Genesis) -> None:
             f"a baseline stands for position {of.seq} of stream {of.stream_id}, where another envelope is held",
             hint="the sender is faulty or hostile; nothing was taken",
         )
-    held = int(tx.value("SELECT count(*) FROM syncd_baseline WHERE of_id = ?", (of.stream_id,)))
+    same = "SELECT count(*) FROM syncd_stream WHERE kind = ? AND unit_id = ? AND term = ?"
+    held = int(tx.value(same, (int(Kind.BASELINE), genesis.unit, genesis.term)))
     if held >= limits.BASELINES_MAX:
         raise Gap(
             f"{held} baselines of stream {of.stream_id} are held, and no more are taken",

@@ -71,10 +71,8 @@ def test_an_envelope_that_unfolds_to_gigabytes_stops_its_own_stream_with_words(t
 def test_a_load_of_long_equal_texts_travels_in_pieces_and_arrives(tiers: ThreeTiers) -> None:
     with tiers.commune.store.write("load") as tx:
         rows = [(str(number), WIDE * 200, WIDE * 40, WIDE * 200) for number in range(1, 9_001)]
-        tx.many(
-            "INSERT INTO household (number, kind, hamlet, enumeration_area, collaborator) VALUES (?, 'family', ?, ?, ?)",
-            rows,
-        )
+        names = "number, kind, hamlet, enumeration_area, collaborator"
+        tx.many(f"INSERT INTO household ({names}) VALUES (?, 'family', ?, ?, ?)", rows)
     tiers.settle()
     assert content(tiers.district, "household") == content(tiers.commune, "household")
     assert len(envelopes(tiers.commune, own_stream(tiers.commune))) > 2
