@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from schema.names import quoted
 from schema.spec import ROW_BYTES_MAX, Column, Kind, Table, Type
 
 TAG_PATTERN = re.compile(r"[0-9a-f]{8}")
@@ -103,6 +104,30 @@ def checks(dialect: Dialect, table: Table) -> Iterator[tuple[str, str]]:
         yield f"ck_{table.name}_{name}", rule
     if table.row_bytes_max > ROW_BYTES_MAX:
         yield f"ck_{table.name}_row_size", _row_size(dialect, table)
+
+
+SQL_TYPES = {
+    # of a column: SQLite's, PostgreSQL's; all others are text
+    Type.UUID: ("TEXT", "UUID"),
+    Type.DATE: ("TEXT", "DATE"),
+    Type.INT: ("INTEGER", "BIGINT"),
+    Type.BYTES: ("BLOB", "BYTEA"),
+}
+
+
+def add_column(dialect: Dialect, table: Table, column: Column) -> str:
+    """The statement that adds a column to a table that is there, as `metadata.py` would have made it."""
+    prefix = f"ck_{table.name}_{column.name}_"
+    rules = [(name, sql) for name, sql in checks(dialect, table) if name in (f"{prefix}type", f"{prefix}rule")]
+    words = [quoted(column.name), SQL_TYPES.get(column.type, ("TEXT", "TEXT"))[0 if dialect.is_sqlite else 1]]
+    words += [f"CONSTRAINT {quoted(name)} CHECK ({sql})" for name, sql in rules]
+    if column.inside_unit:
+        action = "" if column.on_delete == "restrict" else f" ON DELETE {column.on_delete.upper()}"
+        words.append(
+            f"CONSTRAINT {quoted(f'fk_{table.name}_{column.name}')} REFERENCES {quoted(column.references or '')} (id)"
+            f"{action} DEFERRABLE INITIALLY DEFERRED"
+        )
+    return f"ALTER TABLE {table.sql} ADD COLUMN {' '.join(words)}"
 
 
 def _row_size(dialect: Dialect, table: Table) -> str:

@@ -9,12 +9,13 @@ functions, so that importing this module costs the daemon nothing.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from schema import ddl, triggers
+from schema import ddl, described, triggers
 from schema.ddl import Dialect, Identity, SchemaError
+from schema.names import literal
 from schema.spec import Registry, Table
 from schema.tables import registry as base_registry
 from schema.triggers import ForeignWrites
@@ -23,7 +24,16 @@ from schema.views import install_views, view_statements
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-__all__ = ["Dialect", "Identity", "SchemaError", "install", "reinstall_triggers", "statements"]
+__all__ = ["Dialect", "Identity", "NameTakenError", "SchemaError", "install", "reinstall_triggers", "statements"]
+
+
+class NameTakenError(SchemaError):
+    """The database has tables of these `names` that are not of our making."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(f"the database has a table {', '.join(names)} already that syncd did not make")
+        self.names = tuple(names)
+
 
 MIGRATIONS = "schema:migrations"
 SQLITE_URL = "sqlite://"
@@ -54,7 +64,7 @@ def install(
         with engine.begin() as connection:
             raw = connection.connection.driver_connection
             _upgrade(connection, kind, identity)
-            _create_deployment_tables(connection, kind, registry, identity)
+            _create_deployment_tables(connection, raw, kind, registry, identity)
             _seed(raw, kind, identity, applying_role)
             reinstall_triggers(raw, dialect, registry, identity, foreign_writes=foreign_writes)
             install_views(raw, dialect, registry)
@@ -75,22 +85,42 @@ def statements(
 ) -> list[str]:
     """Every statement that makes the same schema in an empty database without Alembic, identity included."""
     kind = Dialect(dialect)
-    created = "\0".join(_table_statements(kind, registry.tables))
-    created = created.replace(PLACEHOLDER.unit_id, identity.unit_id).replace(PLACEHOLDER.tag, identity.tag)
     role = "'sqlite'" if kind.is_sqlite else "session_user"
-    seeds = [f"('{key}', '{value}')" for key, value in _facts(identity)]
+    facts = [*_facts(identity), *_described(registry)]
+    seeds = [f"({literal(key)}, {literal(value)})" for key, value in facts]
     return [
         *([] if kind.is_sqlite else ddl.postgres_functions(identity)),
-        *created.split("\0"),
+        *table_statements(kind, registry, identity),
         f"INSERT INTO syncd_meta (key, value) VALUES {', '.join(seeds)}, ('applying_role', {role})",
         *triggers.statements(dialect, registry, identity, foreign_writes=foreign_writes),
         *view_statements(dialect, registry),
     ]
 
 
+def table_statements(
+    kind: Dialect, registry: Registry, identity: Identity, names: frozenset[str] = frozenset()
+) -> list[str]:
+    """CREATE TABLE and CREATE INDEX of all tables, or of those further ones alone that are named."""
+    created = "\0".join(_table_statements(kind, registry.tables, names))
+    created = created.replace(PLACEHOLDER.unit_id, identity.unit_id).replace(PLACEHOLDER.tag, identity.tag)
+    return created.split("\0")
+
+
+def taken_names(connection: Any, kind: Dialect, names: Sequence[str]) -> list[str]:
+    """Those of the names that a table or a view of this database has, whoever made it."""
+    if kind.is_sqlite:
+        query = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view', 'index')"
+    else:
+        query = "SELECT relname::text FROM pg_catalog.pg_class WHERE relnamespace = current_schema()::regnamespace"
+    cursor = connection.cursor()
+    cursor.execute(query)
+    there = {str(name).lower() if kind.is_sqlite else str(name) for (name,) in cursor.fetchall()}
+    return [name for name in names if (name.lower() if kind.is_sqlite else name) in there]
+
+
 @lru_cache(maxsize=8)
-def _table_statements(kind: Dialect, tables: tuple[Table, ...]) -> tuple[str, ...]:
-    """CREATE TABLE and CREATE INDEX with the placeholder's identity: a simulation makes hundreds of nodes."""
+def _table_statements(kind: Dialect, tables: tuple[Table, ...], names: frozenset[str]) -> tuple[str, ...]:
+    """The same with the placeholder's identity: a simulation makes hundreds of nodes."""
     import sqlalchemy as sa
     from sqlalchemy.schema import CreateIndex, CreateTable
 
@@ -100,9 +130,13 @@ def _table_statements(kind: Dialect, tables: tuple[Table, ...]) -> tuple[str, ..
     texts: list[str] = []
     registry = Registry(tables)
     for table in metadata.metadata(kind, registry, PLACEHOLDER).sorted_tables:
+        if names and table.name not in names:
+            continue
         texts.append(str(CreateTable(table).compile(dialect=dialect)).strip())
         indexes = sorted(table.indexes, key=lambda index: str(index.name))
         texts.extend(str(CreateIndex(index).compile(dialect=dialect)) for index in indexes)
+    if names:
+        return (*texts, *metadata.register_storage(kind, Registry(tuple(t for t in tables if t.name in names))))
     return (*texts, *metadata.register_storage(kind, registry), *metadata.storage_statements(kind))
 
 
@@ -143,22 +177,34 @@ def alembic_config(connection: sa.Connection, kind: Dialect, identity: Identity)
     return config
 
 
-def _create_deployment_tables(connection: sa.Connection, kind: Dialect, registry: Registry, identity: Identity) -> None:
-    """Tables that only this deployment replicates have no migrations here: missing ones are created as described."""
-    import sqlalchemy as sa
-
+def _create_deployment_tables(
+    connection: sa.Connection, raw: Any, kind: Dialect, registry: Registry, identity: Identity
+) -> None:
+    """Tables that only this deployment replicates have no migrations here: missing ones are created as described, and
+    that is written down. Raises NameTakenError."""
     from schema import metadata
 
     base = base_registry().by_name
     extra = [table for table in registry if table.name not in base]
     if not extra:
         return
-    existing = set(sa.inspect(connection).get_table_names())
+    cursor = raw.cursor()
+    cursor.execute(f"SELECT value FROM syncd_meta WHERE key = '{described.FACT}'")
+    if cursor.fetchone():
+        return  # made; what has changed since is added when the daemon starts
+    taken = taken_names(raw, kind, [table.name for table in extra])
+    if taken:
+        raise NameTakenError(taken)
     model = metadata.metadata(kind, registry, identity)
-    missing = [model.tables[table.name] for table in extra if table.name not in existing]
-    model.create_all(connection, tables=missing, checkfirst=False)
-    for text in metadata.register_storage(kind, Registry(tuple(t for t in extra if t.name not in existing))):
+    model.create_all(connection, tables=[model.tables[table.name] for table in extra], checkfirst=False)
+    for text in metadata.register_storage(kind, Registry(tuple(extra))):
         connection.exec_driver_sql(text)
+    for key, value in _described(registry):
+        cursor.execute(f"INSERT INTO syncd_meta (key, value) VALUES ({literal(key)}, {literal(value)})")
+
+
+def _described(registry: Registry) -> list[tuple[str, str]]:
+    return [(described.FACT, described.as_text(registry))] if described.further(registry) else []
 
 
 def _facts(identity: Identity) -> tuple[tuple[str, str], ...]:

@@ -15,6 +15,13 @@ from schema.names import quoted
 from schema.spec import Column, Kind, Registry, Table, Type
 
 LIVE = "NOT EXISTS (SELECT 1 FROM syncd_applying)"
+# Written and deleted again by a transaction that wants each statement refused whose key leads nowhere, not its COMMIT.
+KEYS_AT_ONCE = "keys-at-once"
+# Of this very connection: nothing else would see to it that keys inside a unit lead somewhere.
+UNENFORCED = (
+    "((SELECT foreign_keys FROM pragma_foreign_keys) = 0 "
+    f"OR EXISTS (SELECT 1 FROM syncd_meta WHERE key = '{KEYS_AT_ONCE}'))"
+)
 NOW = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
 # SQLite before 3.47 takes only a literal in RAISE: the message then names neither the row nor the keeper.
 PORTABLE_WORDS = {"id": "(id)", "unit": "(unit_id)", "keeper": "khác / another"}
@@ -172,10 +179,11 @@ class _Guard:
             yield f"WHEN {changed}{found} THEN {self.refuse(message, op, 'NEW')}"
 
     def _dangling(self, column: Column, op: str, changed: str) -> str:
-        """Programs that leave foreign_keys off must not commit what the receivers' foreign keys would refuse."""
+        """Programs that leave foreign_keys off must not commit what the receivers' foreign keys would refuse. Those
+        that have them on are refused at COMMIT, as on PostgreSQL: a child may come before its parent."""
         exists = f"SELECT 1 FROM {quoted(column.references or '')} WHERE id = NEW.{column.sql}"
         return (
-            f"WHEN {changed}NEW.{column.sql} IS NOT NULL AND NOT EXISTS ({exists}) "
+            f"WHEN {changed}NEW.{column.sql} IS NOT NULL AND NOT EXISTS ({exists}) AND {UNENFORCED} "
             f"THEN {self.refuse(refusals.DANGLING, op, 'NEW', column.name)}"
         )
 
@@ -183,7 +191,7 @@ class _Guard:
         """The other end. A row that REPLACE is about to write again keeps its referrers."""
         replaced = f"SELECT 1 FROM syncd_replacing WHERE tab = {self.table.number} AND row_id = OLD.id AND done = 0"
         return " ".join(
-            f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {column} = OLD.id) AND NOT EXISTS ({replaced}) "
+            f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {column} = OLD.id) AND NOT EXISTS ({replaced}) AND {UNENFORCED} "
             f"THEN {self.refuse(refusals.REFERRED, 'delete', 'OLD')}"
             for table, column in self._referring
         )

@@ -53,7 +53,7 @@ def run(directory: Path, environment: Mapping[str, str] = os.environ, flags: Map
         reserve = Reserve(directory, system_clock) if config.is_sqlite else None
         if reserve is not None:
             reserve.begin()
-        opened = open_node(directory, config, failpoint=failpoint.from_environment(environment))
+        opened = open_node(directory, config, failpoint=failpoint.from_environment(environment), is_starting=True)
         try:
             check_start(opened)
             return Daemon(opened, lambda: load_config(directory, environment, flags), reserve=reserve).run()

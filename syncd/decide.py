@@ -10,7 +10,8 @@ wish about a row that went to another unit kept here is decided there, once the 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from conflict.proposal import Kept, Newer, Proposal
 from conflict.verdict import Why
 from schema.names import listed, quoted
 from schema.spec import Column, Kind, Registry, Table, Type
+from schema.triggers_sqlite import KEYS_AT_ONCE
 from schema.values import INT_MAX, INT_MIN, check_row, check_values
 from syncd import limits
 from syncd.carrying_out import Decision, Writer
@@ -95,8 +97,19 @@ def _decide_some(
         tx.lock("decide")  # two processes on one database must not both decide
         batch = waiting(tx, some)
         desk = _Desk(tx, store.registry, tree, clock, clock_offset_ms, changed_at, newer_wishes(tx, batch))
-        count = sum(settle(desk, wave) for wave in waves(batch))
+        with _keys_at_once(tx):
+            count = sum(settle(desk, wave) for wave in waves(batch))
         return Decided(count=count, is_waiting=desk.is_waiting, has_referred=desk.has_referred)
+
+
+@contextmanager
+def _keys_at_once(tx: Tx) -> Iterator[None]:
+    """SQLite: a wish whose key leads nowhere is refused itself, instead of all of them at the commit."""
+    if tx.dialect == "sqlite":
+        tx.run("INSERT INTO syncd_meta (key, value) VALUES (?, '')", (KEYS_AT_ONCE,))
+    yield
+    if tx.dialect == "sqlite":
+        tx.run("DELETE FROM syncd_meta WHERE key = ?", (KEYS_AT_ONCE,))
 
 
 def rules_of(table: Table) -> Rules:

@@ -18,6 +18,7 @@ from syncd.clock import Clock, system_clock
 from syncd.config import Config, load_config, load_registry
 from syncd.errors import ConfigError, KeyFileError, StoreError
 from syncd.language import say
+from syncd.node.evolve import require_made
 from syncd.pipeline import Node
 from syncd.positions import HighWater
 from syncd.security.identity import SIGNING_KEY_FILE, DatabaseKey, NodeKeys
@@ -56,8 +57,12 @@ def open_node(
     clock: Clock = system_clock,
     random_bytes: Callable[[int], bytes] = os.urandom,
     failpoint: Failpoint | None = None,
+    is_starting: bool = False,
 ) -> OpenNode:
-    """Open the node in `directory`. Raises ConfigError when it is none yet, KeyFileError for wrong or missing keys."""
+    """Open the node in `directory`; `is_starting`: to bring its database to what `extra_tables` says now.
+
+    Raises ConfigError when it is none yet, KeyFileError for wrong or missing keys.
+    """
     settings = config or load_config(directory, os.environ)
     require_node(directory, settings)
     node_keys = NodeKeys.load(directory)
@@ -65,6 +70,8 @@ def open_node(
     try:
         facts = read_facts(store, directory)
         node_keys.require_database(facts, directory)
+        if not is_starting:
+            require_made(facts, store.registry)
         node = Node(store, node_keys, clock, random_bytes)
         node.rejoin.watch(HighWater(directory))
         if node.rejoin.awaits_answer:

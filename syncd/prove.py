@@ -22,7 +22,7 @@ from syncd.open import open_parts
 from syncd.status import is_past, stream_words
 from syncd.store.base import Tx
 from syncd.tree import load_tree
-from syncd.verify import digest_stream
+from syncd.verify import digest_stream, same
 from syncd.wire import CheckpointLine, decode_checkpoint
 
 EQUAL, DIFFERS, OPEN, PAST = "equal", "differs", "open", "past"
@@ -58,6 +58,8 @@ class StreamProof:
     reason: str
     digest: str  # of what all readers share, so that two nodes can be compared at a glance
     tables: tuple[TableProof, ...]
+    # What only one side of the stream has described (`extra_tables`): it was not compared.
+    unknown: tuple[str, ...] = ()
 
     @property
     def differing(self) -> tuple[TableProof, ...]:
@@ -133,6 +135,7 @@ def _prove(
     if stream.own and has_unsealed:
         stated, why = None, _unsealed_words()
     tables, digest = ((), "") if stated is None else _compare(tx, registry, stream, stated)
+    unknown = () if stated is None else _unknown(registry, stream, stated)
     state = OPEN if stated is None else EQUAL if all(table.equal for table in tables) else DIFFERS
     return StreamProof(
         stream_id=stream.stream_id,
@@ -146,7 +149,20 @@ def _prove(
         reason=why,
         digest=digest,
         tables=tables,
+        unknown=unknown,
     )
+
+
+def _unknown(registry: Registry, stream: Stream, stated: Mapping[int, list[CheckpointLine]]) -> tuple[str, ...]:
+    """Tables the keeper has stated that are not described here, by number, and those it does not know, by name."""
+    keepers = {line.table for lines in stated.values() for line in lines}
+    ours = {
+        table.number: table.name
+        for table in registry.of_kind(Kind(stream.kind))
+        if any(int(column.audience) in stated for column in table.columns)
+    }
+    missing = [str(number) for number in sorted(keepers - ours.keys())]
+    return (*missing, *(ours[number] for number in sorted(ours.keys() - keepers)))
 
 
 def _stated(tx: Tx, ring: KeyRing, stream: Stream) -> tuple[dict[int, list[CheckpointLine]] | None, str]:
@@ -212,7 +228,7 @@ def _compare(
                         audience=Audience(audience).name.lower(),
                         rows_stated=line.row_count,
                         rows_found=found.row_count,
-                        equal=(line.row_count, line.sha256) == (found.row_count, found.sha256),
+                        equal=same(tx, registry, stream, line, found),
                     )
                 )
     return tuple(proofs), whole.hexdigest()

@@ -19,6 +19,7 @@ from typing import Any, cast
 
 from msgspec.structs import replace
 
+from schema import described
 from schema.names import quoted
 from schema.spec import Registry, Table
 from syncd import backup_file, limits, setup
@@ -50,7 +51,7 @@ from syncd.tree import NodeRecord
 
 SCRATCH_FILE = ".restoring.db"
 # A fact of the new database itself: the role its own triggers believe.
-KEPT_FACTS = ("applying_role",)
+KEPT_FACTS = ("applying_role", described.FACT)
 RESTORED_AT = "restored_at"
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from schema.spec import Registry
 from syncd.clock import instant_of
+from syncd.errors import ConfigError
+from syncd.language import say
 from syncd.store.base import Store, Tx
 from syncd.terms import refresh_keepers
 from syncd.tree import NodeRecord
@@ -39,10 +41,47 @@ class Place:
 
 def create_schema(connect: Connect, dialect: str, registry: Registry, node_keys: NodeKeys, place: Place) -> None:
     """Create or upgrade the tables and triggers of a node (imports SQLAlchemy and Alembic)."""
-    from schema.install import Identity, install
+    from schema.install import Identity, NameTakenError, SchemaError, install
 
     identity = Identity(node_id=node_keys.node_id, tag=node_keys.tag, unit_id=place.unit_id)
-    install(connect, dialect, registry, identity, foreign_writes=place.foreign_writes)  # type: ignore[arg-type]  # checked by the configuration
+    try:
+        install(connect, dialect, registry, identity, foreign_writes=place.foreign_writes)  # type: ignore[arg-type]  # checked by the configuration
+    except NameTakenError as error:
+        raise name_taken(error.names) from error
+    except SchemaError as error:
+        raise ConfigError(
+            say("cơ sở dữ liệu: {error}", "the database: {error}", error=error),
+            say("dùng cơ sở dữ liệu trống, hoặc khóa của nút đó", "use an empty database, or the keys of that node"),
+        ) from error
+    except Exception as error:
+        if not type(error).__module__.startswith("sqlalchemy"):
+            raise
+        raise ConfigError(
+            say(
+                "cơ sở dữ liệu không nhận các bảng: {error}",
+                "the database does not take the tables: {error}",
+                error=str(getattr(error, "orig", error)).strip(),
+            ),
+            say(
+                "nếu là quy tắc (check) trong extra_tables thì sửa quy tắc đó, rồi chạy lại",
+                "if it is a rule (check) in extra_tables, correct that rule and run this again",
+            ),
+        ) from error
+
+
+def name_taken(names: Iterable[str]) -> ConfigError:
+    """The database has something else of a new table's name."""
+    return ConfigError(
+        say(
+            "cơ sở dữ liệu đã có bảng {names}, không phải do syncd tạo",
+            "the database has a table {names} already that syncd did not make",
+            names=", ".join(names),
+        ),
+        say(
+            "đổi tên bảng đó, hoặc mô tả bảng mới trong extra_tables dưới tên khác",
+            "rename that table, or describe the new one in extra_tables under another name",
+        ),
+    )
 
 
 def record_place(store: Store, node_keys: NodeKeys, place: Place, now_ms: int) -> None:

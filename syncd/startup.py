@@ -17,6 +17,7 @@ from syncd.config import load_registry
 from syncd.errors import ConfigError
 from syncd.events import event
 from syncd.language import say
+from syncd.node import evolve, strangers
 from syncd.node_files import OpenNode, connector, identity_of, raw_transaction
 from syncd.store.base import Store
 
@@ -33,8 +34,10 @@ def check_start(opened: OpenNode) -> None:
         )
     if opened.store.dialect != "sqlite":
         require_server(opened.store)
+    evolve.bring_up(opened)  # before the triggers, which are made for the columns
     _check_triggers(opened)
     _check_facts(opened)  # after the triggers, which are made anew when a setting differs from the recorded one
+    strangers.tell(opened)
     if opened.store.dialect != "sqlite":
         forget_old_numbers(opened.store)
         _warn_of_others(opened)

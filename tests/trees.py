@@ -226,7 +226,8 @@ def step(at: TreeNode) -> bool:
 def exchange(link: Link, desk: Desk, at: TreeNode) -> bool:
     """A whole session over a perfect network."""
     moved = False
-    link.greet(lambda hello: desk.hello(at.node.node_id, hello))
+    now = at.node.clock()
+    link.take_hello(desk.hello(at.node.node_id, link.hello()), now, now)
     while sending := link.next_push():
         kept = desk.unfinished(at.node.node_id) if sending.skipped_bytes else b""
         try:

@@ -234,6 +234,68 @@ def _cells(facts: Mapping[str, Any], about: str, _keeper: str) -> Lines:
     ]
 
 
+def _strange_index(facts: Mapping[str, Any], _about: str, _keeper: str) -> Lines:
+    return [
+        (
+            say("xảy ra", "happened"),
+            say(
+                "bảng {table} có chỉ mục hoặc ràng buộc duy nhất {name}, không phải của syncd",
+                "table {table} has a unique index or constraint {name} that is not syncd's",
+                table=facts["table"],
+                name=facts["name"],
+            ),
+        ),
+        (
+            say("nghĩa là", "it means"),
+            say(
+                "bản ghi nơi khác gửi tới mà trùng giá trị sẽ làm luồng của đơn vị đó dừng ở đây",
+                "a row from elsewhere with a value that is here already stops that unit's stream here",
+            ),
+        ),
+        (
+            say("việc cần làm", "to do"),
+            say(
+                "bỏ nó: DROP INDEX (hoặc ALTER TABLE … DROP CONSTRAINT) {name}; luồng tự đi tiếp. Cần tra nhanh thì tạo"
+                " chỉ mục không UNIQUE",
+                "remove it: DROP INDEX (or ALTER TABLE … DROP CONSTRAINT) {name}; the stream goes on by itself. For"
+                " speed an index without UNIQUE serves",
+                name=facts["name"],
+            ),
+        ),
+    ]
+
+
+def _strange_trigger(facts: Mapping[str, Any], _about: str, _keeper: str) -> Lines:
+    return [
+        (
+            say("xảy ra", "happened"),
+            say(
+                "bảng {table} có trigger {name}, không phải của syncd, chạy cả khi syncd ghi bản ghi nơi khác gửi tới",
+                "table {table} has a trigger {name}, not syncd's, that fires while syncd writes rows from elsewhere",
+                table=facts["table"],
+                name=facts["name"],
+            ),
+        ),
+        (
+            say("nghĩa là", "it means"),
+            say(
+                "nó có thể sửa các bản ghi đó (mốc đối soát sẽ lệch) hoặc làm luồng dừng",
+                "it may change those rows (checkpoints will differ) or stop their streams",
+            ),
+        ),
+        (
+            say("việc cần làm", "to do"),
+            say(
+                "bỏ nó (DROP TRIGGER {name}), hoặc thêm điều kiện: SQLite WHEN NOT EXISTS (SELECT 1 FROM"
+                " syncd_applying), PostgreSQL bỏ ENABLE ALWAYS",
+                "remove it (DROP TRIGGER {name}), or give it a condition: SQLite WHEN NOT EXISTS (SELECT 1 FROM"
+                " syncd_applying), PostgreSQL without ENABLE ALWAYS",
+                name=facts["name"],
+            ),
+        ),
+    ]
+
+
 def _verify_then_ask() -> str:
     return say(
         "chạy `syncd verify --full` tại nút này, rồi báo bộ phận CNTT", "run `syncd verify --full` here, then ask IT"
@@ -246,4 +308,6 @@ WORDS: Mapping[str, Callable[[Mapping[str, Any], str, str], Lines]] = {
     CaseKind.WRITES_BEYOND_TERM: _late,
     "triggers": _triggers,
     "cells": _cells,
+    "strange-index": _strange_index,
+    "strange-trigger": _strange_trigger,
 }

@@ -305,28 +305,6 @@ MESSAGES = (
         "table {table}, row {row}: this row is longer than any envelope",
     ),
     Both("các phần dài {size} byte, giới hạn là {most}", "parts of {size} bytes, the limit is {most}"),
-    Both("các phần mở ra dài {size} byte, giới hạn là {most}", "bodies of {size} bytes, the limit is {most}"),
-    # what one neighbour may bring and ask
-    Both(
-        "một câu hỏi lớn khác của nút {node} còn đang được trả lời",
-        "another large question of node {node} is still being answered",
-    ),
-    Both(
-        "các bản ghi của một lô mở ra dài hơn {most} byte",
-        "the rows of an envelope unfold to more than {most} bytes",
-    ),
-    Both(
-        "nút {node} ghi nhận {found} nút hoặc lệnh, quá {most}",
-        "node {node} records {found} nodes or orders, more than {most}",
-    ),
-    Both(
-        "bản nền đứng tại vị trí {seq} của luồng {stream}, nơi đã có một lô khác",
-        "a baseline stands for position {seq} of stream {stream}, where another envelope is held",
-    ),
-    Both(
-        "đã giữ {n} bản nền của luồng {stream}, không nhận thêm",
-        "{n} baselines of stream {stream} are held, and no more are taken",
-    ),
     # statements that a database does not understand (cli/sql)
     Both("không có bảng {table}", "no such table: {table}"),
     Both("không có cột {column}", "no such column: {column}"),
@@ -349,6 +327,14 @@ MESSAGES = (
     Both("sai cú pháp gần {text}", 'syntax error at or near "{text}"'),
     Both("câu lệnh chưa trọn vẹn", "syntax error at end of input"),
     # databases and disks (store, system)
+    Both(
+        "chỉ mục hoặc ràng buộc duy nhất {what}, không phải của syncd, không nhận một bản ghi",
+        "a unique index or constraint that is not syncd's refuses a row: {what}",
+    ),
+    Both(
+        "một bản ghi chỉ tới bản ghi không có, hoặc bản ghi bị xóa còn được bản ghi khác chỉ tới",
+        "a row refers to a row that does not exist, or other rows still refer to one that was deleted",
+    ),
     Both("PostgreSQL không trả lời: {error}", "PostgreSQL does not answer: {error}"),
     Both("PostgreSQL bị ngắt: {text}", "PostgreSQL broke off: {text}"),
     Both("PostgreSQL hết chỗ trên đĩa: {text}", "PostgreSQL has no space left: {text}"),

@@ -155,7 +155,17 @@ def proofs_text(proofs: list[StreamProof]) -> str:
         ]
         for proof in proofs
     ]
-    return f"{table(headers, rows, (2, 3))}\n{summary(proofs)}"
+    unknown = [
+        say(
+            "  {about}: chỉ một bên mô tả bảng {tables}; chưa đối soát (extra_tables phải như nhau ở mọi nút)",
+            "  {about}: only one side describes table {tables}; not compared (extra_tables is the same at every node)",
+            about=proof.about,
+            tables=", ".join(proof.unknown),
+        )
+        for proof in proofs
+        if proof.unknown
+    ]
+    return "\n".join([table(headers, rows, (2, 3)), *unknown, summary(proofs)])
 
 
 def difference_words(line: Any) -> str:

@@ -31,7 +31,6 @@ _STATUS: tuple[tuple[type[SyncdError], int], ...] = (
 _KNOWN = {
     kind.__name__: kind
     for kind in (
-        errors.Busy,
         errors.DiskFull,
         errors.DatabaseLocked,
         errors.DatabaseUnreachable,

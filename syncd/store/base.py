@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from schema.spec import Registry, Table
-from syncd.errors import RuleBroken
+from syncd.errors import RuleBroken, StoreError
 from syncd.language import Both, say
 
 Row = tuple[Any, ...]
@@ -44,6 +44,37 @@ def known() -> Registry:
     from schema.tables import registry
 
     return _KNOWN[0] if _KNOWN else registry()
+
+
+def not_unique(what: str) -> StoreError:
+    """A unique index or constraint of an application's refuses a row."""
+    return StoreError(
+        say(
+            "chỉ mục hoặc ràng buộc duy nhất {what}, không phải của syncd, không nhận một bản ghi",
+            "a unique index or constraint that is not syncd's refuses a row: {what}",
+            what=what,
+        ),
+        say(
+            "bỏ nó đi (cần tra nhanh thì tạo chỉ mục không UNIQUE); luồng tự đi tiếp",
+            "remove it (for speed an index without UNIQUE serves); the stream goes on by itself",
+        ),
+    )
+
+
+def dangling() -> StoreError:
+    """A key inside a unit leads nowhere when a transaction ends."""
+    return StoreError(
+        say(
+            "một bản ghi chỉ tới bản ghi không có, hoặc bản ghi bị xóa còn được bản ghi khác chỉ tới",
+            "a row refers to a row that does not exist, or other rows still refer to one that was deleted",
+        ),
+        say(
+            "giao dịch này không ghi gì; trong cùng giao dịch hãy thêm bản ghi được chỉ tới, hoặc xóa bản ghi chỉ tới"
+            " nó",
+            "nothing of this transaction was written; in the same transaction insert the row that is referred to, or"
+            " delete those that refer to it",
+        ),
+    )
 
 
 def rule_broken(text: str) -> RuleBroken | None:

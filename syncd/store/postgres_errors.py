@@ -13,7 +13,7 @@ from psycopg import errors as pg
 
 from syncd.errors import DatabaseLocked, DatabaseUnreachable, DiskFull, StoreError
 from syncd.language import say
-from syncd.store.base import rule_broken
+from syncd.store.base import not_unique, rule_broken
 
 # Classes of SQLSTATE whose messages quote the value at fault.
 DATA, INTEGRITY, RAISED = "22", "23", "P0"
@@ -43,6 +43,9 @@ def translate(error: psycopg.Error) -> Exception:
             say("PostgreSQL bị ngắt: {text}", "PostgreSQL broke off: {text}", text=text),
             hint=say("syncd tự kết nối lại; xem nhật ký máy chủ", "syncd reconnects by itself; see the server's log"),
         )
+    name = error.diag.constraint_name or ""
+    if isinstance(error, pg.UniqueViolation | pg.ExclusionViolation) and not name.startswith(("pk_", "syncd_")):
+        return not_unique(f"{error.diag.table_name}, {name}")
     if state[:2] == INTEGRITY:
         return rule_broken(_rule(error)) or _quiet(error)
     if state[:2] in (DATA, RAISED) and not text.startswith(OURS):

@@ -6,6 +6,7 @@ Leaves: `Store` over real transactions. Must hold: `synchronous` is FULL and rea
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -22,7 +23,7 @@ from syncd import limits
 from syncd.errors import ConfigError, DiskFull
 from syncd.language import say
 from syncd.store import causes
-from syncd.store.base import Columns, Failpoint, Row, Store, Tx, know, no_failpoint, rule_broken
+from syncd.store.base import Columns, Failpoint, Row, Store, Tx, dangling, know, no_failpoint, not_unique, rule_broken
 from syncd.store.causes import NO_SQLITE, NOT_A_DATABASE, NOT_ENCRYPTED, NOT_OURS
 from syncd.store.files import HeldFiles, Identity
 from syncd.system import fsync_directory, note_library_file, return_memory
@@ -105,6 +106,10 @@ def _not_opened(path: str, key: bytes | None, error: Exception) -> Exception:
     return NOT_ENCRYPTED.error(place=path) if is_plain(path) else translate(error, path)
 
 
+# Of a column other than the id of a replicated table; the node's own tables say nothing to an operator.
+_UNIQUE = re.compile(r"UNIQUE constraint failed: (?!syncd_)(\w+\.(?!id\b).*)")
+
+
 def watcher(path: Path | str, key: bytes | None) -> Any:
     """A connection for `PRAGMA data_version` alone: it never reads the schema, which would cost it 1.5 MB."""
     connection = _opened(path, statements=2)
@@ -128,9 +133,13 @@ def _unlock(connection: Any, key: bytes | None) -> None:
 
 def translate(error: Exception, place: str) -> Exception:
     """Our error for a database error, with the remedy."""
-    is_rule = (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF == CONSTRAINT
-    broken = rule_broken(str(error)) if is_rule else None
-    return broken or causes.translate(error, place)
+    if (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF != CONSTRAINT:
+        return causes.translate(error, place)
+    text = str(error)
+    unique = _UNIQUE.search(text)
+    if unique:
+        return not_unique(unique[1])
+    return dangling() if "FOREIGN KEY" in text else rule_broken(text) or causes.translate(error, place)
 
 
 class SqliteTx(Tx):

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from schema import triggers
@@ -104,16 +105,38 @@ def test_a_cascade_that_the_connection_would_not_carry_out_is_refused(sqlite_pro
         sqlite_program.run("DELETE FROM book")
 
 
-@pytest.mark.parametrize("enforced", ["ON", "OFF"])
+@pytest.mark.parametrize(("enforced", "said"), [("ON", "FOREIGN KEY"), ("OFF", "household_id")])
 def test_a_reference_inside_the_unit_must_exist_whatever_the_connection_enforces(
-    sqlite_program: Program, enforced: str
+    sqlite_program: Program, enforced: str, said: str
 ) -> None:
     sqlite_program.run(f"PRAGMA foreign_keys = {enforced}")
-    with pytest.raises(Refused, match="household_id"):
+    with pytest.raises(Refused, match=said):
         sqlite_program.insert("person", **PERSON, household_id=OWN_ROW)
     sqlite_program.insert("person", **PERSON)
-    with pytest.raises(Refused, match="household_id"):
+    with pytest.raises(Refused, match=said):
         sqlite_program.run("UPDATE person SET household_id = ?", OWN_ROW)
+
+
+def test_a_child_may_come_before_its_parent_and_leave_after_it(program: Program) -> None:
+    """In one transaction of a program that has foreign keys on, as PostgreSQL always has."""
+    if program.dialect == "sqlite":
+        program.run("PRAGMA foreign_keys = ON")
+    program.run("BEGIN")
+    program.insert("page", book_id=OWN_ROW, words=1)
+    program.insert("book", id=OWN_ROW, title="a")
+    program.insert("person", **PERSON, household_id=OWN_ROW)
+    program.insert("household", id=OWN_ROW, number="1", kind="family")
+    program.run("COMMIT")
+    program.run("BEGIN")
+    program.run("DELETE FROM household")
+    program.run("DELETE FROM person")
+    program.run("COMMIT")
+    assert program.value("SELECT count(*) FROM household") == 0
+    program.insert("household", id=OWN_ROW, number="1", kind="family")
+    program.insert("person", **PERSON, household_id=OWN_ROW)
+    with pytest.raises((*Refused, psycopg.errors.ForeignKeyViolation)):
+        program.run("DELETE FROM household")
+    assert program.value("SELECT count(*) FROM household") == 1
 
 
 @pytest.mark.parametrize("conflict", ["IGNORE", "REPLACE", "FAIL"])

@@ -6,15 +6,17 @@ Names that are words of SQL, mixed-case names and Vietnamese ones; every stage b
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from schema.spec import Audience, Column, Fold, Kind, Table, Type
+from schema.spec import Audience, Column, Fold, Kind, Registry, Table, Type
 from schema.tables import registry
 from syncd.aggregate import recount
-from syncd.prove import prove
+from syncd.cli.verify import proofs_text
+from syncd.prove import StreamProof, prove
 from tests.integration.baselines import emptied, forget, made
 from tests.integration.shapes import ThreeTiers, content, own_stream, three_tiers
 from tests.postgres import PostgresServer
@@ -91,7 +93,7 @@ def assert_equal(tiers: ThreeTiers) -> None:
         with node.store.read() as tx:
             assert recount(tx, node.store.registry) == []
             proofs = prove(tx, node.store.registry, node.node.ring)
-        assert {proof.state for proof in proofs} <= {"equal", "own"}
+        assert {(proof.state, proof.unknown) for proof in proofs} == {("equal", ())}
     assert content(tiers.province, "order") == content(tiers.commune, "order")  # what keepers alone read, too
 
 
@@ -133,3 +135,50 @@ def test_a_baseline_and_wishes_carry_every_name(tiers: ThreeTiers) -> None:
 def made_at(at: TreeNode) -> int:
     """The position of the only baseline of a node."""
     return int(at.value("SELECT at_seq FROM syncd_baseline"))
+
+
+ADDED = Column(number=5, name="thêm", type=Type.TEXT)
+
+
+def one_commune(folder: Path, above: Registry, below: Registry) -> tuple[TreeNode, TreeNode]:
+    """A root and a commune that describe other tables; two rows were written and stated."""
+    builder = TreeBuilder(folder, registry=above)
+    root = builder.root()
+    builder.registry = below
+    commune = builder.child(root, "commune", "42501")
+    builder.settle()
+    commune.sql("""INSERT INTO "order" ("group") VALUES ('a'), ('b')""")
+    builder.settle()
+    commune.node.checkpoint()
+    builder.settle()
+    return root, commune
+
+
+def not_compared(root: TreeNode) -> tuple[str, tuple[str, ...]]:
+    """What proving says of the commune's register."""
+    assert root.rows("SELECT tab FROM syncd_checkpoint WHERE ok <> 1") == []
+    with root.store.read() as tx:
+        proofs = prove(tx, root.store.registry, root.node.ring)
+    (found,) = [proof for proof in proofs if proof.kind == "register" and not proof.own]
+    return found.state, found.unknown
+
+
+def test_what_a_parent_describes_before_its_children_is_no_difference(tmp_path: Path) -> None:
+    wider = replace(ORDER, columns=(*ORDER.columns, ADDED))
+    root, _ = one_commune(tmp_path, registry((wider, TRACK)), registry((ORDER,)))
+    assert not_compared(root) == ("equal", ("PlaylistTrack",))
+
+
+def test_a_table_that_a_tier_does_not_describe_is_named_as_not_compared(tmp_path: Path) -> None:
+    root, commune = one_commune(tmp_path, registry((ORDER,)), registry((ORDER, TRACK)))
+    assert not_compared(root) == ("equal", ("1001",))
+    text = proofs_text([replace(PROOF, about="Xã 1", unknown=("1001",))])
+    assert "1001" in text.splitlines()[-2]
+    commune.sql("""INSERT INTO "PlaylistTrack" ("from") VALUES ('2026-05-02')""")
+    assert commune.node.write() == 1
+
+
+PROOF = StreamProof(
+    stream_id="", kind="register", about="", keeper="", own=False, seq=1, hash="", state="equal", reason="", digest="",
+    tables=(),
+)  # fmt: skip

@@ -121,7 +121,7 @@ ROWS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS, seed=st.integers(0, 1000), is_changed=st.booleans())
 def test_any_register_is_sealed_within_the_limits(
     files: ThreeTiers, small_limits: None, rows: list[tuple[tuple[str, int] | None, ...]], seed: int, is_changed: bool

@@ -1,0 +1,65 @@
+"""Adding tables and columns to a database that is in use: all of it in one transaction, triggers and views included.
+
+Enters: an open node whose daemon is about to start. Leaves: a database made for the tables as they are described.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from schema import ddl, described, triggers
+from schema.ddl import Dialect
+from schema.install import table_statements, taken_names
+from schema.spec import Column, Table
+from schema.views import install_views
+from syncd.errors import ConfigError
+from syncd.events import event
+from syncd.language import say
+from syncd.node_files import OpenNode, connector, identity_of, raw_transaction
+from syncd.setup import name_taken
+
+
+def add(opened: OpenNode, tables: Sequence[Table], columns: Sequence[tuple[Table, Column]]) -> None:
+    """Make the new tables and columns, then triggers and views anew. Raises ConfigError where a name is taken."""
+    connection = connector(opened.directory, opened.config)()
+    try:
+        raw_transaction(connection, lambda: _add(opened, connection, tables, columns))
+    except Exception as error:
+        if not type(error).__module__.startswith(("psycopg", "sqlcipher3", "sqlite3")):
+            raise
+        raise ConfigError(
+            say(
+                "cơ sở dữ liệu không nhận các bảng hoặc cột mới: {error}",
+                "the database does not take the new tables or columns: {error}",
+                error=str(error).strip(),
+            ),
+            say(
+                "nếu là quy tắc (check) trong extra_tables thì sửa quy tắc đó; nếu là quyền thì cấp quyền cho daemon",
+                "if it is a rule (check) in extra_tables, correct it; if it is a right, grant it to the daemon",
+            ),
+        ) from error
+    finally:
+        connection.close()
+    event("tables-added", logging.INFO, tables=len(tables), columns=len(columns))
+
+
+def _add(opened: OpenNode, connection: Any, tables: Sequence[Table], columns: Sequence[tuple[Table, Column]]) -> None:
+    kind, registry, identity = Dialect(opened.config.schema_dialect), opened.store.registry, identity_of(opened.facts)
+    taken = taken_names(connection, kind, [table.name for table in tables])
+    if taken:
+        raise name_taken(taken)
+    made = table_statements(kind, registry, identity, frozenset(t.name for t in tables)) if tables else []
+    for text in made:
+        connection.execute(text)
+    for table, column in columns:
+        connection.execute(ddl.add_column(kind, table, column))
+    triggers.install(connection, kind, registry, identity, foreign_writes=opened.config.foreign_writes)
+    install_views(connection, kind, registry)
+    mark = "?" if kind.is_sqlite else "%s"
+    connection.execute(
+        f"INSERT INTO syncd_meta (key, value) VALUES ({mark}, {mark})"
+        " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        (described.FACT, described.as_text(registry)),
+    )
