@@ -7,11 +7,12 @@ a change that does not find its row stops the stream rather than being passed ov
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from schema.spec import Audience, Column, Kind, Registry, Table
 from syncd.errors import Altered, Diverged, Foreign, SchemaNewer
+from syncd.limits import UPDATE_CELLS_MAX
 from syncd.log import Stream
 from syncd.store.base import Tx
 from syncd.wire import INSERT, UPDATE, Block
@@ -114,7 +115,28 @@ def _insert(tx: Tx, stream: Stream, table: Table, block: Block, counter: Counter
 
 
 def _update(tx: Tx, stream: Stream, table: Table, run: Sequence[Block], counter: Counter) -> None:
-    """All masks in one call; a row may stand in a later block again only in a later envelope."""
+    """All masks in one call, or in several where together they would be far more cells than each has; a row may stand
+    in a later block again only in a later envelope."""
+    for part in _bounded(run):
+        _update_rows(tx, stream, table, part, counter)
+
+
+def _bounded(run: Sequence[Block]) -> Iterator[list[Block]]:
+    part: list[Block] = []
+    columns: set[int] = set()
+    rows = 0
+    for block in run:
+        if part and len(columns.union(block.columns)) * (rows + len(block.ids)) > UPDATE_CELLS_MAX:
+            yield part
+            part, columns, rows = [], set(), 0
+        part.append(block)
+        columns.update(block.columns)
+        rows += len(block.ids)
+    if part:
+        yield part
+
+
+def _update_rows(tx: Tx, stream: Stream, table: Table, run: Sequence[Block], counter: Counter) -> None:
     names = sorted({column.name for block in run for column in _columns(table, block)})
     ids: list[str] = []
     masks: list[int] = []

@@ -38,9 +38,10 @@ from syncd.log import Entry, Stream
 from syncd.open import open_parts
 from syncd.store.base import Store, Tx
 from syncd.terms import refresh_keepers
+from syncd.topology import subtree
 from syncd.tree import load_tree
 from syncd.verify import compare
-from syncd.wire import UPDATE, Block, CheckpointLine, Schema, decode_body, decode_checkpoint
+from syncd.wire import UPDATE, Block, CheckpointLine, Schema, decode_bodies, decode_body, decode_checkpoint
 
 if TYPE_CHECKING:
     from syncd.security.identity import NodeKeys
@@ -218,7 +219,8 @@ class Applier:
                 f"envelope {envelope.header.seq} of stream {at.stream_id} has a part for an audience unknown here",
                 hint="upgrade syncd on this node; the stream goes on by itself afterwards",
             )
-        return {Audience(audience): decode_body(body, self._wire_schema) for audience, body in bodies.items()}
+        decoded = decode_bodies(bodies, self._wire_schema)
+        return {Audience(audience): blocks for audience, blocks in decoded.items()}
 
     def blocks_for(self, tx: Tx, at: Stream, envelope: Envelope, audience: Audience) -> list[Block]:
         """The changes of an envelope for one audience alone; none where it has no such part."""
@@ -242,7 +244,9 @@ class Applier:
                 counted = () if table.fold is None else table.fold.all_columns
                 gone = tx.delete_ids(table, unit_id, ids, counted or ("id",))
                 cells.add(table, unit_id, -1, list(zip(*gone, strict=True)) if counted else [])
-        return apply_blocks(tx, self.registry, at, tag, blocks, cells)
+        touched = apply_blocks(tx, self.registry, at, tag, blocks, cells)
+        subtree.require_bounded(tx, at, touched)
+        return touched
 
     def put_baseline(self, tx: Tx, at: Stream, envelope: Envelope, cells: Cells) -> set[str]:
         """Rows of a baseline of `at` into its tables: whoever kept the unit before may have minted their ids. It is
@@ -408,8 +412,8 @@ class Applier:
     def _note_changes(
         self, tx: Tx, at: Stream, envelope: Envelope, table: Table, left: dict[str, int], found: ChangedAt
     ) -> None:
-        for body in self._bodies(tx, at, envelope).values():
-            for block in decode_body(body, self._wire_schema):
+        for blocks in decode_bodies(self._bodies(tx, at, envelope), self._wire_schema).values():
+            for block in blocks:
                 if block.table == table.number:
                     mask = sum(1 << column for column in block.columns)
                     for row_id in left.keys() & set(block.ids):

@@ -28,11 +28,12 @@ class Awaited:
         with self._guard:
             self._of = dict.fromkeys(children)
 
-    def announced(self, child: str, stated: Sequence[Position]) -> None:
-        """A child has said where it stands on what comes up from it."""
+    def announced(self, child: str, stated: Sequence[Position], is_first: bool = True) -> None:
+        """A child has said where it stands on what comes up from it, or some of it: it begins with `is_first`."""
         with self._guard:
             if child in self._of:
-                self._of[child] = {item.stream_id: item for item in stated}
+                before = {} if is_first else self._of[child] or {}
+                self._of[child] = before | {item.stream_id: item for item in stated}
 
     def refused(self, child: str, streams: Iterable[str]) -> None:
         """Of these streams nothing more comes: why is told elsewhere."""

@@ -28,7 +28,7 @@ from syncd.seal import PlainPart, seal_envelope
 from syncd.signals import LOG, RECEIPT
 from syncd.store.base import Row, Store, Tx
 from syncd.verify import digest_stream
-from syncd.wire import INSERT, UPDATE, Block, Schema, encode_body, encode_checkpoint
+from syncd.wire import INSERT, UPDATE, Block, Schema, encode_bodies, encode_checkpoint
 
 if TYPE_CHECKING:
     from syncd.pipeline import Node
@@ -204,14 +204,15 @@ def _header_at(tx: Tx, of: Adopted) -> Header:
 
 def _encoded(table: Table, columns: Sequence[Column], rows: list[Row], schema: Schema) -> Iterator[Plains]:
     """Rows as the bodies of one envelope, or of several where they are long."""
+    blocks = {int(audience): [block] for audience, block in _blocks(table, columns, rows)}
     try:
-        plains = {audience: encode_body([block], schema) for audience, block in _blocks(table, columns, rows)}
+        plains = encode_bodies(blocks, schema)
     except TooLarge:
         if len(rows) == 1:
             raise
     else:
         if sum(map(len, plains.values())) <= limits.BASELINE_PIECE_BYTES or len(rows) == 1:
-            yield plains
+            yield {Audience(audience): plain for audience, plain in plains.items()}
             return
     half = len(rows) // 2
     yield from _encoded(table, columns, rows[:half], schema)

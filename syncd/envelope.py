@@ -341,6 +341,9 @@ def _check_header(header: Header) -> None:
     audiences = [part.audience for part in header.parts]
     if audiences != sorted(set(audiences)):
         raise Altered(f"{_place(header)}: parts are not in the order of their audiences", _HINT)
+    plain_bytes = sum(part.plain_size for part in header.parts)
+    if plain_bytes > PLAIN_BYTES_MAX:
+        raise TooLarge(f"{_place(header)}: bodies of {plain_bytes} bytes, the limit is {PLAIN_BYTES_MAX}", _HINT)
     if any((part.audience == 0) != (part.epoch == 0) for part in header.parts):
         raise Altered(f"{_place(header)}: the public part, and no other, has epoch 0", _HINT)
 

@@ -13,6 +13,7 @@ code.
     │   ├── DatabaseLocked
     │   ├── DiskFull
     │   ├── NotHereYet                 what is needed comes with the next exchange
+    │   ├── Busy                       the parent answers another large question of this node
     │   └── AlreadyRunning             another process holds this node's lock
     ├── TrustError                77   whoever is there is not who it must be; a person has to look
     │   ├── WrongPeer                  a certificate or a name that is not the one expected
@@ -117,6 +118,10 @@ class AlreadyRunning(TemporaryError):
 
 
 class NotHereYet(TemporaryError):
+    pass
+
+
+class Busy(TemporaryError):
     pass
 
 

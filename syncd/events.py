@@ -1,7 +1,8 @@
 """The daemon's log: standard logging to stderr, one line per event, as text or JSON.
 
 Enters: a stable event name and fields. Leaves: a line. Must hold: fields are ids, counts, sizes and reasons of ours,
-never a citizen's value.
+never a citizen's value; what comes again for one cause is counted, so that no neighbour and no full disk fills the
+log.
 """
 
 from __future__ import annotations
@@ -9,8 +10,13 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import IO, Any, Literal
+
+from syncd import limits
 
 LOGGER = logging.getLogger("syncd")
 Value = str | int | float | None
@@ -20,7 +26,11 @@ def set_up(level: str, form: Literal["text", "json"], stream: IO[str] | None = N
     """Send log lines to `stream` (stderr); called again it changes level and form."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(_JsonLines() if form == "json" else _TextLines())
+    handler.addFilter(Counted(handler.handle))
     root = logging.getLogger()
+    for old in root.handlers:
+        for counted in [each for each in old.filters if isinstance(each, Counted)]:
+            counted.flush()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     LOGGER.setLevel(level.upper())
@@ -29,6 +39,92 @@ def set_up(level: str, form: Literal["text", "json"], stream: IO[str] | None = N
 def event(name: str, level: int = logging.INFO, error: BaseException | None = None, **fields: Value) -> None:
     """Log one event. `error`: with its traceback, for what nobody foresaw."""
     LOGGER.log(level, name, exc_info=error, extra={"fields": fields})
+
+
+@dataclass(slots=True, kw_only=True)
+class _Cause:
+    """One cause since it was last told: the record, when it was, how often it has come again."""
+
+    record: logging.LogRecord
+    since_s: float
+    times: int = 0
+
+
+class Counted(logging.Filter):
+    """Lets a warning pass when its cause is new, then counts it and says once a minute how often it came again.
+
+    A cause is an event with its texts; its numbers (after how many seconds) are not looked at. Of one event only some
+    causes are told apart: whoever makes up ever new ones is counted as one. `tell` writes a record.
+    """
+
+    def __init__(self, tell: Callable[[logging.LogRecord], Any], clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._tell = tell
+        self._clock = clock
+        self._guard = threading.Lock()
+        self._causes: dict[tuple[Any, ...], _Cause] = {}
+        self._timer: threading.Timer | None = None
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING or hasattr(record, "is_count"):
+            return True
+        now_s = self._clock()
+        self._tell_due(now_s)
+        with self._guard:
+            key = self._key(record)
+            cause = self._causes.get(key)
+            if cause is None:
+                self._causes[key] = _Cause(record=record, since_s=now_s)
+                return True
+            cause.times += 1
+            if self._timer is None:
+                self._timer = threading.Timer(limits.LOG_REPEATED_S, self._timed)
+                self._timer.daemon = True
+                self._timer.start()
+        return False
+
+    def flush(self) -> None:
+        """Say what was counted, as at the end."""
+        self._tell_due(float("inf"))
+
+    def _key(self, record: logging.LogRecord) -> tuple[Any, ...]:
+        event_ = (record.name, record.levelno, str(record.msg))
+        fields = getattr(record, "fields", None)
+        texts = record.args if fields is None else tuple(v for v in fields.values() if isinstance(v, str))
+        kind = record.exc_info[0] if record.exc_info else None
+        key = (*event_, str(texts), kind)
+        of_event = sum(1 for known in self._causes if known[:3] == event_)
+        is_full = of_event >= limits.LOG_CAUSES_MAX or len(self._causes) >= 4 * limits.LOG_CAUSES_MAX
+        return key if key in self._causes or not is_full else event_ if of_event else ("", record.levelno, "")
+
+    def _timed(self) -> None:
+        with self._guard:
+            self._timer = None
+        self._tell_due(self._clock())
+
+    def _tell_due(self, now_s: float) -> None:
+        """Once a minute: how often each cause came again; one that did not is forgotten."""
+        told: list[logging.LogRecord] = []
+        with self._guard:
+            for key, cause in list(self._causes.items()):
+                if now_s - cause.since_s < limits.LOG_REPEATED_S:
+                    continue
+                if cause.times:
+                    told.append(_repeated(cause))
+                    cause.since_s, cause.times = now_s, 0
+                else:
+                    del self._causes[key]
+        for record in told:
+            self._tell(record)
+
+
+def _repeated(cause: _Cause) -> logging.LogRecord:
+    """The cause's line once more, without a traceback, with how often it came since."""
+    of = cause.record
+    record = logging.LogRecord(of.name, of.levelno, of.pathname, of.lineno, of.msg, of.args, None)
+    record.fields = {**getattr(of, "fields", {}), "repeated": cause.times}
+    record.is_count = True
+    return record
 
 
 class _TextLines(logging.Formatter):

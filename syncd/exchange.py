@@ -9,7 +9,7 @@ bad network.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 
 from schema.tables import SCHEMA_REVISION
@@ -27,6 +27,7 @@ from syncd.review.standing import open_reviews, unsettled_cases
 from syncd.send import Batch, lacking
 from syncd.signals import LOG
 from syncd.store.base import Tx
+from syncd.topology.subtree import BOUND
 
 SHORT_HASH_BYTES = 16
 HEADER_OFFSET = 8  # frame length and envelope head
@@ -60,17 +61,19 @@ class Desk:
             partial = tx.one("SELECT stream_id, seq, bytes FROM syncd_partial WHERE node_id = ?", (peer,))
             named = messages.by_stream(hello.up)
             settled = settled_forks(tx, named)
-            lost = lost_by(self._node.tree(), peer, named.keys(), held.values())
-            stated = [_position_of(tx, held.get(item.stream_id), item) for item in hello.up]
-        self._node.awaited.announced(peer, hello.up)
+            told = [stream for key, stream in held.items() if hello.is_about(key)]
+            lost = lost_by(self._node.tree(), peer, named.keys(), told)
+            # What is not held is not named: a question for streams that nobody knows has a short answer.
+            stated = [_position_of(tx, held[key], item) for key, item in named.items() if key in held]
+        self._node.awaited.announced(peer, list(named.values()), hello.is_first)
         self._node.rejoin.close_forks(settled)
-        quarantine.heard(self._node.store, self._node.tree(), peer, named)
+        quarantine.heard(self._node.store, self._node.tree(), peer, named, hello.is_about)
         time_ms = self._node.clock() - (self._node.clock_offset_ms or 0)  # the root's, as far as it is known here
         self._node.note_clock(peer, hello.time_ms - time_ms)
         return HelloReply(
             protocol=messages.PROTOCOL,
             time_ms=time_ms,
-            up=[*stated, *map(_held, lost)],
+            up=[*stated, *map(_held, lost)][: limits.STREAMS_MAX],  # of more that was lost it hears when these are back
             partial=None if partial is None else Partial(uuid.UUID(partial[0]).bytes, partial[1], len(partial[2])),
             credit_bytes=limits.PUSH_BYTES_MAX,
         )
@@ -131,7 +134,7 @@ class Desk:
             want = self._node.rejoin.child_asked(tx, peer, down, forked, strange, pull.heard_ms)
             stated = {str(uuid.UUID(bytes=item.stream)): item.seq for item in pull.owed}
             wanted = {**dict.fromkeys(news, 0), **stated}
-            receipts = [data for stream_id, seq in wanted.items() for data in receipt.newest(tx, fresh, stream_id, seq)]
+            receipts = receipt.newest_of(tx, fresh, wanted)
             receipts += self._of_backup(tx, peer, pull.backed_up_ms)
         sending = _sending(batch, pull.partial)
         reply = PullReply(
@@ -177,8 +180,16 @@ class Link:
         self._late_sending: set[quarantine.Kept] = set()
         self._late_since_ms = 0
 
+    def greet(self, ask: Callable[[Hello], HelloReply]) -> None:
+        """Open a session: `ask` the parent, in as many parts as there are, and learn from its answers."""
+        replies = []
+        for part in messages.in_parts(self.hello()):
+            sent_ms = self._node.clock()
+            replies.append(ask(part))
+        self.take_hello(messages.merged(replies), sent_ms, self._node.clock())
+
     def hello(self) -> Hello:
-        """The first message of a session."""
+        """The first message of a session, about all streams."""
         with self._node.store.read() as tx:
             late = quarantine.late_ends(tx)
             up = [_held(quarantine.standing(tx, at, late.get(at.stream_id, 0))) for at in self._up(tx, late)]
@@ -254,7 +265,7 @@ class Link:
                 Owed(uuid.UUID(s.stream_id).bytes, s.custodian_seq)
                 for s in streams
                 if tree.goes_up(s) and s.custodian_seq < s.held_seq
-            ]
+            ][: limits.OWED_MAX]  # the others once these have come
             waiting, cases = _health(tx)
             backed_up_ms = receipt.heard_of_backup(tx)
             want = self._node.rejoin.wants(tx)
@@ -302,7 +313,8 @@ class Link:
         with self._node.store.apply("refused") as tx:
             at = log.stream(tx, stream_id)
             if at is not None and not at.ended:  # what was written late is refused as it should be, and kept apart
-                log.stop(tx, stream_id, "refused", refusal.text)
+                # Its envelopes are there, and yet count for nothing: no position takes that word back.
+                log.stop(tx, stream_id, "stopped" if refusal.code == BOUND else "refused", refusal.text)
 
 
 def frame_place(unfinished: bytes) -> tuple[str, int] | None:
@@ -348,9 +360,7 @@ def _held_short(stream: Stream) -> Position:
     return messages.position(stream.stream_id, stream.held_seq, stream.held_hash[:SHORT_HASH_BYTES])
 
 
-def _position_of(tx: Tx, stream: Stream | None, asked: Position) -> Position:
-    if stream is None:
-        return messages.position(asked.stream_id, 0, log.NO_HASH)
+def _position_of(tx: Tx, stream: Stream, asked: Position) -> Position:
     return _held(quarantine.standing(tx, stream, asked.seq, asked.hash))
 
 

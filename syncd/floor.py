@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from schema.spec import Kind
-from syncd import log
+from syncd import limits, log
 from syncd.envelope import Adopted, Genesis, stream_id_of
-from syncd.errors import Foreign
+from syncd.errors import Foreign, Gap
 from syncd.log import Stream
 from syncd.store.base import Tx
 from syncd.tree import Tree
@@ -49,6 +49,28 @@ def check_genesis(tree: Tree, genesis: Genesis) -> None:
         raise Foreign(
             f"a baseline of stream {at.stream_id} comes from a node that does not keep it any more",
             hint="nothing was taken; the root makes one where it is needed",
+        )
+
+
+def check_place(tx: Tx, genesis: Genesis) -> None:
+    """Raise Foreign for a baseline of a position that never was, as far as the log here reaches; Gap where as many of
+    its unit and term are held already as anybody needs."""
+    of = genesis.adopts
+    if of is None:
+        return
+    at = log.stream(tx, of.stream_id)
+    found = None if at is None or at.held_seq < of.seq else log.hash_at(tx, of.stream_id, of.seq)
+    if found not in (None, of.hash):
+        raise Foreign(
+            f"a baseline stands for position {of.seq} of stream {of.stream_id}, where another envelope is held",
+            hint="the sender is faulty or hostile; nothing was taken",
+        )
+    same = "SELECT count(*) FROM syncd_stream WHERE kind = ? AND unit_id = ? AND term = ?"
+    held = int(tx.value(same, (int(Kind.BASELINE), genesis.unit, genesis.term)))
+    if held >= limits.BASELINES_MAX:
+        raise Gap(
+            f"{held} baselines of stream {of.stream_id} are held, and no more are taken",
+            hint="those that are superseded are forgotten with the next upkeep, then it is taken",
         )
 
 

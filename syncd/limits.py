@@ -19,7 +19,10 @@ SHORT_BYTES_MAX: Final = 1 * KIB  # values that never take more are not measured
 
 # Envelope. Plain is the size after decompression: without that bound a few kilobytes could unfold into gigabytes.
 ENVELOPE_BYTES_MAX: Final = 8 * MIB
-PLAIN_BYTES_MAX: Final = 16 * MIB
+PLAIN_BYTES_MAX: Final = 16 * MIB  # of all parts together
+# What the rows of one envelope take as values, as COPY text, in a database: columns send equal values once, so that a
+# few bytes could stand for gigabytes. Counted by `protocol/unfolded.py`, alike where it is sealed and where it is read.
+UNFOLDED_BYTES_MAX: Final = 17 * MIB  # whatever one row may hold fits, four bytes for each of its own
 HEADER_BYTES_MAX: Final = 4 * KIB
 PARTS_MAX: Final = 8  # eight bits of the envelope's first word tell which parts are absent
 COLUMNS_MAX: Final = 256
@@ -38,7 +41,7 @@ TABLE_NUMBER_MAX: Final = 65_535
 PLANE_WIDTH_MAX: Final = (
     32  # equally long text up to this width goes by character place; longer text packs better whole
 )
-SHARED_CHARS_MAX: Final = 256  # what is sent once for many rows is short, or a few bytes would unfold to gigabytes
+SHARED_CHARS_MAX: Final = 256  # what is sent once for many rows is short: one envelope unfolds to few megabytes
 DICTIONARY_VALUES_MAX: Final = 65_536
 
 # Exchange.
@@ -46,6 +49,8 @@ PUSH_BYTES_MAX: Final = 2 * MIB
 PULL_BYTES_MAX: Final = 2 * MIB  # answers to many children lie in memory at once
 HANDSHAKE_BYTES_MAX: Final = 4 * MIB
 STREAMS_MAX: Final = 50_000
+HELLO_STREAMS: Final = 4_000  # in one part of a hello: some 230 KB
+OWED_MAX: Final = 5_000  # streams whose receipts are asked for in one pull; with a backup's they fit one answer
 GRANTS_MAX: Final = 200_000
 WANTS_MAX: Final = 256  # streams asked for by samples in one message; the others are asked for with the next
 SAMPLES_MAX: Final = 68  # of one stream: its end, then at distances 1, 2, 4, …, a baseline, its floor, its beginning
@@ -100,7 +105,14 @@ DIGEST_ROWS: Final = 250  # in memory at once while content is digested; more co
 APPLY_BYTES_MAX: Final = 4 * MIB  # read from the log at once
 APPLY_TURN_MS_MAX: Final = 5_000  # PostgreSQL: a transaction of many groups ends after this
 TURN_SHARE: Final = 0.6  # of it after which no group is begun, so that the last one fits
+UPDATE_CELLS_MAX: Final = 500_000  # of updates of many masks in one statement: a list has eight bytes for each
 HISTORY_ENVELOPES_MAX: Final = 500  # how far back `latest` looks for when a value changed
+
+# Nodes. Below a node one step from the root, two, three and more: a province has some 700 nodes in all, a district 30.
+NODES_BELOW_MAX: Final = (4_000, 500, 50)
+NODES_MINTED_MAX: Final = 10_000  # records of one node: every tier reads them all
+ORDERS_MINTED_MAX: Final = 50_000  # hand-overs, and moves of households, of one node
+BASELINES_MAX: Final = 32  # of one stream, held here; what is superseded is forgotten with the next upkeep
 
 # Deciding.
 DECIDE_ROWS_MAX: Final = 1_000  # proposals in one transaction
@@ -115,6 +127,10 @@ TERMS_BY_AGREEMENT: Final = 1000  # at most, between two forced ones
 TERMS_BY_FORCE: Final = 1000  # places of forced terms behind one: which an order takes follows from its id
 TERMS_MAX: Final = 10_000  # hand-overs of one unit
 TERM_MAX: Final = 10**15  # far beyond what hand-overs can reach; an order about a later one is nobody's word
+
+# The log.
+LOG_REPEATED_S: Final = 60.0  # a warning of one cause is written once, then how often it came again, so often
+LOG_CAUSES_MAX: Final = 64  # of one event told apart; what is beyond is counted together
 
 # What an operator's screen shows or reads at most.
 STATUS_ENVELOPES_MAX: Final = 20_000  # longer logs are not added up: the screen must come at once
@@ -155,7 +171,13 @@ BODY_BYTES_PER_S_MIN: Final = KIB  # the whole body may take as long as at this 
 ANSWER_STALL_S_MAX: Final = 300.0  # in which the peer takes nothing of its answer
 GOODBYE_S_MAX: Final = 5  # for TLS's farewell
 TLS_BUFFER_BYTES: Final = 16 * KIB  # per connection: one record
-ACCEPT_BYTES_MAX: Final = MIB  # of a push taken over in one transaction
+ACCEPT_BYTES_MAX: Final = MIB  # of a push taken over at once
+RECEIVE_ENVELOPES: Final = 500  # in one transaction: some 100 ms on SQLite
+SMALL_QUESTION_BYTES: Final = 256 * KIB  # some 5 000 streams; of larger ones a child asks one at a time
+LARGE_QUESTIONS_MAX: Final = 2  # worked at at once, of all children
+BUSY_WAIT_S: Final = 5.0  # that a large question waits for the child's other one, and before it comes again
+LARGE_WAIT_S: Final = 2.0  # that a large pull is held: it keeps the child's place
+RECEIPTS_APART_MAX: Final = 100  # receipts looked up one by one; of more streams all positions are read at once
 CHUNK_BYTES: Final = 256 * KIB
 ERROR_BYTES_MAX: Final = 4 * KIB
 PULL_ANSWER_BYTES_MAX: Final = HANDSHAKE_BYTES_MAX + PULL_BYTES_MAX + ENVELOPE_BYTES_MAX + 16 * KIB  # with its lengths

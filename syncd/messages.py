@@ -6,11 +6,12 @@ Must hold: every list has a bound, checked before it is used; ids are 16 raw byt
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Annotated, TypeVar
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, structs
 
 from syncd import limits
 from syncd.errors import Altered
@@ -23,6 +24,9 @@ Hash = Annotated[bytes, Meta(min_length=16, max_length=32)]  # a pull names posi
 Natural = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # what both databases can hold
 TimeMs = Annotated[int, Meta(ge=0, le=limits.TIME_MS_MAX)]
 Receipt = Annotated[bytes, Meta(max_length=512)]
+
+
+FIRST_ID, LAST_ID = bytes(16), b"\xff" * 16  # no stream has the first
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -58,7 +62,9 @@ class Partial(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Opens a session: what the child holds of what goes up, and how it is doing."""
+    """Opens a session: what the child holds of what goes up, and how it is doing. Of many streams in several parts,
+    each about the streams whose ids lie behind `after`, up to `upto`.
+    """
 
     protocol_min: int
     protocol_max: int
@@ -67,6 +73,16 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     up: Positions
     waiting_rows: Natural
     open_cases: Natural
+    after: Id = FIRST_ID
+    upto: Id = LAST_ID
+
+    @property
+    def is_first(self) -> bool:
+        return self.after == FIRST_ID
+
+    def is_about(self, stream_id: str) -> bool:
+        """Whether this part tells of a stream, were it only by leaving it out."""
+        return self.after < raw_id(stream_id) <= self.upto
 
 
 class HelloReply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -173,6 +189,22 @@ def decode(data: bytes, kind: type[Message]) -> Message:
     decoder = _DECODERS.setdefault(kind, msgspec.msgpack.Decoder(kind))
     with decoding(f"a message is not a {kind.__name__}", "upgrade the older of the two nodes"):
         return decoder.decode(data)  # type: ignore[return-value]  # the decoder was made for `kind`
+
+
+def in_parts(hello: Hello) -> list[Hello]:
+    """A hello of any number of streams, as messages that each hold some of them."""
+    up = sorted(hello.up, key=lambda item: item.stream)
+    starts = range(limits.HELLO_STREAMS, len(up), limits.HELLO_STREAMS)
+    ends = [up[start - 1].stream for start in starts]
+    return [
+        structs.replace(hello, up=up[place * limits.HELLO_STREAMS :][: limits.HELLO_STREAMS], after=after, upto=upto)
+        for place, (after, upto) in enumerate(pairwise([FIRST_ID, *ends, LAST_ID]))
+    ]
+
+
+def merged(replies: Sequence[HelloReply]) -> HelloReply:
+    """The answers to all parts of a hello as one."""
+    return structs.replace(replies[-1], up=[item for reply in replies for item in reply.up])
 
 
 def raw_id(stream_id: str) -> bytes:

@@ -74,9 +74,7 @@ def _settle(opened: OpenNode, summary: Summary) -> None:
 
 def _send(opened: OpenNode, link: Link, client: ParentClient, summary: Summary) -> bool:
     """Hello, and all that the parent lacks; whether it took any."""
-    sent_ms = opened.node.clock()
-    reply = client.hello(link.hello())
-    link.take_hello(reply, sent_ms, opened.node.clock())
+    link.greet(client.hello)
     before = summary.envelopes_sent
     while (sending := link.next_push()) is not None:
         answer = client.push(sending)

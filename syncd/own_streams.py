@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from schema.spec import Audience, Kind, Table
 from schema.tables import SCHEMA_REVISION
@@ -22,7 +22,7 @@ from syncd.seal import PlainPart, seal_envelope
 from syncd.store.base import Store, Tx
 from syncd.tree import Tree
 from syncd.verify import digest_stream
-from syncd.wire import Schema, encode_body, encode_checkpoint
+from syncd.wire import Schema, encode_bodies, encode_checkpoint
 
 if TYPE_CHECKING:
     from syncd.security.identity import NodeKeys
@@ -125,7 +125,8 @@ class OwnStreams:
         self, tx: Tx, stream: Stream, mark: Mark, parts: Parts, rows: int, adopts: Adopted | None = None
     ) -> Stream:
         """Seal and append one envelope behind `stream`; its first may take over what another stream left."""
-        plains = [self._plain(tx, stream, int(audience), mark, body) for audience, body in sorted(parts.items())]
+        bodies = self._bodies(stream, mark, parts)
+        plains = [self._plain(tx, stream, audience, body) for audience, body in sorted(bodies.items())]
         first = stream.held_seq == 0
         header = Header(
             stream_id=stream.stream_id,
@@ -154,11 +155,18 @@ class OwnStreams:
             self._applier.vouch(tx, moved)
         return moved
 
-    def _plain(self, tx: Tx, stream: Stream, audience: int, mark: Mark, body: object) -> PlainPart:
-        if mark in (Mark.CHECKPOINT, Mark.ENDS):  # what was digested is the content at the position it follows
-            encoded = encode_checkpoint([replace(line, at_seq=stream.held_seq) for line in body])  # type: ignore[attr-defined]  # a checkpoint's parts are lines
-        else:
-            encoded = encode_body(body, self._wire_schema)  # type: ignore[arg-type]  # all others have blocks
+    def _bodies(self, stream: Stream, mark: Mark, parts: Parts) -> dict[int, bytes]:
+        if mark not in (Mark.CHECKPOINT, Mark.ENDS):
+            return encode_bodies({int(audience): blocks for audience, blocks in parts.items()}, self._wire_schema)
+        stated: Any = (
+            parts  # a checkpoint's parts are lines: what was digested is the content at the position it follows
+        )
+        return {
+            int(audience): encode_checkpoint([replace(line, at_seq=stream.held_seq) for line in lines])
+            for audience, lines in stated.items()
+        }
+
+    def _plain(self, tx: Tx, stream: Stream, audience: int, encoded: bytes) -> PlainPart:
         if audience == Audience.PUBLIC:
             return PlainPart(audience=audience, epoch=0, epoch_key=None, body=encoded)
         epoch = self._ring.newest_epoch(tx, stream.stream_id, audience) or 1

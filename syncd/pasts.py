@@ -78,11 +78,23 @@ def _baselines_for(tx: Tx, asked: Sequence[tuple[Stream, Position]]) -> list[tup
 
 
 def _common(tx: Tx, at: Stream, asked: Want) -> Position:
+    """One reading of the log for all samples: there may be many, of many streams."""
+    seqs = [sample.seq for sample in asked.samples]
+    here = f"stream_id = ? AND seq IN ({', '.join('?' * len(seqs))})"
+    held: dict[int, list[bytes]] = {}
+    # What is kept apart, then what the log begins behind, then what it holds: the last one counts.
+    for query in (f"SELECT seq, hash FROM syncd_quarantine WHERE {here} ORDER BY hash",
+                  "SELECT floor_seq, floor_hash FROM syncd_stream WHERE stream_id = ?",
+                  f"SELECT seq, hash FROM syncd_log WHERE {here}"):  # fmt: skip
+        found: dict[int, list[bytes]] = {}
+        for seq, hash_ in tx.all(query, (at.stream_id, *seqs)[: query.count("?")]):
+            found.setdefault(seq, []).append(bytes(hash_))
+        held |= found
+    held[0] = [log.NO_HASH]
     for sample in asked.samples:
-        held = log.hash_at(tx, at.stream_id, sample.seq)
-        for found in quarantine.hashes(tx, at.stream_id, sample.seq) if held is None else [held]:
-            if found.startswith(sample.hash):
-                return Position(asked.stream, sample.seq, found)
+        for hash_ in held.get(sample.seq, []):
+            if hash_.startswith(sample.hash):
+                return Position(asked.stream, sample.seq, hash_)
     return Position(asked.stream, 0, log.NO_HASH)
 
 

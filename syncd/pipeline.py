@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from schema.spec import Kind, Table
-from syncd import adopting, baseline, baseline_taking, handover, keys, lift, log, sequence
+from syncd import adopting, baseline, baseline_taking, handover, keys, lift, limits, log, sequence
 from syncd.aggregate import Cells
 from syncd.applying import Applier, ChangedAt, More
 from syncd.awaited import Awaited
@@ -36,6 +37,7 @@ from syncd.replication.held_back import Failure, HeldBack, Unit, mark
 from syncd.signals import APPLIED, LOG, RECEIPT, Signals
 from syncd.store.base import Store, Tx
 from syncd.terms import refresh_keepers
+from syncd.topology import subtree
 from syncd.tree import Tree, load_tree
 
 if TYPE_CHECKING:
@@ -271,16 +273,29 @@ class Node:
             self._drop_tree()
             result = self._receive(peer, envelopes, wanted)
             result.taken += taken
+        if controls:
+            self._add_bound(result, controls)
         if any(s.kind == Kind.OVERSIGHT and s.applied_seq == 0 for s in result.streams.values()):
             self._grants_due = True
         self.signals.emit(LOG, [stream.stream_id for stream in result.streams.values()])
         return result
 
+    def _add_bound(self, result: Received, controls: Sequence[str]) -> None:
+        """Streams that were taken, and turned out to bring more nodes than they may: whoever sent them hears of it."""
+        with self.store.read() as tx:
+            found = [at for key in controls if (at := log.stream(tx, key)) is not None and subtree.is_bound(at)]
+        for at in found:
+            result.refused[at.stream_id] = (subtree.BOUND, at.applied_seq + 1, at.reason or "")
+
     def _receive(self, peer: str, envelopes: Sequence[bytes], wanted: frozenset[str]) -> Received:
-        tree = self.tree()
-        with self.store.apply("receive") as tx:
-            result = receive(tx, tree, peer, envelopes, self.clock(), wanted)
-            baseline_taking.taken(tx, tree, self.applier, result.streams, wanted, self.clock())
+        """In as many transactions as it takes for others never to wait long: each ends between two envelopes."""
+        tree, result = self.tree(), Received()
+        while result.seen < len(envelopes):
+            with self.store.apply("receive") as tx:
+                receive(tx, tree, peer, envelopes, self.clock(), wanted, result, _turn(result.seen, result))
+                met = {key: at for key, at in result.streams.items() if key in result.here}
+                baseline_taking.taken(tx, tree, self.applier, met, wanted, self.clock())
+            result.streams |= met
         return result
 
     def apply_all(
@@ -434,6 +449,12 @@ class Node:
         with self.store.apply("refresh") as tx:
             refresh_keepers(tx)
         self.forget_tree()
+
+
+def _turn(first: int, result: Received) -> Callable[[], bool]:
+    """Whether a transaction that began with envelope `first` of a batch has held the writer's lock long enough."""
+    ends_at = time.monotonic() + limits.WRITE_LOCK_MS_MAX * limits.TURN_SHARE / 1000
+    return lambda: result.seen - first >= limits.RECEIVE_ENVELOPES or time.monotonic() > ends_at
 
 
 def _no_digests(_snapshot: Tx, _stream: Stream) -> None:

@@ -7,7 +7,7 @@ Must hold: nothing of it is applied, nothing of it is lost; bounded, and what is
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from conflict.case import CaseKind
@@ -89,13 +89,21 @@ def _is_asked_here(tx: Tx, tree: Tree, at: Stream) -> bool:
     return tree.is_within(node_id, tree.me) and tx.one(lost, (at.stream_id,)) is not None
 
 
-def heard(store_: Store, tree: Tree, child: str, theirs: Mapping[str, Position]) -> None:
-    """A child's word where it stands: what is kept apart here and should be admitted at or below it, it may have lost,
-    or hold another branch of, since an older copy of its database was put back. Then a person is asked here."""
+def heard(
+    store_: Store,
+    tree: Tree,
+    child: str,
+    theirs: Mapping[str, Position],
+    is_about: Callable[[str], bool] = lambda _stream_id: True,
+) -> None:
+    """A child's word where it stands, on the streams that it `is_about`: what is kept apart here and should be admitted
+    at or below it, it may have lost, or hold another branch of, since an older copy of its database was put back. Then
+    a person is asked here."""
     with store_.read() as tx:
         ends: dict[str, list[Row]] = {}
         for row in tx.all(_ENDS):
-            ends.setdefault(row[0], []).append(row)
+            if is_about(row[0]):
+                ends.setdefault(row[0], []).append(row)
         changed = [
             (int(is_lost), stream_id)
             for stream_id, rows in ends.items()

@@ -11,13 +11,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from msgspec import Meta
 
 from syncd.errors import Altered, ForkError
-from syncd.limits import TIME_MS_MAX
+from syncd.limits import OWED_MAX, RECEIPTS_APART_MAX, TIME_MS_MAX
 from syncd.log import Stream, hash_at
 from syncd.protocol.decoding import decoding
 from syncd.store.base import Tx
@@ -133,6 +134,16 @@ def newest(tx: Tx, fresh: Mapping[str, Receipt], stream_id: str, seq: int) -> li
         "SELECT receipt FROM syncd_receipt WHERE stream_id = ? AND level = ? AND seq > ?", (stream_id, APPLIED, seq)
     )
     return [bytes(row[0]) for row in rows]
+
+
+def newest_of(tx: Tx, fresh: Mapping[str, Receipt], wanted: Mapping[str, int]) -> list[bytes]:
+    """The receipts beyond the positions `wanted`, of streams that have any; at most as many as an answer holds."""
+    if len(wanted) > RECEIPTS_APART_MAX:  # a long list is compared with what there is, whatever it names
+        known: dict[str, int] = dict(tx.all("SELECT stream_id, seq FROM syncd_receipt WHERE level = ?", (APPLIED,)))
+        known |= {stream_id: item.seq for stream_id, item in fresh.items()}
+        wanted = {stream_id: seq for stream_id, seq in wanted.items() if known.get(stream_id, 0) > seq}
+    found = (data for stream_id, seq in wanted.items() for data in newest(tx, fresh, stream_id, seq))
+    return list(islice(found, OWED_MAX))
 
 
 def of_backup_after(tx: Tx, time_ms: int) -> dict[str, bytes]:

@@ -8,7 +8,7 @@ and this node have no part in; a stream refused stops no other; what was receive
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 
 from conflict.case import CaseKind
@@ -21,6 +21,7 @@ from syncd.errors import Altered, BeyondTerm, EnvelopeError, Foreign, Forked, Ga
 from syncd.log import Stream
 from syncd.store.base import Tx
 from syncd.terms import was_ordered
+from syncd.topology import subtree
 from syncd.tree import Tree
 
 LATER, REFUSED, FORKED = "later", "refused", "forked"
@@ -28,46 +29,70 @@ LATER, REFUSED, FORKED = "later", "refused", "forked"
 
 @dataclass(slots=True, kw_only=True)
 class Received:
-    """What one batch did: streams as they now stand, and per stream the first refusal (code, position, text)."""
+    """What one batch did: streams as they now stand, and per stream the first refusal (code, position, text). `seen`:
+    how many of its envelopes were dealt with, `here`: streams that the last transaction met; `beyond`: streams whose
+    keeper goes on writing after its term."""
 
     streams: dict[str, Stream] = field(default_factory=dict)
     refused: dict[str, tuple[str, int, str]] = field(default_factory=dict)
     taken: int = 0
+    seen: int = 0
+    here: set[str] = field(default_factory=set)
+    beyond: dict[str, Stream] = field(default_factory=dict)
 
 
 def receive(
-    tx: Tx, tree: Tree, peer: str, envelopes: Sequence[bytes], now_ms: int, wanted: Container[str] = frozenset()
+    tx: Tx,
+    tree: Tree,
+    peer: str,
+    envelopes: Sequence[bytes],
+    now_ms: int,
+    wanted: Container[str] = frozenset(),
+    result: Received | None = None,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> Received:
     """Take the envelopes that rightly continue what is held. Raises EnvelopeError only for bytes that are none.
 
-    `wanted`: streams this node has asked for, or is being handed back, against the way they go as a rule.
+    `wanted`: streams this node has asked for, or is being handed back, against the way they go as a rule. `result`: of
+    the transaction before, which took the batch up to `seen`. `is_over`: whether this one has lasted long enough.
     """
-    result = Received()
-    beyond: dict[str, Stream] = {}  # streams whose keeper goes on writing after its term
-    for data in envelopes:
-        envelope = parse_envelope(data)
-        stream_id = envelope.header.stream_id
-        if stream_id in result.refused:
-            if stream_id in beyond:
-                quarantine.put(tx, tree, beyond[stream_id], envelope, data, now_ms)
-            continue  # what follows a refusal cannot be taken either
-        try:
-            at = result.streams.get(stream_id) or _find(tx, envelope)
-            result.streams[stream_id] = _take(tx, tree, peer, at, envelope, data, wanted)
-            result.taken += 1
-        except Replayed:
-            result.streams[stream_id] = at
-        except _NotYet as reason:
-            result.refused[stream_id] = (LATER, envelope.header.seq, str(reason))
-        except BeyondTerm as error:
-            beyond[stream_id] = at
-            quarantine.put(tx, tree, at, envelope, data, now_ms)
-            result.refused[stream_id] = (REFUSED, envelope.header.seq, str(error))
-        except EnvelopeError as error:
-            code = LATER if isinstance(error, Gap) else FORKED if isinstance(error, Forked) else REFUSED
-            result.refused[stream_id] = (code, envelope.header.seq, str(error))
-            _note(tx, result.streams.get(stream_id), envelope, error, now_ms)
+    result = result or Received()
+    result.here.clear()
+    for data in envelopes[result.seen :]:
+        _take_one(tx, tree, peer, data, now_ms, wanted, result)
+        result.seen += 1
+        if is_over():
+            break
     return result
+
+
+def _take_one(
+    tx: Tx, tree: Tree, peer: str, data: bytes, now_ms: int, wanted: Container[str], result: Received
+) -> None:
+    envelope = parse_envelope(data)
+    stream_id = envelope.header.stream_id
+    if stream_id in result.refused:
+        if stream_id in result.beyond:
+            quarantine.put(tx, tree, result.beyond[stream_id], envelope, data, now_ms)
+        return  # what follows a refusal cannot be taken either
+    try:
+        at = result.streams[stream_id] if stream_id in result.here else _find(tx, envelope)
+        result.here.add(stream_id)
+        result.streams[stream_id] = _take(tx, tree, peer, at, envelope, data, wanted)
+        result.taken += 1
+    except Replayed:
+        result.streams[stream_id] = at
+    except _NotYet as reason:
+        result.refused[stream_id] = (LATER, envelope.header.seq, str(reason))
+    except BeyondTerm as error:
+        result.beyond[stream_id] = at
+        quarantine.put(tx, tree, at, envelope, data, now_ms)
+        result.refused[stream_id] = (REFUSED, envelope.header.seq, str(error))
+    except EnvelopeError as error:
+        code = LATER if isinstance(error, Gap) else FORKED if isinstance(error, Forked) else REFUSED
+        code = subtree.BOUND if isinstance(error, subtree.NoRoom) else code
+        result.refused[stream_id] = (code, envelope.header.seq, str(error))
+        _note(tx, result.streams.get(stream_id), envelope, error, now_ms)
 
 
 class _NotYet(Exception):  # noqa: N818 - not an error: the stream waits for a node record
@@ -101,6 +126,7 @@ def _take(tx: Tx, tree: Tree, peer: str, at: Stream, envelope: Envelope, data: b
     _check_same_past(tx, tree, at, envelope)
     if not at.ended or envelope.header.seq <= at.held_seq:  # what is late follows what is kept apart
         check_follows(envelope.header, Position(seq=at.held_seq, hash=at.held_hash))
+    subtree.require_room(at)
     is_wanted = at.stream_id in wanted
     if at.own and not at.ended and not (is_wanted and at.rejoin_seq):
         raise Altered(
@@ -113,6 +139,8 @@ def _take(tx: Tx, tree: Tree, peer: str, at: Stream, envelope: Envelope, data: b
     _require_its_way(tree, peer, at, is_wanted)
     if at.kind == Kind.BASELINE and envelope.header.genesis is not None:
         floor.check_genesis(tree, envelope.header.genesis)
+        if not is_wanted:
+            floor.check_place(tx, envelope.header.genesis)
     if at.ended or not at.own:  # what its keeper wrote too late it takes back whole, and goes back to the end then
         _check_end(tree, at, envelope, is_displaced)
     verify_envelope(envelope, tree.nodes[at.keeper].signing_public)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tenacity import RetryCallState, Retrying, wait_random_exponential
 
 from syncd import limits
-from syncd.errors import DatabaseReplaced, SyncdError
+from syncd.errors import Busy, DatabaseReplaced, SyncdError
 from syncd.system import SCARCE
 
 FIRST_DELAY_S = 0.2
@@ -48,4 +48,7 @@ class Retries:
         self._attempt = min(self._attempt + 1, limits.RETRY_ATTEMPTS_MAX)
         state = RetryCallState(Retrying(), None, (), {})
         state.attempt_number = self._attempt
-        return Decision(again=True, delay_s=self._wait(state))
+        delay_s = self._wait(state)
+        if isinstance(error, Busy):  # the parent has said how long its answer takes
+            delay_s = max(delay_s, limits.BUSY_WAIT_S)
+        return Decision(again=True, delay_s=delay_s)

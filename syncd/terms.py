@@ -87,6 +87,9 @@ def _stored(tx: Tx, tree: Tree, where: str, values: tuple[object, ...]) -> list[
         "SELECT id, kept_unit_id, from_node_id, from_term, to_node_id, forced_seq, forced_hash, is_revoked, ordered_at"
         f" FROM handover {where}", values,
     )  # fmt: skip
+    minters: dict[str, NodeRecord] = {}  # looked for once, not once for each order
+    for record in tree.nodes.values():
+        minters.setdefault(record.tag, record)
     return [
         Order(
             id=row[0],
@@ -102,7 +105,7 @@ def _stored(tx: Tx, tree: Tree, where: str, values: tuple[object, ...]) -> list[
             depth=tree.depth(by.node_id),
         )
         for row in rows
-        if (by := minter_of(tree, row[0])) is not None
+        if (by := minters.get(row[0][28:])) is not None
     ]
 
 

@@ -20,6 +20,7 @@ from syncd.applying import More
 from syncd.errors import DatabaseReplaced, DiskFull, written
 from syncd.events import event
 from syncd.exchange import Link
+from syncd.messages import Hello, HelloReply
 from syncd.net.client import ParentClient
 from syncd.node_files import OpenNode
 from syncd.reserve import Reserve
@@ -272,14 +273,15 @@ class Sender(Worker):
     def _greet(self) -> None:
         """Learn where the parent stands: after a start, an error, a refusal."""
         self.vitals.works(self.name, "hello")
-        hello = self._link.hello()
-        sent_ms = self._node.clock()
+        self._link.greet(self._ask)
+        self._greeted = True
+        self.vitals.peer_seen(self._link.parent, offset_ms=self._node.clock_offset_ms)
+
+    def _ask(self, hello: Hello) -> HelloReply:
         self.in_network = True
         reply = self._client.hello(hello)
         self.in_network = False
-        self._link.take_hello(reply, sent_ms, self._node.clock())
-        self._greeted = True
-        self.vitals.peer_seen(self._link.parent, offset_ms=self._node.clock_offset_ms)
+        return reply
 
     def _wait(self) -> None:
         """Until something was written; for refused streams until it is time to offer them again."""

@@ -226,8 +226,7 @@ def step(at: TreeNode) -> bool:
 def exchange(link: Link, desk: Desk, at: TreeNode) -> bool:
     """A whole session over a perfect network."""
     moved = False
-    now = at.node.clock()
-    link.take_hello(desk.hello(at.node.node_id, link.hello()), now, now)
+    link.greet(lambda hello: desk.hello(at.node.node_id, hello))
     while sending := link.next_push():
         kept = desk.unfinished(at.node.node_id) if sending.skipped_bytes else b""
         try:

@@ -305,6 +305,28 @@ MESSAGES = (
         "table {table}, row {row}: this row is longer than any envelope",
     ),
     Both("các phần dài {size} byte, giới hạn là {most}", "parts of {size} bytes, the limit is {most}"),
+    Both("các phần mở ra dài {size} byte, giới hạn là {most}", "bodies of {size} bytes, the limit is {most}"),
+    # what one neighbour may bring and ask
+    Both(
+        "một câu hỏi lớn khác của nút {node} còn đang được trả lời",
+        "another large question of node {node} is still being answered",
+    ),
+    Both(
+        "các bản ghi của một lô mở ra dài hơn {most} byte",
+        "the rows of an envelope unfold to more than {most} bytes",
+    ),
+    Both(
+        "nút {node} ghi nhận {found} nút hoặc lệnh, quá {most}",
+        "node {node} records {found} nodes or orders, more than {most}",
+    ),
+    Both(
+        "bản nền đứng tại vị trí {seq} của luồng {stream}, nơi đã có một lô khác",
+        "a baseline stands for position {seq} of stream {stream}, where another envelope is held",
+    ),
+    Both(
+        "đã giữ {n} bản nền của luồng {stream}, không nhận thêm",
+        "{n} baselines of stream {stream} are held, and no more are taken",
+    ),
     # statements that a database does not understand (cli/sql)
     Both("không có bảng {table}", "no such table: {table}"),
     Both("không có cột {column}", "no such column: {column}"),

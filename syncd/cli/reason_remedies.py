@@ -43,6 +43,21 @@ REMEDIES = (
     ),
     Both("ghi nhóm đó thành các phần nhỏ hơn", "write the group in smaller pieces"),
     Both("ghi nhóm đó thành nhiều phần", "write the group in pieces"),
+    Both(
+        "chưa có gì được đưa vào bảng; nơi ghi gửi các bản ghi như vậy thành nhiều phần nhỏ hơn",
+        "nothing was applied; the writer sends such rows in smaller pieces",
+    ),
+    Both(
+        "không nhận gì thêm từ luồng này; nếu máy đó bị chiếm, hãy giao đơn vị cho máy khác (syncd replace), nếu không"
+        " hãy báo bộ phận tin học",
+        "nothing more of this stream is taken; if that machine was seized give its unit another one (syncd replace),"
+        " if not tell IT",
+    ),
+    Both(
+        "các bản đã bị thay thế được bỏ ở lần bảo trì sau, khi đó sẽ nhận",
+        "those that are superseded are forgotten with the next upkeep, then it is taken",
+    ),
+    Both("sẽ tự thử lại sau ít giây", "tried again by itself after some seconds"),
     Both("mã định danh có 36 ký tự, chữ thường", "ids have 36 characters, lower case"),
     Both(
         "chưa nhận gì của khung này; lần trao đổi sau bắt đầu sau lô trọn vẹn cuối cùng",

@@ -31,6 +31,7 @@ _STATUS: tuple[tuple[type[SyncdError], int], ...] = (
 _KNOWN = {
     kind.__name__: kind
     for kind in (
+        errors.Busy,
         errors.DiskFull,
         errors.DatabaseLocked,
         errors.DatabaseUnreachable,

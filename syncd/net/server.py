@@ -26,12 +26,13 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from syncd import admission, limits, messages
-from syncd.errors import SyncdError, TooLarge, WrongPeer
+from syncd.errors import Busy, SyncdError, TooLarge, WrongPeer
 from syncd.exchange import Desk
-from syncd.messages import Hello, Pull, PullReply
+from syncd.messages import Hello, HelloReply, Pull, PullReply
 from syncd.net import http
 from syncd.net.accepting import Acceptor, connections_most
 from syncd.net.connections import Connections
+from syncd.net.turns import Turns
 from syncd.net.upload import Upload
 from syncd.net.waiting import Waiter, Waiting
 from syncd.pipeline import Node
@@ -126,6 +127,7 @@ class _Service:
         self._threads = anyio.CapacityLimiter(limits.SERVER_THREADS_MAX)
         self._joins = anyio.CapacityLimiter(JOINS_AT_ONCE_MAX)
         self._waiting = Waiting(self.node, loop)
+        self._turns = Turns()
 
     def release(self) -> None:
         """Answer everybody who waits."""
@@ -193,10 +195,16 @@ class _Service:
     # --- hello, push, pull -----------------------------------------------------------------------------------------
 
     async def hello(self, request: Request, peer: str) -> Response:
-        hello = messages.decode(await _body(request, limits.HANDSHAKE_BYTES_MAX), Hello)
-        reply = await self.work(self.desk.hello, peer, hello)
+        async with self._turns.turn(peer, _require_length(request, limits.HANDSHAKE_BYTES_MAX)) as is_large:
+            body = await _body(request, limits.HANDSHAKE_BYTES_MAX)
+            async with self._turns.work(is_large):
+                hello, reply = await self.work(self._greeted, peer, body)
         self.observer.child_seen(peer, hello.waiting_rows, hello.open_cases, hello.time_ms - reply.time_ms)
         return Response(messages.encode(reply))
+
+    def _greeted(self, peer: str, body: bytes) -> tuple[Hello, HelloReply]:
+        hello = messages.decode(body, Hello)
+        return hello, self.desk.hello(peer, hello)
 
     async def push(self, request: Request, peer: str) -> Response:
         began = time.monotonic()
@@ -208,29 +216,35 @@ class _Service:
         return Response(messages.encode(reply))
 
     async def pull(self, request: Request, peer: str) -> Response:
-        pull = messages.decode(await _body(request, limits.HANDSHAKE_BYTES_MAX), Pull)
         began = time.monotonic()
         if self._waiting is None:
             raise SyncdError("the server has not begun", hint="tried again by itself")
-        waiter = self._waiting.enter(peer)
-        try:
-            reply, body = await self._news(pull, peer, waiter, self._waiting)
-        finally:
-            self._waiting.leave(waiter)
+        async with self._turns.turn(peer, _require_length(request, limits.HANDSHAKE_BYTES_MAX)) as is_large:
+            asked = await _body(request, limits.HANDSHAKE_BYTES_MAX)
+            pull = await self.work(messages.decode, asked, Pull) if is_large else messages.decode(asked, Pull)
+            waiter = self._waiting.enter(peer)
+            try:
+                reply, body = await self._news(pull, peer, waiter, self._waiting, is_large)
+            finally:
+                self._waiting.leave(waiter)
         self.observer.child_seen(peer, pull.waiting_rows, pull.open_cases, None)
         if reply.frames or reply.receipts:
             self.observer.exchanged("pull", peer, reply.frames, len(body), time.monotonic() - began)
         head = http.prefixed(messages.encode(reply))
         return StreamingResponse(_chunks(head, body), headers={"content-length": str(len(head) + len(body))})
 
-    async def _news(self, pull: Pull, peer: str, waiter: Waiter, waiting: Waiting) -> tuple[PullReply, bytes]:
+    async def _news(
+        self, pull: Pull, peer: str, waiter: Waiter, waiting: Waiting, is_large: bool
+    ) -> tuple[PullReply, bytes]:
         """What the child lacks, as soon as there is anything, or after its wait."""
-        deadline = time.monotonic() + min(pull.wait_ms / 1000, limits.HINT_WAIT_S_MAX)
+        wait_s_max = limits.LARGE_WAIT_S if is_large else limits.HINT_WAIT_S_MAX
+        deadline = time.monotonic() + min(pull.wait_ms / 1000, wait_s_max)
         while True:
             await self.work(self._require_enrolled, peer)  # whoever waits may be revoked meanwhile
             waiter.event.clear()
             news, waiter.news = waiter.news, set()
-            reply, sending = await self.work(self.desk.pull, peer, pull, news)
+            async with self._turns.work(is_large):
+                reply, sending = await self.work(self.desk.pull, peer, pull, news)
             left_s = deadline - time.monotonic()
             if reply.frames or reply.receipts or left_s <= 0 or waiting.closed:
                 return reply, sending.body
@@ -300,6 +314,11 @@ async def _chunks(head: bytes, body: bytes) -> AsyncIterator[bytes]:
         yield body[start : start + limits.CHUNK_BYTES]
 
 
+def _later(error: SyncdError) -> dict[str, str]:
+    """When to ask again, where that is known."""
+    return {"retry-after": str(int(limits.BUSY_WAIT_S))} if isinstance(error, Busy) else {}
+
+
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -341,7 +360,7 @@ def _answered(service: _Service, endpoint: Endpoint) -> Endpoint:
             return await endpoint(request)
         except SyncdError as error:
             service.observer.failed(event, request.scope.get("peer", ""), error)
-            return Response(http.encode_error(error), http.status_of(error), {"connection": "close"})
+            return Response(http.encode_error(error), http.status_of(error), {"connection": "close", **_later(error)})
         except (ClientDisconnect, TimeoutError) as error:
             service.observer.failed(event, request.scope.get("peer", ""), error)
             return Response(status_code=408, headers={"connection": "close"})

@@ -27,7 +27,7 @@ from syncd.store.base import Columns, Failpoint, Row, Store, Tx, know, no_failpo
 from syncd.store.postgres_errors import translate
 from syncd.store.postgres_session import prepare
 from syncd.system import return_memory
-from syncd.wire import copy_text
+from syncd.wire import copy_chunks
 
 PG_TYPE = {
     Type.UUID: "uuid",
@@ -180,13 +180,14 @@ class PostgresTx(Tx):
         return stage
 
     def _copy(self, target: str, names: Sequence[str], types: Sequence[str], columns: Columns) -> None:
-        data = copy_text([list(column) for column in columns], [str(kind) for kind in types])
+        chunks = copy_chunks(columns, [str(kind) for kind in types])
         try:
             with (
                 self._connection.cursor() as cursor,
                 cursor.copy(f"COPY {target} ({listed(names)}) FROM STDIN") as copy,
             ):
-                copy.write(data)
+                for chunk in chunks:
+                    copy.write(chunk)
         except psycopg.Error as error:
             raise translate(error) from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import socket
 import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,10 +13,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from syncd import admission, messages
+from syncd import admission, limits, messages
 from syncd.admission import TokenKind
 from syncd.cli import program
-from syncd.errors import JoinRefused
+from syncd.errors import Busy, JoinRefused
 from syncd.messages import Pull
 from syncd.net import http as routes
 from syncd.security import authority, tls
@@ -180,3 +181,28 @@ def test_every_closed_route_refuses_a_revoked_station(nodes: Nodes, root: TestNo
     unit = str(root.value("SELECT home_unit_id FROM node WHERE node_id = ?", node_id))
     with root.opened().store.write("admit") as tx, pytest.raises(JoinRefused, match="revoked"):
         admission._record(tx, at, request, unit, 1)
+
+
+def test_one_large_question_of_a_child_at_a_time_and_small_ones_beside_it(root: TestNode, district: TestNode) -> None:
+    """The first is never finished: a child holds its own place alone."""
+    context = tls.client_context(TlsFiles.in_directory(district.directory))
+    now = root.opened().node.clock()
+    small = messages.encode(messages.Hello(1, 1, 1, now, [], 0, 0))
+    positions = [messages.Position(os.urandom(16), 1, os.urandom(32)) for _ in range(limits.SMALL_QUESTION_BYTES // 50)]
+    large = messages.encode(messages.Hello(1, 1, 1, now, positions, 0, 0))
+    assert len(large) > limits.SMALL_QUESTION_BYTES
+    host, port = root.address.removeprefix("https://").split(":")
+    with socket.create_connection((host, int(port)), 60) as plain:
+        name = tls_name(root.opened().node.node_id)
+        held = context.wrap_socket(plain, server_hostname=name)
+        head = f"POST {routes.HELLO} HTTP/1.1\r\nhost: syncd\r\ncontent-length: {len(large)}\r\n"
+        held.sendall(f"{head}expect: 100-continue\r\n\r\n".encode())
+        assert held.recv(100).startswith(b"HTTP/1.1 100")  # its body is being waited for
+        assert ask(root, context, routes.HELLO, small)[0] == 200
+        status, error = ask(root, context, routes.HELLO, large)
+        assert (status, error[0]) == (503, "Busy")
+        assert isinstance(routes.decode_error(status, msgspec.msgpack.encode(error), "parent"), Busy)
+        held.sendall(large)
+        assert held.recv(100).startswith(b"HTTP/1.1 200")
+        held.close()
+    assert ask(root, context, routes.HELLO, large)[0] == 200

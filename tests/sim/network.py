@@ -54,9 +54,7 @@ class Network:
     def hello(self, child: TreeNode) -> None:
         """One hello of a child."""
         assert child.link is not None
-        now = child.node.clock()
-        answer = self._ask(child, "hello", messages.encode(child.link.hello()))
-        child.link.take_hello(messages.decode(answer, HelloReply), now, child.node.clock())
+        child.link.greet(lambda hello: messages.decode(self._ask(child, "hello", messages.encode(hello)), HelloReply))
 
     def push(self, child: TreeNode) -> bool:
         """One push, when there is anything; returns whether there was."""

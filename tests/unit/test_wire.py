@@ -381,6 +381,21 @@ def test_copy_text_is_what_postgresql_writes(postgres_dsn: str) -> None:
         assert found == (count, count)
 
 
+def test_copy_text_of_long_rows_is_that_of_short_ones() -> None:
+    """Long values are written row by row: the same text as where each of them stands alone among short ones."""
+    parts = ["a\\b\tc\nd\re\bf\fg\vh ế", "\U0001d54f", "", None, "x" * 900_000, "\\\t" * 300_000, "y"]
+    columns: list[list[Any]] = [
+        parts,
+        [b"\x00" * 700_000, b"", None, b"\xff", b"a" * 700_000, b"b", b"c"],
+        [1, None, -5, 0, 2, 3, 4],
+    ]
+    types = ["text", "bytes", "int"]
+    alone = [copy_text([[value] for value in row], types) for row in zip(*columns, strict=True)]
+    assert max(map(len, alone)) < 3_000_000
+    assert copy_text(columns, types) == b"".join(alone)
+    assert b"".join(alone).count(b"\n") == len(parts)
+
+
 def test_copy_text_of_no_rows_is_empty() -> None:
     assert copy_text([[], []], ["uuid", "int"]) == b""
     assert copy_text([], []) == b""
