@@ -278,7 +278,8 @@ class Rejoin:
         heard of this node last; a question from before says nothing of what it holds now.
         """
         held = {key: found for key in forked if (found := log.stream(tx, key)) is not None}
-        unknown = [key for key in strange if down[key].seq and log.stream(tx, key) is None]
+        here = {row[0] for row in tx.all("SELECT stream_id FROM syncd_stream")} if strange else set()
+        unknown = [key for key in strange if down[key].seq and key not in here]  # a child may name any number
         own = {key for key, found in held.items() if found.own}
         with self._guard:
             self._taking = {
@@ -287,7 +288,7 @@ class Rejoin:
             }  # fmt: skip
         if self.awaits_answer and self._is_root:
             self._hear(child, heard_ms, bool(unknown) or any(down[key].seq > held[key].held_seq for key in own))
-        return [ask(tx, key, held.get(key)) for key in [*held, *unknown]][: limits.WANTS_MAX]
+        return [ask(tx, key, held.get(key)) for key in [*held, *unknown][: limits.WANTS_MAX]]
 
     def _hear(self, child: str, heard_ms: int, holds_more: bool) -> None:
         """A child of a restored root has said what it holds: once all have, nothing of the root's is missing."""
