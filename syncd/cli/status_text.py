@@ -81,8 +81,9 @@ def troubles(of: Status, live: dict[str, Any] | None) -> list[str]:
     if of.rescued is not None:
         found.append(
             say(
-                "nội dung lúc bị lấy đi đã được ghi vào {path}",
-                "what was in it when it was taken away is in {path}",
+                "nội dung lúc bị lấy đi đã được ghi vào {path}; muốn dùng bản đó, dời mọi tệp syncd.db* cũ đi trước",
+                "what was in it when it was taken away is in {path}; to use that copy, move every old syncd.db* away"
+                " first",
                 path=of.rescued,
             )
         )

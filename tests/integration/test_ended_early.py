@@ -29,7 +29,7 @@ from syncd.cli import main
 sys.exit(main())
 """
 MOMENTS = [
-    "import=syncd.cli.program", "import=syncd.cli.run", "import=syncd.daemon", "import=sqlcipher3",
+    "import=syncd.cli.program", "import=syncd.cli.place", "import=syncd.daemon", "import=sqlcipher3",
     "import=cryptography", "open=daemon.lock", "open=signing.key", "import=syncd.net.server", "socket.bind=",
     "open=daemon.json",
 ]  # fmt: skip
