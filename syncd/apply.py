@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from schema.spec import Audience, Column, Kind, Registry, Table
-from syncd.errors import Altered, Diverged, Foreign, SchemaNewer
+from syncd.errors import Altered, Diverged, Foreign, SchemaNewer, StoreError
 from syncd.limits import UPDATE_CELLS_MAX
 from syncd.log import Stream
 from syncd.store.base import Tx
@@ -103,7 +103,14 @@ def _insert(tx: Tx, stream: Stream, table: Table, block: Block, counter: Counter
     columns = _columns(table, block)
     names = ["id", "unit_id", *(column.name for column in columns)]
     types = ["uuid", "uuid", *(str(column.type) for column in columns)]
-    tx.insert_columns(table, names, types, [block.ids, [stream.unit_id] * len(block.ids), *block.values])
+    try:
+        tx.insert_columns(table, names, types, [block.ids, [stream.unit_id] * len(block.ids), *block.values])
+    except StoreError as error:
+        if not _says_known(error, table):
+            raise
+        raise Diverged(
+            f"stream {stream.stream_id} inserts rows of {table.name} that are here already", hint=way_on(stream)
+        ) from error
     if table.fold is not None:
         by_name = dict(zip(names[2:], block.values, strict=True))
         if not by_name.keys() >= set(table.fold.all_columns):
@@ -112,6 +119,11 @@ def _insert(tx: Tx, stream: Stream, table: Table, block: Block, counter: Counter
                 hint="nothing was applied",
             )
         counter.add(table, stream.unit_id, +1, [by_name[name] for name in table.fold.all_columns])
+
+
+def _says_known(error: StoreError, table: Table) -> bool:
+    """Whether a database refuses rows because their ids are taken."""
+    return f"UNIQUE constraint failed: {table.name}.id" in error.english or f'"pk_{table.name}"' in error.english
 
 
 def _update(tx: Tx, stream: Stream, table: Table, run: Sequence[Block], counter: Counter) -> None:
@@ -172,9 +184,16 @@ def _count(tx: Tx, stream: Stream, table: Table, ids: Sequence[str], sign: int, 
             counter.add(table, stream.unit_id, sign, list(zip(*rows, strict=True)))
 
 
+def way_on(stream: Stream) -> str:
+    """What to do where copy and log do not fit: one of the two nodes has been written to past its triggers."""
+    return (
+        f"run `syncd repair` here; if the stream still stands, run it at the node that keeps it ({stream.keeper[28:]})"
+    )
+
+
 def _check_found(stream: Stream, table: Table, found: int, stated: int) -> None:
     if found != stated:
         raise Diverged(
             f"stream {stream.stream_id} changes {stated} rows of {table.name}, of which {stated - found} are not here",
-            hint="this node's copy differs from the keeper's: run `syncd verify --full`",
+            hint=way_on(stream),
         )

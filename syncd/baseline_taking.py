@@ -45,6 +45,12 @@ def taken(
             streams[at.stream_id] = floor.jump(tx, at, of)
 
 
+def stands_for(tx: Tx, streams: dict[str, Stream]) -> set[str]:
+    """The streams that whole baselines among `streams` stand for."""
+    ended = [at for at in streams.values() if at.kind == Kind.BASELINE and at.ended]
+    return {found.of_id for at in ended if (found := floor.baseline(tx, at.stream_id)) is not None}
+
+
 def may_take(tree: Tree, at: Stream) -> bool:
     """Whether `take` is worth asking: its tables do not simply follow their log."""
     return at.kind == Kind.REGISTER and (

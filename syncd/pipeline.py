@@ -74,6 +74,7 @@ class Node:
         self._tree_guard = threading.Lock()
         # Whatever a process before this one had not come to.
         self._grants_due = self._proposals_due = True
+        self._ways_on: set[str] = set()  # streams of which a whole baseline has come since they were last tried
         self._rows_awaited = False  # a proposal waits for its row, which is on its way to another unit
         self.passing = Passing(self)
         self._detecting: Detector | None = None
@@ -295,6 +296,7 @@ class Node:
                 receive(tx, tree, peer, envelopes, self.clock(), wanted, result, _turn(result.seen, result))
                 met = {key: at for key, at in result.streams.items() if key in result.here}
                 baseline_taking.taken(tx, tree, self.applier, met, wanted, self.clock())
+                self._ways_on.update(baseline_taking.stands_for(tx, met))
             result.streams |= met
         return result
 
@@ -312,7 +314,9 @@ class Node:
             behind = log.streams(tx, "(own = 0 OR rejoin_seq > 0) AND applied_seq < held_seq")
         applied = False
         tree = self.tree()
-        for stream in [s for s in behind if s.state != "stopped" or may_retry(s.stream_id)]:
+        ways_on = set(self._ways_on)
+        self._ways_on -= ways_on
+        for stream in [s for s in behind if s.state != "stopped" or s.stream_id in ways_on or may_retry(s.stream_id)]:
             stream_id = stream.stream_id
             put_back = baseline_taking.may_take(tree, stream) and baseline_taking.take(
                 self.store, self.applier, stream_id

@@ -45,7 +45,8 @@ class TableProof:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamProof:
-    """One stream. `about`: its unit, or the node that writes it. `reason`: why it is open."""
+    """One stream. `about`: its unit, or the node that writes it. `reason`: why it is open. `rows`: the first rows that
+    differ from what the log here says, as `table id`."""
 
     stream_id: str
     kind: str
@@ -60,6 +61,7 @@ class StreamProof:
     tables: tuple[TableProof, ...]
     # What only one side of the stream has described (`extra_tables`): it was not compared.
     unknown: tuple[str, ...] = ()
+    rows: tuple[str, ...] = ()
 
     @property
     def differing(self) -> tuple[TableProof, ...]:

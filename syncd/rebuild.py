@@ -16,8 +16,8 @@ from schema.spec import Kind
 from syncd import limits, log
 from syncd.aggregate import Cells
 from syncd.applying import Applier
-from syncd.envelope import Mark, parse_envelope
-from syncd.errors import StoreError
+from syncd.envelope import Envelope, Mark, parse_envelope
+from syncd.errors import EnvelopeError, StoreError
 from syncd.log import Entry, Stream
 from syncd.store.base import Tx
 from syncd.verify import rows_of
@@ -47,18 +47,37 @@ def rebuild(tx: Tx, applier: Applier, at: Stream, until: Mapping[str, int]) -> s
         tx.lock(stream.stream_id)
     streams = chain(tx, at)
     _require_sequenced(tx, applier, at)
-    links = _links(tx, [(stream, until.get(stream.stream_id, stream.applied_seq)) for stream in streams])
-    clear(tx, applier, at)
-    cells = Cells()
-    for link in links:
-        _put_back(tx, applier, link, cells)
-    cells.store(tx)
+    goals = [(stream, until.get(stream.stream_id, stream.applied_seq)) for stream in streams]
+    _show(tx, applier, at, goals)
     for stream in streams:
         seq = whole(tx, stream, until.get(stream.stream_id, stream.applied_seq))
         log.applied_to(tx, stream, seq, _hash(tx, stream, seq))
     touched = {table.name for table in applier.registry.of_kind(Kind(at.kind))}
     applier.follow(tx, touched)
     return touched
+
+
+def _show(tx: Tx, applier: Applier, at: Stream, goals: list[tuple[Stream, int]]) -> None:
+    """The content at these positions. A log may hold a group that can never be applied, sealed by a keeper whose tables
+    had been changed past its triggers: then a baseline that lies behind it shows what the log cannot."""
+    from_log, from_baseline = _links(tx, goals), _links(tx, goals, is_log_enough=False)
+    tx.run("SAVEPOINT rebuild")
+    try:
+        _show_links(tx, applier, at, from_log)
+    except (EnvelopeError, StoreError):
+        if from_baseline == from_log:
+            raise
+        tx.run("ROLLBACK TO SAVEPOINT rebuild")
+        _show_links(tx, applier, at, from_baseline)
+    tx.run("RELEASE SAVEPOINT rebuild")
+
+
+def _show_links(tx: Tx, applier: Applier, at: Stream, links: list[_Link]) -> None:
+    clear(tx, applier, at)
+    cells = Cells()
+    for link in links:
+        _put_back(tx, applier, link, cells)
+    cells.store(tx)
 
 
 def chain(tx: Tx, at: Stream) -> list[Stream]:
@@ -68,6 +87,25 @@ def chain(tx: Tx, at: Stream) -> list[Stream]:
         return [] if found is None else [found]
     streams = log.streams(tx, "kind = ? AND unit_id = ?", (int(Kind.REGISTER), at.unit_id))
     return sorted(streams, key=lambda stream: (stream.term, stream.stream_id))
+
+
+def told(tx: Tx, at: Stream) -> Iterator[tuple[Stream, Envelope]]:
+    """Every envelope whose changes made the content that `at` is about, as applied, in the order of their effect; and
+    the stream it speaks of. Raises StoreError where the log does not reach back far enough."""
+    for link in _links(tx, [(stream, stream.applied_seq) for stream in chain(tx, at)]):
+        if link.baseline is not None:
+            for entry in entries(tx, link.baseline.stream_id, 0, link.baseline.held_seq):
+                if entry.mark in CHANGES:
+                    yield link.at, parse_envelope(entry.envelope)
+        yield from told_since(tx, link.at, link.from_seq, link.seq)
+
+
+def told_since(tx: Tx, at: Stream, after_seq: int, until_seq: int) -> Iterator[tuple[Stream, Envelope]]:
+    """The same of one log, between two whole positions of it."""
+    void = void_groups(tx, at.stream_id)
+    for entry in entries(tx, at.stream_id, after_seq, until_seq):
+        if entry.mark in CHANGES and not any(first <= entry.seq < end for first, end in void):
+            yield at, parse_envelope(entry.envelope)
 
 
 def clear(tx: Tx, applier: Applier, at: Stream) -> None:
@@ -119,13 +157,14 @@ def unsealed(applier: Applier, at: Stream, columns: str) -> tuple[str, tuple[obj
     return f"SELECT {columns} FROM syncd_journal WHERE tab IN ({numbers}) AND {unit[0]}", unit[1]
 
 
-def _links(tx: Tx, goals: list[tuple[Stream, int]]) -> list[_Link]:
-    """From the newest baseline that is needed, or from the first envelope of all."""
+def _links(tx: Tx, goals: list[tuple[Stream, int]], *, is_log_enough: bool = True) -> list[_Link]:
+    """From the newest baseline that is needed, or from the first envelope of all; if the log is not enough, from the
+    newest baseline there is."""
     links: list[_Link] = []
     forgotten: Stream | None = None
     for at, goal in goals:
         seq = whole(tx, at, min(goal, at.held_seq))
-        if not at.floor_seq:
+        if not at.floor_seq and (is_log_enough or not seq or baseline_of(tx, at, 1, seq) is None):
             links.append(_Link(at=at, seq=seq))
             continue
         found = baseline_of(tx, at, at.floor_seq, seq) if seq else None

@@ -296,6 +296,41 @@ def _strange_trigger(facts: Mapping[str, Any], _about: str, _keeper: str) -> Lin
     ]
 
 
+def _past_triggers(facts: Mapping[str, Any], about: str, _keeper: str) -> Lines:
+    """Rows of a register kept here that were changed while nothing captured it."""
+    happened, means, to_do = {
+        "found": (
+            say("bản ghi của {about} đã bị sửa mà trigger không thấy", "rows of {about} were changed past the triggers",
+                about=about),
+            say("chúng đã được đưa vào nhật ký và sẽ tới các tuyến trên",
+                "they were put into the log, and go to the tiers above"),
+            say("xem lại các bản ghi đó, tìm chương trình đã tắt trigger, rồi đóng vụ việc",
+                "look at these rows, find the program that went past the triggers, then close this"),
+        ),
+        "unsent": (
+            say("bản ghi của {about} không nơi nào nhận", "rows of {about} that nobody would take", about=about),
+            say("giá trị sai quy tắc, hoặc id của nút khác; chúng chỉ có ở nút này",
+                "a value against the rules, or an id that another node minted; they are on this node alone"),
+            say("sửa giá trị (hoặc nhập lại không kèm id), rồi chạy `syncd repair`",
+                "correct the value (or type them anew without an id), then run `syncd repair`"),
+        ),
+        "lost": (
+            say("hơn nửa một bảng của {about} đã mất mà trigger không thấy",
+                "more than half of a table of {about} went past the triggers", about=about),
+            say("chưa ghi vào nhật ký: các tuyến trên vẫn giữ đủ",
+                "it was not put into the log: the tiers above have all of it still"),
+            say("cố ý xóa: `syncd repair --loss-is-meant`; nhầm: phục hồi bảng từ bản sao lưu",
+                "on purpose: `syncd repair --loss-is-meant`; by mistake: put the table back from a backup"),
+        ),
+    }[str(facts["what"])]  # fmt: skip
+    return [
+        (say("xảy ra", "happened"), happened),
+        (say("bảng", "tables"), str(facts["tables"])),
+        (say("nghĩa là", "it means"), means),
+        (say("việc cần làm", "to do"), to_do),
+    ]
+
+
 def _verify_then_ask() -> str:
     return say(
         "chạy `syncd verify --full` tại nút này, rồi báo bộ phận CNTT", "run `syncd verify --full` here, then ask IT"
@@ -310,4 +345,7 @@ WORDS: Mapping[str, Callable[[Mapping[str, Any], str, str], Lines]] = {
     "cells": _cells,
     "strange-index": _strange_index,
     "strange-trigger": _strange_trigger,
+    "found": _past_triggers,
+    "unsent": _past_triggers,
+    "lost": _past_triggers,
 }

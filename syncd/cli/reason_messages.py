@@ -32,6 +32,14 @@ MESSAGES = (
         "stream {stream} carries table {table} with columns this release does not know",
     ),
     Both(
+        "luồng {stream} thêm bản ghi của bảng {table} mà ở đây đã có",
+        "stream {stream} inserts rows of {table} that are here already",
+    ),
+    Both(
+        "không ghép lại được nhật ký để so với bảng: {error}",
+        "the log could not be put together beside the tables: {error}",
+    ),
+    Both(
         "luồng {stream} (loại {kind}) mang bản ghi của bảng {table}",
         "stream {stream} (kind {kind}) carries rows of table {table}",
     ),

@@ -106,8 +106,8 @@ REMEDIES = (
         "the sender is faulty or hostile; nothing was applied; ask the sending node's operator",
     ),
     Both(
-        "bản sao ở nút này khác nút giữ sổ: chạy `syncd verify --full`",
-        "this node's copy differs from the keeper's: run `syncd verify --full`",
+        "chạy `syncd repair` tại đây; nếu luồng vẫn dừng, chạy tại nút giữ sổ ({keeper})",
+        "run `syncd repair` here; if the stream still stands, run it at the node that keeps it ({keeper})",
     ),
     Both(
         "cơ sở dữ liệu này là bản cũ hoặc bị nhân bản: không ghi gì thêm cho tới khi có người kiểm tra",
@@ -197,6 +197,7 @@ REMEDIES = (
     ),
     Both("chạy: chmod u+rwX {path}", "run: chmod u+rwX {path}"),
     Both("cấp quyền cho tài khoản này, hoặc nêu nơi khác", "give this account the right to it, or name another place"),
+    Both("giải phóng chỗ cho tệp tạm; chưa thay đổi gì", "free space for temporary files; nothing was changed"),
     Both("chia thành phần nhỏ hơn", "seal smaller pieces"),
     Both("tối đa {most} byte, khai trước", "at most {most} bytes, stated in advance"),
     Both(

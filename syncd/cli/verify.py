@@ -66,9 +66,10 @@ def ask_checkpoint(node: Any) -> int:
 def _full(opened: Any, asked: int, as_json: bool) -> int:
     from syncd.prove import exit_code, prove
     from syncd.recovery import cells
+    from syncd.recovery.proven import against_logs
 
     with opened.store.read() as tx:
-        proofs = prove(tx, opened.store.registry, opened.node.ring)
+        proofs = against_logs(tx, opened.node, prove(tx, opened.store.registry, opened.node.ring))
         miscounted = cells.differences(tx, opened.store.registry)
     code = 1 if miscounted else exit_code(proofs)
     if as_json:
@@ -78,8 +79,8 @@ def _full(opened: Any, asked: int, as_json: bool) -> int:
     emit(proofs_text(proofs))
     for each in miscounted:
         emit(paint(cells_words(each), RED))
-    if miscounted:
-        emit(say("Đếm lại và sửa: syncd repair", "Count anew and put right: syncd repair"))
+    if code == 1:
+        emit(say("Sửa: syncd repair", "To put right: syncd repair"))
     return code
 
 
@@ -149,12 +150,13 @@ def proofs_text(proofs: list[StreamProof]) -> str:
             shorten(proof.about, ABOUT_CELLS_MAX),
             kinds.get(proof.kind, proof.kind),
             number(proof.seq),
-            number(sum(line.rows_found for line in proof.tables if line.audience != "custodian")),
+            number(sum(line.rows_found for line in proof.tables if line.audience not in ("custodian", "log"))),
             words.get(proof.state, paint(say("chưa rõ", "open"), YELLOW)),
             "; ".join(difference_words(line) for line in proof.differing) or told_text(proof.reason),
         ]
         for proof in proofs
     ]
+    named = [f"  {proof.about}: {', '.join(proof.rows)}" for proof in proofs if proof.rows]
     unknown = [
         say(
             "  {about}: chỉ một bên mô tả bảng {tables}; chưa đối soát (extra_tables phải như nhau ở mọi nút)",
@@ -165,11 +167,19 @@ def proofs_text(proofs: list[StreamProof]) -> str:
         for proof in proofs
         if proof.unknown
     ]
-    return "\n".join([table(headers, rows, (2, 3)), *unknown, summary(proofs)])
+    return "\n".join([table(headers, rows, (2, 3)), *named, *unknown, summary(proofs)])
 
 
 def difference_words(line: Any) -> str:
     """One differing table in words."""
+    if line.audience == "log":
+        return say(
+            "bảng {table}: nhật ký có {stated} bản ghi, ở đây có {found}, khác nhau",
+            "table {table}: the log tells of {stated} rows, here are {found}, and they differ",
+            table=line.table,
+            stated=number(line.rows_stated),
+            found=number(line.rows_found),
+        )
     if line.rows_stated != line.rows_found:
         return say(
             "bảng {table}: nút giữ có {stated} bản ghi, ở đây có {found}",
