@@ -7,6 +7,7 @@ a change that does not find its row stops the stream rather than being passed ov
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
@@ -123,7 +124,8 @@ def _insert(tx: Tx, stream: Stream, table: Table, block: Block, counter: Counter
 
 def _says_known(error: StoreError, table: Table) -> bool:
     """Whether a database refuses rows because their ids are taken."""
-    return f"UNIQUE constraint failed: {table.name}.id" in error.english or f'"pk_{table.name}"' in error.english
+    key = re.compile(rf"UNIQUE constraint failed: {table.name}\.id\b|\bpk_{table.name}\b")
+    return key.search(error.english) is not None
 
 
 def _update(tx: Tx, stream: Stream, table: Table, run: Sequence[Block], counter: Counter) -> None:

@@ -16,6 +16,7 @@ from syncd.enrolment import Unit, init_root
 from syncd.node_files import OpenNode, open_node
 from syncd.recovery import cells
 from syncd.upkeep import run as upkeep
+from tests.postgres import PostgresServer
 
 PEOPLE = (
     "INSERT INTO person (full_name, sex, birth_date, birth_precision, ethnic, residence)"
@@ -35,7 +36,9 @@ DAMAGE = {  # statement → measure, cells, counted, records
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def opened(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenNode]:
+def opened(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres_server: PostgresServer
+) -> Iterator[OpenNode]:
     """A root whose register has two persons, with what befell them."""
     monkeypatch.setenv("SYNCD_LANGUAGE", "en")
     database = request.getfixturevalue("postgres_dsn") if request.param == "postgresql" else "sqlite"

@@ -10,6 +10,7 @@ import pytest
 
 from syncd.cli.program import run as syncd
 from tests.nodes import Nodes, TestNode
+from tests.postgres import PostgresServer
 from tests.waiting import until
 
 NEW = (
@@ -20,7 +21,9 @@ STATE = "SELECT state FROM syncd_stream WHERE kind = 1 AND own = 0"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def pair(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[TestNode]]:
+def pair(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres_server: PostgresServer
+) -> Iterator[list[TestNode]]:
     """A province on either database and a commune, their daemons running; a row typed before is at both."""
     monkeypatch.setenv("SYNCD_LANGUAGE", "en")
     nodes = Nodes(tmp_path)
