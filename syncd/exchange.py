@@ -57,17 +57,19 @@ class Desk:
                 hint="upgrade the older of the two nodes (parents first)",
             )
         with self._node.store.read() as tx:
-            held = {stream.stream_id: stream for stream in log.streams(tx)}
-            partial = tx.one("SELECT stream_id, seq, bytes FROM syncd_partial WHERE node_id = ?", (peer,))
             named = messages.by_stream(hello.up)
+            tree = self._node.tree()
+            of_child = log.among(tx, {"keeper": tree.below(peer), "stream_id": named.keys()})
+            held = {stream.stream_id: stream for stream in of_child}
+            partial = tx.one("SELECT stream_id, seq, bytes FROM syncd_partial WHERE node_id = ?", (peer,))
             settled = settled_forks(tx, named)
             told = [stream for key, stream in held.items() if hello.is_about(key)]
-            lost = lost_by(self._node.tree(), peer, named.keys(), told)
+            lost = lost_by(tree, peer, named.keys(), told)
             # What is not held is not named: a question for streams that nobody knows has a short answer.
             stated = [_position_of(tx, held[key], item) for key, item in named.items() if key in held]
         self._node.awaited.announced(peer, list(named.values()), hello.is_first)
         self._node.rejoin.close_forks(settled)
-        quarantine.heard(self._node.store, self._node.tree(), peer, named, hello.is_about)
+        quarantine.heard(self._node.store, tree, peer, named, hello.is_about)
         time_ms = self._node.clock() - (self._node.clock_offset_ms or 0)  # the root's, as far as it is known here
         self._node.note_clock(peer, hello.time_ms - time_ms)
         return HelloReply(
@@ -114,9 +116,8 @@ class Desk:
         tree = self._node.tree()
         fresh = self._node.receipts.fresh()  # before the snapshot: what is not in the one is in the other
         with self._node.store.read() as tx:
-            passed = sorted(tree.terms)  # of a register only what its earlier keepers wrote flows down
-            where = f"kind <> 1 OR unit_id IN ({', '.join('?' * len(passed))})" if passed else "kind <> 1"
-            known = log.streams(tx, where, passed)
+            scope = tree.scope_of(peer)
+            known = log.among(tx, {"unit_id": scope.units, "unit_id IS NULL AND keeper": scope.keepers})
             declined = {str(uuid.UUID(bytes=stream)) for stream in pull.declined}
             streams = [s for s in known if s.stream_id not in declined and tree.goes_down(s, peer)]
             down = messages.by_stream(pull.down)
@@ -130,6 +131,7 @@ class Desk:
                 spare = limits.PULL_BYTES_MAX - sum(len(entry.envelope) for _stream, entry in batch.entries)
                 batch.entries += quarantine.lacking(tx, late, {**theirs, **reached}, spare, ())
             strange = down.keys() - {s.stream_id for s in known}
+            strange -= {s.stream_id for s in log.among(tx, {"stream_id": strange})}
             forked = [key for key in batch.forked if key in down]
             want = self._node.rejoin.child_asked(tx, peer, down, forked, strange, pull.heard_ms)
             stated = {str(uuid.UUID(bytes=item.stream)): item.seq for item in pull.owed}
@@ -151,8 +153,9 @@ class Desk:
         found = receipt.of_backup_after(tx, time_ms)
         if not found:
             return []
-        tree = self._node.tree()
-        return [found[s.stream_id] for s in log.streams(tx) if s.stream_id in found and tree.is_within(s.keeper, peer)]
+        below = self._node.tree().below(peer)
+        kept = log.among(tx, {"keeper": below})
+        return [found[s.stream_id] for s in kept if s.stream_id in found and s.keeper in below]
 
 
 class Link:

@@ -7,9 +7,10 @@ so two writers of one stream can never both succeed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from syncd import limits
 from syncd.clock import instant_of
 from syncd.envelope import Header, Mark
 from syncd.errors import ForkError, StoreError
@@ -82,6 +83,18 @@ def stream(tx: Tx, stream_id: str) -> Stream | None:
     """One stream, or None when this node does not hold it."""
     found = streams(tx, "stream_id = ?", (stream_id,))
     return found[0] if found else None
+
+
+def among(tx: Tx, wanted: Mapping[str, Collection[str]]) -> list[Stream]:
+    """At least the streams for which a column (or `… AND column`) of `wanted` has one of the values named with it, in
+    the order of `streams`; all of them where that many are named that a statement cannot hold them."""
+    chosen = {name: sorted(values) for name, values in wanted.items() if values}
+    if not chosen:
+        return []
+    if sum(map(len, chosen.values())) > limits.SQL_VALUES_MAX:
+        return streams(tx)
+    matches = " OR ".join(f"{name} IN ({', '.join('?' * len(values))})" for name, values in chosen.items())
+    return streams(tx, matches, [value for values in chosen.values() for value in values])
 
 
 def create(tx: Tx, new: Stream) -> None:

@@ -6,7 +6,7 @@ Must hold: a stream's first envelope names it, each one the one before; whoever 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from syncd.security.identity import NodeKeys
 
 RandomBytes = Callable[[int], bytes]
+UNKNOWN = -1
 WRITTEN_TO = "own = 1 AND ended = 0 AND kind <> 4"  # the own streams that rows are written to
 
 
@@ -62,6 +63,13 @@ class OwnStreams:
         self._recovery_public = recovery_public
         self._own: dict[tuple[int, str | None], Stream] = {}
         self.is_unchecked = True  # own content may stand behind no checkpoint: at first from an earlier process
+        self._heads: dict[str, int] = {}  # as this process has appended, or last looked
+
+    def extended_by_others(self, heads: Mapping[str, int]) -> set[str]:
+        """Own streams whose heads, as committed, another process of this node has moved since this was last asked."""
+        moved = {key for key, seq in heads.items() if key not in self._heads or self._heads[key] != seq}
+        self._heads |= {key: heads[key] for key in moved}
+        return moved
 
     def clear(self) -> None:
         """Forget the heads."""
@@ -146,6 +154,10 @@ class OwnStreams:
         )
         envelope = seal_envelope(header, plains, self._keys.sign, self._random)
         moved = log.append(tx, stream, envelope.header, envelope.hash, envelope.to_bytes())
+        # Behind what another process appended, or what was rolled back here, this stays a head that nobody knows.
+        self._heads[moved.stream_id] = (
+            moved.held_seq if self._heads.get(moved.stream_id, stream.held_seq) == stream.held_seq else UNKNOWN
+        )
         self._own[stream.kind, stream.unit_id] = moved
         if mark in (Mark.CHECKPOINT, Mark.ENDS):
             tx.run("UPDATE syncd_stream SET checkpoint_seq = ? WHERE stream_id = ?", (moved.held_seq, moved.stream_id))

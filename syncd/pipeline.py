@@ -72,6 +72,7 @@ class Node:
         self._tree: Tree | None = None
         self._tree_changes = 0
         self._tree_guard = threading.Lock()
+        self._tree_loading = threading.Lock()
         # Whatever a process before this one had not come to.
         self._grants_due = self._proposals_due = True
         self._ways_on: set[str] = set()  # streams of which a whole baseline has come since they were last tried
@@ -109,14 +110,20 @@ class Node:
     def tree(self) -> Tree:
         """The tree as last committed here."""
         with self._tree_guard:
-            tree, changes = self._tree, self._tree_changes
-        if tree is None:
-            with self.store.read() as tx:
-                tree = load_tree(tx)
+            tree = self._tree
+        return self._load_tree() if tree is None else tree
+
+    def _load_tree(self) -> Tree:
+        with self._tree_loading:  # of many threads that want it one reads
             with self._tree_guard:
-                if changes == self._tree_changes:  # else a record came while this was read: it is read anew
-                    self._tree = tree
-        return tree
+                tree, changes = self._tree, self._tree_changes
+            if tree is None:
+                with self.store.read() as tx:
+                    tree = load_tree(tx)
+                with self._tree_guard:
+                    if changes == self._tree_changes:  # else a record came while this was read: it is read anew
+                        self._tree = tree
+            return tree
 
     def reread_tree(self) -> Tree:
         """The tree as it is now, whatever was last read: another process of this hub may have let a node in."""
@@ -131,12 +138,17 @@ class Node:
     def forget_tree(self) -> None:
         """Records of nodes, units or orders changed: everything concluded from them is due again."""
         self._drop_tree()
+        self._conclude_anew()
+
+    def _conclude_anew(self) -> None:
         self._grants_due = self._proposals_due = self.passing.is_due = True
 
     def _tables_changed(self, names: set[str]) -> None:
         """Rows of these tables changed: what this node concludes from them is due again."""
-        if names & {"node", "unit", "key_grant", "handover", "reassignment"}:
+        if names & {"node", "unit", "handover", "reassignment"}:
             self.forget_tree()
+        elif "key_grant" in names:  # the tree is the same, but streams may be read now, or keys be passed on
+            self._conclude_anew()
         if "proposal" in names or (self._rows_awaited and "verdict" in names):  # rows that move bring one
             self._proposals_due = True
 
@@ -251,7 +263,8 @@ class Node:
         grown = [row[0] for row in new]
         if any(seq > checked and kind != Kind.BASELINE for _stream_id, seq, kind, checked in new):
             self.own.is_unchecked = True
-        if self._heads and any(row[2] == Kind.CONTROL for row in new):
+        by_others = self.own.extended_by_others({row[0]: row[1] for row in rows})
+        if self._heads and any(row[2] == Kind.CONTROL for row in rows if row[0] in by_others):
             self.forget_tree()  # an order, or another node let in
         self._heads = {row[0]: row[1] for row in rows}
         self.tell_written(grown)

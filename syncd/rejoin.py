@@ -274,12 +274,11 @@ class Rejoin:
     ) -> list[Want]:
         """A child's positions of what came from here; returns what it holds otherwise, or what was lost here.
 
-        `strange`: streams of `down` among which those are that this node does not know. `heard_ms`: what the child has
+        `strange`: streams of `down` that this node does not know. `heard_ms`: what the child has
         heard of this node last; a question from before says nothing of what it holds now.
         """
         held = {key: found for key in forked if (found := log.stream(tx, key)) is not None}
-        here = {row[0] for row in tx.all("SELECT stream_id FROM syncd_stream")} if strange else set()
-        unknown = [key for key in strange if down[key].seq and key not in here]  # a child may name any number
+        unknown = [key for key in strange if down[key].seq]
         own = {key for key, found in held.items() if found.own}
         with self._guard:
             self._taking = {

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from schema.spec import Kind
 from syncd import floor, log
 from syncd.log import Entry, Stream
 from syncd.messages import Position
@@ -37,7 +38,8 @@ def lacking(tx: Tx, streams: Iterable[Stream], theirs: Mapping[str, Position], b
     """What of `streams` the neighbour lacks, at least one envelope and then up to `bytes_max`."""
     batch = Batch()
     room = bytes_max
-    outdated = floor.superseded(tx)
+    streams = list(streams)
+    outdated = floor.superseded(tx) if any(stream.kind == Kind.BASELINE for stream in streams) else set()
     for stream in streams:
         if stream.stream_id in outdated:
             continue  # a newer baseline says more

@@ -59,6 +59,25 @@ class Term:
     next_node_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What a child may be sent: streams about these units, and what these nodes say to all. A little more than that
+    flows down (`Tree.goes_down` judges each), nothing else does."""
+
+    units: frozenset[str]
+    keepers: frozenset[str]
+
+
+@dataclass(slots=True)
+class _Found:
+    """What was concluded from one tree: it does not change, and is asked the same for every question of a child."""
+
+    children_of: dict[str, list[str]] | None = None
+    units_of: dict[str, list[str]] | None = None
+    below: dict[str, frozenset[str]] = field(default_factory=dict)
+    scopes: dict[str, Scope] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Tree:
     """All known nodes, seen from `me`."""
@@ -67,6 +86,7 @@ class Tree:
     nodes: Mapping[str, NodeRecord]
     keepers: Mapping[str, tuple[str, int]]  # unit → (node, term), the newest
     terms: Mapping[str, Sequence[Term]] = field(default_factory=dict)  # of units that orders speak of, oldest first
+    _found: _Found = field(default_factory=_Found, init=False, repr=False, compare=False)
 
     def line(self, node_id: str) -> Iterator[str]:
         """The node and its ancestors, upward. Bounded, whatever the records say."""
@@ -82,6 +102,59 @@ class Tree:
         """Whether `node_id` is `top` or below it."""
         return top in self.line(node_id)
 
+    def below(self, top: str) -> frozenset[str]:
+        """`top` and every node below it."""
+        found = self._found.below.get(top)
+        if found is None:
+            children_of = self._children_of()
+            level, found = {top}, frozenset((top,))
+            for _ in range(TREE_DEPTH_MAX):
+                level = {child for each in level for child in children_of.get(each, ())} - found
+                found |= level
+            self._found.below[top] = found
+        return found
+
+    def scope_of(self, child: str) -> Scope:
+        """What flows down to a child at most: selected by it, its streams need not be looked for among all there are
+        (`goes_down` then judges each)."""
+        found = self._found.scopes.get(child)
+        if found is None:
+            below, units_of = self.below(child), self._units_of()
+            units = {unit for node_id in below for unit in units_of.get(node_id, ())}
+            keepers = set(self.line(child))
+            for unit, chain in self.terms.items():
+                last = max((place for place, term in enumerate(chain) if term.node_id in below), default=None)
+                if last is not None:
+                    units.add(unit)
+                    keepers |= {node_id for term in chain[:last] for node_id in self.line(term.node_id)}
+            found = self._found.scopes[child] = Scope(units=frozenset(units), keepers=frozenset(keepers))
+        return found
+
+    def is_child(self, node_id: str) -> bool:
+        """Whether a node is enrolled right below me."""
+        record = self.nodes.get(node_id)
+        return record is not None and record.parent_id == self.me and record.status == "enrolled"
+
+    def _children_of(self) -> dict[str, list[str]]:
+        found = self._found.children_of
+        if found is None:
+            found = {}
+            for record in self.nodes.values():
+                if record.parent_id is not None:
+                    found.setdefault(record.parent_id, []).append(record.node_id)
+            self._found.children_of = found
+        return found
+
+    def _units_of(self) -> dict[str, list[str]]:
+        """Node → the units it keeps."""
+        found = self._found.units_of
+        if found is None:
+            found = {}
+            for unit, (node_id, _term) in self.keepers.items():
+                found.setdefault(node_id, []).append(unit)
+            self._found.units_of = found
+        return found
+
     def ancestors(self, node_id: str) -> list[str]:
         """Parent first, root last."""
         return list(self.line(node_id))[1:]
@@ -94,7 +167,7 @@ class Tree:
 
     def children(self) -> list[NodeRecord]:
         """The nodes enrolled right below me."""
-        return [record for record in self.nodes.values() if record.parent_id == self.me and record.status == "enrolled"]
+        return [self.nodes[node_id] for node_id in self._children_of().get(self.me, ()) if self.is_child(node_id)]
 
     def depth(self, node_id: str) -> int:
         """Edges to the root."""
@@ -187,6 +260,14 @@ class Tree:
         if self.is_within(stream.keeper, child) or self.keeps(stream) is False:
             return False
         return self._concerns(stream, child)
+
+    def hearers(self, stream: Stream) -> set[str] | None:
+        """The nodes among which all children are that a stream about one unit can flow down to; None: any of them."""
+        if stream.unit_id is None:
+            return None
+        kept = self.keepers.get(stream.unit_id)
+        keepers = [*([] if kept is None else [kept[0]]), *(term.node_id for term in self.terms.get(stream.unit_id, ()))]
+        return {node_id for keeper in keepers for node_id in self.line(keeper)}
 
     def is_for_me(self, stream: Stream) -> bool:
         """Whether this node keeps a stream, wherever it comes from."""

@@ -39,7 +39,6 @@ from syncd.pipeline import Node
 from syncd.security import authority, enrol
 from syncd.security.authority import Authority
 from syncd.security.limits import JOIN_REQUEST_BYTES_MAX
-from syncd.tree import Tree
 
 T = TypeVar("T")
 PUSH_BODY_BYTES_MAX = limits.PUSH_BYTES_MAX + limits.ENVELOPE_BYTES_MAX + limits.KIB
@@ -181,7 +180,7 @@ class _Service:
         return node_id
 
     def _require_enrolled(self, node_id: str) -> None:
-        if not _is_child(self.node.tree(), node_id) and not _is_child(self.node.reread_tree(), node_id):
+        if not self.node.tree().is_child(node_id) and not self.node.reread_tree().is_child(node_id):
             known = self.node.tree().nodes.get(node_id)
             if known is not None and known.status == "revoked":
                 raise WrongPeer(
@@ -241,10 +240,8 @@ class _Service:
         deadline = time.monotonic() + min(pull.wait_ms / 1000, wait_s_max)
         while True:
             await self.work(self._require_enrolled, peer)  # whoever waits may be revoked meanwhile
-            waiter.event.clear()
-            news, waiter.news = waiter.news, set()
             async with self._turns.work(is_large):
-                reply, sending = await self.work(self.desk.pull, peer, pull, news)
+                reply, sending = await self.work(self.desk.pull, peer, pull, waiting.asks(waiter))
             left_s = deadline - time.monotonic()
             if reply.frames or reply.receipts or left_s <= 0 or waiting.closed:
                 return reply, sending.body
@@ -252,10 +249,6 @@ class _Service:
                 await asyncio.wait_for(waiter.event.wait(), left_s)
             except TimeoutError:
                 return reply, sending.body
-
-
-def _is_child(tree: Tree, node_id: str) -> bool:
-    return any(record.node_id == node_id for record in tree.children())
 
 
 async def _read_upload(request: Request, upload: Upload) -> int:

@@ -6,9 +6,12 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
+from itertools import product
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schema.spec import Kind
 from syncd.limits import TREE_DEPTH_MAX
@@ -262,3 +265,39 @@ def test_record_by_another_than_the_named_parent_counts_for_nothing(tree: dict[s
 def test_record_with_a_key_that_is_not_the_nodes_own_counts_for_nothing(tree: dict[str, TreeNode]) -> None:
     found = claim(tree, "commune", "district", parent="commune", unit="commune", key_of="commune")
     assert found.nodes[tree["district"].node.node_id].signing_public == tree["district"].keys.ed25519_public
+
+
+@st.composite
+def trees(draw: st.DrawFn) -> tuple[Tree, list[str]]:
+    """A tree of up to nine nodes as its root sees it, units kept anywhere and passed about at random."""
+    names = [f"k{place}" for place in range(draw(st.integers(2, 9)))]
+    parents: dict[str, str | None] = {
+        name: draw(st.sampled_from(names[:place])) for place, name in enumerate(names) if place
+    }
+    tree = seen_from(names[0], {names[0]: None, **parents})
+    chains: dict[str, list[Term]] = {}
+    for name in draw(st.sets(st.sampled_from(names))):
+        passed = draw(st.lists(st.sampled_from(names), min_size=1, max_size=4))
+        chains[unit_id(name)] = [
+            Term(unit_id=unit_id(name), term=place + 1, node_id=node_id(keeper), began="handover")
+            for place, keeper in enumerate(passed)
+        ]
+    keepers = {**tree.keepers, **{unit: (chain[-1].node_id, chain[-1].term) for unit, chain in chains.items()}}
+    return replace(tree, keepers=keepers, terms=chains), names
+
+
+@given(trees())
+def test_scope_of_a_child_leaves_out_nothing_that_flows_down(found: tuple[Tree, list[str]]) -> None:
+    tree, names = found
+    for child in names:
+        scope = tree.scope_of(node_id(child))
+        assert tree.below(node_id(child)) == {
+            node_id(name) for name in names if tree.is_within(node_id(name), node_id(child))
+        }
+        for keeper in names:
+            for kind, unit, term in product(Kind, (None, *names), (1, 2, 3)):
+                at = stream(kind, keeper, unit, term)
+                if tree.goes_down(at, node_id(child)):
+                    assert at.unit_id in scope.units or (at.unit_id is None and at.keeper in scope.keepers)
+                    heard_by = tree.hearers(at)
+                    assert heard_by is None or node_id(child) in heard_by

@@ -426,6 +426,8 @@ def _log_tables() -> None:
             need("rejoin_seq", "int", default="0"),
         ),
     )
+    op.create_index("ix_syncd_stream_unit_id", "syncd_stream", ["unit_id"])
+    op.create_index("ix_syncd_stream_keeper", "syncd_stream", ["keeper"])
     local(
         "syncd_wish",
         ("wish_id",),

@@ -1,0 +1,167 @@
+"""Many children at one parent: what a question costs does not grow with the children that did not ask."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from schema.spec import Kind
+from syncd import limits, log
+from syncd.envelope import stream_id_of
+from syncd.log import Stream
+from syncd.net.waiting import Waiter, Waiting
+from syncd.pipeline import Node
+from syncd.signals import LOG
+from syncd.store.base import Row
+from tests.trees import TreeBuilder, TreeNode
+
+FEW, MANY = 2, 6
+
+
+@pytest.fixture
+def builder(tmp_path: Path) -> TreeBuilder:
+    return TreeBuilder(tmp_path)
+
+
+@contextmanager
+def loaded_streams(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The ids of the streams that are read from the database meanwhile."""
+    read: list[str] = []
+    made = log._stream
+
+    def counted(row: Row) -> Stream:
+        read.append(row[0])
+        return made(row)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(log, "_stream", counted)
+        yield read
+
+
+def with_children(builder: TreeBuilder, number: int) -> tuple[TreeNode, list[TreeNode]]:
+    """A settled root, about each of whose communes it has said something."""
+    root = builder.root("province", "42")
+    children = [builder.child(root, f"c{place}", f"4250{place}") for place in range(number)]
+    builder.settle()
+    return root, children
+
+
+def cost_of_an_exchange(root: TreeNode, child: TreeNode, monkeypatch: pytest.MonkeyPatch) -> int:
+    assert child.link is not None
+    hello, pull = child.link.hello(), child.link.pull(0)
+    root.node.tree()
+    with loaded_streams(monkeypatch) as read:
+        root.desk.hello(child.node.node_id, hello)
+        root.desk.pull(child.node.node_id, pull)
+    return len(read)
+
+
+def test_exchange_reads_the_streams_of_its_child_alone(builder: TreeBuilder, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, children = with_children(builder, FEW)
+    few = cost_of_an_exchange(root, children[0], monkeypatch)
+    for place in range(FEW, MANY):
+        builder.child(root, f"c{place}", f"4250{place}")
+    builder.settle()
+    assert cost_of_an_exchange(root, children[0], monkeypatch) == few
+
+
+def test_tree_stays_over_key_grants_and_goes_with_a_node_record(builder: TreeBuilder) -> None:
+    root, _children = with_children(builder, FEW)
+    kept = root.node.tree()
+    columns = "stream_id, audience, reader_id, sealed_key"
+    to_child = f"SELECT {columns}, 7 FROM key_grant WHERE reader_id <> ? LIMIT 1"
+    root.sql(f"INSERT INTO key_grant ({columns}, epoch) {to_child}", (root.node.node_id,))
+    root.node.write()
+    root.node.notice()
+    assert root.node.tree() is kept
+    builder.child(root, "c9", "42509")
+    assert len(root.node.tree().nodes) == len(kept.nodes) + 1
+
+
+def test_what_another_process_let_in_is_seen(builder: TreeBuilder) -> None:
+    """`notice` finds that the control stream grew by none of this process's cuts."""
+    root, _children = with_children(builder, FEW)
+    root.node.notice()
+    kept = root.node.tree()
+    root.node.notice()
+    assert root.node.tree() is kept
+    with closing(root.opener()) as store:
+        other = Node(store, root.keys, builder.clock, builder.random.randbytes)
+        with store.write("rename") as tx:
+            tx.run("UPDATE node SET name = 'xã khác' WHERE name = 'c0'")
+        other.write()
+    root.node.notice()
+    assert "xã khác" in {record.name for record in root.node.tree().nodes.values()}
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """A loop whose clock the test moves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def time(self) -> float:
+        return self.now
+
+    def passes(self, seconds: float) -> None:
+        """Let so much time pass; what is due then runs."""
+        self.now += seconds
+        for _ in range(3):
+            self.call_soon(self.stop)
+            self.run_forever()
+
+
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    made = Loop()
+    yield made
+    made.close()
+
+
+def waiting_for(root: TreeNode, child: TreeNode, loop: Loop, number: int) -> tuple[Waiting, list[Waiter]]:
+    waiting = Waiting(root.node, loop)
+    waiters = [waiting.enter(child.node.node_id) for _ in range(number)]
+    for waiter in waiters:
+        waiting.asks(waiter)
+    return waiting, waiters
+
+
+def told(waiters: list[Waiter]) -> int:
+    return sum(waiter.event.is_set() for waiter in waiters)
+
+
+def control_of(at: TreeNode) -> str:
+    return stream_id_of(Kind.CONTROL, None, at.node.node_id, 1)
+
+
+def test_news_for_all_reach_many_children_once_and_one_after_another(builder: TreeBuilder, loop: Loop) -> None:
+    root, children = with_children(builder, 1)
+    waiting, waiters = waiting_for(root, children[0], loop, limits.GATHER_WAITERS_MIN + 1)
+    loop.passes(0.1)
+    for _ in range(3):
+        root.node.signals.emit(LOG, [control_of(root)])
+        loop.passes(0.0)
+        loop.passes(limits.GATHER_S / 4)
+    assert told(waiters) == 0, "they are gathered"
+    waiting.asks(waiters[-1])  # for another reason; it has all of it now
+    loop.passes(limits.GATHER_S / 2)
+    loop.passes(limits.SPREAD_S / 2)
+    assert 0 < told(waiters) < len(waiters) - 1, "one after another"
+    loop.passes(limits.SPREAD_S / 2)
+    assert told(waiters) == len(waiters) - 1
+    assert not waiters[-1].event.is_set()
+    waiting.close()
+
+
+def test_news_for_all_reach_few_children_at_once(builder: TreeBuilder, loop: Loop) -> None:
+    root, children = with_children(builder, 1)
+    waiting, waiters = waiting_for(root, children[0], loop, limits.GATHER_WAITERS_MIN)
+    root.node.signals.emit(LOG, [control_of(root)])
+    loop.passes(0.0)
+    assert told(waiters) == len(waiters)
+    waiting.close()
