@@ -86,6 +86,14 @@ class BenchNode:
         with self.open() as connection:
             return connection.execute(query).fetchone()[0]
 
+    @property
+    def tag(self) -> str:
+        return str(self.value("SELECT value FROM syncd_meta WHERE key = 'node_id'"))[28:]
+
+    def join_hub(self, code: str) -> BenchNode:
+        """Enrol a node with children of its own below this one, which runs."""
+        return _joined(self, self.directory.parent / code, code, TokenKind.HUB)
+
     def run(self) -> None:
         """Start the daemon; returns at once."""
         self.process = process.run(self.directory, process.clean_environment())
@@ -226,14 +234,11 @@ class BenchTree:
             )
 
     def _root(self) -> BenchNode:
-        directory, dsn = self._folder / PROVINCE, self._server.create_database(f"province_{self._folder.name}")
-        made = init_root(directory, Unit(code=PROVINCE, name="Tỉnh", level="province"), _config(free_port(), dsn))
-        root = BenchNode(code=PROVINCE, directory=directory, config=load_config(directory, {}), unit_id=made.unit_id)
-        tag = made.node_id[28:]
-        above = made.unit_id
+        root = make_hub(self._folder, self._server)
+        above = root.unit_id
         with root.open() as connection:
             for unit_id, code, level in zip(
-                mint(2, tag, 0, Random(1)), (DISTRICT, COMMUNE), ("district", "commune"), strict=True
+                mint(2, root.tag, 0, Random(1)), (DISTRICT, COMMUNE), ("district", "commune"), strict=True
             ):
                 connection.execute(
                     "INSERT INTO unit (id, parent_id, level, code, name) VALUES (%s, %s, %s, %s, %s)",
@@ -244,20 +249,30 @@ class BenchTree:
 
     def _join(self, code: str, kind: TokenKind) -> BenchNode:
         """Enrol and start a node below the last one."""
-        parent = self.nodes[-1]
-        parent.wait(f"it knows unit {code}", lambda: parent.value(f"SELECT count(*) FROM unit WHERE code = '{code}'"))
-        directory = self._folder / code
-        made = join(
-            directory,
-            issue(parent.directory, code, kind, 3600, Succession.NONE),
-            _config(free_port() if kind is TokenKind.HUB else None),
-        )
-        node = BenchNode(
-            code=code, directory=directory, config=load_config(directory, {}), unit_id=made.unit_id, parent=parent
-        )
+        node = _joined(self.nodes[-1], self._folder / code, code, kind)
         self.nodes.append(node)
         node.start()
         return node
+
+
+def make_hub(folder: Path, server: PostgresServer) -> BenchNode:
+    """A province on PostgreSQL, with no unit but its own; its daemon is not started."""
+    directory, dsn = folder / PROVINCE, server.create_database(f"province_{folder.name.replace('-', '_')}")
+    made = init_root(directory, Unit(code=PROVINCE, name="Tỉnh", level="province"), _config(free_port(), dsn))
+    return BenchNode(code=PROVINCE, directory=directory, config=load_config(directory, {}), unit_id=made.unit_id)
+
+
+def _joined(parent: BenchNode, directory: Path, code: str, kind: TokenKind) -> BenchNode:
+    """A node enrolled below a running one; its daemon is not started."""
+    parent.wait(f"it knows unit {code}", lambda: parent.value(f"SELECT count(*) FROM unit WHERE code = '{code}'"))
+    made = join(
+        directory,
+        issue(parent.directory, code, kind, 3600, Succession.NONE),
+        _config(free_port() if kind is TokenKind.HUB else None),
+    )
+    return BenchNode(
+        code=code, directory=directory, config=load_config(directory, {}), unit_id=made.unit_id, parent=parent
+    )
 
 
 def route(node: BenchNode, port: int) -> None:

@@ -33,6 +33,14 @@ def peak_rss_mb(pid: int) -> float:
     return _status_kib(pid, "VmHWM") / KIB_PER_MB
 
 
+def rss_mb(pid: int) -> float:
+    return _status_kib(pid, "VmRSS") / KIB_PER_MB
+
+
+def descriptors(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
 def wait_calm(node: BenchNode, calm_s: float) -> None:
     """Until a daemon has written nothing for `calm_s`: a first look for disagreements goes on long after the load."""
     for _ in range(CALM_TRIES_MAX):
@@ -49,7 +57,7 @@ def idle(node: BenchNode, duration_s: float) -> Idle:
     node.run_for(duration_s)
     took_s = time.monotonic() - began
     return Idle(
-        rss_mb=_status_kib(node.pid, "VmRSS") / KIB_PER_MB,
+        rss_mb=rss_mb(node.pid),
         cpu_pct=(_cpu_s(node.pid) - cpu_s) / took_s * 100,
         written_bytes=_written_bytes(node.pid) - written_bytes,
     )
@@ -76,6 +84,12 @@ def _status_kib(pid: int, name: str) -> int:
         if line.startswith(f"{name}:"):
             return int(line.split()[1])
     raise RuntimeError(f"/proc/{pid}/status has no {name}")
+
+
+def process_cpu_s(pid: int) -> float:
+    """User and system time of a whole process, also of threads that have ended (in hundredths of a second)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _cpu_s(pid: int) -> float:

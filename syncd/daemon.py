@@ -31,7 +31,15 @@ from syncd.security import tls
 from syncd.security.names import ROOT_CERTIFICATE_FILE
 from syncd.security.tls import TlsFiles
 from syncd.startup import check_start
-from syncd.system import hear_signals, lock_file, notify_supervisor, raise_descriptor_limit, signals_heard, watchdog_s
+from syncd.system import (
+    hear_signals,
+    lock_file,
+    notify_supervisor,
+    raise_descriptor_limit,
+    share_memory,
+    signals_heard,
+    watchdog_s,
+)
 from syncd.upkeep import Upkeep
 from syncd.vitals import Vitals
 from syncd.workers import Applier, Life, Puller, Sender, Worker, Writer
@@ -49,6 +57,8 @@ def run(directory: Path, environment: Mapping[str, str] = os.environ, flags: Map
     require_node(directory, config)
     set_up(config.log_level, config.log_format)
     raise_descriptor_limit(limits.DESCRIPTORS_MAX)
+    share_memory(limits.ARENAS_MAX)
+    share_memory(limits.ARENAS_MAX)
     with lock_file(directory / LOCK_FILE):
         reserve = Reserve(directory, system_clock) if config.is_sqlite else None
         if reserve is not None:

@@ -148,6 +148,16 @@ class Desk:
         )
         return reply, sending
 
+    def is_behind(self, pull: Pull) -> bool:
+        """Whether receipts that the child lacks are on their way: the custodian has not applied yet what it holds, or
+        its receipts come from above one after another."""
+        owed = {str(uuid.UUID(bytes=item.stream)): item.seq for item in pull.owed}
+        with self._node.store.read() as tx:
+            held = [each for each in log.among(tx, {"stream_id": owed.keys()}) if each.held_seq > owed[each.stream_id]]
+        if self._node.is_root:
+            return any(each.applied_seq < each.held_seq and each.state != "stopped" for each in held)
+        return any(each.custodian_seq < each.held_seq for each in held) and self._node.receipts.are_coming()
+
     def _of_backup(self, tx: Tx, peer: str, time_ms: int) -> list[bytes]:
         """The receipts of the custodian's backups since `time_ms`, of the streams the child keeps too."""
         found = receipt.of_backup_after(tx, time_ms)

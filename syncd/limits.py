@@ -101,6 +101,8 @@ FOUND_WORDS_MAX: Final = 1_000  # of a case that names tables and rows
 BUSY_TIMEOUT_MS: Final = 5_000
 SQL_VALUES_MAX: Final = 30_000  # values bound in one SQLite statement
 CONNECTIONS_IDLE_MAX: Final = 8
+LOG_FILE_BYTES_MAX: Final = 16 * MIB  # of SQLite, once its beginning is used again
+LOG_FILE_BYTES_AT_REST: Final = 4 * MIB  # of SQLite; a longer one is cut off once it is quiet
 READERS_AT_REST: Final = 2  # kept with the schema in memory (SQLite) by a node that has children: 1.5 MB each
 STRANGERS_SHOWN_MAX: Final = 5  # roles named that may create objects beside our tables
 DIGEST_ROWS: Final = 250  # in memory at once while content is digested; more cost memory and are not faster
@@ -206,13 +208,17 @@ BUSY_S_MAX: Final = 600.0  # a thread busy with one thing for longer gets no mor
 CONTROL_BYTES_MAX: Final = MIB
 SYNC_ROUNDS_MAX: Final = 50
 RECEIPT_WAIT_S: Final = 1.5  # of `sync --once`, for the custodian's receipt
+RECEIPT_BUSY_S_MAX: Final = 30.0  # and so much longer while the parent has not come to what it was sent,
+RECEIPT_STEP_S: Final = 2.0  # which it looks at so often
+RECEIPTS_FLOW_MS: Final = 10_000  # receipts that came from above so lately tell that others are on their way
 
 # A full disk (SQLite).
 RESERVE_BYTES: Final = 4 * MIB  # some 50 000 waiting changes into the log, whose journal rows then free pages
 START_BYTES: Final = 1 * MIB  # with less the reserve is given back before the database is opened
 RESERVE_LOOK_S: Final = 5.0  # how often space is looked for while the reserve is given back
 NOTE_WAIT_S: Final = 1.0  # how soon positions of the parent are noted that another writer kept from being noted
-WRITER_CACHE_KIB: Final = 65_536  # of SQLite pages; taken only as they are touched, given back when it is quiet
+ARENAS_MAX: Final = 2  # of memory: one for each of a server's threads would keep what its thread needed once
+WRITER_CACHE_KIB: Final = 32_768  # of SQLite pages; taken only as they are touched, given back when it is quiet
 STOPPED_RETRY_S: Final = 1.0  # a stopped stream is tried again after this, then after twice as long, …
 STOPPED_RETRY_S_MAX: Final = 60.0
 

@@ -16,6 +16,7 @@ from syncd.cases import open_case
 from syncd.clock import Clock, instant_of
 from syncd.errors import EnvelopeError, ForkError, written
 from syncd.events import event
+from syncd.limits import RECEIPTS_FLOW_MS
 from syncd.rejoin import Rejoin
 from syncd.signals import RECEIPT, Signals
 from syncd.store.base import Store
@@ -35,6 +36,7 @@ class Receipts:
         self._tree = tree
         self._root_id = root_id
         self._fresh: dict[str, receipt.Receipt] = {}  # received and checked, on the way into the database
+        self._news_ms: int | None = None  # when any was news last
 
     def take(self, signed: Sequence[bytes]) -> bool:
         """Record the custodian's receipts; returns whether any was news. A receipt our log contradicts is a fork."""
@@ -47,6 +49,8 @@ class Receipts:
         # Children hear of them at once: on SQLite a large group being applied may hold the write lock for seconds.
         with self._store.read() as tx:
             news = [item for item in receipts if receipt.is_news(tx, item)]
+        if news:
+            self._news_ms = self._clock()
         self._fresh |= {item.stream_id: item for item in news if item.level == receipt.APPLIED}
         self._signals.emit(RECEIPT, [item.stream_id for item in news])
         with self._store.apply("receipts") as tx:
@@ -76,6 +80,10 @@ class Receipts:
         """Stream → its newest receipt that is not in the database yet. To be asked for before the database is read:
         whatever is missing here is committed there."""
         return dict(self._fresh)
+
+    def are_coming(self) -> bool:
+        """Whether receipts have come from above a moment ago."""
+        return self._news_ms is not None and self._clock() - self._news_ms <= RECEIPTS_FLOW_MS
 
     def note_parent(self, positions: Mapping[str, int]) -> None:
         """Record how far the parent holds our streams; nothing is written when nothing moved."""

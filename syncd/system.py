@@ -33,6 +33,7 @@ LOCK_OFFSET_BYTES = 1 << 30
 INOTIFY_MODIFY = 2  # inotify(7)
 WATCH_BYTES = 65_536
 SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)  # goes away when others give some back
+MALLOC_ARENA_MAX = -8  # mallopt(3)
 UNLIMITED = 1 << 20  # as many descriptors as a system without a limit is taken to have
 
 
@@ -373,6 +374,11 @@ def descriptor_limit() -> int:
     return _raise_descriptor_limit(0)
 
 
+def share_memory(arenas_max: int) -> None:
+    """Have all threads take their memory from so many places (glibc), before any of them runs."""
+    _share_memory(arenas_max)
+
+
 def return_memory() -> None:
     """Have the allocator give what was freed back to the system, where it would keep it for the next burst (glibc)."""
     _return_memory()
@@ -462,6 +468,9 @@ if sys.platform == "win32":
     def _return_memory() -> None:
         """Windows gives it back by itself."""
 
+    def _share_memory(arenas_max: int) -> None:
+        """Windows has one place for all."""
+
     def _raise_descriptor_limit(most: int) -> int:
         """Windows counts handles, not descriptors: 16 million of them."""
         return 65_536
@@ -529,6 +538,13 @@ else:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:
             trim(0)
+
+    def _share_memory(arenas_max: int) -> None:
+        import ctypes
+
+        choose = getattr(ctypes.CDLL(None), "mallopt", None)
+        if choose is not None:
+            choose(MALLOC_ARENA_MAX, arenas_max)
 
     def _raise_descriptor_limit(most: int) -> int:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

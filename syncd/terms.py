@@ -19,7 +19,7 @@ from syncd.envelope import stream_id_of
 from syncd.limits import TERM_MAX, TERMS_BY_AGREEMENT, TERMS_BY_FORCE, TERMS_MAX
 from syncd.log import Stream
 from syncd.store.base import Tx
-from syncd.tree import NodeRecord, Term, Tree, covers, load_nodes, records_that_count, units_above
+from syncd.tree import NodeRecord, Term, Tree, covers, load_nodes, load_records, records_that_count, units_above
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +68,10 @@ def refresh_keepers(tx: Tx) -> None:
     hand out what it does not answer for (I7); a unit not yet known here has no keeper yet.
     """
     tx.lock("syncd keepers")  # or two transactions would each leave out what the other has just learned
-    tree, above = load_nodes(tx), units_above(tx)
+    records, above = load_records(tx), units_above(tx)
+    tree = load_nodes(tx, records)
     found = orders(tx, tree, above)
-    chains = _chains(records_that_count(tx, tree, above), found)
+    chains = _chains(records_that_count(records, tree, above), found)
     ordered = {order.unit_id for order in found}
     _store_terms(tx, [_ended(tx, term) for unit, chain in chains.items() if unit in ordered for term in chain])
     _store_keepers(tx, tree.me, [chain[-1] for chain in chains.values()])
@@ -224,9 +225,9 @@ def _store_keepers(tx: Tx, me: str, newest: Iterable[Term]) -> None:
         (term.unit_id, term.node_id, term.term, int(term.node_id == me and _may_write(tx, term))) for term in newest
     }
     present = set(tx.all("SELECT unit_id, node_id, term, mine FROM syncd_keeper"))
-    if wanted != present:
-        tx.run("DELETE FROM syncd_keeper")
-        tx.many("INSERT INTO syncd_keeper (unit_id, node_id, term, mine) VALUES (?, ?, ?, ?)", sorted(wanted))
+    if wanted != present:  # what is the same stays: of a thousand units one gets a keeper
+        tx.many("DELETE FROM syncd_keeper WHERE unit_id = ?", sorted({(row[0],) for row in present - wanted}))
+        tx.many("INSERT INTO syncd_keeper (unit_id, node_id, term, mine) VALUES (?, ?, ?, ?)", sorted(wanted - present))
 
 
 def _may_write(tx: Tx, term: Term) -> bool:

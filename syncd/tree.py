@@ -10,6 +10,7 @@ import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -327,8 +328,8 @@ def load_tree(tx: Tx) -> Tree:
     return replace(found, keepers=keepers, terms=terms)
 
 
-def load_nodes(tx: Tx) -> Tree:
-    """The nodes alone, whoever keeps what.
+def load_nodes(tx: Tx, records: Sequence[NodeRecord] | None = None) -> Tree:
+    """The nodes alone, whoever keeps what. `records`: as `load_records` has just read them.
 
     Where a node stands and which keys it has is said once: by what joining taught of the line above, else by the first
     record. A later one about the same place renews name, unit and term; one that moves a node or changes its keys, so
@@ -336,7 +337,7 @@ def load_nodes(tx: Tx) -> Tree:
     """
     me = str(tx.value("SELECT value FROM syncd_meta WHERE key = 'node_id'"))
     nodes = {record.node_id: record for record in ancestors_at_joining(tx)}
-    for record in _records(tx):
+    for record in load_records(tx) if records is None else records:
         if record.parent_id == record.node_id:
             continue  # it says who keeps a unit, not where the node stands: nobody would find it below anybody
         if nodes.setdefault(record.node_id, record).place == record.place:
@@ -352,15 +353,16 @@ def load_nodes(tx: Tx) -> Tree:
 
 def records_about(tx: Tx, unit_id: str) -> list[NodeRecord]:
     """Node records that hand out this unit and count, whatever their status."""
-    found = records_that_count(tx, load_nodes(tx), units_above(tx))
-    return [record for record in found if record.unit_id == unit_id]
+    records = load_records(tx)
+    about = [record for record in records if record.unit_id == unit_id]
+    return records_that_count(about, load_nodes(tx, records), units_above(tx)) if about else []
 
 
-def records_that_count(tx: Tx, tree: Tree, above: Mapping[str, str | None]) -> list[NodeRecord]:
+def records_that_count(records: Sequence[NodeRecord], tree: Tree, above: Mapping[str, str | None]) -> list[NodeRecord]:
     """Node records whose minter answers for the unit they name; the status is what is known of the node now."""
     return [
         replace(record, status=tree.nodes[record.node_id].status) if record.node_id in tree.nodes else record
-        for record in _records(tx)
+        for record in records
         if _answers_for(tree, record, above)
     ]
 
@@ -399,7 +401,7 @@ def _answers_for(tree: Tree, record: NodeRecord, above: Mapping[str, str | None]
     return parent is not None and covers(above, parent.unit_id, record.unit_id)
 
 
-def _records(tx: Tx) -> list[NodeRecord]:
+def load_records(tx: Tx) -> list[NodeRecord]:
     """Node records minted by the recorded parent (the root alone vouches for itself); any other is nobody's word.
 
     A record whose signing key is not the node's own (ids are hashes of keys) is passed over too, and so is a node whose
@@ -426,6 +428,7 @@ def _records(tx: Tx) -> list[NodeRecord]:
     return [record for record in found if bearers.setdefault(record.tag, record.node_id) == record.node_id]
 
 
+@lru_cache(maxsize=16_384)
 def _id_of_key(signing_public: bytes) -> str:
     return str(uuid.UUID(bytes=sha256(signing_public).digest()[:16]))
 

@@ -238,17 +238,23 @@ class _Service:
         """What the child lacks, as soon as there is anything, or after its wait."""
         wait_s_max = limits.LARGE_WAIT_S if is_large else limits.HINT_WAIT_S_MAX
         deadline = time.monotonic() + min(pull.wait_ms / 1000, wait_s_max)
+        last = deadline + (limits.RECEIPT_BUSY_S_MAX if pull.owed and pull.wait_ms and not is_large else 0.0)
         while True:
             await self.work(self._require_enrolled, peer)  # whoever waits may be revoked meanwhile
             async with self._turns.work(is_large):
                 reply, sending = await self.work(self.desk.pull, peer, pull, waiting.asks(waiter))
             left_s = deadline - time.monotonic()
+            if left_s <= 0 and deadline < last and await self.work(self.desk.is_behind, pull):
+                # What the child waits for comes as soon as this node gets to it: it is not sent away before.
+                left_s = min(limits.RECEIPT_STEP_S, last - deadline)
+                deadline = time.monotonic() + left_s
             if reply.frames or reply.receipts or left_s <= 0 or waiting.closed:
                 return reply, sending.body
             try:
                 await asyncio.wait_for(waiter.event.wait(), left_s)
             except TimeoutError:
-                return reply, sending.body
+                if deadline >= last:
+                    return reply, sending.body
 
 
 async def _read_upload(request: Request, upload: Upload) -> int:

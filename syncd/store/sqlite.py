@@ -289,6 +289,7 @@ class SqliteStore(Store):
         self._is_relaxed = False
         # Applying jumps about in the tables and their indexes; each page not in this cache is read and decrypted again.
         writer.execute(f"PRAGMA cache_size = -{limits.WRITER_CACHE_KIB}")
+        writer.execute(f"PRAGMA journal_size_limit = {limits.LOG_FILE_BYTES_MAX}")
         self._writer = writer
         return writer
 
@@ -410,6 +411,7 @@ class SqliteStore(Store):
 
     def relax(self) -> None:
         with self._writing:
+            self._shorten_log()
             # For the questions of a daemon at rest. Opened now, not for the next question: started by root, SQLite sets
             # the owner of its log whenever it opens it, and that is a write. And opened first: where it cannot be (no
             # descriptor is left), everything stays as it was.
@@ -424,6 +426,19 @@ class SqliteStore(Store):
                 connection.close()
             self._watcher.execute("PRAGMA shrink_memory")
         return_memory()
+
+    def _shorten_log(self) -> None:
+        """Have the file of the log give its space back: SQLite would use it again, and never make it smaller while
+        anybody has it open. Where a reader still needs it, the next quiet hour does."""
+        try:
+            size_bytes = Path(f"{self.path}-wal").stat().st_size
+        except FileNotFoundError:
+            return
+        if size_bytes > limits.LOG_FILE_BYTES_AT_REST:
+            writer = self._open_writer()
+            writer.execute("PRAGMA busy_timeout = 0")
+            writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            writer.execute(f"PRAGMA busy_timeout = {limits.BUSY_TIMEOUT_MS}")
 
     def close(self) -> None:
         with self._writing, self._readers_guard:

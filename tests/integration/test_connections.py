@@ -20,6 +20,7 @@ from syncd.security import tls
 from syncd.security.names import tls_name
 from syncd.security.tls import TlsFiles
 from syncd.store.base import Store
+from syncd.store.sqlite import SqliteStore
 from tests.nodes import Nodes, TestNode
 from tests.waiting import until
 
@@ -206,6 +207,31 @@ def test_who_has_children_keeps_a_reader_that_knows_the_schema(child: TestNode) 
     store.is_asked_at_rest = True
     warm = cost_of_a_read_at_rest(store)
     assert warm * 10 < cold
+
+
+def log_file_bytes(store: SqliteStore) -> int:
+    return Path(f"{store.path}-wal").stat().st_size
+
+
+def test_log_file_shrinks_again_while_the_database_is_open(child: TestNode) -> None:
+    """A reader kept the log from being used again from its beginning, so it grew beyond all need."""
+    store = child.opened().store
+    assert isinstance(store, SqliteStore)
+    store.relax()
+    with store.read() as reader:
+        reader.all("SELECT 1 FROM syncd_meta")
+        with store.write("burst") as tx:
+            tx.run("CREATE TABLE burst (data BLOB)")
+            tx.run("INSERT INTO burst VALUES (zeroblob(?))", (2 * limits.LOG_FILE_BYTES_MAX,))
+    assert log_file_bytes(store) > 2 * limits.LOG_FILE_BYTES_MAX
+    for number in range(20):  # first it is moved into the database, then it begins anew
+        with store.write("after") as tx:
+            tx.run("UPDATE burst SET data = ?", (str(number),))
+    assert log_file_bytes(store) <= limits.LOG_FILE_BYTES_MAX
+    store.relax()
+    assert log_file_bytes(store) <= limits.LOG_FILE_BYTES_AT_REST
+    with store.write("after") as tx:
+        tx.run("DROP TABLE burst")
 
 
 def test_limit_of_descriptors_is_raised_at_the_start(nodes: Nodes, root: TestNode) -> None:

@@ -17,7 +17,8 @@ from syncd.net.waiting import Waiter, Waiting
 from syncd.pipeline import Node
 from syncd.signals import LOG
 from syncd.store.base import Row
-from tests.trees import TreeBuilder, TreeNode
+from tests.integration.shapes import add_person
+from tests.trees import TreeBuilder, TreeNode, exchange
 
 FEW, MANY = 2, 6
 
@@ -165,3 +166,58 @@ def test_news_for_all_reach_few_children_at_once(builder: TreeBuilder, loop: Loo
     loop.passes(0.0)
     assert told(waiters) == len(waiters)
     waiting.close()
+
+
+def test_receipt_is_waited_for_while_the_custodian_has_not_come_to_it(builder: TreeBuilder) -> None:
+    root, (child,) = with_children(builder, 1)
+    add_person(child)
+    child.node.write()
+    assert child.link is not None
+    sending = child.link.next_push()
+    assert sending is not None
+    envelopes = [entry.envelope for _stream, entry in sending.batch.entries]
+    child.link.take_push(root.desk.push(child.node.node_id, envelopes))
+    asked = child.link.pull(1.5)
+    assert asked.owed
+    assert root.desk.is_behind(asked), "what it was sent is not applied yet"
+    root.node.apply_all()
+    assert not root.desk.is_behind(asked)
+
+
+def test_tier_between_waits_while_receipts_come_from_above(builder: TreeBuilder) -> None:
+    root = builder.root("province", "42")
+    district = builder.child(root, "district", "425")
+    first, second = (builder.child(district, name, code) for name, code in (("a", "42501"), ("b", "42502")))
+    builder.settle()
+    builder.clock.now_ms += 60_000
+    assert district.link is not None
+    for child in (first, second):
+        add_person(child)
+        child.node.write()
+        assert child.link is not None
+        sending = child.link.next_push()
+        assert sending is not None
+        envelopes = [entry.envelope for _stream, entry in sending.batch.entries]
+        child.link.take_push(district.desk.push(child.node.node_id, envelopes))
+        asked = child.link.pull(1.5)
+        if child is first:
+            assert not district.desk.is_behind(asked), "who knows whether the province answers at all"
+            exchange(district.link, root.desk, district)
+            root.node.apply_all()
+            exchange(district.link, root.desk, district)
+            assert not district.desk.is_behind(asked), "it is here"
+        else:
+            assert district.desk.is_behind(asked), "those of others came a moment ago"
+            builder.clock.now_ms += limits.RECEIPTS_FLOW_MS
+            assert not district.desk.is_behind(asked)
+
+
+def test_keepers_that_stay_are_not_written_again(builder: TreeBuilder) -> None:
+    root, _children = with_children(builder, FEW)
+    rows: list[tuple[str, object]] = []
+    connection = root.store._open_writer()  # type: ignore[attr-defined]  # SQLite
+    connection.set_trace_callback(lambda text: rows.append((text, None)) if "syncd_keeper " in text else None)
+    builder.child(root, "c9", "42509")
+    connection.set_trace_callback(None)
+    assert len([text for text, _ in rows if text.startswith("INSERT")]) == 1
+    assert not [text for text, _ in rows if text.startswith("DELETE")]

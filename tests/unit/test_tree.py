@@ -10,7 +10,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schema.spec import Kind
@@ -269,8 +269,8 @@ def test_record_with_a_key_that_is_not_the_nodes_own_counts_for_nothing(tree: di
 
 @st.composite
 def trees(draw: st.DrawFn) -> tuple[Tree, list[str]]:
-    """A tree of up to nine nodes as its root sees it, units kept anywhere and passed about at random."""
-    names = [f"k{place}" for place in range(draw(st.integers(2, 9)))]
+    """A tree of up to five nodes as its root sees it, units kept anywhere and passed about at random."""
+    names = [f"k{place}" for place in range(draw(st.integers(2, 5)))]
     parents: dict[str, str | None] = {
         name: draw(st.sampled_from(names[:place])) for place, name in enumerate(names) if place
     }
@@ -286,6 +286,7 @@ def trees(draw: st.DrawFn) -> tuple[Tree, list[str]]:
     return replace(tree, keepers=keepers, terms=chains), names
 
 
+@settings(max_examples=40)
 @given(trees())
 def test_scope_of_a_child_leaves_out_nothing_that_flows_down(found: tuple[Tree, list[str]]) -> None:
     tree, names = found
