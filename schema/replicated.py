@@ -171,4 +171,22 @@ RESOLUTION = Table(
     apart=(Apart(column="undoes", other="decision_id"),),
 )  # fmt: skip
 
-SYSTEM_TABLES = (NODE, KEY_GRANT, PROPOSAL, VERDICT, HANDOVER, REASSIGNMENT, RESOLUTION)
+# What became of a proposal, for an author to whom the verdict does not come: its unit passed on to a node that is
+# neither at nor below the author's. Written by the lowest node above both. It tells no value: those are the keeper's.
+NOTICE = Table(
+    number=8,
+    name="notice",
+    kind=Kind.CONTROL,
+    title_vi="Báo tin",
+    title_en="Notice",
+    columns=(
+        Column(number=2, name="proposal_id", type=Type.UUID, nullable=False, audience=Audience.PUBLIC),
+        Column(number=3, name="verdict_id", type=Type.UUID, nullable=False, audience=Audience.PUBLIC),
+        Column(number=4, name="outcome", type=Type.TEXT, nullable=False, chars_max=20, audience=Audience.PUBLIC,
+               check="outcome IN ('accepted', 'partly', 'rejected', 'review')"),
+        Column(number=5, name="decided_at", type=Type.INSTANT, nullable=False, audience=Audience.PUBLIC),
+    ),
+    indexes=(("proposal_id",), ("verdict_id",)),
+)  # fmt: skip
+
+SYSTEM_TABLES = (NODE, KEY_GRANT, PROPOSAL, VERDICT, HANDOVER, REASSIGNMENT, RESOLUTION, NOTICE)

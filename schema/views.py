@@ -5,11 +5,13 @@ Enters: a dialect, the registry. Leaves: statements that create the views; run a
 Must hold: the column names are a promise to other programs; columns are only ever added at the end.
 Cells are fine-grained: whoever publishes from them sums them up and suppresses small counts first.
 
-v_population  unit_id, unit_code, unit_name, sex (1 male, 2 female), birth_month (YYYY-MM), ethnic, residence, n
-v_counted_twice  the same columns: usual residents whom links say to be one person with a row of another unit here,
-              where that person arrived later. A sum of v_population over all units less these counts everybody once; a
-              unit's own figures stay as its keeper's records say.
-v_flow        unit_id, unit_code, unit_name, month, kind (birth, death, arrival, departure), sex (0 unknown), n
+v_population  unit_id, unit_code, unit_name, sex (1 male, 2 female), birth_month (YYYY-MM), ethnic, residence, n,
+              is_past
+v_counted_twice  the same columns without the last: usual residents whom links say to be one person with a row of
+              another unit here, where that person arrived later. A sum of v_population over all units less these counts
+              everybody once; a unit's own figures stay as its keeper's records say.
+v_flow        unit_id, unit_code, unit_name, month, kind (birth, death, arrival, departure), sex (0 unknown), n, is_past
+              is_past 1: the unit passed on to a keeper whose register is not here: the rows are of before that
 v_unit        unit_id, parent_id, level, code, name, valid_from, valid_to, parent_code, parent_name
 v_completeness  unit_id, unit_code, unit_name, keeper (node id), term, state, applied_seq, held_seq, changed_at:
               one line per register; state 'missing' and applied_seq 0 while a kept register has not come here
@@ -17,7 +19,8 @@ v_completeness  unit_id, unit_code, unit_name, keeper (node id), term, state, ap
 The table `person` shows rows as they are kept; `person_with_pending` (and so for each register table) shows them with
 what this node wishes, as long as nobody has decided, withdrawn, or let it expire:
 
-<table>_with_pending  id, unit_id, pending (NULL as kept, 'update', 'insert', 'delete'), then the table's columns.
+<table>_with_pending  id, unit_id, pending (NULL as kept, 'update', 'insert', 'delete'), then the table's columns,
+              is_past.
               Of several wishes about one column the newest is shown. A row wished to be deleted is still there; a row
               wished to be inserted has the proposal's id for its own. A wish that is no object of fitting values (only
               SQL can write one) is shown as nothing.
@@ -56,13 +59,23 @@ WHERE EXISTS (SELECT 1 FROM reach AS r JOIN counted AS o ON o.id = r.other WHERE
   AND (o.since > c.since OR (o.since = c.since AND o.id > c.id)))
 GROUP BY c.unit_id, u.code, u.name, c.sex, c.month, c.ethnic, c.residence"""
 POSTGRES_TYPES = {Type.UUID: "uuid", Type.INT: "bigint", Type.DATE: "date", Type.BYTES: "bytea"}
+# Units of which other rows are here than their keeper's: it took over, and its register has not come, or never will.
+PASSED_ON = """SELECT s.unit_id FROM syncd_stream AS s JOIN syncd_keeper AS k ON k.unit_id = s.unit_id
+    WHERE s.kind = 1 AND s.applied_seq > 0
+    EXCEPT SELECT s.unit_id FROM syncd_stream AS s JOIN syncd_keeper AS k
+        ON k.unit_id = s.unit_id AND k.node_id = s.keeper AND k.term = s.term
+    WHERE s.kind = 1 AND s.applied_seq > 0"""
+PAST = "CASE WHEN e.unit_id IS NULL THEN 0 ELSE 1 END"
 VIEWS = {
-    "v_population": """
-SELECT c.unit_id, u.code AS unit_code, u.name AS unit_name, c.sex, c.month AS birth_month, c.ethnic, c.residence, c.n
-FROM syncd_cell_stock AS c LEFT JOIN unit AS u ON u.id = c.unit_id""",
-    "v_flow": """
-SELECT c.unit_id, u.code AS unit_code, u.name AS unit_name, c.month, c.kind, c.sex, c.n
-FROM syncd_cell_flow AS c LEFT JOIN unit AS u ON u.id = c.unit_id""",
+    "v_population": f"""
+SELECT c.unit_id, u.code AS unit_code, u.name AS unit_name, c.sex, c.month AS birth_month, c.ethnic, c.residence, c.n,
+  {PAST} AS is_past
+FROM syncd_cell_stock AS c LEFT JOIN unit AS u ON u.id = c.unit_id
+LEFT JOIN ({PASSED_ON}) AS e ON e.unit_id = c.unit_id""",
+    "v_flow": f"""
+SELECT c.unit_id, u.code AS unit_code, u.name AS unit_name, c.month, c.kind, c.sex, c.n, {PAST} AS is_past
+FROM syncd_cell_flow AS c LEFT JOIN unit AS u ON u.id = c.unit_id
+LEFT JOIN ({PASSED_ON}) AS e ON e.unit_id = c.unit_id""",
     "v_unit": """
 SELECT u.id AS unit_id, u.parent_id, u.level, u.code, u.name, u.valid_from, u.valid_to,
   p.code AS parent_code, p.name AS parent_name
@@ -146,14 +159,18 @@ WITH mine AS (
     AND {words.tag} = (SELECT value FROM syncd_meta WHERE key = 'tag')
     AND (p.expires_at IS NULL OR p.expires_at > {words.now})
     AND NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id AND v.outcome <> 'referred')
+    AND NOT EXISTS (SELECT 1 FROM notice AS n WHERE n.proposal_id = p.id)
 ), marked AS (
   SELECT row_id, min(operation) AS pending FROM mine WHERE operation <> 'insert' GROUP BY row_id
 ), overlay AS ({words.overlay}
 )
-SELECT r.id, r.unit_id, k.pending AS pending{over}
-FROM {table.sql} AS r LEFT JOIN marked AS k ON k.row_id = r.id LEFT JOIN overlay AS o ON o.row_id = r.id
+SELECT r.id, r.unit_id, k.pending AS pending{over},
+  {PAST} AS is_past
+FROM {table.sql} AS r LEFT JOIN ({PASSED_ON}) AS e ON e.unit_id = r.unit_id
+LEFT JOIN marked AS k ON k.row_id = r.id LEFT JOIN overlay AS o ON o.row_id = r.id
 UNION ALL
-SELECT m.id, m.unit_id, m.operation AS pending{new}
+SELECT m.id, m.unit_id, m.operation AS pending{new},
+  0 AS is_past
 FROM mine AS m WHERE m.operation = 'insert'"""
 
 

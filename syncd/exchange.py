@@ -296,7 +296,6 @@ class Link:
         received = self._node.accept(self.parent, envelopes) if envelopes else None
         self._declined.learn(self._asked, received)
         rejoin = self._node.rejoin
-        rejoin.answered(received.taken if received else 0, not unfinished)
         if rejoin.told(self.parent, reply.want):
             self._theirs |= rejoin.offers
             self._node.signals.emit(LOG, rejoin.offers)

@@ -22,6 +22,7 @@ _OWN = """
     SELECT p.id, p.unit_id, p.table_name, p.row_id FROM proposal AS p
     WHERE p.row_id IS NOT NULL AND p.withdrawn_at IS NULL AND p.unit_id IS NOT NULL
         AND NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id AND v.outcome <> 'referred')
+        AND NOT EXISTS (SELECT 1 FROM notice AS n WHERE n.proposal_id = p.id)
 """
 _REFERRED = (
     "SELECT v.proposal_id, v.id FROM verdict AS v JOIN proposal AS p ON p.id = v.proposal_id AND p.unit_id = v.unit_id"

@@ -1,7 +1,8 @@
 """Epoch keys of streams and the grants that carry them to readers (design §3, I5).
 
 Enters: `key_grant` rows, each sealed to one reader's X25519 key. Leaves: epoch keys, in memory only.
-Must hold: no epoch key is stored open; the origin and the recovery key are readers of everything the origin writes.
+Must hold: no epoch key is stored open; no own log depends on a grant; the origin and the recovery key are
+readers of everything the origin writes.
 """
 
 from __future__ import annotations
@@ -77,7 +78,10 @@ class KeyRing:
                 )
             except GrantUnreadable:
                 continue  # a faulty granter must not hide another's good grant
-        return None
+        keeper = tx.value("SELECT keeper FROM syncd_stream WHERE stream_id = ?", (stream_id,))
+        # Its own log a node reads whatever became of its grants: they may have gone with a branch of its control
+        # stream, and neither branch could be left for want of the other.
+        return self._keys.epoch_key(stream_id, audience, epoch) if keeper == self._keys.node_id else None
 
     def _granters(self, tx: Tx, stream_id: str) -> list[str]:
         """Tags of the nodes whose grants count, the keeper's first: of an own stream it is this node alone, or a

@@ -74,7 +74,7 @@ class Node:
         self._tree_guard = threading.Lock()
         self._tree_loading = threading.Lock()
         # Whatever a process before this one had not come to.
-        self._grants_due = self._proposals_due = True
+        self._grants_due = self._proposals_due = self._notices_due = True
         self._ways_on: set[str] = set()  # streams of which a whole baseline has come since they were last tried
         self._rows_awaited = False  # a proposal waits for its row, which is on its way to another unit
         self.passing = Passing(self)
@@ -141,7 +141,7 @@ class Node:
         self._conclude_anew()
 
     def _conclude_anew(self) -> None:
-        self._grants_due = self._proposals_due = self.passing.is_due = True
+        self._grants_due = self._proposals_due = self._notices_due = self.passing.is_due = True
 
     def _tables_changed(self, names: set[str]) -> None:
         """Rows of these tables changed: what this node concludes from them is due again."""
@@ -149,6 +149,8 @@ class Node:
             self.forget_tree()
         elif "key_grant" in names:  # the tree is the same, but streams may be read now, or keys be passed on
             self._conclude_anew()
+        if names & {"proposal", "verdict"}:
+            self._notices_due = True
         if "proposal" in names or (self._rows_awaited and "verdict" in names):  # rows that move bring one
             self._proposals_due = True
 
@@ -367,6 +369,14 @@ class Node:
         self._rows_awaited = decided.is_waiting
         return moved + decided.count
 
+    def _tell_authors(self) -> int:
+        tree = self.tree()
+        if not tree.terms:  # as a rule: verdicts come to whoever proposes
+            return 0
+        from syncd.review import notices  # here, not above: most stations never need it
+
+        return notices.tell(self.store, tree)
+
     def settle(self) -> Outcome:
         """All that follows from news: `conclude`, then `look`."""
         concluded, looked = self.conclude(), self.look()
@@ -379,7 +389,7 @@ class Node:
             self.own.is_unchecked = True  # what came back may end without a checkpoint
         if self.rejoin.holds_back():  # an own stream may have to follow one that ended by force since the copy
             return Outcome(wrote=self.passing.cut_meanwhile() or rejoined)
-        decided = granted = 0
+        decided = granted = told = 0
         passed = self.passing.turn()
         if self._proposals_due:
             self._proposals_due = False
@@ -387,6 +397,13 @@ class Node:
                 decided = self._decide()
             except BaseException:
                 self._proposals_due = True  # what failed is due again
+                raise
+        if self._notices_due:
+            self._notices_due = False
+            try:
+                told = self._tell_authors()
+            except BaseException:
+                self._notices_due = True
                 raise
         if self._grants_due:
             self._grants_due = False
@@ -396,7 +413,7 @@ class Node:
             except BaseException:
                 self._grants_due = True
                 raise
-        return Outcome(wrote=bool(rejoined or decided or granted or passed), waiting=self.passing.is_waiting)
+        return Outcome(wrote=bool(rejoined or decided or told or granted or passed), waiting=self.passing.is_waiting)
 
     def look(self) -> Outcome:
         """Look for disagreements among some of the rows that changed; `waiting`: there are more."""

@@ -20,12 +20,16 @@ from syncd.store.base import Row, Store, Tx
 WAITING, REVIEW, WITHDRAWN, EXPIRED = "waiting", "review", "withdrawn", "expired"
 PENDING = (WAITING, REVIEW)
 
-# The verdict that stands: no other one resolves it.
+# The verdict that stands: no other one resolves it. Where the verdict does not come, the newest notice of one.
 _ALL = """
     SELECT p.id, p.unit_id, u.code, u.name, p.table_name, p.operation, p.row_id, p.wished, p.author, p.author_depth,
-           p.reason, p.made_at, p.expires_at, p.withdrawn_at, v.outcome, v.decided_at, v.decided_by
+           p.reason, p.made_at, p.expires_at, p.withdrawn_at, coalesce(v.outcome, n.outcome),
+           coalesce(v.decided_at, n.decided_at), v.decided_by
     FROM proposal AS p LEFT JOIN unit AS u ON u.id = p.unit_id
     LEFT JOIN verdict AS v ON v.proposal_id = p.id AND NOT EXISTS (SELECT 1 FROM verdict AS w WHERE w.resolves = v.id)
+    LEFT JOIN notice AS n ON v.id IS NULL AND n.proposal_id = p.id AND NOT EXISTS (SELECT 1 FROM notice AS m
+        WHERE m.proposal_id = n.proposal_id AND (m.decided_at > n.decided_at
+            OR (m.decided_at = n.decided_at AND m.id > n.id)))
     WHERE {where} ORDER BY p.made_at DESC, p.id DESC LIMIT ?
 """
 
@@ -65,7 +69,7 @@ class Withdrawal:
 
 def pending(tx: Tx, now_ms: int) -> list[Listed]:
     """Proposals that wait for their keeper or for a person, of every author this node can see."""
-    where = "p.withdrawn_at IS NULL AND (v.id IS NULL OR v.outcome = 'review')"
+    where = "p.withdrawn_at IS NULL AND coalesce(v.outcome, n.outcome, 'review') = 'review'"
     return [each for each in _listed(tx, where, now_ms) if each.state in PENDING]
 
 

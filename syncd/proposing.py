@@ -155,6 +155,7 @@ class Proposer:
             f"SELECT p.id, p.seen, p.wished FROM proposal AS p WHERE {place} AND p.table_name = ? AND p.operation = ?"
             " AND p.withdrawn_at IS NULL AND (p.expires_at IS NULL OR p.expires_at > ?)"
             " AND NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id AND v.outcome <> 'referred')"
+            " AND NOT EXISTS (SELECT 1 FROM notice AS n WHERE n.proposal_id = p.id)"
             " ORDER BY p.id",
             (value, wish.table, wish.operation, self._now),
         )
@@ -182,6 +183,8 @@ class Proposer:
     def _require_other_keeper(self, unit_id: str, wish: Wish) -> str:
         tree = self._tree
         keeper = tree.keepers.get(unit_id)
+        if keeper is not None and keeper[0] in tree.nodes and not tree.is_within(keeper[0], tree.me):
+            raise _passed_on(tree.nodes[keeper[0]].name)
         if keeper is None or not tree.is_within(keeper[0], tree.me):
             raise UsageError(
                 say(
@@ -200,6 +203,21 @@ class Proposer:
                 ),
             )
         return tree.nodes[keeper[0]].name
+
+
+def _passed_on(keeper_name: str) -> UsageError:
+    return UsageError(
+        say(
+            "đơn vị này nay do {keeper} giữ; bản ghi ở đây là bản cũ, từ trước khi bàn giao",
+            "this unit is kept by {keeper} now; the rows here are old, of before the hand-over",
+            keeper=keeper_name,
+        ),
+        say(
+            "báo cho {keeper} sửa tại đó (hoặc cấp trên chung gửi đề nghị)",
+            "have {keeper} change it there (or the tier above both propose it)",
+            keeper=keeper_name,
+        ),
+    )
 
 
 def known_offset_ms(tx: Tx) -> int | None:

@@ -21,8 +21,8 @@ from syncd import floor, handover, limits, log
 from syncd.applying import Applier
 from syncd.cases import close_cases
 from syncd.clock import Clock, instant_of
-from syncd.envelope import Envelope, parse_envelope
-from syncd.errors import StreamBehind
+from syncd.envelope import Envelope, parse_envelope, stream_id_of
+from syncd.errors import EnvelopeError, StoreError, StreamBehind
 from syncd.events import event
 from syncd.giving_way import Way, by_stream
 from syncd.keys import KeyRing
@@ -58,11 +58,11 @@ class Rejoin:
         self._applier = applier
         self._clock = clock
         self._me = node_id
+        self._control_id = stream_id_of(Kind.CONTROL, None, node_id, 1)  # whoever has sealed anything has one
         self._sequencing = sequencing  # held wherever own streams change, as by whoever seals
         self._tree = tree
         self._guard = threading.Lock()  # of every field from here on: workers and the server's threads come and go
         self._goals: dict[str, Position] = {}  # streams to take from the parent, and where it stands
-        self._stuck = False  # the last answer brought none of them
         self._unknown_above: frozenset[str] = frozenset()  # baselines that the parent has asked about and lost
         self._offers: dict[str, Position] = {}  # streams of the parent of which it has lost the end, and where it is
         # Own streams → the child that is handing their end back, and since when.
@@ -126,6 +126,8 @@ class Rejoin:
                 return True
             goals = set(self._goals)
         own = "SELECT stream_id FROM syncd_stream WHERE own = 1 AND ended = 0"  # of others late writes alone come
+        if self._control_id in goals:  # be it not here: what another machine of this node's has sealed comes first
+            return True
         if goals and goals & {row[0] for row in tx.all(own)}:
             return True
         return tx.one("SELECT 1 FROM syncd_stream WHERE rejoin_seq > 0 LIMIT 1") is not None
@@ -144,14 +146,13 @@ class Rejoin:
         held, goals, begun = self._compared(stated)
         if not goals and not begun and not self.has_goals:  # as a rule; a large cut under way need not be waited for
             with self._guard:
-                self._stuck = self._awaits_answer = False
+                self._awaits_answer = False
             return frozenset()
         with self._sequencing:
             held, goals, begun = self._compared(stated)
             from_above = self._from_above
             with self._guard:
                 self._goals = {**goals, **{key: goal for key, goal in self._goals.items() if key in from_above}}
-                self._stuck = False
                 taking = set(self._taking)
             self._begin([
                 *((held[key], goal.seq) for key, goal in goals.items() if key in held and held[key].own),
@@ -188,11 +189,10 @@ class Rejoin:
                 tx.many("UPDATE syncd_stream SET rejoin_seq = ? WHERE stream_id = ?", moved)
 
     def wants(self, tx: Tx) -> list[Want]:
-        """What to ask the parent for. Own records of nodes and keys come last: the keys of a branch are needed until
-        the branch is left."""
+        """What to ask the parent for. Own records of nodes and keys come first, all else leans on them; the
+        branch of an own log can be read without them (`KeyRing`)."""
         with self._guard:
             goals = dict(self._goals)
-            everything = self._stuck
         if not goals:
             return []
         held = {stream.stream_id: stream for stream in log.streams(tx)}
@@ -201,17 +201,9 @@ class Rejoin:
             for key in reached:
                 self._goals.pop(key, None)
                 goals.pop(key)
-        own_controls = {key for key in goals if key in held and held[key].own and held[key].kind == Kind.CONTROL}
-        branches = {key for key in goals if key in held and held[key].own and held[key].held_seq} - own_controls
-        asked = goals.keys() - own_controls if branches and not everything else goals.keys()
         begun = [each.stream_id for each in floor.baselines(tx) if not each.is_whole and each.of_id in goals]
-        chosen = [*begun, *sorted(asked, key=lambda key: (key not in held, key))][: limits.WANTS_MAX]
-        return [ask(tx, key, held.get(key)) for key in chosen]
-
-    def answered(self, taken: int, whole: bool) -> None:
-        """An answer to a pull has been dealt with: `taken` envelopes, `whole` when it was not cut off."""
-        with self._guard:
-            self._stuck = whole and not taken and bool(self._goals)
+        chosen = [*begun, *sorted(goals, key=lambda key: (key != self._control_id, key not in held, key))]
+        return [ask(tx, key, held.get(key)) for key in chosen[: limits.WANTS_MAX]]
 
     def is_goal(self, stream_id: str) -> bool:
         """Whether a stream is to be taken from the parent, so that nothing of it is offered."""
@@ -314,22 +306,32 @@ class Rejoin:
         wanted: set[str] = set()
         later: set[str] = set()
         for stream_id, parsed in by_stream(envelopes).items():
-            if stream_id in goals:
-                try:
-                    self._way.give(tree, parsed, goals[stream_id].seq)
-                except StreamBehind:  # rows came into it from a unit that is being taken back itself
-                    later.add(stream_id)
-                    continue
-                wanted.add(stream_id)
-            elif self._stands_for(parsed[0]) in goals:  # whatever else stands here, or a pruned stream never comes back
-                wanted.add(stream_id)
-            elif is_child and self._way.take_back(tree, parsed):
-                with self._guard:
-                    self._taking[stream_id] = (peer, self._clock())
-                wanted.add(stream_id)
+            try:
+                if self._makes_way(tree, peer if is_child else None, stream_id, parsed, goals):
+                    wanted.add(stream_id)
+            except StreamBehind:  # rows came into it from a unit that is being taken back itself
+                later.add(stream_id)
+            except (EnvelopeError, StoreError) as error:  # this stream stands still and says why, no other does
+                later.add(stream_id)
+                self._applier.stop(stream_id, error)
         if later:
             envelopes = [data for data in envelopes if parse_envelope(data).header.stream_id not in later]
         return frozenset(wanted), envelopes
+
+    def _makes_way(
+        self, tree: Tree, child: str | None, stream_id: str, parsed: list[Envelope], goals: Mapping[str, Position]
+    ) -> bool:
+        """Whether these envelopes of a stream may extend it, its log being ready for them."""
+        if stream_id in goals:
+            self._way.give(tree, parsed, goals[stream_id].seq)
+            return True
+        if self._stands_for(parsed[0]) in goals:  # whatever else stands here, or a pruned stream never comes back
+            return True
+        if child is None or not self._way.take_back(tree, parsed):
+            return False
+        with self._guard:
+            self._taking[stream_id] = (child, self._clock())
+        return True
 
     def _stands_for(self, envelope: Envelope) -> str:
         """The stream that a baseline is the content of: it comes where the parent has forgotten what was asked for."""

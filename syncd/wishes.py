@@ -35,6 +35,12 @@ _NEXT = """
     FROM syncd_wish AS w JOIN syncd_stream AS s ON s.stream_id = w.stream_id
     WHERE w.op <> 'kept' AND w.place > ? ORDER BY w.place LIMIT ?
 """
+# Held for a row that is decided by another node: it never comes here, and nobody else is told the value.
+_ELSEWHERE = """
+    SELECT 1 FROM syncd_wish AS w JOIN syncd_stream AS s ON s.stream_id = w.stream_id
+    JOIN syncd_keeper AS k ON k.unit_id = s.unit_id
+    WHERE w.op = 'held' AND CAST(k.node_id AS text) <> (SELECT value FROM syncd_meta WHERE key = 'node_id') LIMIT 1
+"""
 _PROPOSED = (
     "id", "unit_id", "table_name", "row_id", "operation", "seen", "wished", "author", "reason", "made_at",
     "clock_offset_ms", "author_depth",
@@ -65,6 +71,8 @@ class _Wish:
 def waiting(tx: Tx, registry: Registry) -> bool:
     """Whether there are wishes that can be written down."""
     if tx.one("SELECT 1 FROM syncd_wish WHERE op NOT IN ('held', 'kept') LIMIT 1") is not None:
+        return True
+    if tx.one(_ELSEWHERE) is not None:
         return True
     held = tx.all("SELECT tab, row_id FROM syncd_wish WHERE op = 'held' LIMIT ?", (limits.WISHES_AT_ONCE,))
     return any(
@@ -127,13 +135,19 @@ def _end_held(tx: Tx, wish: _Wish, now: str) -> None:
     """Values for the custodian alone are written by themselves, where nobody has changed them meanwhile and the unit is
     kept here; else a person must look."""
     row = _row(tx, wish)
-    if row is None:
+    if row is None and not _passed_on(tx, wish):
         return  # its insert is still to be decided
-    if _is_disputed(wish, row) or not _is_kept_here(tx, wish):
-        _keep_aside(tx, wish, now)
+    if row is None or _is_disputed(wish, row) or not _is_kept_here(tx, wish):
+        _keep_aside(tx, wish, now, is_elsewhere=int(row is None))
         return
     _update(tx, wish, wish.wished)
     _forget(tx, wish)
+
+
+def _passed_on(tx: Tx, wish: _Wish) -> bool:
+    """Whether another node decides about the row, which does not come here, and the value goes nowhere."""
+    keeper = tx.value("SELECT node_id FROM syncd_keeper WHERE unit_id = ?", (wish.unit_id,))
+    return keeper is not None and keeper != tx.value("SELECT value FROM syncd_meta WHERE key = 'node_id'")
 
 
 def _is_kept_here(tx: Tx, wish: _Wish) -> bool:
@@ -190,11 +204,11 @@ def _say_again(tx: Tx, wish: _Wish, me: str, now: str) -> None:
         _keep_aside(tx, wish, now)
 
 
-def _keep_aside(tx: Tx, wish: _Wish, now: str) -> None:
+def _keep_aside(tx: Tx, wish: _Wish, now: str, **more: int) -> None:
     """For a person: the case names the row, the values stay in this node's own table."""
     tx.run("UPDATE syncd_wish SET op = ? WHERE wish_id = ?", (KEPT, wish.id))
     open_case(
-        tx, CaseKind.FORK, (wish.id,), opened_at=now, detail={"table": wish.table.name, "wished": wish.op},
+        tx, CaseKind.FORK, (wish.id,), opened_at=now, detail={"table": wish.table.name, "wished": wish.op, **more},
         unit_id=wish.unit_id, tab=wish.table.number, row_id=wish.row_id,
     )  # fmt: skip
 

@@ -131,6 +131,24 @@ def _fork(facts: Mapping[str, Any], about: str, keeper: str) -> Lines:
 
 def _not_said_again(facts: Mapping[str, Any]) -> Lines:
     """A change typed on the other branch that could not be written down by itself."""
+    if facts.get("is_elsewhere"):
+        return [
+            (
+                say("nghĩa là", "it means"),
+                say(
+                    "giá trị kín (bảng {table}) gõ ở đây không gửi đi được: đơn vị đã chuyển cho nút khác giữ sổ",
+                    "values for the keeper's eyes alone (table {table}) cannot be passed on: another keeps the unit",
+                    table=facts["table"],
+                ),
+            ),
+            (
+                say("việc cần làm", "to do"),
+                say(
+                    'xem giá trị: syncd sql "SELECT op, seen, wished FROM syncd_wish"; báo cho nút giữ sổ nhập lại',
+                    'see the values: syncd sql "SELECT op, seen, wished FROM syncd_wish"; have the keeper type them',
+                ),
+            ),
+        ]
     return [
         (
             say("nghĩa là", "it means"),

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from schema.views import PASSED_ON
 from syncd.review.verbs import MOVES, SETTLING, STORED_AS, UNDO, Verb
 from syncd.store.base import Tx
 
@@ -24,13 +25,16 @@ OPEN_REVIEW = """v.outcome = 'review'
 # p: a proposal that nobody has decided. Of one that was only referred to another unit its author hears the verdict;
 # elsewhere the word that it is decided there is all there is.
 UNDECIDED = """NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id AND (v.outcome <> 'referred'
-    OR substr(CAST(p.id AS text), 29) <> (SELECT value FROM syncd_meta WHERE key = 'tag')))"""
+    OR substr(CAST(p.id AS text), 29) <> (SELECT value FROM syncd_meta WHERE key = 'tag')))
+    AND NOT EXISTS (SELECT 1 FROM notice AS n WHERE n.proposal_id = p.id)"""
 # r: a row of `resolution` that nobody has taken back.
 NOT_UNDONE = "NOT EXISTS (SELECT 1 FROM resolution AS z WHERE z.undoes = r.decision_id)"
 # c: a case that is open and that nobody has settled since it opened.
 UNSETTLED_CASE = f"""c.closed_at IS NULL AND NOT EXISTS (
     SELECT 1 FROM resolution AS r WHERE r.case_id = c.case_id AND r.openings >= c.openings
     AND r.verdict IN ({_SETTLING}) AND {NOT_UNDONE})"""
+# c: a case about records of a unit whose register went to a keeper that this node does not hear of.
+_PASSED_ON = f"c.kind NOT IN ('fork', 'writes_beyond_term') AND c.unit_id IN ({PASSED_ON})"
 # r: a question to a unit kept here that is not answered yet.
 _LATER_WORD = """SELECT 1 FROM resolution AS y WHERE y.case_id = r.case_id AND y.unit_id = r.unit_id
     AND y.verdict <> 'undo' AND (y.made_at > r.made_at OR (y.made_at = r.made_at AND y.id > r.id))
@@ -77,7 +81,8 @@ def waiting(tx: Tx) -> list[Waiting]:
         f" LEFT JOIN syncd_keeper AS k ON k.unit_id = v.unit_id AND k.mine = 1 WHERE {OPEN_REVIEW} GROUP BY v.case_kind"
     )
     rows += tx.all(
-        f"SELECT c.kind, count(*), count(*), min(c.opened_at) FROM syncd_case AS c WHERE {UNSETTLED_CASE}"
+        f"SELECT c.kind, count(*), sum(CASE WHEN {_PASSED_ON} THEN 0 ELSE 1 END), min(c.opened_at)"
+        f" FROM syncd_case AS c WHERE {UNSETTLED_CASE}"
         " GROUP BY c.kind"
     )
     rows += tx.all(

@@ -76,7 +76,7 @@ def test_what_a_pull_tells_is_not_forgotten_by_a_hello_at_the_same_time(plain: T
     for _ in range(ROUNDS):
         calls: list[Callable[[], object]] = [
             lambda: node.rejoin.heard([]), lambda: node.rejoin.told(parent, [told]), node.rejoin.holds_back,
-            lambda: node.rejoin.differs(ahead), lambda: node.rejoin.answered(0, True), node.rejoin.note_positions,
+            lambda: node.rejoin.differs(ahead), node.rejoin.note_positions,
         ]  # fmt: skip
         assert at_once(calls) == []
         assert node.rejoin.is_goal(of_district)

@@ -87,6 +87,22 @@ def check_proven(node: TreeNode) -> None:
     assert not wrong, f"{node.name}: cannot be proven: {wrong}"
 
 
+def check_told(node: TreeNode) -> None:
+    """Whoever made a proposal knows what became of it, be it that another keeps the unit now; and no value is held for
+    a row that only another node decides."""
+    untold = node.rows(
+        "SELECT p.id FROM proposal AS p WHERE p.withdrawn_at IS NULL AND substr(p.id, 29) = ? AND NOT EXISTS"
+        f" (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id AND {DECISION})"
+        " AND NOT EXISTS (SELECT 1 FROM notice AS n WHERE n.proposal_id = p.id)", (node.keys.tag,),
+    )  # fmt: skip
+    assert not untold, f"{node.name}: not told what became of its proposals: {untold}"
+    held = node.rows(
+        "SELECT w.tab, w.row_id FROM syncd_wish AS w JOIN syncd_stream AS s ON s.stream_id = w.stream_id"
+        " JOIN syncd_keeper AS k ON k.unit_id = s.unit_id WHERE w.op = 'held' AND k.node_id <> ?", (node.node.node_id,),
+    )  # fmt: skip
+    assert not held, f"{node.name}: held for ever: {held}"
+
+
 def _is_unfinished_baseline(nodes: Sequence[TreeNode], row: Sequence[object]) -> bool:
     """Whether it is a baseline whose maker was put back to before it: a later one takes its place."""
     kind, keeper, state, stream_id = row[0], row[2], row[5], row[8]

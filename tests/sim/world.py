@@ -32,6 +32,7 @@ from tests.sim.verdicts import (
     check_proven,
     check_receipts,
     check_state,
+    check_told,
     check_waits,
 )
 from tests.trees import TestClock, TreeNode, step
@@ -274,6 +275,8 @@ class World:
         while self.alive(node, lambda: self.network.push(node)) and self.random.random() < 0.8:
             pass
         self.alive(node, lambda: self.network.pull(node))
+        while self.random.random() < 0.3:  # a daemon asks again and again, and greets only now and then
+            self.alive(node, lambda: self.network.pull(node))
 
     def _round(self, _node: TreeNode) -> None:
         """Everybody does a bit of everything, from the bottom up, so that news gets somewhere."""
@@ -393,6 +396,7 @@ class World:
         for node in self.nodes:
             check_state(node, self.nodes, kept_by)
             check_proven(node)
+            check_told(node)
             with node.store.read() as tx:
                 assert recount(tx, node.store.registry) == [], f"{node.name}: aggregates differ from a recount"
         check_logs(self.nodes)

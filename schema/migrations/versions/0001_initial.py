@@ -39,7 +39,8 @@ DROPPED = (
     "syncd_partial", "syncd_quarantine", "syncd_receipt", "syncd_peer", "syncd_checkpoint", "syncd_log", "syncd_wish",
     "syncd_baseline", "syncd_term", "syncd_stream", "syncd_journal", "syncd_keeper", "syncd_replacing",
     "syncd_applying", "syncd_meta", "move_match", "person_link", "person_check", "migration", "death", "birth",
-    "person", "household", "code", "code_list", "unit_change", "unit", "resolution", "reassignment", "handover",
+    "person", "household", "code", "code_list", "unit_change", "unit", "notice", "resolution", "reassignment",
+    "handover",
     "verdict", "proposal", "key_grant", "node",
 )  # fmt: skip
 
@@ -183,6 +184,17 @@ def _keeping_tables() -> None:
             "'later', 'undo')"
         },
         indexes=(("case_id",), ("undoes",)),
+    )
+    replicated(
+        "notice",
+        (
+            need("proposal_id", "uuid"),
+            need("verdict_id", "uuid"),
+            need("outcome", "text", 20),
+            need("decided_at", "instant"),
+        ),
+        rules={"outcome_rule": "outcome IN ('accepted', 'partly', 'rejected', 'review')"},
+        indexes=(("proposal_id",), ("verdict_id",)),
     )
 
 
