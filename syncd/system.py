@@ -99,24 +99,23 @@ def read_beginning(path: Path, size: int) -> bytes:
 
 
 def note_library_file(path: str) -> None:
-    """A database library has this file open in this process: from now on nobody else here opens it."""
-    with suppress(OSError):
-        found = os.stat(path)
-        _of_library.add((found.st_dev, found.st_ino))
+    """A database library has this file open in this process: from now on nobody else here opens it or its log."""
+    _of_library.add(os.path.realpath(path))
 
 
 def refuse_library_file(path: Path) -> None:
-    """Raises SyncdError for a database that is open here: closing another descriptor of it would drop its locks."""
-    with suppress(OSError):
-        found = path.stat()
-        if (found.st_dev, found.st_ino) in _of_library:
-            raise SyncdError(
-                say("{path} là cơ sở dữ liệu của chính nút này", "{path} is this node's own database", path=path),
-                say("nêu tệp khác", "name another file"),
-            )
+    """Raises SyncdError for a database that is open here: closing another descriptor of it would drop its locks.
+
+    By its name: the number of a file that is gone is soon another's.
+    """
+    if os.path.realpath(path) in _of_library:
+        raise SyncdError(
+            say("{path} là cơ sở dữ liệu của chính nút này", "{path} is this node's own database", path=path),
+            say("nêu tệp khác", "name another file"),
+        )
 
 
-_of_library: set[tuple[int, int]] = set()
+_of_library: set[str] = set()
 
 
 def check_secret_file(path: Path) -> None:
