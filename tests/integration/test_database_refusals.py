@@ -285,7 +285,8 @@ def test_join_at_a_dead_parent_asks_to_be_run_again(
     there = "https://127.0.0.1:9"
     enrolment.init_root(tmp_path / "n", ROOT_UNIT, Config(listen="127.0.0.1:9", addresses=[there]))
     node = ["--dir", str(tmp_path / "n")]
-    assert run_verb(["sql", "INSERT INTO unit (level, code, name) VALUES ('commune', '01', 'X')", *node]) == 0
+    below = "INSERT INTO unit (parent_id, level, code, name) SELECT id, 'commune', '01', 'X' FROM unit"
+    assert run_verb(["sql", below, *node]) == 0
     assert run_verb(["token", "--unit", "01", *node, "--json"]) == 0
     token = json.loads(capsys.readouterr().out.partition("\n")[2])["token"]
     assert run_verb(["join", "--dir", str(tmp_path / "c"), token]) == 75
