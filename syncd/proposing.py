@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from schema.names import quoted
 from schema.spec import Column, Kind, Table, Type
 from syncd import limits
 from syncd.clock import instant_of
@@ -199,7 +200,7 @@ class Proposer:
                 say(
                     'sửa trực tiếp: syncd sql "UPDATE {table} …"',
                     'write it: syncd sql "UPDATE {table} …"',
-                    table=wish.table,
+                    table=_typed(wish.table),
                 ),
             )
         return tree.nodes[keeper[0]].name
@@ -218,6 +219,11 @@ def _passed_on(keeper_name: str) -> UsageError:
             keeper=keeper_name,
         ),
     )
+
+
+def _typed(name: str) -> str:
+    """A table's name as one types it within a statement in double quotes."""
+    return quoted(name).replace('"', '\\"')
 
 
 def known_offset_ms(tx: Tx) -> int | None:
@@ -349,7 +355,7 @@ def _unit_of_row(tx: Tx, table: Table, wish: Wish) -> str:
             say(
                 'tìm mã bằng: syncd sql "SELECT id FROM {table} WHERE …"',
                 'find the id with: syncd sql "SELECT id FROM {table} WHERE …"',
-                table=table.name,
+                table=_typed(table.name),
             ),
         )
     return str(found)
