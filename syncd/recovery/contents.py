@@ -138,7 +138,7 @@ def _table(tx: Tx, replay: Replay, at: Stream, table: Table, places: Sequence[in
 
 def _rows_here(tx: Tx, at: Stream, table: Table, found: TableDifference) -> Iterator[Row]:
     where, values = rows_of(tx, at, table)
-    for rows in tx.stream(f"SELECT {columns_of(table)} FROM {table.name} WHERE {where} ORDER BY id", values):
+    for rows in tx.stream(f"SELECT {columns_of(table)} FROM {table.sql} WHERE {where} ORDER BY id", values):
         for row in rows:
             if row[0] is None:
                 found.nameless += 1  # SQLite, where another program has made the table anew
@@ -148,7 +148,7 @@ def _rows_here(tx: Tx, at: Stream, table: Table, found: TableDifference) -> Iter
 
 def columns_of(table: Table) -> str:
     """The columns of a row as they are compared: the id, then the values."""
-    return ", ".join(column.name for column in table.all_columns if column.number != 1)
+    return ", ".join(column.sql for column in table.all_columns if column.number != 1)
 
 
 def _side_by_side(told: Iterator[Row], here: Iterator[Row]) -> Iterator[tuple[str, Row | None, Row | None]]:

@@ -17,6 +17,7 @@ from schema.tables import registry
 from syncd.aggregate import recount
 from syncd.cli.verify import proofs_text
 from syncd.prove import StreamProof, prove
+from syncd.recovery import found
 from tests.integration.baselines import emptied, forget, made
 from tests.integration.shapes import ThreeTiers, content, own_stream, three_tiers
 from tests.postgres import PostgresServer
@@ -58,9 +59,9 @@ TIERS = {"up to PostgreSQL": ("province", "district"), "down to SQLite": ("commu
 @pytest.fixture(params=TIERS)
 def tiers(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: PostgresServer) -> Iterator[ThreeTiers]:
     dsns = {name: postgres_server.create_database() for name in TIERS[request.param]}
-    found = three_tiers(TreeBuilder(tmp_path, registry=registry(FURTHER)), dsns)
-    yield found
-    for node in found.nodes:
+    made_of = three_tiers(TreeBuilder(tmp_path, registry=registry(FURTHER)), dsns)
+    yield made_of
+    for node in made_of.nodes:
         node.store.close()
     for dsn in dsns.values():
         postgres_server.drop_database(dsn)
@@ -111,6 +112,19 @@ def test_rows_of_every_name_are_inserted_changed_and_deleted_alike(tiers: ThreeT
     assert len(rows(tiers.province, "PlaylistTrack")) == 1
 
 
+def test_what_was_written_past_the_triggers_is_found_whatever_its_name(tiers: ThreeTiers) -> None:
+    order = type_in(tiers.commune)
+    assert_equal(tiers)
+    with tiers.commune.store.apply("past") as tx:
+        tx.run("""UPDATE "order" SET "group" = 'q' WHERE id = ?""", (order,))
+        tx.run("""DELETE FROM "PlaylistTrack" WHERE "OrderId" IS NULL""")
+        tx.run("""UPDATE "hộ_khẩu" SET "địa_chỉ" = 'Số 3'""")
+    assert len(found.look(tiers.commune.node)) == 2  # the register, and what the commune says of itself
+    found.journal(tiers.commune.node, is_loss_meant=True)
+    assert_equal(tiers)
+    assert tiers.province.value("""SELECT "group" FROM "order" WHERE id = ?""", (order,)) == "q"
+
+
 def test_a_baseline_and_wishes_carry_every_name(tiers: ThreeTiers) -> None:
     order = type_in(tiers.commune)
     assert_equal(tiers)
@@ -159,8 +173,8 @@ def not_compared(root: TreeNode) -> tuple[str, tuple[str, ...]]:
     assert root.rows("SELECT tab FROM syncd_checkpoint WHERE ok <> 1") == []
     with root.store.read() as tx:
         proofs = prove(tx, root.store.registry, root.node.ring)
-    (found,) = [proof for proof in proofs if proof.kind == "register" and not proof.own]
-    return found.state, found.unknown
+    (register,) = [proof for proof in proofs if proof.kind == "register" and not proof.own]
+    return register.state, register.unknown
 
 
 def test_what_a_parent_describes_before_its_children_is_no_difference(tmp_path: Path) -> None:
