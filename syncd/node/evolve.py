@@ -66,8 +66,8 @@ def require_made(facts: Mapping[str, str], registry: Registry) -> None:
                 names=", ".join(names),
             ),
             say(
-                "khởi động (lại) daemon của nút này: nó tự thêm chúng khi bắt đầu",
-                "start this node's daemon (again): it adds them when it starts",
+                "khởi động (lại) daemon của nút này, hoặc chạy syncd sync --once: chúng được thêm khi bắt đầu",
+                "start this node's daemon (again), or run syncd sync --once: they are added at the start",
             ),
         )
 

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from syncd import enrolment
+from syncd.cli import program
 from syncd.config import Config
 from syncd.errors import ConfigError, RuleBroken, StoreError
 from syncd.node_files import connector, open_node
@@ -115,6 +116,12 @@ def test_new_tables_and_nullable_columns_are_added_at_start(station: Station) ->
     assert station.cases() == []  # triggers were made anew on purpose
     station.start()
     assert station.cases() == []
+
+
+def test_a_station_without_a_daemon_gets_them_too(station: Station) -> None:
+    station.describe(book(COLUMNS + ADDED), PAGE)
+    assert program.run(["sync", "--once", "--dir", str(station.directory)]) == 0
+    assert station.sql('SELECT count(*) FROM "Page"') == [(0,)]
 
 
 def test_init_again_changes_nothing(station: Station, config: Config) -> None:
