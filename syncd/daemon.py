@@ -52,7 +52,15 @@ RESCUED = "rescued-"  # folders with what was in a database that was taken away
 
 def run(directory: Path, environment: Mapping[str, str] = os.environ, flags: Mapping[str, Any] | None = None) -> int:
     """Run the node in `directory` until TERM or INT; returns the exit code. Raises SyncdError when it cannot start."""
-    hear_signals()
+    heard_before = hear_signals()
+    try:
+        return _run(directory, environment, flags)
+    finally:
+        for number, handler in heard_before.items():
+            signal.signal(number, handler)
+
+
+def _run(directory: Path, environment: Mapping[str, str], flags: Mapping[str, Any] | None) -> int:
     config = load_config(directory, environment, flags)
     require_node(directory, config)
     set_up(config.log_level, config.log_format)

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Any, Self
 
 from syncd.errors import AlreadyRunning, DiskFull, KeyFileError, PermissionDenied, SyncdError
 from syncd.language import say
@@ -307,13 +307,12 @@ def when_denied(denied: str | Path | None) -> str:
     )
 
 
-def hear_signals() -> None:
+def hear_signals() -> dict[int, Any]:
     """From here on TERM and INT end the process with 0 wherever it is, and HUP is no end: the daemon starts, and takes
-    over what was asked meanwhile. To be called on the main thread.
+    over what was asked meanwhile. To be called on the main thread. Returns what heard them before.
     """
-    for name in ("SIGTERM", "SIGINT", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _heard)
+    numbers = [int(getattr(signal, name)) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
+    return {number: signal.signal(number, _heard) for number in numbers}
 
 
 def signals_heard() -> frozenset[int]:
