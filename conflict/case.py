@@ -44,6 +44,7 @@ class CaseKind(StrEnum):
     WRITES_BEYOND_TERM = "writes_beyond_term"
     CLOCK_FAR_OFF = "clock_far_off"
     CHECKPOINT_MISMATCH = "checkpoint_mismatch"
+    DUTY_STOPPED = "duty_stopped"
 
     @property
     def title_vi(self) -> str:
@@ -180,6 +181,11 @@ _KINDS: Mapping[CaseKind, _Kind] = {
     CaseKind.CHECKPOINT_MISMATCH: _Kind(
         title_vi="Đối soát lệch: nội dung hai nút khác nhau",
         title_en="Checkpoint mismatch: two nodes differ in content",
+        addressee=Addressee.OPERATOR,
+    ),
+    CaseKind.DUTY_STOPPED: _Kind(
+        title_vi="Một việc của máy này đã dừng vì lỗi",
+        title_en="One of this node's duties stopped at an error",
         addressee=Addressee.OPERATOR,
     ),
 }

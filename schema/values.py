@@ -39,6 +39,10 @@ ACROSS = {
         "ngày kết thúc (closed_on) không được trước ngày lập (opened_on)",
         "closed_on is not before opened_on",
     ),
+    "forced_whole": (
+        "forced_seq và forced_hash cùng có hoặc cùng trống",
+        "forced_seq and forced_hash stand together, or neither",
+    ),
     "row_size": (
         f"cả bản ghi không được dài quá {ROW_BYTES_MAX} byte",
         f"a whole row has at most {ROW_BYTES_MAX} bytes",

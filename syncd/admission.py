@@ -129,10 +129,12 @@ def holder_of(node: Node, unit_code: str) -> tuple[str, str, str | None] | None:
 def admit(node: Node, issuer: Authority, request: JoinRequest) -> JoinReply:
     """Enrol the node that sent `request` (decoded, not yet checked). Raises JoinRefused or a TokenError.
 
-    The request's proof is checked before its secret is looked up, so a guessed secret costs the guesser a signature.
+    Nothing is signed before the token was found good; it is taken in the transaction that writes the record.
     """
     enrol.check_request(request)
     now_ms = node.clock()
+    with node.store.read() as tx:
+        _usable(tx, request, now_ms)
     chain = authority.issue(issuer, request.csr, request.node_id, now_ms // 1000)
     hub_chain = None
     if request.issuer_csr is not None:
@@ -160,18 +162,40 @@ def admit(node: Node, issuer: Authority, request: JoinRequest) -> JoinReply:
     )
 
 
-def _take_token(tx: Tx, request: JoinRequest, now_ms: int) -> tuple[str, Succession]:
-    """The unit the token is for; marks it used. The node that used it may come again: its first reply was lost."""
-    digest = token.secret_hash(request.secret)
+def require_token(node: Node, secret: bytes) -> None:
+    """Raise TokenMalformed unless this node once gave out a token with this secret."""
+    with node.store.read() as tx:
+        _token(tx, secret)
+
+
+def _token(tx: Tx, secret: bytes) -> tuple[str, int, str, str | None, int]:
+    """Of the token with this secret: its unit, whether for a hub, its end, who used it, whether for a successor."""
     found = tx.one(
-        "SELECT unit_id, hub, expires_at, used_by, successor FROM syncd_token WHERE secret_hash = ?", (digest,)
+        "SELECT unit_id, hub, expires_at, used_by, successor FROM syncd_token WHERE secret_hash = ?",
+        (token.secret_hash(secret),),
     )
     if found is None:
         raise TokenMalformed(
             say("cấp trên này chưa từng cấp mã đó", "this parent never gave out that token"),
             say("xin người quản trị cấp trên mã mới", "ask the parent's operator for a new one"),
         )
-    unit_id, hub, expires_at, used_by, successor = found
+    return found[0], found[1], found[2], found[3], found[4]
+
+
+def _take_token(tx: Tx, request: JoinRequest, now_ms: int) -> tuple[str, Succession]:
+    """The unit the token is for; marks it used. The node that used it may come again: its first reply was lost."""
+    unit_id, used_by, successor = _usable(tx, request, now_ms)
+    if used_by is None:
+        tx.run(
+            "UPDATE syncd_token SET used_at = ?, used_by = ? WHERE secret_hash = ? AND used_by IS NULL",
+            (instant_of(now_ms), request.node_id, token.secret_hash(request.secret)),
+        )
+    return str(unit_id), Succession.SUCCESSOR if successor else Succession.NONE
+
+
+def _usable(tx: Tx, request: JoinRequest, now_ms: int) -> tuple[str, str | None, int]:
+    """The unit a token is for, who has used it, whether for a successor. Raises a TokenError or JoinRefused."""
+    unit_id, hub, expires_at, used_by, successor = _token(tx, request.secret)
     if used_by is not None and used_by != request.node_id:
         raise TokenUsed(
             say("nút khác đã dùng mã đó", "another node has used that token"),
@@ -193,12 +217,7 @@ def _take_token(tx: Tx, request: JoinRequest, now_ms: int) -> tuple[str, Success
                 "remove `listen`, or ask the parent's operator for a hub's token",
             ),
         )
-    if used_by is None:
-        tx.run(
-            "UPDATE syncd_token SET used_at = ?, used_by = ? WHERE secret_hash = ? AND used_by IS NULL",
-            (instant_of(now_ms), request.node_id, digest),
-        )
-    return str(unit_id), Succession.SUCCESSOR if successor else Succession.NONE
+    return unit_id, used_by, successor
 
 
 def _require_free(tx: Tx, node: Node, unit_id: str, node_id: str | None) -> None:

@@ -24,6 +24,7 @@ from syncd.errors import UsageError
 from syncd.language import say
 from syncd.late_changes import Change, net, plain
 from syncd.log import Stream
+from syncd.protocol.decoding import json_object
 from syncd.quarantine import admits
 from syncd.store.base import Row, Store, Tx
 from syncd.tree import Tree
@@ -113,7 +114,7 @@ def _propose(
     inserted = known | {change.row_id for change in changes if change.operation == "insert"}
     renamed = _renamed(tx, tree, at, inserted)
     made = tx.all("SELECT id, wished FROM proposal WHERE reason = ?", (reason,))
-    wished_before = {stem(row[0]): json.loads(row[1]) for row in made}
+    wished_before = {stem(row[0]): json_object(row[1]) for row in made}
     rows, withheld = [], 0
     for change in changes:
         scope = {name for name in change.values if change.table.by_name[name].audience is Audience.SCOPE}

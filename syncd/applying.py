@@ -24,17 +24,16 @@ from syncd.clock import Clock, instant_of
 from syncd.envelope import Envelope, Mark, parse_envelope, stream_id_of
 from syncd.errors import (
     Altered,
-    EnvelopeError,
     KeyMissing,
     SchemaNewer,
-    StoreError,
     StreamBehind,
+    SyncdError,
     TreeOlder,
     Unsupported,
-    written,
 )
 from syncd.keys import KeyRing
 from syncd.log import Entry, Stream
+from syncd.node.barriers import PASSING, reason_of, tell
 from syncd.open import open_parts
 from syncd.store.base import Store, Tx
 from syncd.terms import refresh_keepers
@@ -46,6 +45,10 @@ from syncd.wire import UPDATE, Block, CheckpointLine, Schema, decode_bodies, dec
 if TYPE_CHECKING:
     from syncd.security.identity import NodeKeys
 
+_NEXT_END = """
+    SELECT min(l.seq) FROM syncd_log AS l JOIN syncd_stream AS s ON s.stream_id = l.stream_id
+    WHERE s.stream_id = ? AND l.seq > s.applied_seq AND l.mark <> ?
+"""
 More = Callable[[], bool]
 ChangedAt = dict[tuple[str, int], int]  # (row, column number) → milliseconds since 1970, by the keeper's clock
 
@@ -119,9 +122,34 @@ class Applier:
                     moved = self._transaction(stream_id, None, failed.whole_seq) or moved
                 self.stop(stream_id, failed.error)
                 return moved
+            except PASSING:
+                raise
+            except Exception as error:  # whatever follows from some row: up to the group before it all is good
+                tell(error, duty="apply", about=stream_id)
+                return self._group_by_group(stream_id) or moved
             moved = moved or went_on
             if not went_on:
                 break
+        return moved
+
+    def _group_by_group(self, stream_id: str) -> bool:
+        """A transaction failed behind its last group; returns whether any moved. Stops the stream at the group at
+        fault."""
+        moved = False
+        for _ in range(limits.APPLY_TURNS_MAX):
+            with self._store.read() as tx:
+                end = tx.value(_NEXT_END, (stream_id, int(Mark.OPEN)))
+            try:
+                if end is None or not self._transaction(stream_id, None, int(end)):
+                    return moved
+            except PASSING:
+                raise
+            except _Again:
+                return moved
+            except Exception as error:
+                self.stop(stream_id, error.error if isinstance(error, _Failed) else error)
+                return moved
+            moved = True
         return moved
 
     def _transaction(self, stream_id: str, more: More | None, until: int | None) -> bool:
@@ -205,7 +233,11 @@ class Applier:
                 handover.check_adopts(tx, run.at, envelope.header)
             elif entry.mark is not Mark.DISCARD:
                 run.touched |= self.put(tx, run.at, envelope, run.cells)
-        except (EnvelopeError, StoreError) as error:
+        except PASSING:
+            raise
+        except Exception as error:  # ours, or whatever the envelope made of our code
+            if not isinstance(error, SyncdError):
+                tell(error, duty="apply", about=run.at.stream_id)
             raise _Failed(run.whole[0], run.at.applied_seq, error) from error
         run.seq = entry.seq
         if entry.mark is not Mark.OPEN:
@@ -378,12 +410,13 @@ class Applier:
     def stop(self, stream_id: str, error: Exception) -> None:
         """Record why a stream cannot be applied further."""
         state = "waiting" if isinstance(error, KeyMissing | TreeOlder | StreamBehind | SchemaNewer) else "stopped"
+        reason = reason_of(error)
         with self._store.read() as tx:
             known = log.stream(tx, stream_id)
-        if known is not None and (known.state, known.reason) == (state, written(error)):
+        if known is not None and (known.state, known.reason) == (state, reason):
             return  # tried again in vain: nothing to write
         with self._store.apply("stop") as tx:
-            log.stop(tx, stream_id, state, written(error))
+            log.stop(tx, stream_id, state, reason)
 
     def changed_at(self, tx: Tx, stream_id: str, table: Table, wanted: Mapping[str, int]) -> ChangedAt:
         """When values of an own stream last changed: now if that is not sequenced yet, else the time of the newest of

@@ -8,7 +8,6 @@ once whatever it has written is in its log, so that it can take the unit again o
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +19,7 @@ from syncd.cases import close_case
 from syncd.clock import instant_of
 from syncd.log import Stream
 from syncd.moved_rows import sources
+from syncd.protocol.decoding import json_object
 from syncd.rebuild import rebuild
 from syncd.store.base import Row, Store, Tx
 from syncd.tree import Tree
@@ -131,7 +131,7 @@ def _close_forks(tx: Tx, ended: Stream, now_ms: int) -> None:
     """Two branches beyond the end are no question any more: each is kept apart."""
     query = "SELECT case_id, detail FROM syncd_case WHERE kind = ? AND stream_id = ? AND closed_at IS NULL"
     for case_id, detail in tx.all(query, (CaseKind.FORK.value, ended.stream_id)):
-        if json.loads(detail).get("seq", 0) > ended.held_seq:
+        if json_object(detail).get("seq", 0) > ended.held_seq:
             close_case(tx, case_id, instant_of(now_ms))
 
 

@@ -1,8 +1,8 @@
 """The daemon: life, signals, wiring.
 
 Enters: a node's directory. Leaves: an exit code. Must hold: one daemon per database; TERM finishes what is in hand and
-ends with 0 within bounds; HUP takes new settings and certificates over or keeps the old ones; a bug in any thread ends
-the process with 1; idle, nothing is written.
+ends with 0 within bounds; HUP takes new settings and certificates over or keeps the old ones; a bug is logged and its
+turn tried again, only a server that cannot serve ends the process, with 1; idle, nothing is written.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from syncd.errors import DatabaseReplaced, SyncdError, written
 from syncd.events import event, set_up
 from syncd.exchange import Link
 from syncd.net.client import ParentClient
+from syncd.node.barriers import tell
 from syncd.node_files import LOCK_FILE, OpenNode, open_node, require_node
 from syncd.reserve import Reserve
 from syncd.security import tls
@@ -222,7 +223,7 @@ class Daemon:
         """The main thread: watchdog, times of exchanges to the disk, reloads; asleep while nothing happens."""
         watchdog = watchdog_s(os.environ)
         flushed_at = time.monotonic()
-        upkeep = Upkeep(self._opened, lambda: self._config, self._life.fail)
+        upkeep = Upkeep(self._opened, lambda: self._config)
         while not self._life.ending:
             waits = [upkeep.wait_s, *([watchdog] if watchdog else [])]
             if self.vitals.is_dirty:
@@ -250,6 +251,8 @@ class Daemon:
             self._opened.node.rejoin.note_positions()
         except SyncdError as error:
             event("flush-failed", logging.WARNING, reason=written(error))
+        except Exception as error:  # what a neighbour said of itself may have brought it about
+            tell(error, worker="flush")
 
     def _take_over(self) -> None:
         """New settings and certificates: all of them or none."""

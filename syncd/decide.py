@@ -51,7 +51,9 @@ from syncd.undecided import (
 # Stream, table, row → mask of columns: (row, column number) → when it last changed.
 ChangedAt = Callable[[Tx, str, Table, Mapping[str, int]], Mapping[tuple[str, int], int]]
 
-REFUSED = (ConflictError, StoreError, ValueError, TypeError, KeyError, RecursionError)
+REFUSED = (
+    ConflictError, StoreError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,6 @@ Must hold: nothing here decides anything; a verdict this release cannot read is 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from syncd import limits
 from syncd.disagreement_words import KEPT_LOST, OUTCOME, RESULT, STATE, WHY
 from syncd.errors import UsageError
 from syncd.language import Both, say
+from syncd.protocol.decoding import json_object
 from syncd.review.standing import ASKED_HERE, MOVE_KINDS, UNDECIDED, UNSETTLED_CASE, Word, standing_word, words
 from syncd.review.verbs import ANSWER, MOVES, OF_THE_ASKED, SETTLING, Verb, allowed
 from syncd.status import table_names, unit_words
@@ -263,7 +263,7 @@ def _cases(tx: Tx, part: str, wanted: Filter) -> Iterator[Conflict]:
             tx, case_id, kind, said, [(names[number], row) for number, row in places if number in names],
             state=_case_state(word), unit_id=unit_id, unit=unit_words(code, unit), detail=detail, opened_at=opened_at,
             keeper=keeper, table=_case_table(detail) or names.get(tab), row_id=row_id,
-            verdicts=allowed(kind, _object(detail)),
+            verdicts=allowed(kind, json_object(detail)),
         )  # fmt: skip
 
 
@@ -346,7 +346,7 @@ def _named_rows(tab: int | None, row_id: str | None, detail: str) -> list[tuple[
     """The rows of a case found by matching persons: the other one is named in its detail."""
     if tab is None or row_id is None:
         return []
-    other = _object(detail).get("other_row_id")
+    other = json_object(detail).get("other_row_id")
     return [(tab, row_id), *([(tab, str(other))] if other else [])]
 
 
@@ -360,10 +360,7 @@ def case_title(kind: str) -> str:
 
 
 def _case_table(detail: str) -> str | None:
-    try:
-        found = json.loads(detail).get("table")
-    except (ValueError, AttributeError):
-        return None
+    found = json_object(detail).get("table")
     return str(found) if found else None
 
 
@@ -406,10 +403,7 @@ def _state(outcome: str, columns: tuple[Side, ...]) -> str:
 
 def _sides(detail: str, seen: str | None, wished: str | None) -> tuple[tuple[Side, ...], str]:
     """The columns of a verdict and the reason for the whole."""
-    try:
-        why = str(json.loads(detail).get("why", ""))
-    except (ValueError, AttributeError):
-        why = "unreadable"
+    why = str(json_object(detail).get("why", "unreadable"))
     try:
         columns = tuple(
             Side(
@@ -430,7 +424,7 @@ def _sides(detail: str, seen: str | None, wished: str | None) -> tuple[tuple[Sid
 
 def _plain_sides(seen: str | None, wished: str | None, result: str, why: str) -> Iterator[Side]:
     """What the proposal itself says, where nobody has compared it with what is kept."""
-    seen_values, wished_values = _object(seen), _object(wished)
+    seen_values, wished_values = json_object(seen), json_object(wished)
     for column in sorted(wished_values or seen_values):
         yield Side(
             column=column,
@@ -441,11 +435,3 @@ def _plain_sides(seen: str | None, wished: str | None, result: str, why: str) ->
             policy="",
             why=why,
         )
-
-
-def _object(text: str | None) -> dict[str, Any]:
-    try:
-        found = json.loads(text or "{}")
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -14,6 +14,7 @@ code.
     │   ├── DiskFull
     │   ├── NotHereYet                 what is needed comes with the next exchange
     │   ├── Busy                       the parent answers another large question of this node
+    │   ├── TooMany                    an address asks more often than anybody honest does
     │   └── AlreadyRunning             another process holds this node's lock
     ├── TrustError                77   whoever is there is not who it must be; a person has to look
     │   ├── WrongPeer                  a certificate or a name that is not the one expected
@@ -27,6 +28,7 @@ code.
     │   ├── RuleBroken                 a value breaks a rule of its table
     │   └── DatabaseReplaced           another program took the files away under this process: it ends
     ├── ForkError                  1   two writers of one stream
+    ├── Unforeseen                 1   a failure that no code of ours foresaw; one duty stops, the rest goes on
     └── EnvelopeError              1   an envelope, or what it carries, is refused
         ├── Forked                     its keeper signed another one for the same place
         ├── Truncated
@@ -122,6 +124,10 @@ class NotHereYet(TemporaryError):
 
 
 class Busy(TemporaryError):
+    pass
+
+
+class TooMany(TemporaryError):
     pass
 
 
@@ -234,6 +240,10 @@ class DatabaseReplaced(StoreError):
 
 
 class ForkError(SyncdError):
+    pass
+
+
+class Unforeseen(SyncdError):
     pass
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import IO, Any, Literal
 
 from syncd import limits
+from syncd.text import escaped
 
 LOGGER = logging.getLogger("syncd")
 Value = str | int | float | None
@@ -146,7 +147,7 @@ class _JsonLines(logging.Formatter):
         line.update(getattr(record, "fields", {}))
         if record.exc_info and record.exc_info[0]:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return escaped.in_json(json.dumps(line, ensure_ascii=False))
 
 
 def _instant(moment_s: float) -> str:
@@ -154,5 +155,5 @@ def _instant(moment_s: float) -> str:
 
 
 def _quoted(value: Value) -> str:
-    text = f"{value:.3f}" if isinstance(value, float) else str(value)
+    text = f"{value:.3f}" if isinstance(value, float) else escaped.line(str(value))
     return json.dumps(text, ensure_ascii=False) if " " in text or '"' in text or "\n" in text else text

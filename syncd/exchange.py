@@ -27,6 +27,7 @@ from syncd.review.standing import open_reviews, unsettled_cases
 from syncd.send import Batch, lacking
 from syncd.signals import LOG
 from syncd.store.base import Tx
+from syncd.text import escaped
 from syncd.topology.subtree import BOUND
 
 SHORT_HASH_BYTES = 16
@@ -326,7 +327,8 @@ class Link:
             at = log.stream(tx, stream_id)
             if at is not None and not at.ended:  # what was written late is refused as it should be, and kept apart
                 # Its envelopes are there, and yet count for nothing: no position takes that word back.
-                log.stop(tx, stream_id, "stopped" if refusal.code == BOUND else "refused", refusal.text)
+                state = "stopped" if refusal.code == BOUND else "refused"
+                log.stop(tx, stream_id, state, escaped.line(refusal.text))
 
 
 def frame_place(unfinished: bytes) -> tuple[str, int] | None:

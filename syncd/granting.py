@@ -8,19 +8,22 @@ transaction per stream and child, so a crash leaves nothing but grants that the 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from schema.spec import Audience, Kind
 from syncd import handover, keys, log
 from syncd.log import Stream
+from syncd.node.barriers import Barriers
 from syncd.store.base import Store
 from syncd.tree import NodeRecord, Tree
 
 Epochs = dict[str, set[int]]  # of streams
 FOR_KEEPER = (int(Audience.SCOPE), int(Audience.CUSTODIAN))  # who keeps a unit reads all of it
+GRANT = "grant keys"  # the duty's name, per stream and reader
 FOR_TIERS = (int(Audience.SCOPE),)
 
 
-def grant_down(store: Store, tree: Tree, ring: keys.KeyRing) -> int:
+def grant_down(store: Store, tree: Tree, ring: keys.KeyRing, barriers: Barriers) -> int:
     """Grant children the keys of streams that flow down to them and that this node can read; returns how many."""
     children = tree.children()
     if not children:
@@ -41,7 +44,13 @@ def grant_down(store: Store, tree: Tree, ring: keys.KeyRing) -> int:
         if (epochs := _lacking(granted, stream.stream_id, tree.me, child.node_id))
         and tree.goes_down(stream, child.node_id)
     ]
-    return sum(_grant(store, ring, stream, child, epochs) for stream, child, epochs in lacking)
+    return sum(
+        barriers.run(
+            GRANT, partial(_grant, store, ring, stream, child, epochs), 0, about=f"{stream.stream_id} {child.node_id}",
+            stream_id=stream.stream_id, unit_id=stream.unit_id,
+        )
+        for stream, child, epochs in lacking
+    )  # fmt: skip
 
 
 def _lacking(granted: dict[str, Epochs], stream_id: str, me: str, child_id: str) -> set[int]:
@@ -61,22 +70,30 @@ def _grant(store: Store, ring: keys.KeyRing, stream: Stream, child: NodeRecord, 
     return granted
 
 
-def grant_followers(store: Store, tree: Tree, ring: keys.KeyRing) -> int:
+def grant_followers(store: Store, tree: Tree, ring: keys.KeyRing, barriers: Barriers) -> int:
     """Grant who takes a unit over, and the tiers above it, the keys of what earlier keepers wrote; returns how many.
 
     The earlier keeper does so, and the custodian, who reads everything and whom every node hears.
     """
     owed = [(stream_id, reader, audiences) for stream_id, reader, audiences in _followers(tree)]
-    granted = 0
-    for stream_id, reader, audiences in owed:
-        with store.read() as tx:
-            rows = tx.all("SELECT id, reader_id, audience, epoch FROM key_grant WHERE stream_id = ?", (stream_id,))
-        mine = {(row[2], row[3]) for row in rows if row[1] == tree.me}
-        given = {(row[2], row[3]) for row in rows if row[1] == reader.node_id and row[0][28:] == tree.me[28:]}
-        lacking = sorted((audience, epoch) for audience, epoch in mine - given if audience in audiences)
-        if lacking:
-            granted += _grant_each(store, ring, stream_id, reader, lacking)
-    return granted
+    return sum(
+        barriers.run(
+            GRANT, partial(_grant_follower, store, tree.me, ring, stream_id, reader, audiences), 0,
+            about=f"{stream_id} {reader.node_id}", stream_id=stream_id,
+        )
+        for stream_id, reader, audiences in owed
+    )  # fmt: skip
+
+
+def _grant_follower(
+    store: Store, me: str, ring: keys.KeyRing, stream_id: str, reader: keys.Reader, audiences: tuple[int, ...]
+) -> int:
+    with store.read() as tx:
+        rows = tx.all("SELECT id, reader_id, audience, epoch FROM key_grant WHERE stream_id = ?", (stream_id,))
+    mine = {(row[2], row[3]) for row in rows if row[1] == me}
+    given = {(row[2], row[3]) for row in rows if row[1] == reader.node_id and row[0][28:] == me[28:]}
+    lacking = sorted((audience, epoch) for audience, epoch in mine - given if audience in audiences)
+    return _grant_each(store, ring, stream_id, reader, lacking) if lacking else 0
 
 
 def _followers(tree: Tree) -> Iterator[tuple[str, keys.Reader, tuple[int, ...]]]:

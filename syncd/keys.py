@@ -38,6 +38,7 @@ class KeyRing:
     def __init__(self, keys: NodeKeys) -> None:
         self._keys = keys
         self._open: dict[tuple[str, int, int], bytes] = {}
+        self._granted: set[tuple[str, int, int]] = set()  # a grant of which was found good
 
     def key(self, tx: Tx, stream_id: str, audience: int, epoch: int) -> bytes | None:
         """The epoch key, or None while no grant to this node has arrived."""
@@ -52,17 +53,32 @@ class KeyRing:
     def forget(self) -> None:
         """Read the grants anew: some were taken back with the branch that held them."""
         self._open.clear()
+        self._granted.clear()
 
     def newest_epoch(self, tx: Tx, stream_id: str, audience: int) -> int | None:
-        """The newest epoch of a stream's audience that this node can read."""
+        """The newest epoch of a stream's audience that this node can read: of those granted, one whose key opens."""
         granters = self._granters(tx, stream_id)
         rows = tx.all(
             "SELECT id, epoch FROM key_grant WHERE stream_id = ? AND audience = ? AND reader_id = ?",
             (stream_id, audience, self._keys.node_id),
         )
-        return max((int(epoch) for row_id, epoch in rows if row_id[28:] in granters), default=None)
+        granted = sorted({int(epoch) for row_id, epoch in rows if row_id[28:] in granters}, reverse=True)
+        return next((epoch for epoch in granted if self._is_granted(tx, (stream_id, audience, epoch))), None)
+
+    def _is_granted(self, tx: Tx, place: tuple[str, int, int]) -> bool:
+        if place not in self._granted and self._from_grants(tx, *place) is not None:
+            self._granted.add(place)
+        return place in self._granted
 
     def _look_up(self, tx: Tx, stream_id: str, audience: int, epoch: int) -> bytes | None:
+        found = self._from_grants(tx, stream_id, audience, epoch)
+        # Its own log a node reads whatever became of its grants: they may have gone with a branch of its control
+        # stream, and neither branch could be left for want of the other.
+        if found is None and self._is_own(tx, stream_id):
+            return self._keys.epoch_key(stream_id, audience, epoch)
+        return found
+
+    def _from_grants(self, tx: Tx, stream_id: str, audience: int, epoch: int) -> bytes | None:
         from syncd.security.hpke import open_key
 
         rows = tx.all(
@@ -73,15 +89,18 @@ class KeyRing:
         rows = [row for row in rows if row[0][28:] in granters]
         for _id, sealed in sorted(rows, key=lambda row: granters.index(row[0][28:])):
             try:
-                return open_key(
+                key = open_key(
                     bytes(sealed), self._keys.exchange, grant_info(stream_id, audience, epoch, self._keys.node_id)
                 )
             except GrantUnreadable:
                 continue  # a faulty granter must not hide another's good grant
+            if not self._is_own(tx, stream_id) or key == self._keys.epoch_key(stream_id, audience, epoch):
+                return key  # of an own stream only what readers were granted: any program here can seal to this node
+        return None
+
+    def _is_own(self, tx: Tx, stream_id: str) -> bool:
         keeper = tx.value("SELECT keeper FROM syncd_stream WHERE stream_id = ?", (stream_id,))
-        # Its own log a node reads whatever became of its grants: they may have gone with a branch of its control
-        # stream, and neither branch could be left for want of the other.
-        return self._keys.epoch_key(stream_id, audience, epoch) if keeper == self._keys.node_id else None
+        return bool(keeper == self._keys.node_id)
 
     def _granters(self, tx: Tx, stream_id: str) -> list[str]:
         """Tags of the nodes whose grants count, the keeper's first: of an own stream it is this node alone, or a

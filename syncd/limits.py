@@ -154,6 +154,10 @@ WISHES_BYTES_MAX: Final = 32 * MIB
 TOKEN_VALID_S_MAX: Final = 90 * 24 * 3600
 SHOWN_UNITS_MAX: Final = 10
 
+JOIN_FAILURES_MAX: Final = 20  # of one address at once; after them one every few seconds is told apart and logged
+JOIN_FAILURES_S: Final = 0.2
+JOIN_ADDRESSES_MAX: Final = 4_096
+
 # Serving children.
 SERVER_THREADS_MAX: Final = 8  # database work at once
 CONNECTIONS_MAX: Final = 10_000  # two of each child; fewer where the system allows fewer descriptors
@@ -221,6 +225,9 @@ ARENAS_MAX: Final = 2  # of memory: one for each of a server's threads would kee
 WRITER_CACHE_KIB: Final = 32_768  # of SQLite pages; taken only as they are touched, given back when it is quiet
 STOPPED_RETRY_S: Final = 1.0  # a stopped stream is tried again after this, then after twice as long, …
 STOPPED_RETRY_S_MAX: Final = 60.0
+DUTY_RETRY_S: Final = 1.0  # a duty that failed is tried again after this, then after twice as long, …
+DUTY_RETRY_S_MAX: Final = 600.0
+DUTIES_FAILING_MAX: Final = 10_000  # told apart; beyond them each is tried at every turn
 
 # Identity: rows that are one person.
 IDENTITY_BLOCK_PERSONS_MAX: Final = 400  # a block of more is no clue; its pairs meet in narrower blocks or not at all

@@ -183,6 +183,8 @@ class OwnStreams:
             return PlainPart(audience=audience, epoch=0, epoch_key=None, body=encoded)
         epoch = self._ring.newest_epoch(tx, stream.stream_id, audience) or 1
         key = self._ring.key(tx, stream.stream_id, audience, epoch)
+        if key is None:  # its grants are gone or garbage; of an own stream the key is derived, and always the same
+            key = self._keys.epoch_key(stream.stream_id, audience, epoch)
         return PlainPart(audience=audience, epoch=epoch, epoch_key=key, body=encoded)
 
     def _tree_seq(self, tx: Tx, stream: Stream) -> int:

@@ -8,6 +8,7 @@ costs nothing; what cannot be done yet stays due.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from schema.spec import Kind
@@ -41,18 +42,24 @@ class Passing:
         if not self.is_due:
             return False
         self.is_due = False  # news that come meanwhile make it due again
-        cut = self._cut_terms()
-        baseline.make_for_followers(self._node)
-        with self._node.store.read() as tx:
-            ends, begins = handover.ending(tx, self._node.node_id), handover.beginning(tx, self._node.node_id)
-            moves = reassign.due(tx, self._node.tree())
-        moved = [self._move(move) for move in moves]
-        ended = [self._end_term(term) for term in ends]
-        begun = [self._begin_term(beginning) for beginning in begins]
+        run = self._node.barriers.run
+        nothing: tuple[list[Term], list[handover.Beginning], list[reassign.Reassignment]] = ([], [], [])
+        cut = run("cut", self._cut_terms, [False])
+        run("baselines for followers", lambda: bool(baseline.make_for_followers(self._node)), False)
+        ends, begins, moves = run("units that pass", self._find, nothing)
+        moved = [run("move rows", partial(self._move, each), False, unit_id=each.from_unit) for each in moves]
+        ended = [run("end a term", partial(self._end_term, each), False, unit_id=each.unit_id) for each in ends]
+        begun = [run("begin a term", partial(self._begin_term, each), False, unit_id=each.unit_id) for each in begins]
         done = [*cut, *moved, *ended, *begun]
         if not all(done):
             self.is_due = True
         return any(done)
+
+    def _find(self) -> tuple[list[Term], list[handover.Beginning], list[reassign.Reassignment]]:
+        """Terms to end, terms to begin, orders to move rows."""
+        with self._node.store.read() as tx:
+            ends, begins = handover.ending(tx, self._node.node_id), handover.beginning(tx, self._node.node_id)
+            return ends, begins, reassign.due(tx, self._node.tree())
 
     def cut_meanwhile(self) -> bool:
         """Take units back to their ends while nothing may be sealed: what follows them, or what they follow, may be
@@ -84,7 +91,12 @@ class Passing:
             units = cutting.overruns(tx, tree)
         quarantine.tell(self._node.store, tree, self._node.clock())
         cutting.leave(self._node.store, tree)
-        return [self._cut_unit(tree, unit_id, streams) for unit_id, streams in units.items()]
+        return [
+            self._node.barriers.run(
+                "cut a unit", partial(self._cut_unit, tree, unit_id, streams), False, unit_id=unit_id
+            )
+            for unit_id, streams in units.items()
+        ]
 
     def _cut_unit(self, tree: Tree, unit_id: str, streams: Sequence[cutting.Overrun]) -> bool:
         own = [each.stream for each in streams if each.stream.own]

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from schema.spec import Kind, Table
@@ -23,11 +24,13 @@ from syncd.awaited import Awaited
 from syncd.clock import Clock, instant_of
 from syncd.clockwatch import ClockWatch
 from syncd.envelope import Mark
-from syncd.errors import ForkError, StoreError, written
+from syncd.errors import EnvelopeError, ForkError, StoreError, written
 from syncd.events import event
-from syncd.granting import grant_down, grant_followers
+from syncd.granting import GRANT, grant_down, grant_followers
 from syncd.language import say
 from syncd.log import Stream
+from syncd.node.barriers import Barriers
+from syncd.node.receiving import receive_apart
 from syncd.own_streams import WRITTEN_TO, OwnStreams
 from syncd.passing import Passing
 from syncd.receipts import Receipts
@@ -77,6 +80,7 @@ class Node:
         self._grants_due = self._proposals_due = self._notices_due = True
         self._ways_on: set[str] = set()  # streams of which a whole baseline has come since they were last tried
         self._rows_awaited = False  # a proposal waits for its row, which is on its way to another unit
+        self.barriers = Barriers(store, clock)
         self.passing = Passing(self)
         self._detecting: Detector | None = None
         self.clocks = ClockWatch(store, clock)
@@ -276,7 +280,10 @@ class Node:
 
     def accept(self, peer: str, envelopes: Sequence[bytes]) -> Received:
         """Take envelopes of a neighbour into the log; control streams are applied at once: the rest leans on them."""
-        wanted, envelopes = self.rejoin.make_way(peer, envelopes)
+        as_it_is: tuple[frozenset[str], Sequence[bytes]] = (frozenset(), envelopes)
+        wanted, envelopes = self.barriers.run(
+            "make way", lambda: self.rejoin.make_way(peer, envelopes), as_it_is, about=peer, passing=(EnvelopeError,)
+        )
         result = self._receive(peer, envelopes, wanted)
         controls = [
             s.stream_id for s in result.streams.values() if s.kind == Kind.CONTROL and s.applied_seq < s.held_seq
@@ -304,8 +311,12 @@ class Node:
             result.refused[at.stream_id] = (subtree.BOUND, at.applied_seq + 1, at.reason or "")
 
     def _receive(self, peer: str, envelopes: Sequence[bytes], wanted: frozenset[str]) -> Received:
+        tree = self.tree()
+        return receive_apart(lambda some: self._receive_at_once(tree, peer, some, wanted), peer, envelopes)
+
+    def _receive_at_once(self, tree: Tree, peer: str, envelopes: Sequence[bytes], wanted: frozenset[str]) -> Received:
         """In as many transactions as it takes for others never to wait long: each ends between two envelopes."""
-        tree, result = self.tree(), Received()
+        result = Received()
         while result.seen < len(envelopes):
             with self.store.apply("receive") as tx:
                 receive(tx, tree, peer, envelopes, self.clock(), wanted, result, _turn(result.seen, result))
@@ -333,9 +344,10 @@ class Node:
         self._ways_on -= ways_on
         for stream in [s for s in behind if s.state != "stopped" or s.stream_id in ways_on or may_retry(s.stream_id)]:
             stream_id = stream.stream_id
-            put_back = baseline_taking.may_take(tree, stream) and baseline_taking.take(
-                self.store, self.applier, stream_id
-            )
+            put_back = baseline_taking.may_take(tree, stream) and self.barriers.run(
+                "take a baseline", partial(baseline_taking.take, self.store, self.applier, stream_id), False,
+                stream_id=stream_id,
+            )  # fmt: skip
             if self.applier.apply(stream_id, more_of(stream_id) if more_of else None) or put_back:
                 applied = True
                 self.signals.emit(APPLIED, [stream_id])
@@ -384,32 +396,36 @@ class Node:
 
     def conclude(self) -> Outcome:
         """Decide proposals for units kept here, pass units on, grant keys that children need: all are local writes."""
-        rejoined = self.rejoin.settle()
+        rejoined = self.barriers.run("rejoin", self.rejoin.settle, False)
         if rejoined:
             self.own.is_unchecked = True  # what came back may end without a checkpoint
         if self.rejoin.holds_back():  # an own stream may have to follow one that ended by force since the copy
-            return Outcome(wrote=self.passing.cut_meanwhile() or rejoined)
+            return Outcome(wrote=self.barriers.run("cut", self.passing.cut_meanwhile, False) or rejoined)
         decided = granted = told = 0
         passed = self.passing.turn()
         if self._proposals_due:
             self._proposals_due = False
             try:
-                decided = self._decide()
+                done = self.barriers.run("decide", self._decide, None)
             except BaseException:
                 self._proposals_due = True  # what failed is due again
                 raise
+            self._proposals_due = self._proposals_due or done is None
+            decided = done or 0
         if self._notices_due:
             self._notices_due = False
             try:
-                told = self._tell_authors()
+                said = self.barriers.run("tell authors", self._tell_authors, None)
             except BaseException:
                 self._notices_due = True
                 raise
-        if self._grants_due:
+            self._notices_due = self._notices_due or said is None
+            told = said or 0
+        if self._grants_due or self.barriers.is_due_again(GRANT):
             self._grants_due = False
             try:
-                granted = grant_down(self.store, self.tree(), self.ring)
-                granted += grant_followers(self.store, self.tree(), self.ring)
+                granted = grant_down(self.store, self.tree(), self.ring, self.barriers)
+                granted += grant_followers(self.store, self.tree(), self.ring, self.barriers)
             except BaseException:
                 self._grants_due = True
                 raise
@@ -419,7 +435,9 @@ class Node:
         """Look for disagreements among some of the rows that changed; `waiting`: there are more."""
         if self.rejoin.holds_back():
             return Outcome()
-        looked = self._detector().run(self.tree())
+        looked = self.barriers.run("look for disagreements", lambda: self._detector().run(self.tree()), None)
+        if looked is None:
+            return Outcome()
         if looked.more:
             self.signals.emit(APPLIED, [self.node_id])  # its turn comes again, after what came meanwhile is applied
         return Outcome(wrote=looked.wrote, waiting=looked.more)

@@ -6,7 +6,6 @@ Must hold: only the author's node takes a proposal back, and only while nobody h
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from syncd.clock import instant_of
 from syncd.errors import UsageError
 from syncd.language import say
 from syncd.proposing import known_offset_ms
+from syncd.protocol.decoding import json_object
 from syncd.store.base import Row, Store, Tx
 
 WAITING, REVIEW, WITHDRAWN, EXPIRED = "waiting", "review", "withdrawn", "expired"
@@ -120,11 +120,7 @@ def _state(outcome: str | None, withdrawn_at: str | None, expires_at: str | None
 
 
 def _names(wished: str) -> tuple[str, ...]:
-    try:
-        found = json.loads(wished)
-    except (ValueError, RecursionError):
-        return ()
-    return tuple(sorted(found)) if isinstance(found, dict) else ()
+    return tuple(sorted(json_object(wished)))
 
 
 def _own(tx: Tx, part: str, now_ms: int) -> Listed:

@@ -18,6 +18,7 @@ from schema.spec import Kind
 from syncd.envelope import stream_id_of
 from syncd.limits import TERM_MAX, TERMS_BY_AGREEMENT, TERMS_BY_FORCE, TERMS_MAX
 from syncd.log import Stream
+from syncd.node.barriers import tell
 from syncd.store.base import Tx
 from syncd.tree import NodeRecord, Term, Tree, covers, load_nodes, load_records, records_that_count, units_above
 
@@ -134,7 +135,7 @@ def _may_order(tree: Tree, above: Mapping[str, str | None], order: Order) -> boo
     by = order.by
     if order.from_term and order.from_node == order.to_node:
         return False  # from a keeper to itself nothing passes
-    if not 0 <= order.from_term <= TERM_MAX:
+    if not 0 <= order.from_term <= TERM_MAX or (order.forced_seq is None) != (order.forced_hash is None):
         return False
     if not covers(above, by.unit_id, order.unit_id):
         return False
@@ -168,7 +169,17 @@ def _chains(records: Iterable[NodeRecord], found: Iterable[Order]) -> dict[str, 
             for order in sorted(of_unit, key=attrgetter("rank"))
             if not order.from_term or (order.from_node, order.from_term) not in ordered
         )
-    return {unit: _chain(begun, by_unit.get(unit, [])) for unit, begun in starts.items() if begun}
+    chains = {unit: _chain_alone(unit, begun, by_unit.get(unit, [])) for unit, begun in starts.items() if begun}
+    return {unit: chain for unit, chain in chains.items() if chain}
+
+
+def _chain_alone(unit: str, starts: list[Term], of_unit: list[Order]) -> list[Term]:
+    """A unit whose records make no chain, whatever they say, has no keeper here; every other unit has its own (I10)."""
+    try:
+        return _chain(starts, of_unit)
+    except Exception as error:  # records of a hostile node
+        tell(error, duty="terms", about=unit)
+        return []
 
 
 def _chain(starts: list[Term], of_unit: list[Order]) -> list[Term]:

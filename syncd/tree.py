@@ -15,10 +15,11 @@ from hashlib import sha256
 from typing import Any
 
 from schema.spec import Kind
-from syncd.limits import TERMS_BY_AGREEMENT, TERMS_BY_FORCE, TREE_DEPTH_MAX
+from syncd.limits import TERM_MAX, TERMS_BY_AGREEMENT, TERMS_BY_FORCE, TREE_DEPTH_MAX
 from syncd.log import Stream
 from syncd.store.base import Tx
 
+KEY_BYTES = 32
 OF_ONE_TERM = (Kind.OVERSIGHT, Kind.CONTROL)
 
 
@@ -404,6 +405,7 @@ def _answers_for(tree: Tree, record: NodeRecord, above: Mapping[str, str | None]
 def load_records(tx: Tx) -> list[NodeRecord]:
     """Node records minted by the recorded parent (the root alone vouches for itself); any other is nobody's word.
 
+    A record outside the bounds of its table is left out, should a database ever show one, and the tree stands.
     A record whose signing key is not the node's own (ids are hashes of keys) is passed over too, and so is a node whose
     tag another node bears already: a tag is 32 bits, so keys with a wanted one can be searched for, and who bears the
     root's could mint records as the root. What this node and those above it minted comes first, then order of terms.
@@ -422,6 +424,8 @@ def load_records(tx: Tx) -> list[NodeRecord]:
         if row[0][28:] == (row[2] or row[1])[28:]
         and (row[2] is not None or row[1] == root_id)
         and row[1] == _id_of_key(bytes(row[4]))
+        and len(row[4]) == len(row[5]) == KEY_BYTES
+        and 0 <= row[7] <= TERM_MAX
     ]  # fmt: skip
     found.sort(key=lambda record: record.parent_id is not None and record.parent_id not in line)
     bearers = {record.tag: record.node_id for record in line.values()}

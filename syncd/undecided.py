@@ -8,7 +8,6 @@ another unit's stream does not count.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +18,7 @@ from schema.names import literal
 from schema.spec import Kind, Registry, Table
 from syncd import limits
 from syncd.derived import LATE, stem
+from syncd.protocol.decoding import json_object
 from syncd.store.base import Row, Tx
 
 REFERRED = "referred"  # the outcome in the stream of the unit that a wish names, where its row went to another unit
@@ -213,19 +213,10 @@ def _tables_kept(tx: Tx, registry: Registry) -> list[Table]:
 
 
 def _newer(row: Row) -> Newer:
-    return Newer(id=row[0], op=row[3], columns=frozenset(_object(row[4])))
+    return Newer(id=row[0], op=row[3], columns=frozenset(json_object(row[4])))
 
 
 def _name(wished: str) -> str:
     """What an insert could resemble another by."""
-    name = _object(wished).get("full_name")
+    name = json_object(wished).get("full_name")
     return normalise_name(name) if isinstance(name, str) else ""
-
-
-def _object(text: str) -> dict[str, Any]:
-    """A JSON object; nothing where the text is none (it is refused when its turn comes)."""
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -15,16 +15,16 @@ from syncd import limits
 from syncd.config import Config
 from syncd.errors import SyncdError, written
 from syncd.events import event
+from syncd.node.barriers import tell
 from syncd.node_files import OpenNode
 
 
 class Upkeep:
     """Asked by the main thread when it is time; works on a thread of its own."""
 
-    def __init__(self, opened: OpenNode, settings: Callable[[], Config], fail: Callable[[BaseException], None]) -> None:
+    def __init__(self, opened: OpenNode, settings: Callable[[], Config]) -> None:
         self._opened = opened
         self._settings = settings
-        self._fail = fail
         self._thread: threading.Thread | None = None
         # A thousand stations that a power cut has stopped together do not work at the same minute.
         spread_s = int(opened.node.node_id[:4], 16) / 0xFFFF * limits.UPKEEP_SPREAD_S
@@ -48,18 +48,18 @@ class Upkeep:
             run(self._opened, self._settings())
         except SyncdError as error:
             event("upkeep-failed", logging.WARNING, reason=written(error))
-        except Exception as error:  # a bug: as in any worker, the process ends and is started anew
-            event("bug", logging.ERROR, error=error, worker="upkeep")
-            self._fail(error)
+        except Exception as error:  # some row brought it about, perhaps: tomorrow again
+            tell(error, worker="upkeep")
 
 
 def run(opened: OpenNode, config: Config) -> None:
     """One day's upkeep."""
     from syncd.recovery import cells
 
-    cells.check(opened.node)
+    run_alone = opened.node.barriers.run
+    run_alone("recount the cells", lambda: cells.check(opened.node), None)
     if config.prune:
-        _prune(opened, config)
+        run_alone("prune", lambda: _prune(opened, config), None)
 
 
 def _prune(opened: OpenNode, config: Config) -> None:

@@ -2,7 +2,7 @@
 
 Enters: an open node, the link to the parent. Leaves: streams written, sent, received, applied.
 Must hold: every turn ends at a commit, so a stop between two turns loses nothing; an error is shown and the turn tried
-again after a delay, but a bug ends the process, so that whoever supervises it starts it anew.
+again after a delay, a bug too, which is logged as such: a row or an answer of a neighbour may have brought it about.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from functools import partial
 
 from syncd import limits
 from syncd.applying import More
-from syncd.errors import DatabaseReplaced, DiskFull, written
+from syncd.errors import DatabaseReplaced, DiskFull, SyncdError, written
 from syncd.events import event
 from syncd.exchange import Link
 from syncd.messages import Hello, HelloReply
 from syncd.net.client import ParentClient
+from syncd.node.barriers import tell, unforeseen
 from syncd.node_files import OpenNode
 from syncd.reserve import Reserve
 from syncd.retry import Retries
@@ -110,16 +111,19 @@ class Worker(ABC, threading.Thread):
                 self.turn()
                 retries.succeeded()
                 self._take_reserve_back()
-            except Exception as error:  # judged by the policy: ours are retried, bugs end the process
+            except Exception as error:  # a bug too: what some row or answer brought about ends no process
                 self.failed(error)
                 if isinstance(error, DiskFull) and self.life.reserve is not None and self.life.reserve.was_given():
                     continue  # at once: whoever waits leaves the space to others
-                decision = retries.decide(error)
-                self.vitals.fails(self.name, error)
+                ours = error if isinstance(error, SyncdError | OSError) else unforeseen(error)
+                if ours is not error:
+                    tell(error, worker=self.name)
+                decision = retries.decide(ours)
+                self.vitals.fails(self.name, ours)
                 if not decision.again:
                     self.life.give_up(self.name, error)
                     return
-                event("retry", logging.WARNING, worker=self.name, reason=written(error), after_s=decision.delay_s)
+                event("retry", logging.WARNING, worker=self.name, reason=written(ours), after_s=decision.delay_s)
                 self.life.pause(decision.delay_s)
 
     def _take_reserve_back(self) -> None:
@@ -372,7 +376,8 @@ class Applier(Worker):
         calm_in_s = self._look()
         self.vitals.waits(self.name)
         look_in_s = self._node.look_again_s() if calm_in_s is None else calm_in_s
-        wait_s = min([each for each in (self._until_retry_s(), look_in_s) if each is not None], default=None)
+        due_in_s = (self._until_retry_s(), look_in_s, self._node.barriers.next_due_s)
+        wait_s = min([each for each in due_in_s if each is not None], default=None)
         self._bell.wait(limits.LEAVING_WAIT_S if concluded.waiting else wait_s)
 
     def _look(self) -> float | None:

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import settings
 
 from tests import leftovers, trees
+from tests.contained import Contained, no_bugs
 from tests.memory import in_memory
 from tests.postgres import PostgresServer, describe_sources, open_server, sources
 from tests.postgres_binaries import PostgresUnavailable
@@ -106,6 +107,13 @@ def pytest_collection_finish() -> None:
 def pytest_report_header() -> list[str]:
     """Which PostgreSQL this run uses."""
     return describe_sources()
+
+
+@pytest.fixture(autouse=True)
+def contained() -> Iterator[Contained]:
+    """What a barrier contained fails the test, unless it asks for this and clears what it expected."""
+    with no_bugs() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

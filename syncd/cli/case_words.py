@@ -7,12 +7,13 @@ this release cannot do.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from conflict.case import CaseKind
+from syncd.cli.reasons import told_text
 from syncd.language import number, say
+from syncd.protocol.decoding import json_object
 from syncd.review.verbs import ADOPTABLE
 
 Lines = list[tuple[str, str]]
@@ -22,7 +23,7 @@ def case_words(kind: str | None, detail: str, about: str, keeper: str) -> Lines:
     """(label, text) of a case. `about`: its unit, or the node whose stream it is; `keeper`: the node that writes it."""
     if detail == "{}":  # another node's case: only what was said about it has come here
         return []
-    facts = _facts(detail)
+    facts = json_object(detail)
     words = WORDS.get(_word(kind, facts))
     if words is None:
         return [(say("chi tiết", "detail"), f"{name}: {value}") for name, value in sorted(facts.items())] or [
@@ -30,16 +31,8 @@ def case_words(kind: str | None, detail: str, about: str, keeper: str) -> Lines:
         ]
     try:
         return words(facts, about, keeper or say("nút giữ sổ", "the keeper"))
-    except (KeyError, ValueError):  # written by another release
+    except (LookupError, ValueError, TypeError, AttributeError):  # written by another release, or by whom it is about
         return [(say("chi tiết", "detail"), detail)]
-
-
-def _facts(detail: str) -> Mapping[str, Any]:
-    try:
-        found = json.loads(detail)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _word(kind: str | None, facts: Mapping[str, Any]) -> str:
@@ -349,6 +342,24 @@ def _past_triggers(facts: Mapping[str, Any], about: str, _keeper: str) -> Lines:
     ]
 
 
+def _duty(facts: Mapping[str, Any], _about: str, _keeper: str) -> Lines:
+    return [
+        (say("việc đã dừng", "what stopped"), " ".join(part for part in (facts["duty"], facts["about"]) if part)),
+        (say("vì sao", "why"), told_text(facts["error"])),
+        (
+            say("nghĩa là", "it means"),
+            say("các việc khác vẫn chạy; việc này tự thử lại", "the rest goes on; this is tried again by itself"),
+        ),
+        (
+            say("việc cần làm", "to do"),
+            say(
+                "báo bộ phận CNTT kèm nhật ký; vụ việc tự đóng khi hết lỗi",
+                "tell IT, with the log; the case closes by itself once the duty succeeds",
+            ),
+        ),
+    ]
+
+
 def _verify_then_ask() -> str:
     return say(
         "chạy `syncd verify --full` tại nút này, rồi báo bộ phận CNTT", "run `syncd verify --full` here, then ask IT"
@@ -358,6 +369,7 @@ def _verify_then_ask() -> str:
 WORDS: Mapping[str, Callable[[Mapping[str, Any], str, str], Lines]] = {
     CaseKind.CHECKPOINT_MISMATCH: _mismatch,
     CaseKind.FORK: _fork,
+    CaseKind.DUTY_STOPPED: _duty,
     CaseKind.WRITES_BEYOND_TERM: _late,
     "triggers": _triggers,
     "cells": _cells,

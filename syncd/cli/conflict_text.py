@@ -6,7 +6,6 @@ who cannot decide here reads who can.
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -43,6 +42,7 @@ from syncd.disagreements import (
     why_words,
 )
 from syncd.language import say
+from syncd.protocol.decoding import json_object
 from syncd.review.standing import Word, word_of
 from syncd.review.verbs import ADOPTABLE
 
@@ -131,7 +131,7 @@ def _why(found: Conflict) -> list[tuple[str, str]]:
         explained = EXPLAINED[kind].here if found.state == REVIEW and kind in EXPLAINED else ""
         reason = why_words(found.why) if found.why not in ("columns", "review") else ""
         return [(label, explained), (label if not explained else "", reason)]
-    facts = _object(found.why)
+    facts = json_object(found.why)
     if str(facts.get("what", kind)) in WORDS or kind not in EXPLAINED:
         return case_words(found.kind, found.why, found.unit or found.keeper or "", found.keeper or "")
     rule = RULES.get(str(facts.get("rule")))
@@ -197,7 +197,7 @@ def commands(found: Conflict, candidates: Sequence[str] = (), passed_over: froze
     verdicts to leave out."""
     words = [word for word in found.verdicts if word not in passed_over]
     lines = [(_command(found, word, candidates), _meaning(found, word)) for word in words]
-    stream = _object(found.why).get(ADOPTABLE)
+    stream = json_object(found.why).get(ADOPTABLE)
     if found.kind == CaseKind.WRITES_BEYOND_TERM and stream:
         lines.insert(0, (f"syncd adopt {stream[:8]}", ADOPT.here))
     room = max((len(text) for text, _ in lines), default=0)
@@ -234,7 +234,7 @@ def _command(found: Conflict, word: str, candidates: Sequence[str]) -> str:
         there = [row for row in found.rows if row.values]
         row = f" --row {there[0].row_id[ROW_CHARS]}" if len(there) > 1 else ""
         waits = next((side.column for side in found.columns if side.result == "review"), None)
-        doubted = _object(found.why).get("column") or DOUBTED.get(found.kind or "")
+        doubted = json_object(found.why).get("column") or DOUBTED.get(found.kind or "")
         column = waits or str(doubted or say("CỘT", "COLUMN"))
         return f"{text}{row} {column}={say('GIÁ_TRỊ', 'VALUE')}"
     if word == "same-person" and (found.kind or "").endswith(("_without_arrival", "_without_departure")):
@@ -243,25 +243,17 @@ def _command(found: Conflict, word: str, candidates: Sequence[str]) -> str:
 
 
 def _meaning(found: Conflict, word: str) -> str:
-    if found.state == QUESTION:
+    if found.state == QUESTION and word in OF_QUESTION:
         return OF_QUESTION[word].here
-    if found.state == REVIEW:
+    if found.state == REVIEW and word in OF_REVIEW:  # its kind is the keeper's word, which may be any
         return OF_REVIEW[word].here
     if found.kind == "twin_event" and word in ("same-person", "not-the-same"):
         return (OF_EVENT if word == "same-person" else OF_EVENTS).here
     if word == "same-person" and (found.kind or "").endswith(("_without_arrival", "_without_departure")):
         return OF_MOVE.here
-    return OF_CASE[word].here
+    return OF_CASE[word].here if word in OF_CASE else ""
 
 
 def value_text(value: Any, names: Mapping[Any, str]) -> str:
     """A value by its name, where it has one."""
     return names[value] if value in names else cell(value)
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

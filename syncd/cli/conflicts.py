@@ -16,6 +16,7 @@ import click
 from syncd.cli.output import YELLOW, emit, emit_json, paint
 from syncd.cli.verb import Group, directory_option, json_option, option, verb
 from syncd.language import Both, number, say
+from syncd.text import escaped
 
 if TYPE_CHECKING:
     from syncd.disagreements import Conflict, Filter
@@ -79,7 +80,7 @@ def list_command(
             emit_json(found)
             return
         is_chosen = bool(kind or unit or older_than or accepted_too)  # else whatever is not listed is counted
-        emit(_listed(tx, found, [] if is_chosen else left_out(tx)))
+        emit(_listed(tx, escaped.tree(found), [] if is_chosen else left_out(tx)))
 
 
 def _listed(tx: Tx, found: Sequence[Conflict], rest: Sequence[str]) -> str:
@@ -114,12 +115,15 @@ def show_command(conflict_ids: tuple[str, ...], directory: Path | None, as_json:
 
     with opened_store(directory) as store, store.read() as tx:
         found = [conflict(tx, each) for each in conflict_ids]
-        texts = [] if as_json else [conflict_text(each, code_names(tx, each), candidates(tx, each)) for each in found]
+        texts = [] if as_json else [
+            conflict_text(escaped.tree(each), escaped.tree(code_names(tx, each)), escaped.tree(candidates(tx, each)))
+            for each in found
+        ]  # fmt: skip
     if as_json:
         emit_json(found[0] if len(found) == 1 else found)
     else:
         emit("\n\n".join(texts))
-        emit(all_alike(found))
+        emit(all_alike(escaped.tree(found)))
 
 
 @verb(
@@ -269,7 +273,7 @@ def _confirmed(found: Sequence[Conflict], asked: Asked, dry_run: bool, yes: bool
 
     if dry_run or yes:
         return not dry_run
-    emit(conflict_table(found))
+    emit(conflict_table(escaped.tree(found)))
     question = say("Quyết định {verb} cho {n} vụ trên?", "Decide {verb} for these {n}?", verb=asked.verb.value,
                    n=number(len(found)))  # fmt: skip
     return click.confirm(question)
@@ -282,7 +286,7 @@ def _report_plan(found: Sequence[Conflict], asked: Asked, as_json: bool) -> None
     if found:
         from syncd.cli.conflict_list import conflict_table
 
-        emit(conflict_table(found))
+        emit(conflict_table(escaped.tree(found)))
     emit(
         say(
             "{n} vụ sẽ nhận {verb}; chưa có gì được ghi.",

@@ -13,6 +13,7 @@ from syncd.cli.output import BOLD, emit, emit_json, paint
 from syncd.cli.times import VIETNAM
 from syncd.cli.verb import directory_option, json_option, option, verb
 from syncd.language import Both, language
+from syncd.text import escaped
 
 if TYPE_CHECKING:
     from syncd.store.base import Tx
@@ -54,8 +55,8 @@ def command(unit_code: str | None, period: str | None, directory: Path | None, a
         return
     from syncd.inputs.figures_text import figures_text
 
-    emit(paint(name, BOLD))
-    emit(figures_text(found, language()))
+    emit(paint(escaped.line(name), BOLD))
+    emit(figures_text(escaped.tree(found), language()))
 
 
 def _unit(tx: Tx, code: str | None) -> tuple[str, str]:

@@ -15,6 +15,7 @@ import click
 from syncd.cli.output import emit, emit_json
 from syncd.cli.verb import Group, directory_option, json_option, option, verb
 from syncd.language import Both, number, say
+from syncd.text import escaped
 
 if TYPE_CHECKING:
     from syncd.store.base import Tx
@@ -96,7 +97,7 @@ def list_command(state: str, directory: Path | None, as_json: bool) -> None:
         return
     if not found:
         emit(say("Không có liên kết nào.", "No links."))
-    for side in found:
+    for side in escaped.tree(found):
         emit(f"{side.link_id}  [{WORDS[side.state].here}]  {told(side)}")
 
 

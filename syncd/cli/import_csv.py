@@ -57,7 +57,7 @@ def command(
     from syncd.inputs.persons_csv import import_persons, preview_persons
 
     if template:
-        emit(_template())
+        emit(_template(), raw=True)
         return 0
     if file is None:
         raise click.UsageError(say("nêu một tệp hoặc --template", "give a file or --template"))

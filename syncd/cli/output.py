@@ -9,24 +9,35 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import sys
 import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
 from syncd.language import Both, english_of
+from syncd.text import escaped
 
+_COLOUR = re.compile(r"(\x1b\[[0-9;]{1,8}m)")
 BOLD, DIM, RED, GREEN, YELLOW, CYAN = "1", "2", "31", "32", "33", "36"
 
 
-def emit(text: str) -> None:
-    """One piece of a result."""
-    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+def emit(text: str, *, raw: bool = False) -> None:
+    """One piece of a result. Characters that a terminal would obey are written out, but for our own colours; `raw`: as
+    they are."""
+    shown = text if raw else escaped.lines(text) if not colours_wanted() else _painted(text)
+    sys.stdout.write(shown if shown.endswith("\n") else shown + "\n")
+
+
+def _painted(text: str) -> str:
+    """Escaped, but for colours."""
+    pieces = _COLOUR.split(text)
+    return "".join(piece if place % 2 else escaped.lines(piece) for place, piece in enumerate(pieces))
 
 
 def emit_json(document: Any, *, indent: int | None = 2) -> None:
     """One JSON document, keys in the order of their fields, characters as they are."""
-    emit(json.dumps(plain(document), ensure_ascii=False, indent=indent))
+    emit(escaped.in_json(json.dumps(plain(document), ensure_ascii=False, indent=indent)))
 
 
 def plain(value: Any) -> Any:
@@ -99,10 +110,10 @@ def table_title(name: str) -> str:
     return title[:1].lower() + title[1:] or name
 
 
-def cell(value: Any) -> str:
-    """A database value in a table; nothing is said for NULL."""
+def cell(value: Any, *, raw: bool = False) -> str:
+    """A database value in a table; nothing is said for NULL. `raw`: its text as it is."""
     if value is None:
         return ""
     if isinstance(value, bytes):
         return value.hex()
-    return str(value).replace("\n", "⏎")
+    return str(value) if raw else escaped.line(str(value))

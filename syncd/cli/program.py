@@ -16,6 +16,7 @@ import click
 from syncd.cli.verb import Group
 from syncd.errors import SyncdError
 from syncd.language import Both, say
+from syncd.text import escaped
 
 INTERRUPTED = 130  # as a shell reports SIGINT
 
@@ -108,7 +109,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _failed(text: str, exit_code: int) -> int:
     sys.stdout.flush()
-    print(f"{say('lỗi', 'error')}: {text}", file=sys.stderr)
+    print(f"{say('lỗi', 'error')}: {escaped.lines(text)}", file=sys.stderr)
     return exit_code
 
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from syncd.cli.output import pad, shorten
 from syncd.language import number
+from syncd.text import escaped
 
 CELLS = 70
 EVERY_S = 0.2
@@ -30,7 +31,7 @@ def progress() -> Iterator[Callable[[str, int], None]]:
         if time.monotonic() - shown_at >= EVERY_S:
             shown_at = time.monotonic()
             text = f"{what} {number(rows)}" if rows else what
-            sys.stderr.write("\r" + pad(shorten(text, CELLS), CELLS))
+            sys.stderr.write("\r" + pad(shorten(escaped.line(text), CELLS), CELLS))
             sys.stderr.flush()
 
     try:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from syncd.cli.output import emit, emit_json, plain, table
 from syncd.cli.times import moment
 from syncd.language import Both, number, say
+from syncd.text import escaped
 
 if TYPE_CHECKING:
     from syncd.inputs.proposals_csv import Bulk
@@ -39,7 +40,7 @@ def show(store: Store, now_ms: int, everything: bool, as_json: bool) -> int:
     if as_json:
         emit_json(found)
     elif found:
-        emit(table(_headers(), [_row(each) for each in found]))
+        emit(table(_headers(), [_row(each) for each in escaped.tree(found)]))
     else:
         emit(say("Không có đề nghị nào.", "No proposals.") if everything else say("Không có đề nghị nào đang chờ.",
              "No proposals wait."))  # fmt: skip

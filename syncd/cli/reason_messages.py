@@ -258,6 +258,7 @@ MESSAGES = (
     Both("{place} gửi quá nhiều hoặc quá chậm", "{place} sends too much or too slowly"),
     Both("{place} trả lời không như một nút", "{place} does not answer as a node does"),
     Both("trả lời vượt {most} byte", "an answer above {most} bytes"),
+    Both("quá nhiều lần gia nhập đã hỏng", "too many joins have failed"),
     Both("trả lời mang nhiều gói hơn đã báo", "an answer brings more frames than it states"),
     Both(
         "{place} trả lời với mã {status}, không như một nút",

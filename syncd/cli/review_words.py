@@ -82,6 +82,10 @@ EXPLAINED: Mapping[str, Both] = {
         "Bản sao ở đây khác bản của đơn vị giữ sổ. Bản của đơn vị giữ sổ là bản đúng.",
         "The copy here differs from the keeper's. The keeper's is the right one.",
     ),
+    CaseKind.DUTY_STOPPED: Both(
+        "Một việc của máy này gặp lỗi và đã dừng riêng. Các việc khác vẫn chạy; máy tự thử lại.",
+        "One of this node's duties failed and has stopped alone. The others go on; it is tried again by itself.",
+    ),
 }
 RULES: Mapping[str, Both] = {
     "mother_not_female": Both("người mẹ trong bản ghi sinh không phải nữ", "the mother of a birth is not female"),

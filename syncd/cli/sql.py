@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,10 +53,16 @@ BYTE_ORDER_MARK = "\ufeff"  # what makes Excel read a CSV as UTF-8
 )
 @option("--csv", "as_csv", is_flag=True, vi="In CSV.", en="Print CSV.")
 @option("--bom", is_flag=True, vi="CSV cho Excel (có dấu BOM).", en="CSV that Excel reads as UTF-8 (with a BOM).")
+@option(
+    "--raw",
+    is_flag=True,
+    vi="In chữ nguyên như trong cơ sở dữ liệu: không thoát ký tự điều khiển, không chặn công thức.",
+    en="Print texts as the database has them: control characters and formulas are not made harmless.",
+)
 @directory_option
 @json_option
 def command(
-    statement: str | None, file: Path | None, as_csv: bool, bom: bool, directory: Path | None, as_json: bool
+    statement: str | None, file: Path | None, as_csv: bool, bom: bool, raw: bool, directory: Path | None, as_json: bool
 ) -> None:
     from syncd.cli.place import config_of, node_directory
     from syncd.cli.sql_refused import refuse_script
@@ -64,7 +71,12 @@ def command(
     where = node_directory(directory)
     config = config_of(where)
     refuse_script(script)
-    form = _json if as_json else _csv_bom if bom else _csv if as_csv else _table
+    if as_json:
+        form = _json
+    elif as_csv or bom:
+        form = partial(_csv, bom=bom, raw=raw)
+    else:
+        form = partial(_table, raw=raw)
     if config.is_sqlite:
         _run_sqlite(where, config, script, form)
     else:
@@ -190,7 +202,7 @@ def _fetched(cursor: Any) -> Iterator[tuple[Any, ...]]:
         yield from rows
 
 
-def _table(names: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
+def _table(names: list[str], rows: Iterator[tuple[Any, ...]], *, raw: bool) -> None:
     from syncd.limits import SQL_ROWS_MAX
 
     kept: list[list[str]] = []
@@ -206,25 +218,30 @@ def _table(names: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
             )
             break
         right -= {place for place, value in enumerate(row) if not isinstance(value, int | float | None)}
-        kept.append([cell(value) for value in row])
-    emit(table(names, kept, sorted(right)))
+        kept.append([cell(value, raw=raw) for value in row])
+    emit(table([cell(name, raw=raw) for name in names], kept, sorted(right)), raw=raw)
 
 
 def _json(names: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
     emit_json([dict(zip(names, row, strict=True)) for row in rows])
 
 
-def _csv(names: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
+def _csv(names: list[str], rows: Iterator[tuple[Any, ...]], *, bom: bool, raw: bool) -> None:
     import csv
 
+    if bom:
+        sys.stdout.write(BYTE_ORDER_MARK)
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows([cell(value) for value in row] for row in rows)
+    shown = partial(cell, raw=True) if raw else _csv_cell
+    writer.writerow([shown(name) for name in names])
+    writer.writerows([shown(value) for value in row] for row in rows)
 
 
-def _csv_bom(names: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
-    sys.stdout.write(BYTE_ORDER_MARK)
-    _csv(names, rows)
+def _csv_cell(value: Any) -> str:
+    """Texts that a spreadsheet would calculate are marked as texts; a number stays a number."""
+    from syncd.text.escaped import for_spreadsheet
+
+    return for_spreadsheet(cell(value)) if isinstance(value, str) else cell(value)
 
 
 def _say_changed(changed: int, statements: list[str], form: Any) -> None:
@@ -232,7 +249,7 @@ def _say_changed(changed: int, statements: list[str], form: Any) -> None:
         return
     if form is _json:
         emit_json({"rows_changed": changed})
-    elif form is _table:
+    elif getattr(form, "func", None) is _table:
         emit(say("{n} dòng đã ghi.", "{n} rows written.", n=number(changed)))
 
 

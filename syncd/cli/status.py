@@ -14,6 +14,7 @@ from syncd.cli.output import emit, emit_json, plain
 from syncd.cli.verb import directory_option, json_option, option, verb
 from syncd.errors import SyncdError
 from syncd.language import Both, say
+from syncd.text import escaped
 
 UNKNOWN = 3
 LIVE_FACTS = ("last_success_at", "last_attempt_at", "clock_offset_ms", "waiting_rows", "open_cases")
@@ -43,7 +44,7 @@ def command(check: bool, directory: Path | None, as_json: bool) -> int:
     try:
         found, live = _read(directory)
     except SyncdError as error:
-        emit(f"SYNCD {CHECK_WORDS[UNKNOWN]} - {error}")
+        emit(f"SYNCD {CHECK_WORDS[UNKNOWN]} - {escaped.line(str(error))}")
         return UNKNOWN
     return _check(found, live)
 
@@ -104,15 +105,16 @@ def _show(found: Any, live: dict[str, Any] | None, as_json: bool) -> None:
         return
     from syncd.cli.status_text import screen
 
-    emit(screen(found, live, time.time_ns() // 1_000_000))
+    emit(screen(escaped.tree(found), escaped.tree(live), time.time_ns() // 1_000_000))
 
 
 def _check(found: Any, live: dict[str, Any] | None) -> int:
     from syncd.cli.status_text import verdict
 
-    code, reasons = verdict(found, live, time.time_ns() // 1_000_000)
+    code, reasons = verdict(escaped.tree(found), escaped.tree(live), time.time_ns() // 1_000_000)
     own = found.own
     words = "; ".join(reasons) or say("mọi việc bình thường", "everything is fine")
+    words = words.replace("|", "¦")  # what follows a bar is read as figures
     emit(
         f"SYNCD {CHECK_WORDS[code]} - {words} | waiting={own.waiting} at_parent={own.at_parent} "
         f"reviews={found.reviews} cases={found.cases}"

@@ -12,6 +12,7 @@ from syncd import errors, limits
 from syncd.errors import Altered, ParentUnreachable, SyncdError, TooLarge
 from syncd.language import english_of, say
 from syncd.protocol.decoding import decoding
+from syncd.text import escaped
 
 CA, JOIN, HELLO, PUSH, PULL = "/v1/ca", "/v1/join", "/v1/hello", "/v1/push", "/v1/pull"
 LENGTH_BYTES = 4
@@ -82,7 +83,7 @@ def decode_error(status: int, body: bytes, place: str) -> SyncdError:
             code, text, hint = _ERROR.decode(body)
     except Altered:
         return foreign
-    text, hint = text[:ERROR_CHARS_MAX], hint[:ERROR_CHARS_MAX]
+    text, hint = escaped.line(text[:ERROR_CHARS_MAX]), escaped.line(hint[:ERROR_CHARS_MAX])
     kind = _KNOWN.get(code)
     if kind is None:
         return ParentUnreachable(f"{place} failed ({status}): {text}", hint=hint)

@@ -26,15 +26,17 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from syncd import admission, limits, messages
-from syncd.errors import Busy, SyncdError, TooLarge, WrongPeer
+from syncd.errors import Busy, SyncdError, TooLarge, TooMany, TrustError, WrongPeer
 from syncd.exchange import Desk
 from syncd.messages import Hello, HelloReply, Pull, PullReply
 from syncd.net import http
 from syncd.net.accepting import Acceptor, connections_most
 from syncd.net.connections import Connections
+from syncd.net.guesses import Guesses
 from syncd.net.turns import Turns
 from syncd.net.upload import Upload
 from syncd.net.waiting import Waiter, Waiting
+from syncd.node.barriers import tell, unforeseen
 from syncd.pipeline import Node
 from syncd.security import authority, enrol
 from syncd.security.authority import Authority
@@ -120,6 +122,7 @@ class _Service:
         self._waiting: Waiting | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended = threading.Event()
+        self._guesses = Guesses(time.monotonic)
 
     def begin(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -149,11 +152,17 @@ class _Service:
     async def join(self, request: Request) -> Response:
         body = await _body(request, JOIN_REQUEST_BYTES_MAX)
         began = time.monotonic()
-        reply = await anyio.to_thread.run_sync(self._admit, body, limiter=self._joins)
+        try:
+            reply = await anyio.to_thread.run_sync(self._admit, body, limiter=self._joins)
+        except TrustError as error:
+            if self._guesses.allows(request.client.host if request.client else ""):
+                raise
+            raise TooMany("too many joins have failed", hint="ask the parent's operator for a new one") from error
         self.observer.exchanged("join", "", 0, len(body), time.monotonic() - began)
         return Response(reply)
 
     def _admit(self, body: bytes) -> bytes:
+        admission.require_token(self.node, enrol.secret_of(body))
         return enrol.encode_reply(admission.admit(self.node, self._issuer, enrol.decode_request(body)))
 
     # --- who is there ----------------------------------------------------------------------------------------------
@@ -357,11 +366,16 @@ def _answered(service: _Service, endpoint: Endpoint) -> Endpoint:
         event = request.url.path.rpartition("/")[2]
         try:
             return await endpoint(request)
+        except TooMany as error:  # said once, when they became too many
+            return Response(http.encode_error(error), http.status_of(error), {"connection": "close"})
         except SyncdError as error:
             service.observer.failed(event, request.scope.get("peer", ""), error)
             return Response(http.encode_error(error), http.status_of(error), {"connection": "close", **_later(error)})
         except (ClientDisconnect, TimeoutError) as error:
             service.observer.failed(event, request.scope.get("peer", ""), error)
             return Response(status_code=408, headers={"connection": "close"})
+        except Exception as error:  # whatever a request made of our code ends that request alone
+            tell(error, duty=f"serve {event}", about=request.scope.get("peer", "") or None)
+            return Response(http.encode_error(unforeseen(error)), 500, headers={"connection": "close"})
 
     return answered

@@ -7,7 +7,6 @@ named there, so that it can be taken back; nothing is deleted of another keeper'
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from syncd.errors import UsageError
 from syncd.identity import links
 from syncd.language import say
 from syncd.proposing import parse_settings
+from syncd.protocol.decoding import json_object
 from syncd.review import standing
 from syncd.review.desk import Asked, Desk, canonical
 from syncd.review.standing import ASKED_HERE
@@ -66,7 +66,7 @@ def case_of(desk: Desk, case_id: str) -> Case | None:
     if row is None:
         return _asked_case(desk, case_id)
     rows = desk.tx.all("SELECT tab, row_id, unit_id FROM syncd_case_row WHERE case_id = ? ORDER BY row_id", (case_id,))
-    detail = _object(row[1])
+    detail = json_object(row[1])
     if not rows and row[4] is not None:  # found by matching persons: the other side is named in the detail
         rows = [(row[4], each, None) for each in (row[5], detail.get("other_row_id")) if each]
     return Case(
@@ -322,11 +322,3 @@ def _side(desk: Desk, tab: int, row_id: str, unit_id: str | None) -> Side | None
         return None
     now = desk.tx.value(f"SELECT unit_id FROM {table.sql} WHERE id = ?", (row_id,))
     return Side(table=table, row_id=row_id, unit_id=now if now is not None else None)
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

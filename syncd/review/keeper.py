@@ -7,7 +7,6 @@ before, stands in the new one; only the unit's keeper decides.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from schema.spec import Table
 from syncd.errors import UsageError
 from syncd.language import say
 from syncd.proposing import parse_settings
+from syncd.protocol.decoding import json_object
 from syncd.review.desk import Asked, Desk, canonical
 from syncd.review.verbs import Verb
 
@@ -61,9 +61,9 @@ def review_of(desk: Desk, proposal_id: str) -> Review | None:
     if row is None or table is None:
         return None
     return Review(
-        id=row[0], proposal_id=row[1], unit_id=row[2], outcome=row[3], detail=json.loads(row[4]), row_id=row[5],
+        id=row[0], proposal_id=row[1], unit_id=row[2], outcome=row[3], detail=json_object(row[4]), row_id=row[5],
         kind=row[6] or CaseKind.STALE_PROPOSAL.value, resolves=row[7], table=table, operation=row[9],
-        wished=json.loads(row[10]),
+        wished=json_object(row[10]),
     )  # fmt: skip
 
 
@@ -101,7 +101,7 @@ def undo_review(desk: Desk, review: Review, asked: Asked) -> None:
             say("xem: syncd conflicts show {id}", "see: syncd conflicts show {id}", id=review.proposal_id),
         )
     _put_back(desk, review)
-    detail = {**json.loads(earlier[1]), "undone": _person(asked)}
+    detail = {**json_object(earlier[1]), "undone": _person(asked)}
     row = (review.unit_id, review.proposal_id, earlier[0], earlier[2], canonical(detail), earlier[3], desk.now,
            asked.author, review.id)  # fmt: skip
     _insert(desk, row)

@@ -6,11 +6,11 @@ node that holds the same rows; a case that opened again after its cause was gone
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from schema.views import PASSED_ON
+from syncd.protocol.decoding import json_object
 from syncd.review.verbs import MOVES, SETTLING, STORED_AS, UNDO, Verb
 from syncd.store.base import Tx
 
@@ -125,10 +125,7 @@ def word_of(said: Word) -> str:
     """What a person said, where it is stored as another word."""
     if said.verb not in STORED_AS.values():
         return said.verb
-    try:
-        word = json.loads(said.detail).get("word")
-    except (ValueError, AttributeError):
-        return said.verb
+    word = json_object(said.detail).get("word")
     return str(word) if word in STORED_AS else said.verb
 
 

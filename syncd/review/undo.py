@@ -6,7 +6,6 @@ hold: what somebody has changed since is not overwritten; what another keeper ha
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ from schema.spec import Table
 from syncd.detect.detector import write_match
 from syncd.errors import UsageError
 from syncd.language import say
+from syncd.protocol.decoding import json_object
 from syncd.review import standing
 from syncd.review.cases import Case
 from syncd.review.desk import Asked, Desk
@@ -44,8 +44,14 @@ def _effects(decision: list[Word]) -> list[dict[str, Any]]:
     """Each once: both sides of a link name the same one."""
     found: dict[str, dict[str, Any]] = {}
     for word in decision:
-        for effect in json.loads(word.detail).get("effects", []):
-            key = effect.get("link_id") or effect.get("match_id") or effect.get("id") or f"{word.row_id} {effect['do']}"
+        listed = json_object(word.detail).get("effects")
+        for effect in [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []:
+            key = (
+                effect.get("link_id")
+                or effect.get("match_id")
+                or effect.get("id")
+                or f"{word.row_id} {effect.get('do')}"
+            )
             found[str(key)] = {**effect, "row_id": word.row_id, "unit_id": word.unit_id}
     return list(found.values())
 
@@ -116,4 +122,4 @@ def _withdraw(desk: Desk, proposal_id: str, asked: Asked) -> None:
             ),
         )
     else:
-        desk.propose(desk.registry.by_name[row[0]], row[1], json.loads(row[3]), asked)
+        desk.propose(desk.registry.by_name[row[0]], row[1], json_object(row[3]), asked)

@@ -177,6 +177,14 @@ def decode_request(body: bytes) -> JoinRequest:
     return _decode(body, JOIN_REQUEST_BYTES_MAX, _REQUEST, Both("yêu cầu gia nhập", "join request"), _STATION_HINT)
 
 
+def secret_of(body: bytes) -> bytes:
+    """The secret that a request shows, read off its first bytes alone: what comes with a wrong one costs no more."""
+    secret = body[len(_SECRET_HEAD) :][:TOKEN_SECRET_BYTES]
+    if not body.startswith(_SECRET_HEAD) or len(secret) != TOKEN_SECRET_BYTES:
+        raise JoinRefused(say("không đọc được yêu cầu gia nhập", "the join request cannot be read"), _STATION_HINT.here)
+    return secret
+
+
 def encode_reply(reply: JoinReply) -> bytes:
     return msgspec.msgpack.encode(reply)
 
@@ -185,6 +193,8 @@ def decode_reply(body: bytes) -> JoinReply:
     return _decode(body, JOIN_REPLY_BYTES_MAX, _REPLY, Both("trả lời gia nhập", "reply to our join"), _PARENT_HINT)
 
 
+# How every request begins in MessagePack: an array of its fields, the first of them so many bytes.
+_SECRET_HEAD = bytes((0x90 | len(JoinRequest.__struct_fields__), 0xC4, TOKEN_SECRET_BYTES))
 _REQUEST = msgspec.msgpack.Decoder(JoinRequest)
 _REPLY = msgspec.msgpack.Decoder(JoinReply)
 

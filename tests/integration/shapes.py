@@ -64,7 +64,7 @@ def tiers_on(server: PostgresServer, folder: Path, names: Sequence[str]) -> Iter
         server.drop_database(dsn)
 
 
-class Died(Exception):  # noqa: N818 - not an error: the process ends here
+class Died(BaseException):
     """What a test's process dies of; everything in its memory is lost."""
 
 

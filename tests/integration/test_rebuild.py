@@ -145,7 +145,7 @@ def test_pieces_of_an_open_or_void_group_are_left_out(tiers: ThreeTiers, monkeyp
     assert content(tiers.district, "household") == wanted
 
 
-class _Died(Exception):  # noqa: N818 - the process dies here
+class _Died(BaseException):
     pass
 
 

@@ -93,7 +93,7 @@ BUGS = (
     Bug(part="checkpoint", breaks="digests are taken from a later snapshot than the cut they belong to",
         owner=own_streams.OwnStreams, name="digests", make=_late_digests, seeds_max=300),
     Bug(part="grant", breaks="who takes a unit over is given no keys of the earlier keepers",
-        owner=pipeline, name="grant_followers", make=lambda _right: lambda _store, _tree, _ring: 0),
+        owner=pipeline, name="grant_followers", make=lambda _right: lambda _store, _tree, _ring, _barriers: 0),
     Bug(part="restore", breaks="what a left branch held is not written down as wishes",
         owner=lift, name="_keep", make=lambda _right: lambda *_args: None, seeds_max=300),
 )  # fmt: skip

@@ -82,7 +82,12 @@ def _system_tables() -> None:
             need("status", "text", 20),
             need("enrolled_at", "instant"),
         ),
-        rules={"status_rule": "status IN ('enrolled', 'revoked')"},
+        rules={
+            "signing_public_rule": "length(signing_public) = 32",
+            "sealing_public_rule": "length(sealing_public) = 32",
+            "term_rule": "term BETWEEN 0 AND 1000000000000000",
+            "status_rule": "status IN ('enrolled', 'revoked')",
+        },
     )
     replicated(
         "key_grant",
@@ -91,8 +96,13 @@ def _system_tables() -> None:
             need("audience", "int"),
             need("epoch", "int"),
             need("reader_id", "uuid"),
-            need("sealed_key", "bytes", 256),
+            need("sealed_key", "bytes", 80),
         ),
+        rules={
+            "audience_rule": "audience BETWEEN 1 AND 255",
+            "epoch_rule": "epoch BETWEEN 1 AND 4294967295",
+            "sealed_key_rule": "length(sealed_key) = 80",
+        },
         indexes=(("stream_id", "audience", "epoch"),),
     )
     replicated(
@@ -111,7 +121,11 @@ def _system_tables() -> None:
             may("withdrawn_at", "instant"),
             may("expires_at", "instant"),
         ),
-        rules={"operation_rule": "operation IN ('insert', 'update', 'delete')"},
+        rules={
+            "operation_rule": "operation IN ('insert', 'update', 'delete')",
+            "clock_offset_ms_rule": "clock_offset_ms BETWEEN -253402300799999 AND 253402300799999",
+            "author_depth_rule": "author_depth BETWEEN 0 AND 32",
+        },
         indexes=(("row_id",),),
     )
     replicated(
@@ -148,7 +162,13 @@ def _keeping_tables() -> None:
             need("author", "text", 200),
             need("ordered_at", "instant"),
         ),
-        rules={"is_revoked_rule": "is_revoked IN (0, 1)"},
+        rules={
+            "from_term_rule": "from_term BETWEEN 0 AND 9223372036854775807",
+            "forced_seq_rule": "forced_seq BETWEEN 0 AND 4611686018427387904",
+            "forced_hash_rule": "length(forced_hash) = 32",
+            "is_revoked_rule": "is_revoked IN (0, 1)",
+            "forced_whole": "(forced_seq IS NULL) = (forced_hash IS NULL)",
+        },
         indexes=(("kept_unit_id",),),
     )
     replicated(
@@ -161,6 +181,7 @@ def _keeping_tables() -> None:
             need("author", "text", 200),
             need("ordered_at", "instant"),
         ),
+        rules={"row_ids_rule": "length(row_ids) = length(row_ids) / 16 * 16"},
         indexes=(("from_unit_id",),),
     )
     replicated(
@@ -181,7 +202,8 @@ def _keeping_tables() -> None:
         ),
         rules={
             "verdict_rule": "verdict IN ('keep-ours', 'value', 'same-person', 'not-the-same', 'ask-commune', 'answer', "
-            "'later', 'undo')"
+            "'later', 'undo')",
+            "openings_rule": "openings BETWEEN 0 AND 1000000000",
         },
         indexes=(("case_id",), ("undoes",)),
     )
