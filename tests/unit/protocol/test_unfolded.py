@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schema.spec import ROW_BYTES_MAX
 from syncd import limits
 from syncd.compress import compress, decompress
 from syncd.errors import EnvelopeError, TooLarge
@@ -184,6 +185,16 @@ def test_writer_and_reader_have_the_same_bound(length: int) -> None:
         low, high = (middle, high) if is_written(middle) else (low, middle)
     assert 1000 < low < ENVELOPE_ROWS_MAX
     assert decode_body(encode_body([block(low)], SCHEMA), SCHEMA) == [block(low)]
+
+
+def test_the_longest_row_that_a_database_takes_fits() -> None:
+    """Characters of four bytes, in one column or in all of them."""
+    for columns in (1, 62):
+        text = WIDE * (ROW_BYTES_MAX // 4 // columns)
+        block = Block(
+            table=2, op=1, columns=tuple(range(1, columns + 1)), ids=[VALUES[1](1)], values=[[text]] * columns
+        )
+        assert decode_body(encode_body([block], SCHEMA), SCHEMA) == [block]
 
 
 def test_the_parts_of_one_envelope_share_the_bound() -> None:
