@@ -75,7 +75,7 @@ class Counted(logging.Filter):
             key = self._key(record)
             cause = self._causes.get(key)
             if cause is None:
-                self._causes[key] = _Cause(record=record, since_s=now_s)
+                self._causes[key] = _Cause(record=_bare(record), since_s=now_s)
                 return True
             cause.times += 1
             if self._timer is None:
@@ -119,11 +119,17 @@ class Counted(logging.Filter):
             self._tell(record)
 
 
+def _bare(of: logging.LogRecord) -> logging.LogRecord:
+    """What is kept of a line: a traceback would keep the values of all its frames in memory."""
+    record = logging.LogRecord(of.name, of.levelno, of.pathname, of.lineno, of.getMessage(), None, None)
+    record.fields = getattr(of, "fields", {})
+    return record
+
+
 def _repeated(cause: _Cause) -> logging.LogRecord:
-    """The cause's line once more, without a traceback, with how often it came since."""
-    of = cause.record
-    record = logging.LogRecord(of.name, of.levelno, of.pathname, of.lineno, of.msg, of.args, None)
-    record.fields = {**getattr(of, "fields", {}), "repeated": cause.times}
+    """The cause's line once more, with how often it came since."""
+    record = _bare(cause.record)
+    record.fields = {**getattr(record, "fields", {}), "repeated": cause.times}
     record.is_count = True
     return record
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import logging
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -59,6 +61,24 @@ def test_lines_of_other_libraries_are_counted_too(log: io.StringIO) -> None:
             "socket.accept() out of system resource", exc_info=(OSError, OSError(), None)
         )
     assert log.getvalue().count("socket.accept()") == 1
+
+
+def test_a_line_that_is_counted_keeps_no_frame_alive(log: io.StringIO) -> None:
+    class Large:
+        pass
+
+    def fail() -> weakref.ref[Large]:
+        value = Large()
+        try:
+            raise OSError("disk")
+        except OSError as error:
+            event("failed", logging.ERROR, error=error, reason=str(error))
+        return weakref.ref(value)
+
+    kept = fail()
+    gc.collect()
+    assert "disk" in log.getvalue()
+    assert kept() is None
 
 
 def test_each_minute_says_how_often_and_a_quiet_cause_is_forgotten() -> None:
