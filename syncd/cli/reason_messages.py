@@ -314,6 +314,10 @@ MESSAGES = (
         "table {table}, row {row}: this row is longer than any envelope",
     ),
     Both("các phần dài {size} byte, giới hạn là {most}", "parts of {size} bytes, the limit is {most}"),
+    Both(
+        "{place}: các phần mở ra dài {size} byte, giới hạn là {most}",
+        "{place}: bodies of {size} bytes, the limit is {most}",
+    ),
     Both("các phần mở ra dài {size} byte, giới hạn là {most}", "bodies of {size} bytes, the limit is {most}"),
     # what one neighbour may bring and ask
     Both(
