@@ -56,6 +56,22 @@ def install(
         cursor.execute(text)
 
 
+def remove(connection: Any, dialect: str) -> None:
+    """Drops every trigger of ours: where tables have changed their form, triggers that name what is gone let nobody
+    write, nor change the table back."""
+    cursor = connection.cursor()
+    for drop in _drops(connection, Dialect(dialect)):
+        cursor.execute(drop)
+
+
+def expected_sqlite(
+    dialect: str, registry: Registry, identity: Identity, *, foreign_writes: ForeignWrites = "refuse"
+) -> dict[str, str]:
+    """The text of every trigger of an installation on SQLite, by its name."""
+    propose = _propose_tables(registry, foreign_writes)
+    return triggers_sqlite.expected(Dialect(dialect), registry, identity, propose=propose)
+
+
 def problems(
     connection: Any,
     dialect: str,

@@ -93,6 +93,8 @@ BASELINE_PIECE_BYTES: Final = 6 * MIB  # of a piece before it is packed: what do
 # Mending.
 MEND_LOCK_MS_MAX: Final = 2_000  # PostgreSQL: how long mending waits for, and thereby holds up, who writes the tables
 
+CAPTURE_LOOK_S: Final = 3.0  # PostgreSQL: how often the catalogue is looked at; SQLite tells by a number in its file
+SEARCH_REST: Final = 20  # times as long as comparing content with the log took, before it is done again
 FOUND_ROWS: Final = 2_000  # changed past the triggers, journaled in one transaction
 FOUND_LOST_MIN: Final = 50  # rows gone, or with a value gone, before half of a table is thought to be a mistake
 FOUND_WORDS_MAX: Final = 1_000  # of a case that names tables and rows

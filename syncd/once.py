@@ -15,6 +15,7 @@ from syncd.exchange import Link
 from syncd.language import say
 from syncd.net.client import ParentClient
 from syncd.node_files import OpenNode
+from syncd.recovery.capture import Capture
 from syncd.security import tls
 from syncd.security.tls import TlsFiles
 
@@ -63,6 +64,9 @@ def sync_once(opened: OpenNode) -> Summary:
 
 def _settle(opened: OpenNode, summary: Summary) -> None:
     """Everything this node does by itself; what it writes on the way is sequenced too."""
+    trouble = Capture(opened).look()
+    if trouble is not None:
+        raise trouble
     for _ in range(limits.SYNC_ROUNDS_MAX):
         summary.rows_written += opened.node.write()
         applied = opened.node.apply_all().applied

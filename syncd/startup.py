@@ -1,24 +1,20 @@
 """What is examined before a daemon works: is the database the one this node wrote, and does it still capture?
 
-Enters: an open node. Leaves: nothing, or triggers put back and a case that says so. Must hold: a write that was not
-captured while triggers were missing is a person's business; the daemon says that there was such a time.
+Enters: an open node. Leaves: nothing, or triggers put back and a case that says so. Must hold: what was not captured
+while triggers were missing is found by the daemon (`recovery/capture.py`) before it seals anything.
 """
 
 from __future__ import annotations
 
 import logging
 
-from conflict.case import CaseKind
-from schema import triggers
 from syncd import setup
-from syncd.cases import open_case
-from syncd.clock import instant_of
-from syncd.config import load_registry
-from syncd.errors import ConfigError
+from syncd.errors import ConfigError, written
 from syncd.events import event
 from syncd.language import say
 from syncd.node import evolve, strangers
-from syncd.node_files import OpenNode, connector, identity_of, raw_transaction
+from syncd.node_files import OpenNode
+from syncd.recovery.capture import Capture
 from syncd.store.base import Store
 
 
@@ -35,7 +31,7 @@ def check_start(opened: OpenNode) -> None:
     if opened.store.dialect != "sqlite":
         require_server(opened.store)
     evolve.bring_up(opened)  # before the triggers, which are made for the columns
-    _check_triggers(opened)
+    _check_capture(opened)
     _check_facts(opened)  # after the triggers, which are made anew when a setting differs from the recorded one
     strangers.tell(opened)
     if opened.store.dialect != "sqlite":
@@ -52,40 +48,12 @@ def _check_facts(opened: OpenNode) -> None:
             setup.set_facts(tx, changed)
 
 
-def _check_triggers(opened: OpenNode) -> None:
-    """Missing, altered or disabled triggers are put back."""
-    registry, identity, config = (
-        load_registry(opened.config, opened.directory),
-        identity_of(opened.facts),
-        opened.config,
-    )
-    connection = connector(opened.directory, config)()
-    try:
-        found = triggers.problems(
-            connection, config.schema_dialect, registry, identity, foreign_writes=config.foreign_writes
-        )
-        if not found:
-            return
-        event("triggers-reinstalled", logging.WARNING, problems=len(found), first=found[0])
-        if opened.facts.get("foreign_writes", config.foreign_writes) == config.foreign_writes:
-            _open_case(opened, found)  # first: after a power cut in between there is a case too many, never one too few
-        raw_transaction(connection, lambda: triggers.install(
-            connection, config.schema_dialect, registry, identity, foreign_writes=config.foreign_writes
-        ))  # fmt: skip
-    finally:
-        connection.close()
-
-
-def _open_case(opened: OpenNode, found: list[str]) -> None:
-    """Writes may have gone unseen while triggers were missing (those of another setting were intact)."""
-    with opened.store.apply("triggers") as tx:
-        open_case(
-            tx,
-            CaseKind.RULE_VIOLATED,
-            ("triggers", opened.node.node_id, len(found), found[0]),
-            opened_at=instant_of(opened.node.clock()),
-            detail={"what": "triggers", "problems": len(found), "first": found[0][:200]},
-        )
+def _check_capture(opened: OpenNode) -> None:
+    """Triggers are put back where they fit. Where they do not the daemon runs all the same: `status` says what to do,
+    and it goes on by itself once that is done."""
+    trouble = Capture(opened).examine()
+    if trouble is not None:
+        event("capture-lost", logging.ERROR, reason=written(trouble))
 
 
 def require_server(store: Store) -> None:

@@ -24,6 +24,7 @@ from syncd.messages import Hello, HelloReply
 from syncd.net.client import ParentClient
 from syncd.node.barriers import tell, unforeseen
 from syncd.node_files import OpenNode
+from syncd.recovery.capture import Capture
 from syncd.reserve import Reserve
 from syncd.retry import Retries
 from syncd.signals import APPLIED, LOG
@@ -145,6 +146,7 @@ class Writer(Worker):
         self._watch = watch_directory(opened.directory) if opened.store.dialect == "sqlite" else None
         if self._watch is not None:
             life.at_end(self._watch.wake)
+        self._capture = Capture(opened)
         self._mark: int | None = None
         self._active_until = 0.0
         self._written_at = self._checked_at = time.monotonic()
@@ -154,6 +156,10 @@ class Writer(Worker):
     def turn(self) -> None:
         poll_s, checkpoint_after_s = self._settings()
         mark: int | None = self._store.change_mark()
+        if self._is_blind(mark):
+            self._mark = mark
+            self._wait(poll_s, checkpoint_after_s)
+            return
         if mark != self._mark or self._store.dialect != "sqlite":
             if self._node.has_backlog():
                 if self._node.rejoin.holds_back():
@@ -167,6 +173,20 @@ class Writer(Worker):
             self._check(checkpoint_after_s)
         self._relax(mark)
         self._wait(poll_s, checkpoint_after_s)
+
+    def _is_blind(self, mark: int | None) -> bool:
+        """Whether tables were changed so that writes are not captured any more: then nothing is sealed."""
+        if mark == self._mark and self._store.dialect == "sqlite" and not self._capture.has_more:
+            return False
+        before, trouble = self._capture.trouble, self._capture.look()
+        if trouble is not None:
+            if written(trouble) != (before and written(before)):
+                event("capture-lost", logging.ERROR, reason=written(trouble))
+            self.vitals.fails(self.name, trouble)
+        elif before is not None:
+            event("capture-back")
+            self.vitals.waits(self.name)
+        return trouble is not None
 
     def failed(self, error: Exception) -> None:
         self._mark = None  # look again, although nothing more was committed

@@ -9,6 +9,10 @@ from __future__ import annotations
 from syncd.language import Both
 
 MESSAGES = (
+    Both(
+        "chương trình khác đã sửa cấu trúc bảng ({n} chỗ): {what}. Thay đổi chưa được gửi đi, không mất gì",
+        "another program changed the tables ({n} places): {what}. Changes are not sent now, nothing is lost",
+    ),
     # streams that stand still (applying, apply, open, receive, exchange)
     Both("chưa có khóa của luồng {stream}", "no key yet for stream {stream}"),
     Both(
@@ -377,4 +381,27 @@ MESSAGES = (
 )
 
 # Facts of a message that are themselves said in words.
-FACTS = (Both("lô {seq} của luồng {stream}", "envelope {seq} of stream {stream}"),)
+FACTS = (
+    Both("lô {seq} của luồng {stream}", "envelope {seq} of stream {stream}"),
+    Both("bảng {table} không còn cột {column}", "table {table} has no column {column} any more"),
+    Both("không còn bảng {table}", "table {table} is not there any more"),
+    Both("bảng {table} được tạo WITHOUT ROWID", "table {table} was made WITHOUT ROWID"),
+    Both("bảng {table} không còn khóa trên cột id", "table {table} has no key on its column id any more"),
+    Both("cột {column} nay có kiểu {kind}", "column {column} is of type {kind} now"),
+    Both(
+        "bảng {child} kế thừa {table}: bản ghi ghi vào đó không qua trigger",
+        "table {child} inherits {table}: rows written there pass the triggers by",
+    ),
+    Both(
+        "bảng {table} kế thừa {parent}: bản ghi sửa ở đó không qua trigger",
+        "table {table} inherits {parent}: rows changed there pass the triggers by",
+    ),
+    Both(
+        "quy tắc {rule} đổi câu lệnh ghi vào bảng {table}", "the rule {rule} rewrites what is written to table {table}"
+    ),
+    Both(
+        "bảng {table} bật bảo mật theo dòng: daemon có thể không thấy hết bản ghi",
+        "table {table} has row level security on: the daemon may not see every row",
+    ),
+    Both("bảng {table} là UNLOGGED: mất điện là mất hết", "table {table} is UNLOGGED: a power cut empties it"),
+)

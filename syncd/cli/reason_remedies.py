@@ -9,6 +9,11 @@ from __future__ import annotations
 from syncd.language import Both
 
 REMEDIES = (
+    Both(
+        "chạy: {backs}; sau đó syncd tự tiếp tục, kể cả những gì đã ghi trong lúc này",
+        "run: {backs}; then syncd goes on by itself, with what was written meanwhile",
+    ),
+    Both("đặt lại bảng đó từ bản sao lưu (syncd restore)", "put that table back from a backup (syncd restore)"),
     Both("luồng tự tiếp tục khi lệnh và phần cuối đó tới", "the stream goes on by itself when they have arrived"),
     Both("luồng tự tiếp tục khi luồng trước nó tới", "the stream goes on by itself when the one before it has arrived"),
     Both("luồng tự tiếp tục khi luồng kia tới", "the stream goes on by itself when the other one has arrived"),

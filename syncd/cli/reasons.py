@@ -70,7 +70,7 @@ def _translated(text: str, known: tuple[Both, ...]) -> str:
 
 def _fact(text: str) -> str:
     """A fact that is itself said in words."""
-    return _translated(text, FACTS) if text.startswith("envelope ") else text
+    return _translated(text, FACTS) if text.startswith(("envelope ", "table ", "column ", "the rule ")) else text
 
 
 @lru_cache(maxsize=3)

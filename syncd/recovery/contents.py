@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from schema.names import listed, quoted
 from schema.spec import Audience, Kind, Table
 from syncd import log, moved_rows
 from syncd.applying import Applier
@@ -138,7 +139,9 @@ def _table(tx: Tx, replay: Replay, at: Stream, table: Table, places: Sequence[in
 
 def _rows_here(tx: Tx, at: Stream, table: Table, found: TableDifference) -> Iterator[Row]:
     where, values = rows_of(tx, at, table)
-    for rows in tx.stream(f"SELECT {columns_of(table)} FROM {table.sql} WHERE {where} ORDER BY id", values):
+    for rows in tx.stream(
+        f"SELECT {listed(columns_of(table))} FROM {quoted(table.name)} WHERE {where} ORDER BY id", values
+    ):
         for row in rows:
             if row[0] is None:
                 found.nameless += 1  # SQLite, where another program has made the table anew
@@ -146,9 +149,9 @@ def _rows_here(tx: Tx, at: Stream, table: Table, found: TableDifference) -> Iter
                 yield row
 
 
-def columns_of(table: Table) -> str:
+def columns_of(table: Table) -> list[str]:
     """The columns of a row as they are compared: the id, then the values."""
-    return ", ".join(column.sql for column in table.all_columns if column.number != 1)
+    return [column.name for column in table.all_columns if column.number != 1]
 
 
 def _side_by_side(told: Iterator[Row], here: Iterator[Row]) -> Iterator[tuple[str, Row | None, Row | None]]:
@@ -168,4 +171,4 @@ def _side_by_side(told: Iterator[Row], here: Iterator[Row]) -> Iterator[tuple[st
 
 def values_of(table: Table, row: Row) -> dict[str, Any]:
     """A row by column names."""
-    return dict(zip((column.name for column in table.all_columns if column.number != 1), row, strict=True))
+    return dict(zip(columns_of(table), row, strict=True))

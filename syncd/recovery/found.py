@@ -27,6 +27,7 @@ from syncd.recovery.contents import (
     TableDifference,
     captured,
     changed_mask,
+    columns_of,
     compare,
     may_judge,
     own_streams,
@@ -153,7 +154,7 @@ def _entries(
 
 
 def _here(tx: Tx, at: Stream, table: Table, ids: Sequence[str]) -> dict[str, Row]:
-    rows = tx.select_ids(table, at.unit_id, ids, [c.name for c in table.all_columns if c.number != 1])
+    rows = tx.select_ids(table, at.unit_id, ids, columns_of(table))
     return {row[0]: tuple(row) for row in rows}
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from sqlcipher3 import dbapi2 as sqlcipher
 
+from schema.names import listed, quoted
 from schema.spec import Audience, Kind, Table
 from syncd import limits
 from syncd.applying import Applier
@@ -42,8 +43,8 @@ class Replay:
         self._connection = _scratch(Path(self._folder.name) / "log.db")
         with self.closed_on_error():
             for table in self.tables:
-                columns = ", ".join(f'"{column.name}"' for column in _values(table))
-                self._run(f'CREATE TABLE "{table.name}" (id TEXT PRIMARY KEY, {columns}) WITHOUT ROWID')
+                columns = listed(column.name for column in _values(table))
+                self._run(f"CREATE TABLE {quoted(table.name)} (id TEXT PRIMARY KEY, {columns}) WITHOUT ROWID")
             self._take(tx, told(tx, at))
 
     def __enter__(self) -> Replay:
@@ -72,7 +73,7 @@ class Replay:
 
     def rows(self, table: Table) -> Iterator[Row]:
         """id, then the values by column number; in the order of ids."""
-        cursor = self._run(f'SELECT * FROM "{table.name}" ORDER BY id')
+        cursor = self._run(f"SELECT * FROM {quoted(table.name)} ORDER BY id")
         while found := cursor.fetchmany(limits.DIGEST_ROWS):
             yield from found
 
@@ -82,12 +83,12 @@ class Replay:
         for start in range(0, len(ids), limits.DIGEST_ROWS):
             chunk = ids[start : start + limits.DIGEST_ROWS]
             marks = ", ".join("?" * len(chunk))
-            for row in self._run(f'SELECT * FROM "{table.name}" WHERE id IN ({marks})', chunk):
+            for row in self._run(f"SELECT * FROM {quoted(table.name)} WHERE id IN ({marks})", chunk):
                 found[row[0]] = row
         return found
 
     def count(self, table: Table) -> int:
-        return int(self._run(f'SELECT count(*) FROM "{table.name}"').fetchone()[0])
+        return int(self._run(f"SELECT count(*) FROM {quoted(table.name)}").fetchone()[0])
 
     def _take(self, tx: Tx, envelopes: Iterable[tuple[Stream, Any]]) -> None:
         self._run("BEGIN")
@@ -105,16 +106,19 @@ class Replay:
             return
         names = [table.all_columns[number].name for number in block.columns]
         if block.op == DELETE:
-            self._many(f'DELETE FROM "{table.name}" WHERE id = ?', zip(block.ids))
+            self._many(f"DELETE FROM {quoted(table.name)} WHERE id = ?", zip(block.ids))
         elif block.op == INSERT:
-            columns = "".join(f', "{name}"' for name in names)
+            columns = "".join(f", {quoted(name)}" for name in names)
+            marks = ", ".join("?" * (1 + len(names)))
             self._many(
-                f'INSERT OR REPLACE INTO "{table.name}" (id{columns}) VALUES ({", ".join("?" * (1 + len(names)))})',
+                f"INSERT OR REPLACE INTO {quoted(table.name)} (id{columns}) VALUES ({marks})",
                 zip(block.ids, *block.values, strict=True),
             )
         elif names:
-            sets = ", ".join(f'"{name}" = ?' for name in names)
-            self._many(f'UPDATE "{table.name}" SET {sets} WHERE id = ?', zip(*block.values, block.ids, strict=True))
+            sets = ", ".join(f"{quoted(name)} = ?" for name in names)
+            self._many(
+                f"UPDATE {quoted(table.name)} SET {sets} WHERE id = ?", zip(*block.values, block.ids, strict=True)
+            )
 
     def _run(self, sql: str, values: Sequence[Any] = ()) -> Any:
         return self._guarded(lambda: self._connection.execute(sql, values))

@@ -197,6 +197,10 @@ class Store(ABC):
         """A number that differs after another connection has committed (cheap; polled for wake-up)."""
 
     @abstractmethod
+    def schema_mark(self) -> str:
+        """A value that differs after any program has changed tables or triggers (cheap)."""
+
+    @abstractmethod
     def backlog(self) -> bool:
         """Whether committed journal rows wait to be sequenced."""
 

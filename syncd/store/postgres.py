@@ -18,6 +18,7 @@ from typing import Any
 import psycopg
 from psycopg.types.string import TextLoader
 
+from schema.fit import POSTGRES_MARK
 from schema.names import listed, quoted
 from schema.spec import Registry, Table, Type
 from syncd import limits
@@ -290,6 +291,10 @@ class PostgresStore(Store):
     def change_mark(self) -> int:
         """PostgreSQL has no cheap change counter per database: the backlog itself is the mark."""
         return int(self.backlog())
+
+    def schema_mark(self) -> str:
+        with self.read() as tx:
+            return str(tx.value(POSTGRES_MARK))
 
     def backlog(self) -> bool:
         with self.read() as tx:

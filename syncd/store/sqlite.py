@@ -405,6 +405,12 @@ class SqliteStore(Store):
         except sqlite.DatabaseError as error:
             raise translate(error, self.path) from error
 
+    def schema_mark(self) -> str:
+        try:
+            return str(self._watcher.execute("PRAGMA schema_version").fetchone()[0])
+        except sqlite.DatabaseError as error:
+            raise translate(error, self.path) from error
+
     def backlog(self) -> bool:
         with self.read() as tx:
             return tx.one("SELECT 1 FROM syncd_journal LIMIT 1") is not None
