@@ -97,10 +97,10 @@ KEY_REFUSED = Cause(
         "the database {place} does not open with this key, or its beginning is damaged",
     ),
     Both(
-        "đặt đúng database.key của nó bên cạnh; nếu khóa đúng thì tệp hỏng: dời tệp cùng -wal và -shm ra chỗ khác"
-        " (đừng xóa), rồi `syncd restore` bản sao lưu cuối",
-        "put its own database.key beside it; if the key is right the file is damaged: move it with its -wal and -shm"
-        " elsewhere (do not delete them), then `syncd restore` the last backup",
+        "đặt đúng database.key bên cạnh cơ sở dữ liệu; nếu khóa đã đúng thì tệp hỏng: dời tệp cùng -wal và -shm ra chỗ"
+        " khác (đừng xóa), rồi `syncd restore` bản sao lưu cuối",
+        "put the right database.key beside the database; if it is the right one the file is damaged: move it with its"
+        " -wal and -shm elsewhere (do not delete them), then `syncd restore` the last backup",
     ),
 )
 NO_SQLITE = Cause(
