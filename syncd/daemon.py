@@ -290,6 +290,7 @@ class Daemon:
             **self.vitals.picture(), "pid": os.getpid(), "version": __version__, "node_id": self._opened.node.node_id,
             "parent_id": self._opened.parent_id, "listen": self._listening, "disk_full_since": self._full_since(),
             "awaited": self._awaited(), "files": dict(self._opened.store.held_files()),
+            "is_heard": not self._opened.node.rejoin.is_unheard,
         }  # fmt: skip
 
     def _awaited(self) -> list[str] | None:

@@ -134,11 +134,14 @@ class Desk:
             strange = down.keys() - {s.stream_id for s in known}
             strange -= {s.stream_id for s in log.among(tx, {"stream_id": strange})}
             forked = [key for key in batch.forked if key in down]
+            was_unheard = self._node.rejoin.is_unheard
             want = self._node.rejoin.child_asked(tx, peer, down, forked, strange, pull.heard_ms)
             stated = {str(uuid.UUID(bytes=item.stream)): item.seq for item in pull.owed}
             wanted = {**dict.fromkeys(news, 0), **stated}
             receipts = receipt.newest_of(tx, fresh, wanted)
             receipts += self._of_backup(tx, peer, pull.backed_up_ms)
+        if was_unheard and not self._node.rejoin.is_unheard:
+            self._node.signals.emit(LOG, [self._node.node_id])  # whoever writes and concludes has waited for it
         sending = _sending(batch, pull.partial)
         reply = PullReply(
             time_ms=self._node.clock(),
@@ -184,6 +187,7 @@ class Link:
         # side takes as delivered, and nothing else would tell before more is written here.
         self.was_cut = False
         self._heard_ms = 0  # by the parent's clock
+        self._repeats = 0  # answers in a row that had something and changed nothing
         self.has_unnoted = False  # positions of the parent that `status` does not show yet
         self._declined = Declined()
         self._asked: dict[str, int] = {}  # stream → the position that the pull under way named
@@ -293,14 +297,25 @@ class Link:
         """Take what came down; `unfinished` is the beginning of a frame whose rest did not come."""
         self._unfinished = unfinished
         self._heard_ms = reply.time_ms
-        self._node.receipts.take(reply.receipts)
+        signs = self._node.rejoin.twin_signs
+        has_news = self._node.receipts.take(reply.receipts) or self._node.rejoin.twin_signs != signs
         received = self._node.accept(self.parent, envelopes) if envelopes else None
+        is_moving = has_news or unfinished or (received is not None and received.taken)
+        self._repeats = 0 if is_moving or not (reply.receipts or envelopes) else self._repeats + 1
         self._declined.learn(self._asked, received)
         rejoin = self._node.rejoin
         if rejoin.told(self.parent, reply.want):
             self._theirs |= rejoin.offers
             self._node.signals.emit(LOG, rejoin.offers)
         return received
+
+    @property
+    def pause_s(self) -> float:
+        """How long to wait before the next question: after an answer that changed nothing the same one would come again
+        at once, without end."""
+        if not self._repeats:
+            return 0.0
+        return float(min(limits.REPEAT_WAIT_S * 2 ** min(self._repeats, 10), limits.REPEAT_WAIT_S_MAX))
 
     def unfinished(self, reply: PullReply) -> bytes:
         """The bytes kept from the last answer, when the parent left them out of this one."""

@@ -16,6 +16,7 @@ from schema.ddl import Identity
 from syncd import failpoint as failpoints
 from syncd.clock import Clock, system_clock
 from syncd.config import Config, load_config, load_registry
+from syncd.control import ask
 from syncd.errors import ConfigError, KeyFileError, StoreError
 from syncd.language import say
 from syncd.node.evolve import require_made
@@ -73,7 +74,7 @@ def open_node(
         if not is_starting:
             require_made(facts, store.registry)
         node = Node(store, node_keys, clock, random_bytes)
-        node.rejoin.watch(HighWater(directory))
+        node.rejoin.watch(HighWater(directory), lambda: (ask(directory) or {}).get("is_heard") is True)
         if node.rejoin.awaits_answer:
             node.awaited.expect(record.node_id for record in node.tree().children())
         return OpenNode(directory=directory, config=settings, keys=node_keys, store=store, facts=facts, node=node)

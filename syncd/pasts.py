@@ -49,6 +49,13 @@ def is_past(tx: Tx, at: Stream | None, position: Position) -> bool:
     return found is not None and found.startswith(position.hash)
 
 
+def of_another_machine(tx: Tx, signed: Mapping[str, Position]) -> list[Position]:
+    """What the custodian has signed of this node's own streams that their logs here have not come to, or have another
+    envelope for: a second machine of this node wrote it, or this is an older copy."""
+    own = log.streams(tx, "own = 1 AND ended = 0") if signed else []
+    return [signed[at.stream_id] for at in own if at.stream_id in signed and not is_past(tx, at, signed[at.stream_id])]
+
+
 def _has_late(tx: Tx, position: Position) -> bool:
     """Whether as much is kept apart here: it was written after the stream had ended. It may be another branch, of a
     keeper that was restored: nobody gives way to that, it goes up beside the other (`quarantine.lacking`)."""

@@ -11,14 +11,16 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from conflict.case import CaseKind
-from syncd import receipt
+from syncd import messages, receipt
 from syncd.cases import open_case
 from syncd.clock import Clock, instant_of
 from syncd.errors import EnvelopeError, ForkError, written
 from syncd.events import event
 from syncd.limits import RECEIPTS_FLOW_MS
+from syncd.messages import Position
+from syncd.pasts import of_another_machine
 from syncd.rejoin import Rejoin
-from syncd.signals import RECEIPT, Signals
+from syncd.signals import LOG, RECEIPT, Signals
 from syncd.store.base import Store
 from syncd.tree import Tree
 
@@ -49,6 +51,8 @@ class Receipts:
         # Children hear of them at once: on SQLite a large group being applied may hold the write lock for seconds.
         with self._store.read() as tx:
             news = [item for item in receipts if receipt.is_news(tx, item)]
+            places = {item.stream_id: _place(item) for item in sorted(receipts, key=lambda item: item.seq)}
+            elsewhere = of_another_machine(tx, places)
         if news:
             self._news_ms = self._clock()
         self._fresh |= {item.stream_id: item for item in news if item.level == receipt.APPLIED}
@@ -66,6 +70,8 @@ class Receipts:
         for item in news:
             if self._fresh.get(item.stream_id) is item:  # else a newer one came meanwhile, and is not stored yet
                 del self._fresh[item.stream_id]
+        if self._rejoin.signed_elsewhere(elsewhere):
+            self._signals.emit(LOG, [item.stream_id for item in elsewhere])  # whoever writes and sends looks again
         return bool(news)
 
     def _read(self, data: bytes, signing_public: bytes) -> receipt.Receipt | None:
@@ -104,3 +110,7 @@ class Receipts:
                     " state = CASE WHEN state = 'refused' THEN 'ok' ELSE state END WHERE stream_id = ?",
                     moved,
                 )
+
+
+def _place(item: receipt.Receipt) -> Position:
+    return messages.position(item.stream_id, item.seq, item.hash)

@@ -70,6 +70,11 @@ class Rejoin:
         self._awaits_answer = False
         self._since_ms = 0
         self._answered: set[str] = set()  # children that have nothing of ours that we lack
+        self._is_unheard = False  # the root since its start: it may be a copy that knows of nothing newer than itself
+        self._owing: dict[str, int] = {}  # children that hold more of the root's streams than it, and since when
+        # Own streams → where the custodian signed that they stand, beyond this log: another machine is this node.
+        self._signed: dict[str, Position] = {}
+        self.twin_signs = 0  # how often that was news
         self._noting = threading.Lock()  # of the mark's file
         self._high_water: HighWater | None = None
         self._way = Way(store, applier, ring, clock, node_id, sequencing, changed)
@@ -77,16 +82,24 @@ class Rejoin:
 
     # --- whether anything may be sealed --------------------------------------------------------------------------
 
-    def watch(self, high_water: HighWater) -> None:
-        """Compare the database with the mark outside it: an older copy awaits its neighbours' word."""
+    def watch(self, high_water: HighWater, is_heard: Callable[[], bool] = lambda: False) -> None:
+        """Compare the database with the mark outside it: an older copy awaits its neighbours' word.
+
+        A root whose mark is as old as its database (a copy of the whole directory, a snapshot of the machine) cannot
+        tell: with children it seals nothing before one of them has been heard since. `is_heard`: whether another
+        process of this node, which runs on, has heard one.
+        """
         with self._noting:
             self._high_water = high_water
         with self._store.read() as tx:
             behind = high_water.behind(tx)
-        awaits_answer = bool(behind) and (not self._is_root or bool(self._tree().children()))
+        has_children = self._is_root and bool(self._tree().children())
+        awaits_answer = bool(behind) and (not self._is_root or has_children)
+        is_unheard = has_children and not behind and not is_heard()
         with self._guard:
             self._since_ms = self._clock()
             self._awaits_answer = awaits_answer
+            self._is_unheard = is_unheard
         if awaits_answer:
             event("restored-copy", logging.WARNING, streams=len(behind))
 
@@ -111,6 +124,12 @@ class Rejoin:
         with self._guard:
             return self._unknown_above
 
+    @property
+    def is_unheard(self) -> bool:
+        """Whether this is a root that no child has told since its start that it lacks nothing."""
+        with self._guard:
+            return self._is_unheard or bool(self._owing)
+
     def holds_back(self) -> bool:
         """Whether nothing may be sealed now: an own stream may go on elsewhere than in this log, or the keys that this
         node had granted on a branch are not granted again."""
@@ -122,7 +141,7 @@ class Rejoin:
 
     def _holds_back(self, tx: Tx) -> bool:
         with self._guard:
-            if self._awaits_answer or self._taking:
+            if self._awaits_answer or self._is_unheard or self._owing or self._taking:
                 return True
             goals = set(self._goals)
         own = "SELECT stream_id FROM syncd_stream WHERE own = 1 AND ended = 0"  # of others late writes alone come
@@ -167,6 +186,12 @@ class Rejoin:
         with self._store.read() as tx:
             held = {stream.stream_id: stream for stream in log.streams(tx)}
             goals = {item.stream_id: item for item in stated if not is_past(tx, held.get(item.stream_id), item)}
+            with self._guard:  # the parent may be a copy itself: what the custodian has signed, others hold
+                signed = list(self._signed.values())
+            missing = [item for item in signed if not is_past(tx, held.get(item.stream_id), item)]
+            with self._guard:
+                self._signed = {item.stream_id: item for item in missing}
+            goals = {item.stream_id: item for item in missing} | goals
         return held, goals, [stream for stream in held.values() if stream.rejoin_seq]
 
     @property
@@ -180,6 +205,19 @@ class Rejoin:
         """The parent stands elsewhere on a stream that goes up, as a push has shown."""
         with self._guard:
             self._goals[position.stream_id] = position
+
+    def signed_elsewhere(self, positions: Iterable[Position]) -> bool:
+        """The custodian has signed for more of own streams than this log holds, or for another past: a second machine
+        is this node, or this is a copy. Returns whether that is news; until they are back nothing is sealed."""
+        with self._guard:
+            fresh = [item for item in positions if self._signed.get(item.stream_id, item).seq <= item.seq
+                     and item.stream_id not in self._goals]  # fmt: skip
+            for item in fresh:
+                self._signed[item.stream_id] = self._goals[item.stream_id] = item
+            self.twin_signs += len(fresh)
+        if fresh:
+            event("second-machine", logging.WARNING, streams=len(fresh))
+        return bool(fresh)
 
     def _begin(self, own: Sequence[tuple[Stream, int]]) -> None:
         """Note that own streams are being taken back, up to where the parent is."""
@@ -277,18 +315,31 @@ class Rejoin:
                 key: (peer, since_ms) for key, (peer, since_ms) in self._taking.items()
                 if peer != child or key in own or heard_ms < since_ms
             }  # fmt: skip
-        if self.awaits_answer and self._is_root:
-            self._hear(child, heard_ms, bool(unknown) or any(down[key].seq > held[key].held_seq for key in own))
+        if (self.awaits_answer or self.is_unheard) and self._is_root:
+            self._hear(child, heard_ms, bool(unknown), any(down[key].seq > held[key].held_seq for key in own))
         return [ask(tx, key, held.get(key)) for key in [*held, *unknown][: limits.WANTS_MAX]]
 
-    def _hear(self, child: str, heard_ms: int, holds_more: bool) -> None:
-        """A child of a restored root has said what it holds: once all have, nothing of the root's is missing."""
+    def _hear(self, child: str, heard_ms: int, has_unknown: bool, has_more: bool) -> None:
+        """A child has told the root where it stands on the root's streams. One that holds more hands it back, or holds
+        another branch (`told_branch`); what the root does not know at all may be nothing it can be given. A root that
+        stands behind its mark hears all of them, any other one."""
         children = {record.node_id for record in self._tree().children()}
+        now_ms = self._clock()
         with self._guard:
-            if heard_ms >= self._since_ms:
-                if not holds_more:
-                    self._answered.add(child)
-                self._awaits_answer = not children <= self._answered
+            if heard_ms < self._since_ms:
+                return
+            since_ms = self._owing.setdefault(child, now_ms) if has_unknown or has_more else 0
+            if has_more or (has_unknown and now_ms - since_ms < limits.HANDED_BACK_MS):
+                return
+            self._owing.pop(child, None)
+            self._answered.add(child)
+            self._is_unheard = False
+            self._awaits_answer = self._awaits_answer and not children <= self._answered
+
+    def told_branch(self, child: str) -> None:
+        """A child that holds more than the root holds it on another branch: nothing of it can be handed back."""
+        if self.is_unheard or self.awaits_answer:
+            self._hear(child, self._clock(), False, False)
 
     # --- making way for what comes -----------------------------------------------------------------------------------
 

@@ -348,6 +348,7 @@ class Puller(Worker):
             self._signals.emit(LOG, [self._link.parent])  # the parent is back: whoever sends greets it anew
         if pulled.error is not None:
             raise pulled.error
+        self.life.pause(self._link.pause_s)
         # What must be asked for otherwise is known after a hello: no long wait before it, or while such a thing lasts.
         is_settled = self._link.has_greeted and not self._link.has_blocked
         self._wait_s = limits.HINT_WAIT_S_MAX if is_settled else limits.UNSETTLED_WAIT_S

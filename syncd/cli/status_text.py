@@ -60,6 +60,8 @@ def verdict(found: Status, live: dict[str, Any] | None, now_ms: int) -> tuple[in
     warning += [f"{say('chưa đối soát được', 'not provable')}: {about}" for about in _unproven(found, now_ms)]
     if found.is_older_copy or found.rejoining:
         warning.append(say("bản sao cũ, đang lấy lại nhật ký", "an older copy, taking its log back"))
+    elif waits := _unheard(found, live):
+        warning.append(waits)
     elif awaited := _awaited(found, live):
         warning.append(awaited)
     if live is None:
@@ -109,6 +111,8 @@ def _troubles(of: Status, live: dict[str, Any] | None) -> list[str]:
 
 def _rejoining(found: Status, live: dict[str, Any] | None) -> list[str]:
     """A restored copy or a second machine: why nothing goes into the log now, and what becomes of what is typed."""
+    if waits := _unheard(found, live):
+        return _wrapped(paint(waits, YELLOW), "")
     if not (found.is_older_copy or found.rejoining):
         return [paint(line, YELLOW) for line in _wrapped(_awaited(found, live), "")]
     text = say(
@@ -117,6 +121,19 @@ def _rejoining(found: Status, live: dict[str, Any] | None) -> list[str]:
         n=number(found.own.unsealed + found.wishes),
     )
     return _wrapped(paint(text, YELLOW), "")
+
+
+def _unheard(found: Status, live: dict[str, Any] | None) -> str:
+    """A root since its start: it may be an older copy, which only its children can tell."""
+    if live is None or live.get("is_heard") is not False or found.is_older_copy or found.rejoining:
+        return ""
+    return say(
+        "Vừa khởi động: chờ nghe một nút cấp dưới rồi mới ghi vào nhật ký (máy này có thể là bản sao cũ); {n} thay đổi"
+        " đã gõ đang chờ, không mất",
+        "Just started: nothing is sealed before a node below has been heard (this may be an older copy); {n} changes"
+        " typed wait, none is lost",
+        n=number(found.own.unsealed),
+    )
 
 
 def _awaited(found: Status, live: dict[str, Any] | None) -> str:
