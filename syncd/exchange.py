@@ -22,7 +22,7 @@ from syncd.log import Stream
 from syncd.messages import Hello, HelloReply, Owed, Partial, Position, Pull, PullReply, PushReply, Refusal
 from syncd.pasts import common_pasts, lost_by, settled_forks
 from syncd.pipeline import Node
-from syncd.receive import FORKED, LATER, Received
+from syncd.receive import FORKED, LATER, SETTLED, Received
 from syncd.review.standing import open_reviews, unsettled_cases
 from syncd.send import Batch, lacking
 from syncd.signals import LOG
@@ -260,7 +260,11 @@ class Link:
         for refusal in reply.refused:
             stream_id = str(uuid.UUID(bytes=refusal.stream))
             self._blocked[stream_id] = refusal.seq
-            if refusal.code not in (LATER, FORKED):
+            if refusal.code == SETTLED:
+                self._node.rejoin.settled(stream_id)
+            elif refusal.code == FORKED:
+                self._node.rejoin.refused(stream_id)
+            elif refusal.code not in (LATER, FORKED):
                 self._note_refusal(stream_id, refusal)
         self.has_unnoted = True
         self._node.receipts.take(reply.receipts)

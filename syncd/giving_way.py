@@ -23,6 +23,7 @@ from syncd.events import event
 from syncd.keys import KeyRing
 from syncd.lift import has_unsealed, lift
 from syncd.log import Stream
+from syncd.recovery import root_branches
 from syncd.store.base import Store, Tx
 from syncd.tree import Tree
 
@@ -63,16 +64,18 @@ class Way:
                 self._leave(at.stream_id, new, 0)
 
     def take_back(self, tree: Tree, parsed: Sequence[Envelope]) -> bool:
-        """A child hands the end of an own stream back: only where it goes on from this log's own end."""
+        """A child hands the end of an own stream back: only where it goes on from this log's own end, or an officer has
+        said that the other branch is taken in."""
         first = parsed[0]
         with self._store.read() as tx:
             at = log.stream(tx, first.header.stream_id)
+            is_taken = root_branches.is_taken(tx, first)
         if at is None:
             return self._create(tree, first, parsed[-1].header.seq)
         if not at.own:
             return False
         follows = (first.header.seq - 1, first.header.previous) == (at.held_seq, at.held_hash)
-        if not follows or not _is_signed(tree, at, first):
+        if not (follows or is_taken) or not _is_signed(tree, at, first):
             return False
         with self._sequencing:
             self._leave(at.stream_id, first, parsed[-1].header.seq)
@@ -111,6 +114,8 @@ class Way:
                 return
             if seq < at.held_seq:
                 self._note_fork(tx, at, seq, new)
+            if at.own:
+                root_branches.leave(tx, at, seq)
             lifted = lift(tx, self._applier, at, seq, self._clock())
         self._ring.forget()
         self._changed(lifted.touched)

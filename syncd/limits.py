@@ -204,6 +204,7 @@ SHUTDOWN_S_MAX: Final = 8  # what may be under way when the process is told to e
 OPEN_GROUP_WAIT_S_MAX: Final = 5.0  # how long applying waits inside a transaction for the rest of a group
 REPEAT_WAIT_S: Final = 0.05  # before the next pull where an answer changed nothing; then ever longer
 REPEAT_WAIT_S_MAX: Final = 5.0
+BRANCHES_LEFT_MAX: Final = 1_000  # of the root's own streams, remembered for children that followed them
 HANDED_BACK_MS: Final = 60_000  # how long a root waits for what a child alone knows, and perhaps cannot hand back
 BLOCKED_WAIT_S_MAX: Final = 30.0  # before a stream the parent refused is offered again
 POLL_POSTGRES_S: Final = 0.05

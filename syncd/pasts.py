@@ -69,7 +69,7 @@ def common_pasts(tx: Tx, tree: Tree, peer: str, wants: Sequence[Want]) -> list[t
     for each in wants:
         at = log.stream(tx, each.stream_id)
         if at is not None and (tree.goes_down(at, peer) or tree.is_within(at.keeper, peer)):
-            found.append((at, _common(tx, at, each)))
+            found.append((at, common_past(tx, at, each)))
     return [*found, *_baselines_for(tx, found)]
 
 
@@ -84,8 +84,9 @@ def _baselines_for(tx: Tx, asked: Sequence[tuple[Stream, Position]]) -> list[tup
     return [(stream, Position(messages.raw_id(stream.stream_id), 0, log.NO_HASH)) for stream in streams]
 
 
-def _common(tx: Tx, at: Stream, asked: Want) -> Position:
-    """One reading of the log for all samples: there may be many, of many streams."""
+def common_past(tx: Tx, at: Stream, asked: Want) -> Position:
+    """The newest of the asker's samples that this log agrees with. One reading of the log for all samples: there may be
+    many, of many streams."""
     seqs = [sample.seq for sample in asked.samples]
     here = f"stream_id = ? AND seq IN ({', '.join('?' * len(seqs))})"
     held: dict[int, list[bytes]] = {}

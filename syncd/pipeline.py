@@ -34,7 +34,7 @@ from syncd.node.receiving import receive_apart
 from syncd.own_streams import WRITTEN_TO, OwnStreams
 from syncd.passing import Passing
 from syncd.receipts import Receipts
-from syncd.receive import LATER, Received, receive
+from syncd.receive import FORKED, LATER, SETTLED, Received, receive
 from syncd.rejoin import Rejoin
 from syncd.replication.held_back import Failure, HeldBack, Unit, mark
 from syncd.signals import APPLIED, LOG, RECEIPT, Signals
@@ -298,6 +298,8 @@ class Node:
             result.taken += taken
         if controls:
             self._add_bound(result, controls)
+        if self.is_root and any(code in (FORKED, SETTLED) for code, *_ in result.refused.values()):
+            self.rejoin.told_branch(peer)
         if any(s.kind == Kind.OVERSIGHT and s.applied_seq == 0 for s in result.streams.values()):
             self._grants_due = True
         self.signals.emit(LOG, [stream.stream_id for stream in result.streams.values()])

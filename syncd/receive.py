@@ -19,12 +19,14 @@ from syncd.clock import instant_of
 from syncd.envelope import Envelope, Position, check_follows, parse_envelope, verify_envelope
 from syncd.errors import Altered, BeyondTerm, EnvelopeError, Foreign, Forked, Gap, Replayed, TooLarge
 from syncd.log import Stream
+from syncd.recovery import root_branches
 from syncd.store.base import Tx
 from syncd.terms import was_ordered
 from syncd.topology import subtree
 from syncd.tree import Tree
 
 LATER, REFUSED, FORKED = "later", "refused", "forked"
+SETTLED = "settled"  # another branch of a stream of the root, which it has left: whoever holds it gives way
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,8 +93,11 @@ def _take_one(
     except EnvelopeError as error:
         code = LATER if isinstance(error, Gap) else FORKED if isinstance(error, Forked) else REFUSED
         code = subtree.BOUND if isinstance(error, subtree.NoRoom) else code
+        if code == FORKED and at.own and tree.root_id == tree.me:
+            code = SETTLED if root_branches.note(tx, at, envelope, now_ms) else FORKED
+        else:
+            _note(tx, result.streams.get(stream_id), envelope, error, now_ms)
         result.refused[stream_id] = (code, envelope.header.seq, str(error))
-        _note(tx, result.streams.get(stream_id), envelope, error, now_ms)
 
 
 class _NotYet(Exception):  # noqa: N818 - not an error: the stream waits for a node record

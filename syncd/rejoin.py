@@ -5,7 +5,7 @@ envelopes: logs cut at the common past, own changes beyond it kept as wishes, wh
 taken its own streams back.
 Must hold: while an own stream is being taken back nothing is sealed; a log is cut only for an envelope that the
 stream's keeper signed and that follows what stays; the parent, being nearer to the custodian, is believed about every
-stream but those it wrote itself and lost the end of; the root gives way to nobody.
+stream but those it wrote itself and lost the end of; the root gives way to nobody but by a person's word.
 """
 
 from __future__ import annotations
@@ -30,13 +30,18 @@ from syncd.lift import has_unsealed, hold_writers, set_aside
 from syncd.log import Stream
 from syncd.messages import Position, Want
 from syncd.moved_rows import sources
-from syncd.pasts import is_past
+from syncd.pasts import common_past, is_past
 from syncd.pasts import want as ask
 from syncd.positions import HighWater
 from syncd.rebuild import rebuild
+from syncd.recovery import root_branches
 from syncd.store.base import Store, Tx
 from syncd.tree import Tree
 
+_DISPUTED = (
+    "SELECT DISTINCT c.stream_id FROM syncd_case AS c JOIN syncd_stream AS s ON s.stream_id = c.stream_id"
+    " WHERE c.kind = ? AND c.closed_at IS NULL AND s.keeper = ? AND s.own = 0"
+)
 _UNGRANTED = "SELECT 1 FROM syncd_wish WHERE tab = ? AND op NOT IN ('held', 'kept') LIMIT 1"
 
 
@@ -75,6 +80,9 @@ class Rejoin:
         # Own streams → where the custodian signed that they stand, beyond this log: another machine is this node.
         self._signed: dict[str, Position] = {}
         self.twin_signs = 0  # how often that was news
+        # Streams of the root that it holds otherwise, and where it stands; None: not asked since the start.
+        self._disputed: dict[str, Position] | None = None
+        self._refused: dict[str, bytes] = {}  # those whose branch here, by its end, the root knows of and has not taken
         self._noting = threading.Lock()  # of the mark's file
         self._high_water: HighWater | None = None
         self._way = Way(store, applier, ring, clock, node_id, sequencing, changed)
@@ -260,11 +268,15 @@ class Rejoin:
         """The parent holds another past, or less, of streams that came from it; returns whether any is to be offered.
 
         What it wrote itself and has lost the end of is handed back; in everything else this node gives way, except
-        about the root's own streams: two branches of the custodian are for a person to judge.
+        that a child of the root about the root's own streams: its branch is offered, and a person there judges.
         """
         tree = self._tree()
         offers: dict[str, Position] = {}
         goals: dict[str, Position] = {}
+        disputed: dict[str, Position] = {}
+        common: dict[str, Position] = {}
+        with self._guard:
+            under_way, refused = set(self._goals), dict(self._refused)
         unknown: set[str] = set()
         with self._store.read() as tx:
             for want in wanted:
@@ -278,14 +290,53 @@ class Rejoin:
                 if is_past(tx, at, position):
                     if at.keeper == parent and head.seq < at.held_seq:
                         offers[at.stream_id] = position
-                elif at.keeper != tree.root_id:
+                elif parent != tree.root_id or at.keeper != parent:
                     goals[at.stream_id] = position
+                elif at.stream_id not in under_way:
+                    disputed[at.stream_id] = position
+                    common[at.stream_id] = common_past(tx, at, want)
+                    if refused.get(at.stream_id) != at.held_hash:  # once: it tells the root that there is one
+                        offers[at.stream_id] = common[at.stream_id]
+        self._note_disputed(disputed, common)
         with self._guard:
             self._goals |= goals
             self._offers = offers
             # It can make them again: the next question leaves them out, and so counts as an answer.
             self._unknown_above = frozenset(unknown)
         return bool(offers)
+
+    def _note_disputed(self, disputed: dict[str, Position], common: Mapping[str, Position]) -> None:
+        """Two branches of the root's are a case here too, until they are one."""
+        with self._guard:
+            before, self._disputed = self._disputed, disputed
+        if before is not None and before.keys() == disputed.keys():
+            return
+        with self._store.read() as tx:
+            open_here = {row[0] for row in tx.all(_DISPUTED, (CaseKind.FORK.value, self._tree().root_id))}
+        if not (disputed or open_here):
+            return
+        with self._store.apply("root-branches") as tx:
+            for stream_id in disputed:
+                at = log.stream(tx, stream_id)
+                if at is not None:
+                    root_branches.note_at_child(tx, at, common[stream_id].seq, self._clock())
+            for stream_id in open_here - disputed.keys():
+                close_cases(tx, CaseKind.FORK, stream_id, instant_of(self._clock()))
+
+    def refused(self, stream_id: str) -> None:
+        """The root knows of the branch that is held here, and a person is to judge."""
+        with self._store.read() as tx:
+            at = log.stream(tx, stream_id)
+        with self._guard:
+            if at is not None and stream_id in (self._disputed or {}):
+                self._refused[stream_id] = at.held_hash
+
+    def settled(self, stream_id: str) -> None:
+        """The root has left the branch that is held here, by a person's word: this node gives way."""
+        with self._guard:
+            position = (self._disputed or {}).get(stream_id)
+            if position is not None:
+                self._goals[stream_id] = position
 
     @property
     def offers(self) -> dict[str, Position]:
@@ -317,7 +368,9 @@ class Rejoin:
             }  # fmt: skip
         if (self.awaits_answer or self.is_unheard) and self._is_root:
             self._hear(child, heard_ms, bool(unknown), any(down[key].seq > held[key].held_seq for key in own))
-        return [ask(tx, key, held.get(key)) for key in [*held, *unknown][: limits.WANTS_MAX]]
+        taken = root_branches.taken(tx) if own and self._is_root else {}
+        asked = [*held, *unknown][: limits.WANTS_MAX]
+        return [ask(tx, key, root_branches.before(held.get(key), taken.get(key))) for key in asked]
 
     def _hear(self, child: str, heard_ms: int, has_unknown: bool, has_more: bool) -> None:
         """A child has told the root where it stands on the root's streams. One that holds more hands it back, or holds
@@ -414,6 +467,8 @@ class Rejoin:
         """Own streams that are back are this node's again, and wishes are written; returns whether any were."""
         with self._store.read() as tx:
             begun = log.streams(tx, "own = 1 AND rejoin_seq > 0")
+            taken = root_branches.taken(tx) if begun and self._is_root else {}
+            begun = [stream for stream in begun if stream.stream_id not in taken]
             back = [stream for stream in begun if _is_back(stream) and not self._is_awaited(tx, stream)]
             coming = [stream for stream in begun if stream not in back]
             back = [stream for stream in back if not any(_is_behind(tx, stream, other) for other in coming)]

@@ -129,6 +129,7 @@ class Status:
     kept_codes: tuple[str, ...]  # the first of them
     last_backup_at: str | None
     rejoining: int  # own streams of which neighbours hold more: being taken back, nothing is sealed meanwhile
+    root_branches: int  # streams of the root of which another branch exists: a person at the root must choose
     wishes: int  # rows typed on a restored copy or a second machine that are not proposals yet
     hand_overs: tuple[HandOver, ...]  # orders under way that this node is told the end of
     late_writes: int  # envelopes written after a term that somebody has to admit here
@@ -171,6 +172,7 @@ def status(tx: Tx) -> Status:
         kept_codes=tuple(row[0] or "?" for row in tx.all(_KEPT, (limits.STATUS_UNITS_MAX,))),
         last_backup_at=facts.get("last_backup_at"),
         rejoining=int(tx.value("SELECT count(*) FROM syncd_stream WHERE rejoin_seq > 0")),
+        root_branches=int(tx.value(_ROOT_BRANCHES, (CaseKind.FORK.value, facts.get("root_id", facts["node_id"])))),
         wishes=int(tx.value("SELECT count(*) FROM syncd_wish")),
         hand_overs=_hand_overs(tx),
         late_writes=int(tx.value(_LATE, (CaseKind.WRITES_BEYOND_TERM.value,))),
@@ -178,6 +180,10 @@ def status(tx: Tx) -> Status:
     )
 
 
+_ROOT_BRANCHES = """
+    SELECT count(DISTINCT c.stream_id) FROM syncd_case AS c JOIN syncd_stream AS s ON s.stream_id = c.stream_id
+    WHERE c.kind = ? AND c.closed_at IS NULL AND CAST(s.keeper AS text) = ?
+"""
 _KEPT = """
     SELECT u.code FROM syncd_keeper AS k LEFT JOIN unit AS u ON u.id = k.unit_id
     WHERE k.mine = 1 ORDER BY u.code, k.unit_id LIMIT ?

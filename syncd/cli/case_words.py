@@ -68,6 +68,8 @@ def _mismatch(facts: Mapping[str, Any], about: str, keeper: str) -> Lines:
 def _fork(facts: Mapping[str, Any], about: str, keeper: str) -> Lines:
     if "wished" in facts:
         return _not_said_again(facts)
+    if "branch" in facts or "at_child" in facts:
+        return _root_branch(facts, about, keeper)
     return [
         (
             say("xảy ra ở", "where"),
@@ -120,6 +122,36 @@ def _fork(facts: Mapping[str, Any], about: str, keeper: str) -> Lines:
             ),
         ),
     ]
+
+
+def _root_branch(facts: Mapping[str, Any], about: str, keeper: str) -> Lines:
+    """Two branches of the root's own stream: only an officer at the root may choose."""
+    return [
+        (
+            say("xảy ra ở", "where"),
+            say("luồng {about} của {keeper}, vị trí {seq}", "the stream about {about} of {keeper}, position {seq}",
+                about=about, keeper=keeper, seq=number(int(facts["seq"]))),
+        ),
+        (
+            say("nghĩa là", "it means"),
+            say(
+                "nút gốc {keeper} đã chạy từ một bản sao cũ và ghi tiếp: nút dưới giữ một nhánh, nút gốc giữ nhánh"
+                " khác",
+                "the root {keeper} ran from an older copy and went on writing: a node below holds one branch, the root"
+                " another",
+                keeper=keeper,
+            ),
+        ),
+        (
+            say("việc cần làm", "to do"),
+            say(
+                "tại nút gốc: quyết định take-theirs (nhận lại nhánh mà nút dưới giữ; những gì gốc ghi sau đó được ghi"
+                " lại, không mất)",
+                "at the root: decide take-theirs (the branch held below is taken back; what the root wrote since is"
+                " written again, nothing is lost)",
+            ),
+        ),
+    ]  # fmt: skip
 
 
 def _not_said_again(facts: Mapping[str, Any]) -> Lines:

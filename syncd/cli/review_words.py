@@ -121,6 +121,10 @@ OF_CASE: Mapping[str, Both] = {
     Verb.SAME_PERSON: Both("là một người: liên kết hai bản ghi", "one person: the two rows are linked"),
     Verb.NOT_THE_SAME: Both("là hai người khác nhau", "they are two"),
     Verb.ASK_COMMUNE: Both("hỏi đơn vị giữ bản ghi", "ask whoever keeps the row"),
+    Verb.TAKE_THEIRS: Both(
+        "nhận nhánh mà nút dưới đang giữ; những gì máy này đã ghi sau đó trở lại thành thay đổi ghi sau nhánh ấy",
+        "the branch that the node below holds is taken in; what was written here since is written again behind it",
+    ),
     Verb.DONE: Both("đã làm việc cần làm ở trên: đóng vụ việc", "what is to be done above is done: the case is closed"),
     Verb.LATER: Both("để sau", "put it off"),
 }
@@ -138,6 +142,7 @@ SAID: Mapping[str, Both] = {
     Verb.SAME_PERSON: Both("là một", "the same"),
     Verb.NOT_THE_SAME: Both("không phải là một", "not the same"),
     Verb.ASK_COMMUNE: Both("hỏi đơn vị", "asked the unit"),
+    Verb.TAKE_THEIRS: Both("nhận nhánh kia", "the other branch is taken in"),
     Verb.DONE: Both("đã làm xong", "done"),
     "answer": Both("đơn vị trả lời", "the unit answered"),
     "undo": Both("rút lại", "taken back"),

@@ -56,6 +56,11 @@ def verdict(found: Status, live: dict[str, Any] | None, now_ms: int) -> tuple[in
     critical += troubles(found, live)
     if found.checks.different:
         critical.append(say("đối soát lệch {n}", "{n} checkpoints differ", n=found.checks.different))
+    if found.root_branches:
+        critical.append(say(
+            "luồng của nút gốc có hai nhánh ({n} luồng): syncd conflicts list",
+            "streams of the root have two branches ({n}): syncd conflicts list", n=found.root_branches,
+        ))  # fmt: skip
     warning = [f"{say('chờ', 'waiting')}: {stream.about}" for stream in found.stopped if stream.state == "waiting"]
     warning += [f"{say('chưa đối soát được', 'not provable')}: {about}" for about in _unproven(found, now_ms)]
     if found.is_older_copy or found.rejoining:

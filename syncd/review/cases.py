@@ -20,6 +20,7 @@ from syncd.identity import links
 from syncd.language import say
 from syncd.proposing import parse_settings
 from syncd.protocol.decoding import json_object
+from syncd.recovery import root_branches
 from syncd.review import standing
 from syncd.review.desk import Asked, Desk, canonical
 from syncd.review.standing import ASKED_HERE
@@ -92,6 +93,10 @@ def resolve_case(desk: Desk, case: Case, asked: Asked) -> None:
     done = _Done()
     if asked.verb is Verb.DONE:
         close_case(desk.tx, case.id, desk.now)  # should its cause show up again, it opens again
+        if root_branches.BRANCH in case.detail:
+            root_branches.give_up(desk.tx)
+    if asked.verb is Verb.TAKE_THEIRS:
+        root_branches.take(desk.tx)
     if asked.verb in (Verb.SAME_PERSON, Verb.NOT_THE_SAME):
         _same_or_not(desk, case, asked, done)
     elif asked.verb is Verb.VALUE:

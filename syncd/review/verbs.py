@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from conflict.case import CaseKind
+from syncd.recovery.root_branches import AT_CHILD, BRANCH
 
 
 class Verb(StrEnum):
@@ -24,7 +25,7 @@ class Verb(StrEnum):
 
 # What is written in `resolution` for it: tiers of an older release refuse a word they do not know, and their stream of
 # this node would stop. The word itself stands in the detail.
-STORED_AS: Mapping[Verb, Verb] = {Verb.DONE: Verb.KEEP_OURS}
+STORED_AS: Mapping[Verb, Verb] = {Verb.DONE: Verb.KEEP_OURS, Verb.TAKE_THEIRS: Verb.KEEP_OURS}
 ANSWER, UNDO = "answer", "undo"  # further words in `resolution`: of the unit that was asked; of what is taken back
 SETTLING = (Verb.KEEP_OURS, Verb.VALUE, Verb.SAME_PERSON, Verb.NOT_THE_SAME)
 REVIEWS = frozenset({
@@ -62,6 +63,10 @@ def allowed(kind: str, detail: Mapping[str, Any] = _NO_DETAIL) -> tuple[Verb, ..
     """The verdicts a kind admits. What ends by itself with its cause (a clock) is only put off, and so are late writes
     that wait to be adopted: `syncd adopt` ends that case. `detail`: of a case, as stored."""
     if kind == CaseKind.WRITES_BEYOND_TERM and ADOPTABLE in detail:
+        return (Verb.LATER,)
+    if kind == CaseKind.FORK and BRANCH in detail:
+        return (Verb.TAKE_THEIRS, Verb.DONE, Verb.LATER)
+    if kind == CaseKind.FORK and AT_CHILD in detail:
         return (Verb.LATER,)
     try:
         return _ALLOWED.get(CaseKind(kind), (Verb.LATER,))
