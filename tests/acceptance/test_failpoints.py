@@ -72,6 +72,7 @@ ON_POSTGRES: dict[str, Scenario] = {
 
 # Stages that die in a test of their own, before and after the commit, where provoking them is shorter.
 DEATHS, HANDOVERS = "tests/integration/test_deaths.py", "tests/integration/test_handover_crashes.py"
+REPAIRS = "tests/integration/test_repair_deaths.py"
 ELSEWHERE: dict[str, str] = {
     "order": HANDOVERS,
     "end-term": HANDOVERS,
@@ -97,6 +98,12 @@ ELSEWHERE: dict[str, str] = {
     "follow": DEATHS,
     "set-aside": DEATHS,
     "leave": DEATHS,
+    "journal-found": REPAIRS,
+    "found-case": REPAIRS,
+    "put-back": REPAIRS,
+    "cells": REPAIRS,
+    "cells-case": REPAIRS,
+    "schema-seen": REPAIRS,
 }
 
 
