@@ -73,6 +73,7 @@ ON_POSTGRES: dict[str, Scenario] = {
 # Stages that die in a test of their own, before and after the commit, where provoking them is shorter.
 DEATHS, HANDOVERS = "tests/integration/test_deaths.py", "tests/integration/test_handover_crashes.py"
 REPAIRS = "tests/integration/test_repair_deaths.py"
+EDGES = "tests/integration/test_edges_deaths.py"
 ELSEWHERE: dict[str, str] = {
     "order": HANDOVERS,
     "end-term": HANDOVERS,
@@ -104,6 +105,11 @@ ELSEWHERE: dict[str, str] = {
     "cells": REPAIRS,
     "cells-case": REPAIRS,
     "schema-seen": REPAIRS,
+    "duty-stopped": EDGES,
+    "duty-goes-on": EDGES,
+    "notice": EDGES,
+    "strangers": EDGES,
+    "root-branches": EDGES,
 }
 
 

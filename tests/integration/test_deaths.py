@@ -184,7 +184,7 @@ def _restore_keys(folder: Path, point: str, _patch: pytest.MonkeyPatch) -> None:
     tiers, file = _backed_up_commune(folder)
     target, key = folder / "new", folder / "files-commune" / "exchange.key"
     killed(lambda: _restoring(point, lambda: restore.restore_keys(file, target, key)))
-    with pytest.raises(ConfigError, match="move it away"):
+    with pytest.raises(ConfigError, match="move all of"):
         restore.restore_keys(file, target, key)
     for path in target.glob(f"{DATABASE_FILE}*"):
         path.rename(folder / path.name)
