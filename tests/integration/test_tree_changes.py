@@ -12,6 +12,7 @@ import pytest
 from syncd import admission
 from syncd.config import Config
 from syncd.errors import JoinRefused
+from syncd.limits import TERM_MAX
 from syncd.node_files import OpenNode
 from syncd.pipeline import Node
 from syncd.security.enrol import JoinRequest
@@ -131,7 +132,7 @@ def test_child_cannot_give_away_a_unit_that_is_not_its_own(tiers: ThreeTiers) ->
         (unit, tiers.district.unit_id),
     )
     squatter = replace(
-        _record(tiers.commune), parent_id=tiers.commune.node.node_id, unit_id=unit, term=2**62, name="squatter"
+        _record(tiers.commune), parent_id=tiers.commune.node.node_id, unit_id=unit, term=TERM_MAX, name="squatter"
     )
     with tiers.commune.store.write("hostile") as tx:
         insert_node(tx, squatter, 1)
