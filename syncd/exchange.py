@@ -218,6 +218,7 @@ class Link:
         """Learn the parent's positions and clock: the offset is this clock minus the parent's, halfway of the trip."""
         self._theirs = {item.stream_id: item for item in reply.up if item.seq}
         self._partial = reply.partial
+        self._heard_ms = reply.time_ms  # who asks once and ends, as `sync --once` does, has no earlier answer to name
         self._credit_bytes = min(max(reply.credit_bytes, limits.KIB), limits.PUSH_BYTES_MAX)
         self._blocked.clear()
         self._node.rejoin.heard(reply.up)
@@ -277,6 +278,7 @@ class Link:
 
     def pull(self, wait_s: float) -> Pull:
         """Ask for what flows down; the parent may wait `wait_s` for news, less while anything was declined."""
+        heard_ms = self._heard_ms  # before the positions are read: a hello may be under way
         with self._node.store.read() as tx:
             tree = self._node.tree()
             streams = log.streams(tx)
@@ -295,7 +297,7 @@ class Link:
         partial = None if place is None else Partial(uuid.UUID(place[0]).bytes, place[1], len(self._unfinished))
         declined = [messages.raw_id(stream_id) for stream_id in self._declined.streams(tree)]
         wait_ms = int(min(wait_s, self._declined.wait_s_max) * 1000)
-        return Pull(down, owed, partial, wait_ms, waiting, cases, backed_up_ms, want, self._heard_ms, declined)
+        return Pull(down, owed, partial, wait_ms, waiting, cases, backed_up_ms, want, heard_ms, declined)
 
     def take_pull(self, reply: PullReply, envelopes: Sequence[bytes], unfinished: bytes = b"") -> Received | None:
         """Take what came down; `unfinished` is the beginning of a frame whose rest did not come."""
