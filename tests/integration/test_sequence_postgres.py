@@ -21,6 +21,7 @@ from tests.trees import TreeBuilder, TreeNode, step
 WRITERS = 8
 ROWS = 10  # of one transaction
 CHANGES = 50_000
+CHANGES_AGAIN = 10_000  # on further major versions of PostgreSQL
 ROUNDS_MAX = 5_000
 PAUSES = 6
 WAIT_S_MAX = 300.0
@@ -28,8 +29,6 @@ WAIT_S_MAX = 300.0
 INSERT = (
     "INSERT INTO household (number, kind, collaborator) SELECT i::text, 'family', %s FROM generate_series(1, %s) AS i "
 )
-
-RESTAMP = "UPDATE household SET collaborator = %s WHERE collaborator >= %s AND collaborator < %s"  # '0' follows '/'
 
 
 @pytest.fixture
@@ -40,8 +39,6 @@ def pair(tmp_path: Path, postgres_server: PostgresServer) -> Iterator[tuple[Tree
     province = builder.root()
     commune = builder.child(province, "commune", "101", dsn)
     builder.settle()
-    with psycopg.connect(dsn, autocommit=True) as admin:
-        admin.execute("CREATE INDEX ON household (collaborator)")  # or the time goes into finding the rows of a stamp
     yield province, commune
     for node in builder.nodes:
         node.store.close()
@@ -115,7 +112,7 @@ class Writer(threading.Thread):
         self._left -= ROWS
         batch = self._random.choice(list(self.batches))
         stamp = f"{batch}/{self._left}"
-        connection.execute(RESTAMP, (stamp, f"{batch}/", f"{batch}0"))
+        connection.execute("UPDATE household SET collaborator = %s WHERE collaborator LIKE %s", (stamp, f"{batch}/%"))
         return stamp
 
     def _keep(self, stamps: list[str | None]) -> None:
@@ -124,8 +121,11 @@ class Writer(threading.Thread):
                 self.batches[stamp.split("/")[0]] = stamp
 
 
-def test_concurrent_writers_lose_nothing_and_are_seen_whole(pair: tuple[TreeNode, TreeNode]) -> None:
+def test_concurrent_writers_lose_nothing_and_are_seen_whole(
+    pair: tuple[TreeNode, TreeNode], request: pytest.FixtureRequest
+) -> None:
     province, commune = pair
+    changes = CHANGES_AGAIN if request.node.callspec.indices["postgres_server"] else CHANGES
     dsn = commune.dsn
     assert dsn is not None
     torn: list[object] = []
@@ -136,7 +136,7 @@ def test_concurrent_writers_lose_nothing_and_are_seen_whole(pair: tuple[TreeNode
         idle.execute(
             "INSERT INTO household (number, kind, collaborator) VALUES ('1', 'family', 'never')"
         )  # open throughout
-        writers = [Writer(dsn, number, CHANGES // WRITERS, cuts) for number in range(WRITERS)]
+        writers = [Writer(dsn, number, changes // WRITERS, cuts) for number in range(WRITERS)]
         for writer in writers:
             writer.start()
         _run_daemon(province, commune, writers, cuts)
