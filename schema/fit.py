@@ -150,22 +150,25 @@ SELECT c.relname::text, c.relkind::text, c.relpersistence::text, c.relrowsecurit
   EXISTS (SELECT FROM pg_index AS x WHERE x.indrelid = c.oid AND x.indisunique AND x.indisvalid AND x.indpred IS NULL
     AND x.indnkeyatts = 1 AND (SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = c.oid
       AND a.attnum = x.indkey[0]) = 'id')
-FROM pg_class AS c WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+FROM pg_class AS c
+WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 """
 _COLUMNS = """
 SELECT c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod), a.attgenerated::text
 FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') ORDER BY c.oid, a.attnum
+WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relkind IN ('r', 'p') ORDER BY c.oid, a.attnum
 """
 # Everything of the catalogue that decides whether our triggers see what is written, as one value. A trigger that was
 # off for a moment is another row than before; so is a table that was emptied or written anew as a whole.
 POSTGRES_MARK = """
 WITH ours AS (
-  SELECT c.* FROM pg_class AS c WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
+  SELECT c.* FROM pg_class AS c
+  WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relkind IN ('r', 'p')
     AND EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND t.tgname LIKE 'syncd\\_%')
 ), facts (fact) AS (
   SELECT concat_ws(' ', c.relname, c.oid, c.relkind, c.relpersistence, c.relrowsecurity, c.relfilenode)
-    FROM pg_class AS c WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+    FROM pg_class AS c
+    WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
       AND c.relname NOT LIKE 'syncd\\_%'
   UNION ALL SELECT concat_ws(' ', a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attisdropped)
     FROM ours AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0
@@ -175,7 +178,8 @@ WITH ours AS (
     FROM ours AS c JOIN pg_inherits AS i ON i.inhparent = c.oid OR i.inhrelid = c.oid
   UNION ALL SELECT concat_ws(' ', 'rule', r.oid, r.xmin) FROM ours AS c JOIN pg_rewrite AS r ON r.ev_class = c.oid
   UNION ALL SELECT concat_ws(' ', p.proname, p.oid, p.xmin) FROM pg_proc AS p
-    WHERE p.proname LIKE 'syncd\\_%' AND p.pronamespace = current_schema()::regnamespace AND p.proname <> 'syncd_keeps'
+    WHERE p.pronamespace = quote_ident(current_schema())::regnamespace AND p.proname LIKE 'syncd\\_%'
+      AND p.proname <> 'syncd_keeps'
 )
 SELECT md5(coalesce(string_agg(fact, '|' ORDER BY fact), '')) FROM facts
 """

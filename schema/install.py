@@ -111,7 +111,8 @@ def taken_names(connection: Any, kind: Dialect, names: Sequence[str]) -> list[st
     if kind.is_sqlite:
         query = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view', 'index')"
     else:
-        query = "SELECT relname::text FROM pg_catalog.pg_class WHERE relnamespace = current_schema()::regnamespace"
+        here = "quote_ident(current_schema())::regnamespace"
+        query = f"SELECT relname::text FROM pg_catalog.pg_class WHERE relnamespace = {here}"
     cursor = connection.cursor()
     cursor.execute(query)
     there = {str(name).lower() if kind.is_sqlite else str(name) for (name,) in cursor.fetchall()}

@@ -32,12 +32,12 @@ WHERE type = 'trigger' AND tbl_name IN ({names}) AND name NOT GLOB 'syncd_*'
 _POSTGRES = """
 SELECT 'strange-index', c.relname::text, x.relname::text FROM pg_catalog.pg_index AS i
 JOIN pg_catalog.pg_class AS c ON c.oid = i.indrelid JOIN pg_catalog.pg_class AS x ON x.oid = i.indexrelid
-WHERE c.relnamespace = current_schema()::regnamespace AND c.relname IN ({names})
+WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relname IN ({names})
   AND (i.indisunique OR i.indisexclusion) AND NOT i.indisprimary
 UNION ALL
 SELECT 'strange-trigger', c.relname::text, t.tgname::text FROM pg_catalog.pg_trigger AS t
 JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
-WHERE c.relnamespace = current_schema()::regnamespace AND c.relname IN ({names})
+WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relname IN ({names})
   AND NOT t.tgisinternal AND t.tgenabled IN ('A', 'R') AND t.tgname NOT LIKE 'syncd\\_%'
 """
 
