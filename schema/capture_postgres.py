@@ -208,11 +208,12 @@ def _guarded(table: Table) -> list[str]:
 
 
 def _above(table: Table, schema: str, row: str) -> str:
-    """A row, when this one would stand above itself."""
+    """A row, when this one would stand above itself. Each step looks one row up by its key: a join would read the whole
+    table for every row of the statement, since nested loops are off in the set-based way."""
     above = table.above
+    step = f"SELECT t.{above} FROM {schema}.{table.name} AS t WHERE t.id OPERATOR(pg_catalog.=) up.id"
     return (
-        f"WITH RECURSIVE up (id) AS (SELECT {row}.{above} UNION SELECT t.{above} FROM {schema}.{table.name} AS t"
-        f" JOIN up ON t.id OPERATOR(pg_catalog.=) up.id WHERE t.{above} IS NOT NULL)"
+        f"WITH RECURSIVE up (id) AS (SELECT {row}.{above} UNION SELECT ({step}) FROM up WHERE up.id IS NOT NULL)"
         f" SELECT FROM up WHERE up.id OPERATOR(pg_catalog.=) {row}.id"
     )
 
