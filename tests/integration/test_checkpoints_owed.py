@@ -7,7 +7,7 @@ from pathlib import Path
 
 from syncd import keeping
 from syncd.config import Config
-from syncd.node_files import OpenNode
+from syncd.node_files import DATABASE_FILE, OpenNode
 from syncd.positions import HighWater
 from syncd.prove import EQUAL, PAST, exit_code, prove
 from syncd.status import status
@@ -32,7 +32,14 @@ def unproven(at: TreeNode) -> int:
 
 def writer_of(at: TreeNode, folder: Path) -> Callable[[], None]:
     """One turn of the thread that a daemon writes with, after a pause in which nobody typed."""
-    opened = OpenNode(directory=folder, config=Config(), keys=at.keys, store=at.store, node=at.node, facts={})
+    directory = folder / f"{at.name}.node"
+    directory.mkdir(exist_ok=True)
+    database = directory / DATABASE_FILE
+    if not database.is_symlink():
+        database.symlink_to(folder / f"{at.name}.db")
+    facts = {str(key): str(value) for key, value in at.rows("SELECT key, value FROM syncd_meta")}
+    config = Config(encrypted=False)
+    opened = OpenNode(directory=directory, config=config, keys=at.keys, store=at.store, node=at.node, facts=facts)
     life = Life()
     writer = Writer(life, Vitals(at.node.clock, lambda: None), opened, lambda: (0.001, 0.0))
     life.end()  # its waits end at once
