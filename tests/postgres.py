@@ -48,6 +48,7 @@ DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
 # $1 is the data folder, $2 and $3 the scratch folders.
 GUARD = """
 read -r word && exit 0
+for i in 1 2 3 4 5 6 7 8 9 10; do [ -s "$1/postmaster.pid" ] && break; sleep 1; done  # it may be starting
 kill -INT "$(head -n 1 "$1/postmaster.pid")"
 for i in 1 2 3 4 5 6 7 8 9 10; do [ -e "$1/postmaster.pid" ] || break; sleep 1; done
 rm -rf "$2" "$3"
