@@ -53,11 +53,12 @@ def push_to_province(pair: Pair, point: str) -> None:
 
 
 def news_for_commune(pair: Pair, point: str) -> None:
+    pair.province.start()
+    pair.sync()  # a root with children seals nothing before one of them was heard
     pair.at(
         pair.province,
         f"INSERT INTO unit (parent_id, level, code, name) VALUES ('{pair.province.unit_id}', 'commune', '9', 'Xã 9')",
     )
-    pair.province.start()
     until(lambda: pair.province.one("SELECT count(*) FROM syncd_journal") == 0, "the province has written its news")
     pair.commune_dies(point)
 
