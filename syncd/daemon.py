@@ -7,6 +7,7 @@ turn tried again, only a server that cannot serve ends the process, with 1; idle
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -14,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +45,7 @@ from syncd.system import (
 )
 from syncd.upkeep import Upkeep
 from syncd.vitals import Vitals
-from syncd.workers import Applier, Life, Puller, Sender, Worker, Writer
+from syncd.workers import Applier, Bell, Life, Puller, Sender, Worker, Writer
 
 if TYPE_CHECKING:
     from syncd.net.server import Server
@@ -96,9 +98,10 @@ class Daemon:
         self._reserve = reserve
         self._reread = reread
         self._life = Life(reserve)
-        self._bell = self._life.bell()  # the main thread's: something moved, settings changed, or the end
-        self._reload = False
-        self.vitals = Vitals(clock, self._bell.set)
+        self._bell = Bell()  # the main thread's: something moved, a signal came, or the end
+        self._life.at_end(self._bell.ring)
+        self._signals: SimpleQueue[int] = SimpleQueue()
+        self.vitals = Vitals(clock, self._bell.ring)
         self._files = TlsFiles.in_directory(opened.directory)
         self._contexts: list[Any] = []
         self._client: ParentClient | None = None
@@ -107,7 +110,7 @@ class Daemon:
         self._listening = ""
         if reserve is not None:
             opened.store.when_full = reserve.give_back
-            reserve.changed = self._bell.set
+            reserve.changed = self._bell.ring
 
     def run(self) -> int:
         """Start everything, wait for the end, stop everything."""
@@ -231,13 +234,10 @@ class Daemon:
             if self._full_since():
                 waits.append(limits.RESERVE_LOOK_S)
             self._bell.wait(min(waits))
-            self._bell.clear()
+            self._obey_signals()
             upkeep.begin()
             if self._reserve is not None and self._reserve.full_since:
                 self._reserve.regain()
-            if self._reload:
-                self._reload = False
-                self._take_over()
             if watchdog and self.vitals.is_alive():
                 notify_supervisor("WATCHDOG=1")
             if self.vitals.is_dirty and time.monotonic() - flushed_at >= limits.FLUSH_S:
@@ -279,11 +279,20 @@ class Daemon:
         self._flush(self.vitals.flush_last)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if number in (signal.SIGTERM, signal.SIGINT):
+        """It may come while the main thread holds any lock: note it, and leave the rest to the main loop."""
+        self._signals.put(number)
+        self._bell.ring()
+
+    def _obey_signals(self) -> None:
+        """What has come since the last look: the end, or settings to take over once."""
+        numbers = set()
+        with contextlib.suppress(Empty):
+            while True:
+                numbers.add(self._signals.get_nowait())
+        if numbers & {signal.SIGTERM, signal.SIGINT}:
             self._life.end()
-        else:
-            self._reload = True
-            self._bell.set()
+        elif numbers:
+            self._take_over()
 
     def _picture(self) -> dict[str, Any]:
         return {
