@@ -163,7 +163,7 @@ _KINDS: Mapping[CaseKind, _Kind] = {
         addressee=Addressee.KEEPER,
     ),
     CaseKind.FORK: _Kind(
-        title_vi="Nhật ký bị rẽ nhánh: hai máy cùng ghi một luồng",
+        title_vi="Nhật ký bị rẽ nhánh: hai máy cùng ghi",
         title_en="Fork: two machines extended one stream",
         addressee=Addressee.CUSTODIAN,
         is_symmetric=True,
@@ -179,7 +179,7 @@ _KINDS: Mapping[CaseKind, _Kind] = {
         addressee=Addressee.OPERATOR,
     ),
     CaseKind.CHECKPOINT_MISMATCH: _Kind(
-        title_vi="Đối soát lệch: nội dung hai nút khác nhau",
+        title_vi="Đối soát lệch: nội dung hai máy khác nhau",
         title_en="Checkpoint mismatch: two nodes differ in content",
         addressee=Addressee.OPERATOR,
     ),

@@ -242,7 +242,7 @@ def _postgres_ways_past(
     if has_row_security:
         yield Misfit(
             table=name, way_back=f"ALTER TABLE {quoted(name)} DISABLE ROW LEVEL SECURITY",
-            what_vi=f"bảng {name} bật bảo mật theo dòng: daemon có thể không thấy hết bản ghi",
+            what_vi=f"bảng {name} bật bảo mật theo dòng: chương trình đồng bộ có thể không thấy hết bản ghi",
             what_en=f"table {name} has row level security on: the daemon may not see every row",
         )  # fmt: skip
     if persistence != "p":

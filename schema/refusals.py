@@ -14,19 +14,19 @@ from schema.spec import Apart, Table
 UNKNOWN = "không rõ / unknown"
 
 KEEPER = (
-    "syncd: bảng {table}, bản ghi {id}: đơn vị {unit} do nút {keeper} giữ, không ghi trực tiếp được; "
+    "syncd: bảng {table}, bản ghi {id}: đơn vị {unit} do máy {keeper} giữ, không ghi trực tiếp được; "
     "hãy gửi đề nghị bằng: syncd propose {op} {table} {id} / "
     "table {table}, row {id}: unit {unit} is kept by node {keeper}; propose instead: syncd propose {op} {table} {id}"
 )
 MINTED = (
-    "syncd: bảng {table}, bản ghi {id}: mã bản ghi do nút khác cấp; bỏ cột id khi thêm, hoặc gửi đề nghị bằng: "
+    "syncd: bảng {table}, bản ghi {id}: mã bản ghi do máy khác cấp; bỏ cột id khi thêm, hoặc gửi đề nghị bằng: "
     "syncd propose {op} {table} {id} / "
     "table {table}, row {id}: the id was minted by another node; leave id out of the INSERT, "
     "or propose instead: syncd propose {op} {table} {id}"
 )
 ROOT = (
-    "syncd: bảng {table}, bản ghi {id}: chỉ nút gốc được ghi bản ghi chung (unit_id trống); "
-    "hãy ghi tại nút gốc / "
+    "syncd: bảng {table}, bản ghi {id}: chỉ máy gốc được ghi bản ghi chung (unit_id trống); "
+    "hãy ghi tại máy gốc / "
     "table {table}, row {id}: only the root writes rows about all units (unit_id NULL); write it at the root"
 )
 MOVED = (

@@ -44,7 +44,7 @@ NODE = Table(
     number=1,
     name="node",
     kind=Kind.CONTROL,
-    title_vi="Nút",
+    title_vi="Máy",
     title_en="Node",
     columns=(
         Column(number=2, name="node_id", type=Type.UUID, nullable=False, audience=Audience.PUBLIC),

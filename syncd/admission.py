@@ -73,7 +73,7 @@ def make_token(
     if not way.addresses:
         raise ConfigError(
             say(
-                "nút này chưa biết địa chỉ mà nút con gọi tới",
+                "máy này chưa biết địa chỉ mà máy con gọi tới",
                 "this node does not know the address its children reach it at",
             ),
             say("đặt `listen` và `addresses` trong syncd.toml", "set `listen` and `addresses` in syncd.toml"),
@@ -198,7 +198,7 @@ def _usable(tx: Tx, request: JoinRequest, now_ms: int) -> tuple[str, str | None,
     unit_id, hub, expires_at, used_by, successor = _token(tx, request.secret)
     if used_by is not None and used_by != request.node_id:
         raise TokenUsed(
-            say("nút khác đã dùng mã đó", "another node has used that token"),
+            say("máy khác đã dùng mã đó", "another node has used that token"),
             say("xin người quản trị cấp trên mã mới", "ask the parent's operator for a new one"),
         )
     if used_by is None and now_ms >= time_ms_of(expires_at):
@@ -209,11 +209,11 @@ def _usable(tx: Tx, request: JoinRequest, now_ms: int) -> tuple[str, str | None,
     if request.issuer_csr is not None and not hub:
         raise JoinRefused(
             say(
-                "mã đó dành cho nút không có nút con, nhưng nút này đặt `listen`",
+                "mã đó dành cho máy không có máy con, nhưng máy này đặt `listen`",
                 "that token is for a node without children, but this one has `listen` set",
             ),
             say(
-                "bỏ `listen`, hoặc xin người quản trị cấp trên mã cho nút có nút con",
+                "bỏ `listen`, hoặc xin người quản trị cấp trên mã cho máy có máy con",
                 "remove `listen`, or ask the parent's operator for a hub's token",
             ),
         )
@@ -227,21 +227,21 @@ def _require_free(tx: Tx, node: Node, unit_id: str, node_id: str | None) -> None
         if holder != node_id and node_id is not None:
             raise JoinRefused(
                 say(
-                    "đơn vị {unit_id} do nút {holder} ({name}) giữ",
+                    "đơn vị {unit_id} do máy {holder} ({name}) giữ",
                     "unit {unit_id} is kept by node {holder} ({name})",
                     unit_id=unit_id,
                     holder=holder,
                     name=name,
                 ),
                 say(
-                    "trạm mới nhận đơn vị qua bàn giao; nút đang giữ có thể tự gia nhập lại",
+                    "trạm mới nhận đơn vị qua bàn giao; máy đang giữ có thể tự gia nhập lại",
                     "a new station takes a unit over by a hand-over; the node that keeps it may join again itself",
                 ),
             )
         if holder == node.node_id:
             raise UsageError(
-                say("chính nút này giữ đơn vị {unit_id}", "this node itself keeps unit {unit_id}", unit_id=unit_id),
-                say("nêu đơn vị của nút sẽ gia nhập", "name the unit of the node that shall join"),
+                say("chính máy này giữ đơn vị {unit_id}", "this node itself keeps unit {unit_id}", unit_id=unit_id),
+                say("nêu đơn vị của máy sẽ gia nhập", "name the unit of the node that shall join"),
             )
 
 
@@ -259,7 +259,7 @@ def _record(tx: Tx, node: Node, request: JoinRequest, unit_id: str, now_ms: int)
         if (parent_id, home_unit_id, status) != (node.node_id, unit_id, "enrolled"):
             raise JoinRefused(
                 say(
-                    "nút {node} đã ở trạng thái {status} cho đơn vị {unit} dưới {parent}",
+                    "máy {node} đã ở trạng thái {status} cho đơn vị {unit} dưới {parent}",
                     "node {node} is {status} for unit {unit} below {parent}",
                     node=request.node_id,
                     status=status,
@@ -273,7 +273,7 @@ def _record(tx: Tx, node: Node, request: JoinRequest, unit_id: str, now_ms: int)
     if bearer is not None:  # both would mint the same row ids, and each could speak for the other
         raise JoinRefused(
             say(
-                "khóa của nút {node} trùng nhãn với nút {bearer}",
+                "khóa của máy {node} trùng nhãn với máy {bearer}",
                 "the keys of node {node} give it the tag of node {bearer}",
                 node=request.node_id,
                 bearer=bearer,
@@ -340,12 +340,12 @@ def unit_of_code(tx: Tx, code: str, today: str) -> _Unit:
     if not found:
         raise UsageError(
             say(
-                "không đơn vị nào ở hoặc dưới đơn vị của nút này mang mã {unit_code!r}",
+                "không đơn vị nào ở hoặc dưới đơn vị của máy này mang mã {unit_code!r}",
                 "no unit at or below this node's has the code {unit_code!r}",
                 unit_code=code,
             ),
             say(
-                "vừa gia nhập thì chờ đơn vị về; tại nút gốc, `syncd units import` nạp đơn vị",
+                "vừa gia nhập thì chờ đơn vị về; tại máy gốc, `syncd units import` nạp đơn vị",
                 "right after joining, wait for the units to come down; at the root, `syncd units import` brings them",
             ),
         )

@@ -99,7 +99,7 @@ def _require_a_say(tree: Tree, at: Stream) -> None:
     if kept is None or not tree.is_within(kept[0], tree.me):
         where = admits(tree, at)
         raise UsageError(
-            say("nút này không đứng trên nút đang giữ đơn vị", "this node does not stand above the unit's keeper"),
+            say("máy này không đứng trên máy đang giữ đơn vị", "this node does not stand above the unit's keeper"),
             say("nhận tại {node}", "adopt them at {node}",
                 node=tree.nodes[where].name if where else say("tuyến trên", "a tier above")),
         )  # fmt: skip

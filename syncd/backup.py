@@ -124,7 +124,7 @@ def find_backup(place: Path) -> Path:
     if len(nodes) > 1:
         raise ConfigError(
             say(
-                "trong {place} có bản sao lưu của {n} nút",
+                "trong {place} có bản sao lưu của {n} máy",
                 "{place} holds backups of {n} nodes",
                 place=place,
                 n=len(nodes),

@@ -120,7 +120,7 @@ def open_file(path: Path, keys: Iterable[X25519PrivateKey]) -> Opened:
     raise KeyFileError(
         say("khóa này không mở được bản sao lưu {path}", "this key does not open the backup {path}", path=path),
         say(
-            "dùng exchange.key của chính nút đó, hoặc khóa phục hồi recovery.key của tỉnh: --key TỆP",
+            "dùng exchange.key của chính máy đó, hoặc khóa phục hồi recovery.key của tỉnh: --key TỆP",
             "use that node's own exchange.key, or the province's recovery.key: --key FILE",
         ),
     )

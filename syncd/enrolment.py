@@ -196,10 +196,10 @@ def _require_same(directory: Path, found: str | None, wanted: str) -> None:
     if found != wanted:
         raise ConfigError(
             say(
-                "{directory} đã là nút của {found}, không phải của {wanted}",
+                "{directory} đã là máy của {found}, không phải của {wanted}",
                 "{directory} is the node of {found} already, not of {wanted}",
                 directory=directory,
-                found=found or say("một nút gốc", "a root"),
+                found=found or say("một máy gốc", "a root"),
                 wanted=wanted,
             ),
             say(

@@ -54,7 +54,7 @@ def ensure_keys(directory: Path, config: Config, random_bytes: RandomBytes) -> N
                     database=DATABASE_FILE,
                 ),
                 say(
-                    "đặt lại tệp khóa của chính cơ sở dữ liệu này từ bản sao lưu của nút",
+                    "đặt lại tệp khóa của chính cơ sở dữ liệu này từ bản sao lưu của máy",
                     "put this database's own key file back from the node's backup",
                 ),
             )
@@ -112,7 +112,7 @@ def _drop_lone(directory: Path, first: str, second: str) -> bool:
         missing = first if have_second else second
         raise KeyFileError(
             say("thiếu tệp {path}", "{path} is missing", path=directory / missing),
-            say("đặt lại đúng tệp của nút này từ bản sao lưu", "put this node's own file back from its backup"),
+            say("đặt lại đúng tệp của máy này từ bản sao lưu", "put this node's own file back from its backup"),
         )
     (directory / first).unlink(missing_ok=True)
     return True

@@ -140,7 +140,7 @@ def plan_move(node: Node, tx: Tx, move: Move) -> Preview | None:
         return _checked(node, tx, move.to_unit, keeper, False)
     if target[0] != keeper:
         raise UsageError(
-            say("hai đơn vị do hai nút giữ", "the two units have different keepers"),
+            say("hai đơn vị do hai nơi giữ", "the two units have different keepers"),
             say("bàn giao một đơn vị trước: `syncd handover`", "hand one of them over first: `syncd handover`"),
         )
     return None
@@ -183,9 +183,9 @@ def node_named(node: Node, named: str) -> str:
         return found[0].node_id
     several = "; ".join(f"{record.tag} {record.name}" for record in found[:SHOWN_UNITS_MAX])
     raise UsageError(
-        say("{named} không chỉ đúng một nút: {several}", "{named} does not name one node: {several}", named=named,
-            several=several or say("không có nút nào", "there is none")),
-        say("nêu id ngắn của nút (8 chữ số); `syncd status` liệt kê các nút",
+        say("{named} không chỉ đúng một máy: {several}", "{named} does not name one node: {several}", named=named,
+            several=several or say("không có máy nào", "there is none")),
+        say("nêu id ngắn của máy (8 chữ số); `syncd status` liệt kê các máy",
             "give the node's short id (8 digits); `syncd status` lists the nodes"),
     )  # fmt: skip
 
@@ -218,7 +218,7 @@ def _preview(node: Node, tx: Tx, unit_id: str, to_node: str, by_force: bool, end
     target = tree.nodes.get(to_node)
     if unit_name is None or target is None or target.status != "enrolled":
         raise UsageError(
-            say("không có đơn vị hoặc nút này trong phạm vi của nút, hoặc nút đã bị thu hồi",
+            say("không có đơn vị hoặc máy này trong phạm vi của máy, hoặc máy đã bị thu hồi",
                 "no such unit or node at or below this one, or the node is revoked"),
             say("xem `syncd status`", "see `syncd status`"),
         )  # fmt: skip
@@ -306,30 +306,30 @@ def _require_mine_to_order(node: Node, tx: Tx, planned: Preview, by_force: bool)
     tree = node.tree()
     if by_force and not node.is_root:
         raise UsageError(
-            say("chỉ nút gốc mới được chuyển giao bắt buộc", "only the root may end a term by force"),
-            say("chạy lệnh này tại nút gốc", "run this at the root"),
+            say("chỉ máy gốc mới được chuyển giao bắt buộc", "only the root may end a term by force"),
+            say("chạy lệnh này tại máy gốc", "run this at the root"),
         )
     if by_force and planned.from_node == tree.me:
         raise UsageError(
-            say("chính nút này giữ {unit}", "this node keeps {unit} itself", unit=planned.unit_name),
+            say("chính máy này giữ {unit}", "this node keeps {unit} itself", unit=planned.unit_name),
             say("dùng `syncd handover`", "use `syncd handover`"),
         )
     above = units_above(tx) | dict(tx.all(_ABOVE_UNIT, (planned.unit_id,)))
     if not covers(above, tree.nodes[tree.me].unit_id, planned.unit_id) or not _stands_above(tree, planned):
         raise UsageError(
             say(
-                "nút này không đứng trên cả hai nút giữ dữ liệu của {unit}",
+                "máy này không đứng trên cả hai nơi giữ dữ liệu của {unit}",
                 "this node does not stand above both keepers of {unit}",
                 unit=planned.unit_name,
             ),
-            say("chạy lệnh tại tuyến trên chung của hai nút", "run this at the tier above both"),
+            say("chạy lệnh tại tuyến trên chung của hai máy", "run this at the tier above both"),
         )
     chain = tree.terms.get(planned.unit_id, ())
     if not by_force and len(chain) > 1 and chain[-2].ended_seq is None:
         raise UsageError(
             say("việc bàn giao {unit} trước đó chưa xong", "an earlier hand-over of {unit} is still under way",
                 unit=planned.unit_name),
-            say("chờ nút giữ cũ kết nối, hoặc chuyển giao bắt buộc tại nút gốc: `syncd replace`",
+            say("chờ nơi giữ cũ kết nối, hoặc chuyển giao bắt buộc tại máy gốc: `syncd replace`",
                 "wait until the old keeper connects, or end its term at the root: `syncd replace`"),
         )  # fmt: skip
 

@@ -90,7 +90,7 @@ def require_node(directory: Path, config: Config) -> None:
     known = directory / DATABASE_FILE if config.is_sqlite else directory
     if not known.exists():
         raise ConfigError(
-            say("trong {directory} không có nút nào", "there is no node in {directory}", directory=directory),
+            say("trong {directory} không có máy nào", "there is no node in {directory}", directory=directory),
             say(
                 "tạo bằng `syncd init` hoặc `syncd join`, hoặc nêu đúng --dir",
                 "make one with `syncd init` or `syncd join`, or name its --dir",
@@ -160,7 +160,7 @@ def read_facts(store: Store, directory: Path) -> dict[str, str]:
     if "created_at" not in facts:
         raise ConfigError(
             say(
-                "nút trong {directory} chưa được tạo xong",
+                "máy trong {directory} chưa được tạo xong",
                 "the node in {directory} was not finished",
                 directory=directory,
             ),

@@ -129,7 +129,7 @@ def _own(tx: Tx, part: str, now_ms: int) -> Listed:
     if found and not own:
         raise UsageError(
             say(
-                "đề nghị này do nút {node} viết: chỉ nút đó rút lại được",
+                "đề nghị này do máy {node} viết: chỉ máy đó rút lại được",
                 "this proposal was made at {node}: only that node takes it back",
                 node=found[0].node,
             ),
@@ -141,7 +141,7 @@ def _own(tx: Tx, part: str, now_ms: int) -> Listed:
         )  # fmt: skip
     if len(own) != 1:
         raise UsageError(
-            say("{n} đề nghị của nút này có mã chứa {part}", "{n} proposals of this node have {part} in their id",
+            say("{n} đề nghị của máy này có mã chứa {part}", "{n} proposals of this node have {part} in their id",
                 n=len(own), part=part),
             say("xem mã: syncd propose list --all", "see the ids: syncd propose list --all"),
         )  # fmt: skip

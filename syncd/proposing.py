@@ -189,14 +189,14 @@ class Proposer:
         if keeper is None or not tree.is_within(keeper[0], tree.me):
             raise UsageError(
                 say(
-                    "chưa rõ nút nào giữ đơn vị của bản ghi này",
+                    "chưa rõ nơi nào giữ đơn vị của bản ghi này",
                     "nobody below this node is known to keep this row's unit",
                 ),
                 say("chờ lần trao đổi tiếp theo rồi thử lại", "wait for the next exchange and try again"),
             )
         if keeper[0] == tree.me:
             raise UsageError(
-                say("nút này giữ bản ghi: không cần đề nghị", "this node keeps the row itself: nothing to propose"),
+                say("máy này giữ bản ghi: không cần đề nghị", "this node keeps the row itself: nothing to propose"),
                 say(
                     'sửa trực tiếp: syncd sql "UPDATE {table} …"',
                     'write it: syncd sql "UPDATE {table} …"',
@@ -347,7 +347,7 @@ def _unit_of_row(tx: Tx, table: Table, wish: Wish) -> str:
     if found is None:
         raise UsageError(
             say(
-                "bảng {table} ở nút này không có bản ghi {id}",
+                "bảng {table} ở máy này không có bản ghi {id}",
                 "table {table} at this node has no row {id}",
                 table=table.name,
                 id=row_id[:ID_CHARS],
@@ -369,7 +369,7 @@ def _unit_of_code(tx: Tx, code: str | None) -> str:
     if len(rows) != 1:
         raise UsageError(
             say(
-                "mã đơn vị {code}: có {n} đơn vị do nút cấp dưới giữ",
+                "mã đơn vị {code}: có {n} đơn vị do máy cấp dưới giữ",
                 "unit code {code}: {n} units kept by nodes below",
                 code=code,
                 n=len(rows),

@@ -102,7 +102,7 @@ def _without_past(tx: Tx, streams: list[Stream], proofs: list[StreamProof]) -> l
 
 def _past_words() -> str:
     return say(
-        "luồng này không còn về nút này: đơn vị của nó nay do nút khác giữ",
+        "nhật ký này không còn về máy này: đơn vị của nó nay do máy khác giữ",
         "this stream does not come here any more: another node keeps its unit now",
     )
 
@@ -173,7 +173,7 @@ def _stated(tx: Tx, ring: KeyRing, stream: Stream) -> tuple[dict[int, list[Check
     holds their keys before it reads them."""
     has_all = stream.own or tx.one(_IS_ROOT) is not None
     if stream.applied_seq < stream.held_seq and stream.state != "ok":
-        return None, stream.reason or say("luồng đang dừng", "the stream stands still")
+        return None, stream.reason or say("việc đồng bộ đang dừng", "the stream stands still")
     last_rows, last_check = (
         int(
             tx.value(
@@ -186,7 +186,7 @@ def _stated(tx: Tx, ring: KeyRing, stream: Stream) -> tuple[dict[int, list[Check
     stated = (stream.stream_id, last_check) if last_check > last_rows else _end_of_baseline(tx, stream, last_rows)
     if stated is None:
         return None, say(
-            "chưa có mốc đối soát tại vị trí {seq}", "no checkpoint at position {seq} yet", seq=stream.applied_seq
+            "chưa có điểm đối soát tại vị trí {seq}", "no checkpoint at position {seq} yet", seq=stream.applied_seq
         )
     envelope = parse_envelope(log.entries(tx, stated[0], stated[1] - 1, 1)[0].envelope)
     keys = {
@@ -198,7 +198,7 @@ def _stated(tx: Tx, ring: KeyRing, stream: Stream) -> tuple[dict[int, list[Check
     }
     bodies = open_parts(envelope, keys).bodies
     if not bodies:
-        return None, say("chưa có khóa của luồng này", "the key of this stream has not arrived")
+        return None, say("chưa có khóa của nhật ký này", "the key of this stream has not arrived")
     return {audience: decode_checkpoint(body) for audience, body in bodies.items()}, ""
 
 

@@ -108,7 +108,7 @@ def restore_keys(
     with _prepared(backup, directory, key_file, database, tell) as target:
         if not target.facts.get("parent_id"):
             raise ConfigError(
-                say("nút gốc không thể dựng lại chỉ từ khóa", "a root cannot be rebuilt from its keys alone"),
+                say("máy gốc không thể dựng lại chỉ từ khóa", "a root cannot be rebuilt from its keys alone"),
                 say("khôi phục cả bản sao lưu: bỏ --keys-only", "restore the whole backup: leave --keys-only out"),
             )
         moved_to = _require_empty(directory, target.config, clock)
@@ -197,7 +197,7 @@ def _key_file(directory: Path, given: Path | None) -> Path:
     raise KeyFileError(
         say("chưa nêu khóa mở bản sao lưu", "no key to open the backup with"),
         say(
-            "--key TỆP: exchange.key của nút (cất riêng), hoặc recovery.key của tỉnh",
+            "--key TỆP: exchange.key của máy (cất riêng), hoặc recovery.key của tỉnh",
             "--key FILE: the node's exchange.key (kept apart), or the province's recovery.key",
         ),
     )
@@ -237,7 +237,7 @@ def _require_same_files(directory: Path, files: Mapping[str, bytes]) -> None:
         if path.exists() and read_any_file(path, limits.NODE_FILE_BYTES_MAX) != files.get(name):
             raise ConfigError(
                 say(
-                    "{directory} chứa khóa của nút khác",
+                    "{directory} chứa khóa của máy khác",
                     "{directory} holds the keys of another node",
                     directory=directory,
                 ),
@@ -252,7 +252,7 @@ def _require_empty(directory: Path, config: Config, clock: Clock) -> Path | None
     path = directory / DATABASE_FILE
     if config.is_sqlite and is_taken(path):
         raise ConfigError(
-            say("{what} đã có dữ liệu của một nút", "{what} holds the data of a node already", what=path),
+            say("{what} đã có dữ liệu của một máy", "{what} holds the data of a node already", what=path),
             say(
                 "dời cả {names} đi nơi khác (đừng xóa), hoặc khôi phục vào thư mục trống",
                 "move all of {names} away (do not delete them), or restore into an empty directory",
@@ -261,7 +261,7 @@ def _require_empty(directory: Path, config: Config, clock: Clock) -> Path | None
         )
     if not config.is_sqlite and _is_taken(config):
         raise ConfigError(
-            say("cơ sở dữ liệu PostgreSQL đã có dữ liệu của một nút", "the PostgreSQL database holds a node's data"
+            say("cơ sở dữ liệu PostgreSQL đã có dữ liệu của một máy", "the PostgreSQL database holds a node's data"
                 " already"),
             say("khôi phục vào cơ sở dữ liệu trống", "restore into an empty database"),
         )  # fmt: skip

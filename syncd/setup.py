@@ -51,7 +51,7 @@ def create_schema(connect: Connect, dialect: str, registry: Registry, node_keys:
     except SchemaError as error:
         raise ConfigError(
             say("cơ sở dữ liệu: {error}", "the database: {error}", error=error),
-            say("dùng cơ sở dữ liệu trống, hoặc khóa của nút đó", "use an empty database, or the keys of that node"),
+            say("dùng cơ sở dữ liệu trống, hoặc khóa của máy đó", "use an empty database, or the keys of that node"),
         ) from error
     except Exception as error:
         if not type(error).__module__.startswith("sqlalchemy"):

@@ -70,7 +70,7 @@ def read_secret_file(path: Path, bytes_max: int) -> bytes:
         raise KeyFileError(
             say("{path} dài quá {most} byte", "{path} holds more than {most} bytes", path=path, most=bytes_max),
             say(
-                "đây không phải tệp khóa; đặt lại đúng tệp của nút",
+                "đây không phải tệp khóa; đặt lại đúng tệp của máy",
                 "this is not a key file; put the node's own file back",
             ),
         )
@@ -83,7 +83,7 @@ def read_any_file(path: Path, bytes_max: int) -> bytes:
     if len(data) > bytes_max:
         raise SyncdError(
             say("{path} dài quá {most} byte", "{path} holds more than {most} bytes", path=path, most=bytes_max),
-            say("đây không phải tệp của nút; bỏ nó ra khỏi thư mục", "this is no file of a node; take it away"),
+            say("đây không phải tệp của máy; bỏ nó ra khỏi thư mục", "this is no file of a node; take it away"),
         )
     return data
 
@@ -110,7 +110,7 @@ def refuse_library_file(path: Path) -> None:
     """
     if os.path.realpath(path) in _of_library:
         raise SyncdError(
-            say("{path} là cơ sở dữ liệu của chính nút này", "{path} is this node's own database", path=path),
+            say("{path} là cơ sở dữ liệu của chính máy này", "{path} is this node's own database", path=path),
             say("nêu tệp khác", "name another file"),
         )
 
@@ -129,7 +129,7 @@ def check_secret_file(path: Path) -> None:
         raise KeyFileError(
             say("thiếu tệp {path}", "{path} is missing", path=path),
             say(
-                "khôi phục từ bản sao lưu của nút; không thể tạo lại",
+                "khôi phục từ bản sao lưu của máy; không thể tạo lại",
                 "restore it from the node's backup; it cannot be made again",
             ),
         ) from error
@@ -138,7 +138,7 @@ def check_secret_file(path: Path) -> None:
     if not path.is_file():
         raise KeyFileError(
             say("{path} không phải tệp thường", "{path} is not a plain file", path=path),
-            say("đặt tệp khóa của nút vào đó", "put the node's key file there"),
+            say("đặt tệp khóa của máy vào đó", "put the node's key file there"),
         )
     if sys.platform != "win32":
         if found.st_mode & OTHERS_MASK:
@@ -169,7 +169,7 @@ def as_owner(path: Path) -> str:
     if not account:
         return ""
     return say(
-        "chạy lệnh này bằng tài khoản của nút: sudo -u {account} syncd …",
+        "chạy lệnh này bằng tài khoản của máy: sudo -u {account} syncd …",
         "run this as the node's own account: sudo -u {account} syncd …",
         account=account,
     )
@@ -222,7 +222,7 @@ def lock_file(path: Path) -> "FileLock":
                     path=path,
                 ),
                 say(
-                    "mỗi cơ sở dữ liệu một daemon: chờ nó kết thúc, hoặc dừng nó trước",
+                    "mỗi cơ sở dữ liệu một chương trình đồng bộ: chờ nó kết thúc, hoặc dừng nó trước",
                     "one daemon per database: wait for it to end, or stop it first",
                 ),
             )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @verb(
     Both(
-        "Nhận những gì nút giữ cũ ghi sau khi hết nhiệm kỳ, thành đề nghị gửi nút giữ mới.\n\nKhông nêu gì: liệt kê.",
+        "Nhận những gì nơi giữ cũ ghi sau khi hết nhiệm kỳ, thành đề nghị gửi nơi giữ mới.\n\nKhông nêu gì: liệt kê.",
         "Take what an old keeper wrote after its term had ended, as proposals to the new keeper.\n\nWithout an "
         "argument: list what waits.",
     ),
@@ -49,12 +49,12 @@ def command(stream: str | None, directory: Path | None, as_json: bool) -> None:
 
 def _words(made: Admitted) -> str:
     lines = [
-        say("Đã tạo {count} đề nghị; nút giữ đơn vị sẽ quyết định.",
+        say("Đã tạo {count} đề nghị; nơi giữ đơn vị sẽ quyết định.",
             "{count} proposals made; the unit's keeper decides.", count=number(made.proposals))
     ]  # fmt: skip
     if made.withheld:
         lines.append(say(
-            "{count} bản ghi có giá trị mà đề nghị không được mang (chỉ nút giữ và tỉnh đọc); các giá trị đó vẫn được"
+            "{count} bản ghi có giá trị mà đề nghị không được mang (chỉ nơi giữ và tỉnh đọc); các giá trị đó vẫn được"
             " cất riêng.",
             "{count} records have values that no proposal may carry (for the keeper and the province alone); those stay"
             " put aside.", count=number(made.withheld),
@@ -84,7 +84,7 @@ def _list(found: list[dict[str, Any]], as_json: bool) -> None:
     else:
         for each in found:
             emit(say(
-                "{stream}  {unit}: {count} lô do {keeper} ghi sau khi hết nhiệm kỳ — `syncd adopt {short}`",
+                "{stream}  {unit}: {count} gói do {keeper} ghi sau khi hết nhiệm kỳ — `syncd adopt {short}`",
                 "{stream}  {unit}: {count} batches written by {keeper} after its term — `syncd adopt {short}`",
                 stream=each["stream"], unit=each["unit"], count=number(each["envelopes"]), keeper=each["keeper"],
                 short=each["stream"][:8],
@@ -99,7 +99,7 @@ def _adopt(opened: OpenNode, found: list[dict[str, Any]], named: str) -> Admitte
     if len(matching) != 1:
         raise UsageError(
             say(
-                "không tìm thấy đúng một luồng bắt đầu bằng {named}",
+                "không tìm thấy đúng một nhật ký bắt đầu bằng {named}",
                 "no single stream begins with {named}",
                 named=named,
             ),

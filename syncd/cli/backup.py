@@ -24,8 +24,9 @@ MIB = 1024 * 1024
 
 @verb(
     Both(
-        "Sao lưu nút vào một tệp mã hóa, rồi đọc lại để kiểm chứng.\n\nChạy được khi daemon đang làm việc. Tệp mở bằng "
-        "exchange.key của nút (hãy cất riêng một bản) hoặc recovery.key của tỉnh. Tại nút gốc, bản sao lưu đã kiểm "
+        "Sao lưu máy vào một tệp mã hóa, rồi đọc lại để kiểm chứng.\n\nChạy được khi chương trình đồng bộ đang "
+        "làm việc. Tệp mở bằng "
+        "exchange.key của máy (hãy cất riêng một bản) hoặc recovery.key của tỉnh. Tại máy gốc, bản sao lưu đã kiểm "
         "chứng cho phép mọi cấp cắt bớt nhật ký cũ.",
         "Back the node up into one encrypted file, then read it back to prove it.\n\nWorks while the daemon runs. The "
         "file opens with the node's exchange.key (keep a copy of it apart) or the province's recovery.key. At the "
@@ -40,7 +41,7 @@ MIB = 1024 * 1024
     type=click.IntRange(1),
     default=None,
     metavar="N",
-    vi="Chỉ giữ N bản mới nhất của nút này trong DIR.",
+    vi="Chỉ giữ N bản mới nhất của máy này trong DIR.",
     en="Keep only the N newest backups of this node in DIR.",
 )
 @directory_option
@@ -76,7 +77,7 @@ def command(folder: Path, keep: int | None, directory: Path | None, as_json: boo
 
 def _words(made: Backup, is_root: bool) -> str:
     text = say(
-        "Đã sao lưu và kiểm chứng: {path}\n{rows} bản ghi, {streams} luồng, {size} MB",
+        "Đã sao lưu và kiểm chứng: {path}\n{rows} bản ghi, {streams} nhật ký, {size} MB",
         "Backed up and verified: {path}\n{rows} rows, {streams} streams, {size} MB",
         path=made.path,
         rows=number(made.rows),
@@ -85,7 +86,7 @@ def _words(made: Backup, is_root: bool) -> str:
     )
     if is_root:
         text += say(
-            "\nTỉnh xác nhận đã sao lưu {n} luồng; các cấp được biết ở lần trao đổi tới.",
+            "\nTỉnh xác nhận đã sao lưu {n} nhật ký; các cấp được biết ở lần trao đổi tới.",
             "\nThe province vouches for {n} streams; the tiers hear of it with their next exchange.",
             n=number(made.vouched),
         )

@@ -30,7 +30,7 @@ def case_words(kind: str | None, detail: str, about: str, keeper: str) -> Lines:
             (say("chi tiết", "detail"), detail)
         ]
     try:
-        return words(facts, about, keeper or say("nút giữ sổ", "the keeper"))
+        return words(facts, about, keeper or say("nơi giữ sổ", "the keeper"))
     except (LookupError, ValueError, TypeError, AttributeError):  # written by another release, or by whom it is about
         return [(say("chi tiết", "detail"), detail)]
 
@@ -53,13 +53,13 @@ def _mismatch(facts: Mapping[str, Any], about: str, keeper: str) -> Lines:
             say("bảng {table} của {about}", "table {table} of {about}", table=facts["table"], about=about),
         ),
         (
-            say("nút giữ sổ", "the keeper"),
+            say("nơi giữ sổ", "the keeper"),
             say("{keeper}: {n} bản ghi", "{keeper}: {n} rows", keeper=keeper, n=number(stated)),
         ),
-        (say("ở nút này", "here"), here),
+        (say("ở máy này", "here"), here),
         (
             say("bản đúng", "right is"),
-            say("{keeper}: sổ của nút giữ sổ là bản gốc", "{keeper}: the keeper's copy is the register", keeper=keeper),
+            say("{keeper}: sổ của nơi giữ sổ là bản gốc", "{keeper}: the keeper's copy is the register", keeper=keeper),
         ),
         (say("việc cần làm", "to do"), _verify_then_ask()),
     ]
@@ -74,7 +74,7 @@ def _fork(facts: Mapping[str, Any], about: str, keeper: str) -> Lines:
         (
             say("xảy ra ở", "where"),
             say(
-                "luồng {about} của {keeper}, vị trí {seq}",
+                "nhật ký {about} của {keeper}, vị trí {seq}",
                 "the stream about {about} of {keeper}, position {seq}",
                 about=about,
                 keeper=keeper,
@@ -129,13 +129,13 @@ def _root_branch(facts: Mapping[str, Any], about: str, keeper: str) -> Lines:
     return [
         (
             say("xảy ra ở", "where"),
-            say("luồng {about} của {keeper}, vị trí {seq}", "the stream about {about} of {keeper}, position {seq}",
+            say("nhật ký {about} của {keeper}, vị trí {seq}", "the stream about {about} of {keeper}, position {seq}",
                 about=about, keeper=keeper, seq=number(int(facts["seq"]))),
         ),
         (
             say("nghĩa là", "it means"),
             say(
-                "nút gốc {keeper} đã chạy từ một bản sao cũ và ghi tiếp: nút dưới giữ một nhánh, nút gốc giữ nhánh"
+                "máy gốc {keeper} đã chạy từ một bản sao cũ và ghi tiếp: máy dưới giữ một nhánh, máy gốc giữ nhánh"
                 " khác",
                 "the root {keeper} ran from an older copy and went on writing: a node below holds one branch, the root"
                 " another",
@@ -145,7 +145,7 @@ def _root_branch(facts: Mapping[str, Any], about: str, keeper: str) -> Lines:
         (
             say("việc cần làm", "to do"),
             say(
-                "tại nút gốc: quyết định take-theirs (nhận lại nhánh mà nút dưới giữ; những gì gốc ghi sau đó được ghi"
+                "tại máy gốc: quyết định take-theirs (nhận lại nhánh mà máy dưới giữ; những gì gốc ghi sau đó được ghi"
                 " lại, không mất)",
                 "at the root: decide take-theirs (the branch held below is taken back; what the root wrote since is"
                 " written again, nothing is lost)",
@@ -161,7 +161,7 @@ def _not_said_again(facts: Mapping[str, Any]) -> Lines:
             (
                 say("nghĩa là", "it means"),
                 say(
-                    "giá trị kín (bảng {table}) gõ ở đây không gửi đi được: đơn vị đã chuyển cho nút khác giữ sổ",
+                    "giá trị kín (bảng {table}) gõ ở đây không gửi đi được: đơn vị đã chuyển cho máy khác giữ sổ",
                     "values for the keeper's eyes alone (table {table}) cannot be passed on: another keeps the unit",
                     table=facts["table"],
                 ),
@@ -169,7 +169,7 @@ def _not_said_again(facts: Mapping[str, Any]) -> Lines:
             (
                 say("việc cần làm", "to do"),
                 say(
-                    'xem giá trị: syncd sql "SELECT op, seen, wished FROM syncd_wish"; báo cho nút giữ sổ nhập lại',
+                    'xem giá trị: syncd sql "SELECT op, seen, wished FROM syncd_wish"; báo cho nơi giữ sổ nhập lại',
                     'see the values: syncd sql "SELECT op, seen, wished FROM syncd_wish"; have the keeper type them',
                 ),
             ),
@@ -198,13 +198,13 @@ def _late(facts: Mapping[str, Any], about: str, _keeper: str) -> Lines:
     """What an old keeper has signed too late; or what was typed here and never sealed."""
     if ADOPTABLE in facts:
         means = say(
-            "nút giữ cũ của {about} còn ghi sau khi sổ đã chuyển; những gì nó ghi đang cất riêng, chưa vào sổ",
+            "nơi giữ cũ của {about} còn ghi sau khi sổ đã chuyển; những gì nó ghi đang cất riêng, chưa vào sổ",
             "the old keeper of {about} wrote after the register had passed on; that is put aside, not in the register",
             about=about,
         )
         stream = str(facts[ADOPTABLE])[:8]
         then = say(
-            "syncd adopt {id}: thành đề nghị gửi nút giữ mới; vụ việc tự đóng",
+            "syncd adopt {id}: thành đề nghị gửi nơi giữ mới; vụ việc tự đóng",
             "syncd adopt {id}: makes proposals to the new keeper of it; the case closes by itself",
             id=stream,
         )
@@ -213,7 +213,7 @@ def _late(facts: Mapping[str, Any], about: str, _keeper: str) -> Lines:
         (
             say("nghĩa là", "it means"),
             say(
-                "{n} bản ghi của {about} được gõ ở nút này sau khi sổ đã chuyển; chúng chưa được gửi đi",
+                "{n} bản ghi của {about} được gõ ở máy này sau khi sổ đã chuyển; chúng chưa được gửi đi",
                 "{n} records of {about} were typed here after the register had passed on; they were not sent",
                 n=number(int(facts["count"])),
                 about=about,
@@ -223,7 +223,7 @@ def _late(facts: Mapping[str, Any], about: str, _keeper: str) -> Lines:
         (
             say("việc cần làm", "to do"),
             say(
-                "báo nút giữ mới nhập lại, hoặc tại tuyến trên: syncd propose BẢNG MÃ --set …",
+                "báo nơi giữ mới nhập lại, hoặc tại tuyến trên: syncd propose BẢNG MÃ --set …",
                 "have the new keeper type them, or at a tier above: syncd propose TABLE ID --set …",
             ),
         ),
@@ -291,14 +291,15 @@ def _strange_index(facts: Mapping[str, Any], _about: str, _keeper: str) -> Lines
         (
             say("nghĩa là", "it means"),
             say(
-                "bản ghi nơi khác gửi tới mà trùng giá trị sẽ làm luồng của đơn vị đó dừng ở đây",
+                "bản ghi nơi khác gửi tới mà trùng giá trị sẽ làm việc đồng bộ đơn vị đó dừng ở đây",
                 "a row from elsewhere with a value that is here already stops that unit's stream here",
             ),
         ),
         (
             say("việc cần làm", "to do"),
             say(
-                "bỏ nó: DROP INDEX (hoặc ALTER TABLE … DROP CONSTRAINT) {name}; luồng tự đi tiếp. Cần tra nhanh thì tạo"
+                "bỏ nó: DROP INDEX (hoặc ALTER TABLE … DROP CONSTRAINT) {name}; việc đồng bộ tự đi tiếp. Cần "
+                "tra nhanh thì tạo"
                 " chỉ mục không UNIQUE",
                 "remove it: DROP INDEX (or ALTER TABLE … DROP CONSTRAINT) {name}; the stream goes on by itself. For"
                 " speed an index without UNIQUE serves",
@@ -322,7 +323,7 @@ def _strange_trigger(facts: Mapping[str, Any], _about: str, _keeper: str) -> Lin
         (
             say("nghĩa là", "it means"),
             say(
-                "nó có thể sửa các bản ghi đó (mốc đối soát sẽ lệch) hoặc làm luồng dừng",
+                "nó có thể sửa các bản ghi đó (điểm đối soát sẽ lệch) hoặc làm việc đồng bộ dừng",
                 "it may change those rows (checkpoints will differ) or stop their streams",
             ),
         ),
@@ -352,7 +353,7 @@ def _past_triggers(facts: Mapping[str, Any], about: str, _keeper: str) -> Lines:
         ),
         "unsent": (
             say("bản ghi của {about} không nơi nào nhận", "rows of {about} that nobody would take", about=about),
-            say("giá trị sai quy tắc, hoặc id của nút khác; chúng chỉ có ở nút này",
+            say("giá trị sai quy tắc, hoặc id của máy khác; chúng chỉ có ở máy này",
                 "a value against the rules, or an id that another node minted; they are on this node alone"),
             say("sửa giá trị (hoặc nhập lại không kèm id), rồi chạy `syncd repair`",
                 "correct the value (or type them anew without an id), then run `syncd repair`"),
@@ -394,7 +395,7 @@ def _duty(facts: Mapping[str, Any], _about: str, _keeper: str) -> Lines:
 
 def _verify_then_ask() -> str:
     return say(
-        "chạy `syncd verify --full` tại nút này, rồi báo bộ phận CNTT", "run `syncd verify --full` here, then ask IT"
+        "chạy `syncd verify --full` tại máy này, rồi báo bộ phận CNTT", "run `syncd verify --full` here, then ask IT"
     )
 
 

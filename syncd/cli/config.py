@@ -14,7 +14,7 @@ from syncd.language import Both, say
 
 command = Group(
     name="config",
-    words=Both("Cấu hình của nút.", "The node's configuration."),
+    words=Both("Cấu hình của máy.", "The node's configuration."),
     examples=("syncd config check --dir /var/lib/syncd",),
 )
 

@@ -40,7 +40,7 @@ def listed(tx: Tx, found: Sequence[Conflict]) -> str:
     if together:
         lines.append(together)
     if len(mine) > DETAILED_MAX:
-        lines.append("\n" + say("… và {n} vụ nữa mà nút này quyết định: quyết vài vụ rồi xem lại danh sách",
+        lines.append("\n" + say("… và {n} vụ nữa mà máy này quyết định: quyết vài vụ rồi xem lại danh sách",
                                 "… and {n} more that this node decides: settle some and list again",
                                 n=number(len(mine) - DETAILED_MAX)))  # fmt: skip
     return "\n".join(lines)
@@ -131,8 +131,8 @@ def next_one(tx: Tx) -> str:
 
     waiting = [each for each in conflicts(tx) if each.decides_here]
     if not waiting:
-        return say("Không còn vụ nào chờ nút này.", "Nothing more waits for this node.")
-    head = say("Còn {n} vụ chờ nút này; tiếp theo:", "{n} more wait for this node; the next one:",
+        return say("Không còn vụ nào chờ máy này.", "Nothing more waits for this node.")
+    head = say("Còn {n} vụ chờ máy này; tiếp theo:", "{n} more wait for this node; the next one:",
                n=number(len(waiting)))  # fmt: skip
     return f"{head}\n{block(waiting[0], code_names(tx, waiting[0]))}"
 
@@ -147,9 +147,9 @@ def _decides(found: Conflict) -> str:
         return ""
     asked = ", ".join(found.asked)
     if found.decides_here:
-        here = say("nút này", "this node")
+        here = say("máy này", "this node")
         return say("{here}; đã hỏi {who}", "{here}; asked {who}", here=here, who=asked) if asked else here
-    return asked or found.keeper or ("" if found.state == WAITING else say("nút khác", "another node"))
+    return asked or found.keeper or ("" if found.state == WAITING else say("máy khác", "another node"))
 
 
 def _differences(found: Conflict, names: Names) -> list[str]:

@@ -221,7 +221,7 @@ def _next(found: Conflict, candidates: Sequence[str]) -> list[str]:
     return [
         "",
         say(
-            "Nút {who} quyết định; nút này chỉ xem. Muốn giá trị khác: syncd propose",
+            "Máy {who} quyết định; máy này chỉ xem. Muốn giá trị khác: syncd propose",
             "{who} decides; this node only looks on. To wish another value: syncd propose",
             who=who,
         ),

@@ -54,7 +54,7 @@ def filter_options(function: Any) -> Any:
 
 @verb(
     Both(
-        "Liệt kê xung đột đang chờ: trước hết những vụ nút này quyết định, kèm giá trị và lệnh; rồi mới nhất trước.",
+        "Liệt kê xung đột đang chờ: trước hết những vụ máy này quyết định, kèm giá trị và lệnh; rồi mới nhất trước.",
         "List disagreements that wait: first what this node decides, with values and commands; then newest first.",
     ),
     "syncd conflicts list",
@@ -128,7 +128,7 @@ def show_command(conflict_ids: tuple[str, ...], directory: Path | None, as_json:
 
 @verb(
     Both(
-        "Quyết định: nêu mã, hoặc chọn hàng loạt bằng --kind, --unit, --older-than.\n\n--verdict value cần thêm "
+        "Quyết định: nêu mã, hoặc chọn hàng loạt bằng --kind, --unit, --older-than.\n\nQuyết định value cần thêm "
         "CỘT=GIÁ_TRỊ. Mọi quyết định ghi lại người quyết và rút lại được: syncd conflicts undo.",
         "Decide: name ids, or choose many by --kind, --unit, --older-than.\n\n--verdict value needs COLUMN=VALUE. "
         "Every decision records who made it and can be taken back: syncd conflicts undo.",
@@ -178,7 +178,7 @@ def resolve_command(
 
 @verb(
     Both(
-        "Rút lại quyết định đã ra ở nút này; trạng thái trước đó trở lại, không có gì bị xóa khỏi sổ quyết định.",
+        "Rút lại quyết định đã ra ở máy này; trạng thái trước đó trở lại, không có gì bị xóa khỏi sổ quyết định.",
         "Take a decision of this node back; the state before returns, and nothing said is deleted.",
     ),
     "syncd conflicts undo 7c1e-9a42 --reason 'nhầm người'",
@@ -259,7 +259,7 @@ def _asked(
     if verdict is None:
         possible = dict.fromkeys(word for each in found for word in each.verdicts) or dict.fromkeys(VERDICTS)
         raise click.UsageError(
-            say("thiếu --verdict; một trong: {verbs}", "--verdict is missing; one of: {verbs}",
+            say("chưa nêu quyết định (--verdict); một trong: {verbs}", "--verdict is missing; one of: {verbs}",
                 verbs=", ".join(possible))
         )  # fmt: skip
     return Asked(

@@ -15,7 +15,8 @@ from syncd.language import Both
 
 @verb(
     Both(
-        "Chạy thử cả cây trên máy này: 1 tỉnh, 2 huyện, 6 xã.\n\nMỗi nút là một daemon riêng với cơ sở dữ liệu mã hóa "
+        "Chạy thử cả cây trên máy này: 1 tỉnh, 2 huyện, 6 xã.\n\nMỗi máy là một chương trình riêng với cơ sở dữ "
+        "liệu mã hóa "
         "trong thư mục tạm; dữ liệu "
         "giả lập. Dưới một phút; mã thoát 0 khi mọi tuyến khớp.",
         "A whole tree on this machine: 1 province, 2 districts, 6 communes.\n\nEach node is a daemon of its own with "

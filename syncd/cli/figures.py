@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     "--unit",
     "unit_code",
     metavar="CODE",
-    vi="Mã đơn vị (mặc định: đơn vị của nút).",
+    vi="Mã đơn vị (mặc định: đơn vị của máy).",
     en="The unit's code (default: the node's own).",
 )
 @option(

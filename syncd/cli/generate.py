@@ -31,7 +31,7 @@ def permille(name: str, vi: str, en: str, default: int = 0) -> Callable[[Callabl
 
 @verb(
     Both(
-        "Sinh sổ dân số giả lập cho một đơn vị do nút này giữ.",
+        "Sinh sổ dân số giả lập cho một đơn vị do máy này giữ.",
         "Write a generated register into a unit that this node keeps.",
     ),
     "syncd generate --unit 18133 --persons 1000 --seed 7 --duplicates 10 --moves 25 --share 1/6 --truth truth.csv",
@@ -41,7 +41,7 @@ def permille(name: str, vi: str, en: str, default: int = 0) -> Callable[[Callabl
     "--unit",
     "unit_code",
     metavar="CODE",
-    vi="Mã đơn vị (mặc định: đơn vị của nút).",
+    vi="Mã đơn vị (mặc định: đơn vị của máy).",
     en="The unit's code (default: the node's own).",
 )
 @option("--persons", type=int, required=True, metavar="N", vi="Số nhân khẩu.", en="How many persons.")

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 @verb(
     Both(
-        "Bàn giao sổ của một đơn vị cho nút khác giữ.\n\nNút giữ cũ ngừng nhận ghi, ký điểm cuối; nút mới giữ tiếp từ "
-        "đó. Tuyến nào đã có dữ liệu thì không gửi lại. Máy cũ hỏng hoặc mất: dùng `syncd replace` tại nút gốc.",
+        "Bàn giao sổ của một đơn vị cho máy khác giữ.\n\nNơi giữ cũ ngừng nhận ghi, ký điểm cuối; máy mới giữ tiếp từ "
+        "đó. Tuyến nào đã có dữ liệu thì không gửi lại. Máy cũ hỏng hoặc mất: dùng `syncd replace` tại máy gốc.",
         "Pass a unit's register to another keeper.\n\nThe old keeper stops writing and signs where it ended; the new "
         "one goes on from there. Nothing is sent again to tiers that hold it. Is the old machine dead or stolen? Use "
         "`syncd replace` at the root.",
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     "target",
     required=True,
     metavar="NODE",
-    vi="Nút nhận: tên, mã đơn vị, id (đủ, phần đầu hoặc 8 chữ số cuối), hoặc self (chính nút này).",
+    vi="Máy nhận: tên, mã đơn vị, id (đủ, phần đầu hoặc 8 chữ số cuối), hoặc self (chính máy này).",
     en="Who shall keep it: a name, a unit's code, an id (whole, its head or its last 8 digits), or self.",
 )
 @option("--reason", default="", metavar="TEXT", vi="Lý do, ghi vào lệnh.", en="Why; it stands in the order.")
@@ -89,7 +89,7 @@ def _stolen(revoke: bool) -> list[str]:
     """What `--stolen` changes, whether or not it was given."""
     if revoke:
         return [say(
-            "--stolen: máy cũ bị thu hồi. Không nút nào trao đổi với nó nữa; những gì nó ghi mà chưa tới tỉnh không"
+            "--stolen: máy cũ bị thu hồi. Không máy nào trao đổi với nó nữa; những gì nó ghi mà chưa tới tỉnh không"
             " được nhận, và nó không vào lại được.",
             "--stolen: the old machine is revoked. No node exchanges with it any more; what it wrote and the province"
             " has not got is not taken, and it cannot come back.",
@@ -133,23 +133,23 @@ def words(planned: Preview, forced: bool, dry_run: bool) -> str:
         say("  cho  {name}", "  to   {name}", name=planned.to_name),
     ]  # fmt: skip
     if planned.from_node is None:
-        lines.append(say("Nút mới ghi được ngay.", "The new keeper can write at once."))
+        lines.append(say("Máy mới ghi được ngay.", "The new keeper can write at once."))
     elif forced:
         lines.append(say(
-            "Nút cũ không được hỏi: sổ kết thúc ở vị trí {seq} đang có tại đây. Những gì nút cũ ghi thêm được giữ riêng"
+            "Máy cũ không được hỏi: sổ kết thúc ở vị trí {seq} đang có tại đây. Những gì máy cũ ghi thêm được giữ riêng"
             " và trở lại thành đề nghị (`syncd adopt`).",
             "The old keeper is not asked: its register ends at position {seq}, as held here. What it has written since"
             " is put aside and comes back as proposals (`syncd adopt`).", seq=number(planned.applied_seq),
         ))  # fmt: skip
         if planned.also_kept:
             lines.append(say(
-                "Chuyển cùng, vì nút cũ đang giữ hoặc sắp nhận: {units}.",
+                "Chuyển cùng, vì máy cũ đang giữ hoặc sắp nhận: {units}.",
                 "Passed on with it, as the old keeper keeps them too, or was to: {units}.",
                 units=", ".join([*planned.also_kept.values()][:SHOWN_UNITS_MAX]),
             ))  # fmt: skip
         if planned.going_on:
             lines.append(say(
-                "Đã có lệnh bàn giao, vẫn chuyển cho nút nhận trong lệnh: {units}.",
+                "Đã có lệnh bàn giao, vẫn chuyển cho máy nhận trong lệnh: {units}.",
                 "Ordered to pass to another node before, and passing there now: {units}.",
                 units=", ".join([f"{heir.unit_name} → {heir.to_name}" for heir in planned.going_on.values()]
                                 [:SHOWN_UNITS_MAX]),
@@ -161,7 +161,7 @@ def words(planned: Preview, forced: bool, dry_run: bool) -> str:
             ))  # fmt: skip
     else:
         lines.append(say(
-            "Nút cũ ngừng nhận ghi khi nhận được lệnh và ký điểm cuối; nút mới ghi được sau đó. Không gửi lại gì cho"
+            "Máy cũ ngừng nhận ghi khi nhận được lệnh và ký điểm cuối; máy mới ghi được sau đó. Không gửi lại gì cho"
             " tuyến đã có dữ liệu.",
             "The old keeper stops writing when the order reaches it and signs the end; then the new one can write."
             " Nothing is sent again to tiers that hold the records.",

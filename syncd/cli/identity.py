@@ -35,7 +35,7 @@ STATES = ("linked", "proposed", "unlinked")
 
 @verb(
     Both(
-        "Tìm các bản ghi là cùng một người, giữa các đơn vị trực thuộc nút này.\n\nChỉ đối chiếu bản ghi đã thay đổi; "
+        "Tìm các bản ghi là cùng một người, giữa các đơn vị trực thuộc máy này.\n\nChỉ đối chiếu bản ghi đã thay đổi; "
         "--all đối chiếu lại tất cả. Không bản ghi nào bị xóa hay sửa.",
         "Find rows that are one person, among the units below this node.\n\nOnly rows that changed are matched; --all "
         "matches everybody again. No row is deleted or changed.",
@@ -107,7 +107,7 @@ def list_command(state: str, directory: Path | None, as_json: bool) -> None:
     name="confirm",
 )
 @click.argument("link_id", metavar="LINK_ID")
-@option("--author", metavar="NAME", vi="Người quyết định (mặc định: tên nút).", en="Who decides (default: the node).")
+@option("--author", metavar="NAME", vi="Người quyết định (mặc định: tên máy).", en="Who decides (default: the node).")
 @directory_option
 @json_option
 def confirm_command(link_id: str, author: str | None, directory: Path | None, as_json: bool) -> None:
@@ -126,7 +126,7 @@ def confirm_command(link_id: str, author: str | None, directory: Path | None, as
     name="unlink",
 )
 @click.argument("link_id", metavar="LINK_ID")
-@option("--author", metavar="NAME", vi="Người quyết định (mặc định: tên nút).", en="Who decides (default: the node).")
+@option("--author", metavar="NAME", vi="Người quyết định (mặc định: tên máy).", en="Who decides (default: the node).")
 @directory_option
 @json_option
 def unlink_command(link_id: str, author: str | None, directory: Path | None, as_json: bool) -> None:

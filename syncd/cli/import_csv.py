@@ -40,7 +40,7 @@ from syncd.language import Both, number, say
     "--unit",
     "unit_code",
     metavar="CODE",
-    vi="Mã đơn vị (mặc định: đơn vị của nút).",
+    vi="Mã đơn vị (mặc định: đơn vị của máy).",
     en="The unit's code (default: the node's own).",
 )
 @option("--template", is_flag=True, vi="In tệp mẫu.", en="Print a file to start from.")
@@ -116,7 +116,7 @@ def _require_units(tx: Any, own: str) -> None:
     ):
         raise NotHereYet(
             say(
-                "danh mục và đơn vị hành chính chưa về nút này",
+                "danh mục và đơn vị hành chính chưa về máy này",
                 "the code lists and the units have not arrived at this node yet",
             ),
             say(
@@ -131,13 +131,13 @@ def _kept_elsewhere(row: Any) -> Exception:
 
     return PermissionDenied(
         say(
-            "sổ của đơn vị {code} {name} do {keeper} giữ, không phải nút này",
+            "sổ của đơn vị {code} {name} do {keeper} giữ, không phải máy này",
             "the register of unit {code} {name} is kept by {keeper}, not by this node",
             code=row[1],
             name=row[2],
-            keeper=row[4] or say("nút khác", "another node"),
+            keeper=row[4] or say("máy khác", "another node"),
         ),
-        say("chạy lệnh này tại nút giữ sổ", "run this command at the node that keeps it"),
+        say("chạy lệnh này tại nơi giữ sổ", "run this command at the node that keeps it"),
     )
 
 
@@ -145,7 +145,7 @@ def _no_such_unit(code: str) -> Exception:
     from syncd.errors import UsageError
 
     return UsageError(
-        say("nút này không giữ đơn vị nào mang mã {code}", "this node keeps no unit of code {code}", code=code),
+        say("máy này không giữ đơn vị nào mang mã {code}", "this node keeps no unit of code {code}", code=code),
         say(
             'nêu mã đơn vị khác (xem: syncd sql "SELECT code, name FROM unit"), hoặc bỏ --unit',
             'name another unit (see: syncd sql "SELECT code, name FROM unit"), or leave --unit out',
@@ -164,7 +164,7 @@ def _target(store: Any, unit_id: str, asked: str | None) -> tuple[str, str]:
     if asked is None and below:
         raise UsageError(
             say(
-                "đơn vị của nút này, {code} {name}, có {n} đơn vị cấp dưới",
+                "đơn vị của máy này, {code} {name}, có {n} đơn vị cấp dưới",
                 "this node's own unit, {code} {name}, has {n} units below it",
                 code=code,
                 name=name,

@@ -15,14 +15,14 @@ from syncd.language import Both, say
 
 @verb(
     Both(
-        "Tạo nút gốc (tỉnh): khóa, chứng thư, khóa khôi phục, cơ sở dữ liệu, đơn vị của nút.\n\nChạy lại không đổi gì.",
+        "Tạo máy gốc (tỉnh): khóa, chứng thư, khóa khôi phục, cơ sở dữ liệu, đơn vị của máy.\n\nChạy lại không đổi gì.",
         "Make the root (a province): keys, certificates, recovery key, database, its own unit.\n\nRunning it again "
         "changes nothing.",
     ),
     "syncd init --dir tinh --unit 42 --unit-name 'Tỉnh Hà Tĩnh' --level province --listen 0.0.0.0:8443 "
     "--address https://dongbo.hatinh.example:8443",
 )
-@option("--unit", "code", required=True, metavar="CODE", vi="Mã đơn vị của nút.", en="The code of the node's unit.")
+@option("--unit", "code", required=True, metavar="CODE", vi="Mã đơn vị của máy.", en="The code of the node's unit.")
 @option("--unit-name", required=True, metavar="TEXT", vi="Tên đơn vị.", en="The unit's name.")
 @option(
     "--level",
@@ -56,7 +56,7 @@ def command(code: str, unit_name: str, level: str, directory: Path | None, as_js
     if made.already:
         emit(
             say(
-                "Nút {name} đã có trong {where}; không đổi gì.",
+                "Máy {name} đã có trong {where}; không đổi gì.",
                 "Node {name} is in {where} already; nothing changed.",
                 name=made.unit_name,
                 where=where,
@@ -65,7 +65,7 @@ def command(code: str, unit_name: str, level: str, directory: Path | None, as_js
         return
     emit(
         say(
-            "Đã tạo nút gốc {code} {name} trong {where}.",
+            "Đã tạo máy gốc {code} {name} trong {where}.",
             "Root {code} {name} is made in {where}.",
             code=made.unit_code,
             name=made.unit_name,

@@ -20,7 +20,7 @@ TOKEN_CHARS_MAX = 4_096
 
 @verb(
     Both(
-        "Gia nhập cây đồng bộ bằng mã một lần của nút cấp trên.\n\nKhóa sinh tại máy này; nút cấp trên phải chứng "
+        "Gia nhập cây đồng bộ bằng mã một lần của máy cấp trên.\n\nKhóa sinh tại máy này; máy cấp trên phải chứng "
         "minh mình trước. Dùng - để "
         "đọc mã từ đầu vào chuẩn. Nếu đứt giữa chừng, chạy lại đúng lệnh này.",
         "Join the tree with a one-time token of the parent.\n\nKeys are born on this machine; the parent proves "
@@ -54,7 +54,7 @@ def command(token: str, directory: Path | None, as_json: bool, **settings: objec
         )
     emit(
         say(
-            "Nút {code} {name} đã gia nhập, trong {where}.",
+            "Máy {code} {name} đã gia nhập, trong {where}.",
             "Node {code} {name} has joined, in {where}.",
             code=made.unit_code,
             name=made.unit_name,

@@ -142,7 +142,7 @@ def no_unit(code: str) -> UsageError:
 def no_node(directory: Path) -> ConfigError:
     """What to say where no node is."""
     return ConfigError(
-        say("trong {directory} không có nút nào", "there is no node in {directory}", directory=directory),
+        say("trong {directory} không có máy nào", "there is no node in {directory}", directory=directory),
         say(
             "tạo bằng `syncd init` hoặc `syncd join`, hoặc nêu đúng --dir",
             "make one with `syncd init` or `syncd join`, or name its --dir",

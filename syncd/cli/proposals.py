@@ -126,7 +126,7 @@ def _headers() -> list[str]:
 
 
 def _row(of: Listed) -> list[str]:
-    author = f"{of.author} ({say('nút này', 'this node') if of.is_own else of.node})"
+    author = f"{of.author} ({say('máy này', 'this node') if of.is_own else of.node})"
     return [
         of.id, STATES[of.state].here, moment(of.made_at), author, of.unit, of.table, of.operation,
         ", ".join(of.columns),

@@ -25,10 +25,10 @@ LIST, WITHDRAW, FILE = "list", "withdraw", "file"
 
 @verb(
     Both(
-        "Đề nghị sửa một bản ghi do nút khác giữ.\n\nTOÁN_TỬ là insert, update hoặc delete (có thể bỏ qua update). "
+        "Đề nghị sửa một bản ghi do máy khác giữ.\n\nTOÁN_TỬ là insert, update hoặc delete (có thể bỏ qua update). "
         "Giá trị đã thấy "
-        "được lấy từ bản sao ở nút này; đơn vị giữ sổ quyết định, kết quả tự về lại.\n\n`propose list` liệt kê "
-        "đề nghị, `propose withdraw MÃ` rút lại một đề nghị của nút này. Tệp CSV (--file): dòng đầu ghi các cột "
+        "được lấy từ bản sao ở máy này; đơn vị giữ sổ quyết định, kết quả tự về lại.\n\n`propose list` liệt kê "
+        "đề nghị, `propose withdraw MÃ` rút lại một đề nghị của máy này. Tệp CSV (--file): dòng đầu ghi các cột "
         "operation, table, row_id, unit, reason, expires, set; từ ô set trở đi mỗi ô một cột=giá_trị; mọi dòng được "
         "kiểm tra trước khi ghi.",
         "Propose a change of a row that another node keeps.\n\nThe words are [insert|update|delete] TABLE [ID]; "
@@ -68,7 +68,7 @@ LIST, WITHDRAW, FILE = "list", "withdraw", "file"
     "--author",
     default=None,
     metavar="NAME",
-    vi="Người đề nghị (mặc định: tên nút).",
+    vi="Người đề nghị (mặc định: tên máy).",
     en="Who proposes (default: the node's name).",
 )
 @option(
@@ -182,7 +182,7 @@ def _tell(done: Proposed, dry_run: bool) -> None:
         emit(say("Đã ghi đề nghị {id}.", "Proposal {id} is written.", id=done.proposal_id))
     emit(
         say(
-            "Đơn vị {unit}, do nút {keeper} giữ, sẽ quyết định.",
+            "Đơn vị {unit}, do máy {keeper} giữ, sẽ quyết định.",
             "{unit}, kept by {keeper}, decides.",
             unit=done.unit_name,
             keeper=done.keeper_name,

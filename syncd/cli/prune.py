@@ -20,9 +20,10 @@ KIB = 1024
 
 @verb(
     Both(
-        "Cắt bớt nhật ký cũ mà tỉnh đã có trong bản sao lưu.\n\nChỉ cắt phần đã có mốc gốc thay thế và tỉnh đã ký xác "
-        "nhận sao lưu (hoặc cũ hơn retention_days), không cắt phần trẻ hơn keep_days. Daemon tự làm mỗi ngày. "
-        "--baseline lập ngay mốc gốc cho sổ của nút này; --unit: nút gốc lập cho đơn vị được nêu.",
+        "Cắt bớt nhật ký cũ mà tỉnh đã có trong bản sao lưu.\n\nChỉ cắt phần đã có bản nền thay thế và tỉnh đã ký xác "
+        "nhận sao lưu (hoặc cũ hơn retention_days), không cắt phần trẻ hơn keep_days. Chương trình đồng bộ tự "
+        "làm mỗi ngày. "
+        "--baseline lập ngay bản nền cho sổ của máy này; --unit: máy gốc lập cho đơn vị được nêu.",
         "Forget old log that the province has in its backup.\n\nOnly what a baseline stands for and the province has "
         "signed as backed up (or what is older than retention_days) goes, and nothing younger than keep_days. The "
         "daemon does it once a day. --baseline makes one of this node's own registers first; with --unit the root "
@@ -32,8 +33,8 @@ KIB = 1024
     "syncd prune --baseline --json",
 )
 @option("--dry-run", is_flag=True, vi="Chỉ cho biết sẽ cắt gì.", en="Only say what would go.")
-@option("--baseline", is_flag=True, vi="Lập mốc gốc trước.", en="Make a baseline first.")
-@option("--unit", default=None, metavar="CODE", vi="Đơn vị cần mốc gốc.", en="The unit to make a baseline for.")
+@option("--baseline", is_flag=True, vi="Lập bản nền trước.", en="Make a baseline first.")
+@option("--unit", default=None, metavar="CODE", vi="Đơn vị cần bản nền.", en="The unit to make a baseline for.")
 @directory_option
 @json_option
 def command(dry_run: bool, baseline: bool, unit: str | None, directory: Path | None, as_json: bool) -> None:
@@ -97,17 +98,17 @@ def _names(store: Any) -> dict[str, str]:
 
 def _show(cuts: list[Cut], names: dict[str, str], made: list[str], dry_run: bool) -> None:
     if made:
-        emit(say("Đã lập {n} mốc gốc.", "Made {n} baselines.", n=number(len(made))))
+        emit(say("Đã lập {n} bản nền.", "Made {n} baselines.", n=number(len(made))))
     if not cuts:
         emit(
             say(
-                "Chưa có gì cắt được: chưa có mốc gốc nằm trong bản sao lưu của tỉnh, hoặc còn trẻ hơn keep_days.",
+                "Chưa có gì cắt được: chưa có bản nền nằm trong bản sao lưu của tỉnh, hoặc còn trẻ hơn keep_days.",
                 "Nothing to forget: no baseline is in the province's backup yet, or it is younger than keep_days.",
             )
         )
         return
     reasons = {"backup": say("đã sao lưu", "backed up"), "age": say("quá hạn lưu", "past retention")}
-    headers = [say("đơn vị", "unit"), say("tới", "up to"), say("lô", "envelopes"), "KiB", say("vì", "because")]
+    headers = [say("đơn vị", "unit"), say("tới", "up to"), say("gói", "envelopes"), "KiB", say("vì", "because")]
     rows = [
         [
             names.get(cut.unit_id or "", ""),
@@ -121,6 +122,6 @@ def _show(cuts: list[Cut], names: dict[str, str], made: list[str], dry_run: bool
     emit(table(headers, rows, (1, 2, 3)))
     total = number(sum(cut.envelopes for cut in cuts))
     if dry_run:
-        emit(say("Sẽ cắt {n} lô; chưa cắt gì.", "{n} envelopes would go; nothing went.", n=total))
+        emit(say("Sẽ cắt {n} gói; chưa cắt gì.", "{n} envelopes would go; nothing went.", n=total))
     else:
-        emit(say("Đã cắt {n} lô.", "{n} envelopes went.", n=total))
+        emit(say("Đã cắt {n} gói.", "{n} envelopes went.", n=total))

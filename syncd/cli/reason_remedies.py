@@ -14,22 +14,27 @@ REMEDIES = (
         "run: {backs}; then syncd goes on by itself, with what was written meanwhile",
     ),
     Both("đặt lại bảng đó từ bản sao lưu (syncd restore)", "put that table back from a backup (syncd restore)"),
-    Both("luồng tự tiếp tục khi lệnh và phần cuối đó tới", "the stream goes on by itself when they have arrived"),
-    Both("luồng tự tiếp tục khi luồng trước nó tới", "the stream goes on by itself when the one before it has arrived"),
-    Both("luồng tự tiếp tục khi luồng kia tới", "the stream goes on by itself when the other one has arrived"),
     Both(
-        "chưa có gì được đưa vào bảng; hỏi người quản trị nút giữ luồng",
+        "việc đồng bộ tự tiếp tục khi lệnh và phần cuối đó tới", "the stream goes on by itself when they have arrived"
+    ),
+    Both(
+        "việc đồng bộ tự tiếp tục khi nhật ký trước nó tới",
+        "the stream goes on by itself when the one before it has arrived",
+    ),
+    Both("việc đồng bộ tự tiếp tục khi nhật ký kia tới", "the stream goes on by itself when the other one has arrived"),
+    Both(
+        "chưa có gì được đưa vào bảng; hỏi người quản trị nơi giữ nhật ký",
         "nothing was applied; ask the operator of the node that keeps it",
     ),
-    Both("chưa có gì được đưa vào bảng; lấy lại lô đó lần nữa", "nothing was applied; fetch the envelope again"),
+    Both("chưa có gì được đưa vào bảng; lấy lại gói đó lần nữa", "nothing was applied; fetch the envelope again"),
     Both(
-        "chưa có gì được đưa vào bảng; lấy lại lô đó, nếu vẫn vậy thì xin nút giữ luồng một mốc gốc",
+        "chưa có gì được đưa vào bảng; lấy lại gói đó, nếu vẫn vậy thì xin nơi giữ nhật ký một bản nền",
         "nothing was applied; fetch the envelope again, and if it stays so ask the keeper of the stream for a baseline",
     ),
-    Both("nút gửi hỏng hoặc có ý xấu; chưa nhận gì", "the sender is faulty or hostile; nothing was taken"),
-    Both("chưa nhận gì; nút gốc lập mốc gốc nơi cần", "nothing was taken; the root makes one where it is needed"),
+    Both("máy gửi hỏng hoặc có ý xấu; chưa nhận gì", "the sender is faulty or hostile; nothing was taken"),
+    Both("chưa nhận gì; máy gốc lập bản nền nơi cần", "nothing was taken; the root makes one where it is needed"),
     Both(
-        "nhật ký của nó không được cắt bớt; hãy cho đơn vị lớn cỡ này các nút riêng",
+        "nhật ký của nó không được cắt bớt; hãy cho đơn vị lớn cỡ này các máy riêng",
         "its log is not pruned; give a unit of this size nodes of its own",
     ),
     Both(
@@ -38,7 +43,7 @@ REMEDIES = (
         "the rows of this unit wait here, other units go on; shorten the row or delete it, and all goes on by itself",
     ),
     Both(
-        "bỏ nó đi (cần tra nhanh thì tạo chỉ mục không UNIQUE); luồng tự đi tiếp",
+        "bỏ nó đi (cần tra nhanh thì tạo chỉ mục không UNIQUE); việc đồng bộ tự đi tiếp",
         "remove it (for speed an index without UNIQUE serves); the stream goes on by itself",
     ),
     Both(
@@ -53,7 +58,8 @@ REMEDIES = (
         "nothing was applied; the writer sends such rows in smaller pieces",
     ),
     Both(
-        "không nhận gì thêm từ luồng này; nếu máy đó bị chiếm, hãy giao đơn vị cho máy khác (syncd replace), nếu không"
+        "không nhận gì thêm từ nhật ký này; nếu máy đó bị chiếm, hãy giao đơn vị cho máy khác (syncd replace), "
+        "nếu không"
         " hãy báo bộ phận tin học",
         "nothing more of this stream is taken; if that machine was seized give its unit another one (syncd replace),"
         " if not tell IT",
@@ -65,33 +71,34 @@ REMEDIES = (
     Both("sẽ tự thử lại sau ít giây", "tried again by itself after some seconds"),
     Both("mã định danh có 36 ký tự, chữ thường", "ids have 36 characters, lower case"),
     Both(
-        "chưa nhận gì của khung này; lần trao đổi sau bắt đầu sau lô trọn vẹn cuối cùng",
+        "chưa nhận gì của khung này; lần trao đổi sau bắt đầu sau gói trọn vẹn cuối cùng",
         "nothing of this frame was taken over; the next exchange begins after the last whole envelope",
     ),
     Both("lần chào sau nói đi tiếp từ đâu", "the next hello says where to go on"),
     Both(
-        "một daemon khác phục vụ cơ sở dữ liệu này; syncd tự thử lại",
+        "một chương trình đồng bộ khác phục vụ cơ sở dữ liệu này; syncd tự thử lại",
         "another daemon serves this database; syncd tries again by itself",
     ),
     Both("lần trao đổi sau thử nơi khác", "the next exchange tries another place"),
     Both("đọc tối đa {most} byte", "at most {most} bytes are read"),
     Both("syncd tự thử lại khi chúng đã vào nhật ký", "syncd tries again by itself once they are"),
     Both("syncd tự thử lại", "syncd tries again by itself"),
-    Both("lần trao đổi sau sẽ xin cấp trên một mốc gốc", "its parent is asked for one with the next exchange"),
+    Both("lần trao đổi sau sẽ xin cấp trên một bản nền", "its parent is asked for one with the next exchange"),
     Both("chưa ghi lại; lần trao đổi sau mang giấy khác", "it was not recorded; the next exchange brings another"),
-    Both("chưa ghi lại; nâng cấp syncd ở nút này", "it was not recorded; upgrade syncd on this node"),
+    Both("chưa ghi lại; nâng cấp syncd ở máy này", "it was not recorded; upgrade syncd on this node"),
     Both("chưa ghi lại", "it was not recorded"),
-    Both("luồng tự tiếp tục khi khóa tới", "the stream goes on by itself when the key grant has arrived"),
-    Both("luồng tự tiếp tục khi đơn vị tới", "the stream goes on by itself when the units have arrived"),
+    Both("việc đồng bộ tự tiếp tục khi khóa tới", "the stream goes on by itself when the key grant has arrived"),
+    Both("việc đồng bộ tự tiếp tục khi đơn vị tới", "the stream goes on by itself when the units have arrived"),
     Both(
-        "nâng cấp syncd ở nút này; sau đó luồng tự tiếp tục",
+        "nâng cấp syncd ở máy này; sau đó việc đồng bộ tự tiếp tục",
         "upgrade syncd on this node; the stream goes on by itself afterwards",
     ),
     Both(
-        "nâng cấp nút này; luồng chờ rồi tự tiếp tục", "upgrade this node; the stream waits and then goes on by itself"
+        "nâng cấp máy này; việc đồng bộ chờ rồi tự tiếp tục",
+        "upgrade this node; the stream waits and then goes on by itself",
     ),
-    Both("nâng cấp nút cũ hơn (cấp trên trước)", "upgrade the older of the two nodes (parents first)"),
-    Both("nâng cấp nút cũ hơn trong hai nút", "upgrade the older of the two nodes"),
+    Both("nâng cấp máy cũ hơn (cấp trên trước)", "upgrade the older of the two nodes (parents first)"),
+    Both("nâng cấp máy cũ hơn trong hai máy", "upgrade the older of the two nodes"),
     Both("chưa có gì được đưa vào bảng", "nothing was applied"),
     Both(
         "chưa có gì được đưa vào bảng; khôi phục bản sao lưu cuối của cơ sở dữ liệu này",
@@ -99,19 +106,19 @@ REMEDIES = (
     ),
     Both("khôi phục bản sao lưu cuối của cơ sở dữ liệu này", "restore the last backup of this database"),
     Both(
-        "chưa có gì được đưa vào bảng; luồng dừng ở đây: báo bộ phận CNTT",
+        "chưa có gì được đưa vào bảng; việc đồng bộ dừng ở đây: báo bộ phận CNTT",
         "nothing was applied; the stream stops here: ask IT",
     ),
     Both(
-        "nút gửi hỏng hoặc có ý xấu; chưa có gì được đưa vào bảng",
+        "máy gửi hỏng hoặc có ý xấu; chưa có gì được đưa vào bảng",
         "the sender is faulty or hostile; nothing was applied",
     ),
     Both(
-        "nút gửi hỏng hoặc có ý xấu; chưa có gì được đưa vào bảng; hỏi người quản trị nút gửi",
+        "máy gửi hỏng hoặc có ý xấu; chưa có gì được đưa vào bảng; hỏi người quản trị máy gửi",
         "the sender is faulty or hostile; nothing was applied; ask the sending node's operator",
     ),
     Both(
-        "chạy `syncd repair` tại đây; nếu luồng vẫn dừng, chạy tại nút giữ sổ ({keeper})",
+        "chạy `syncd repair` tại đây; nếu vẫn dừng, chạy tại nơi giữ sổ ({keeper})",
         "run `syncd repair` here; if the stream still stands, run it at the node that keeps it ({keeper})",
     ),
     Both(
@@ -123,30 +130,30 @@ REMEDIES = (
         "nothing was taken over; the next exchange fetches the whole one",
     ),
     Both(
-        "chưa nhận gì; lần trao đổi sau lấy lại; `syncd status` nêu luồng vẫn còn lỗi",
+        "chưa nhận gì; lần trao đổi sau lấy lại; `syncd status` nêu nhật ký vẫn còn lỗi",
         "nothing was taken over; the next exchange fetches it again, `syncd status` names a stream that stays so",
     ),
     Both(
-        "chưa nhận gì; có thể hai máy cùng ghi một luồng, `syncd status` nêu chúng",
+        "chưa nhận gì; có thể hai máy cùng ghi một nhật ký, `syncd status` nêu chúng",
         "nothing was taken over; two machines may write one stream, `syncd status` names them",
     ),
     Both(
-        "`syncd status` nêu nút giữ đơn vị; chưa nhận gì",
+        "`syncd status` nêu nơi giữ đơn vị; chưa nhận gì",
         "the unit's keeper is named by `syncd status`; nothing was taken",
     ),
     Both(
-        "cây giao luồng này đi đường khác; chưa nhận gì",
+        "cây giao nhật ký này đi đường khác; chưa nhận gì",
         "the tree gives this stream another way; nothing was taken",
     ),
     Both("lần trao đổi sau bắt đầu lại từ đầu", "the next exchange starts it from the beginning"),
     Both("lần trao đổi sau lấy phần còn thiếu", "the next exchange fetches what lies between"),
     Both("không cần làm gì", "nothing to do"),
     Both(
-        "hai máy cùng ghi một luồng (đĩa bị nhân bản hoặc bản khôi phục): bên gửi nhận luồng này",
+        "hai máy cùng ghi một nhật ký (đĩa bị nhân bản hoặc bản khôi phục): bên gửi nhận nhật ký này",
         "two machines extended one stream (a cloned disk or a restored copy): the sender takes this one over",
     ),
     Both(
-        "hai máy cùng ghi một luồng (đĩa bị nhân bản hoặc bản khôi phục): xem `syncd conflicts list`",
+        "hai máy cùng ghi một nhật ký (đĩa bị nhân bản hoặc bản khôi phục): xem `syncd conflicts list`",
         "two machines extended one stream (a cloned disk or a restored copy): see `syncd conflicts list`",
     ),
     Both(
@@ -156,7 +163,7 @@ REMEDIES = (
     Both("nhật ký của cấp trên nói vì sao; sẽ tự thử lại", "its log says why; tried again by itself"),
     Both("sẽ tự thử lại", "tried again by itself"),
     Both("phần đã tới được giữ; sẽ tự thử lại", "what arrived is kept; tried again by itself"),
-    Both("kiểm tra thiết bị giữa nút này và cấp trên", "check what stands between this node and its parent"),
+    Both("kiểm tra thiết bị giữa máy này và cấp trên", "check what stands between this node and its parent"),
     Both("kiểm tra địa chỉ cấp trên và thiết bị ở giữa", "check the parent's address, and what stands in between"),
     Both(
         "gia hạn (syncd join với mã mới) và kiểm tra đồng hồ",
@@ -178,7 +185,7 @@ REMEDIES = (
         "máy khác nay giữ đơn vị của nó: tắt máy này và gỡ syncd",
         "another machine keeps its unit now: switch this one off and remove syncd",
     ),
-    Both("xin người quản trị nút cấp trên mã gia nhập", "ask this node's operator for a token"),
+    Both("xin người quản trị máy cấp trên mã gia nhập", "ask this node's operator for a token"),
     Both(
         "dùng chứng thư mới nhất, hoặc gia nhập lại bằng mã mới",
         "use the newest certificate, or join again with a new token",
@@ -186,18 +193,18 @@ REMEDIES = (
     Both("xin người quản trị cấp trên mã mới", "ask the parent's operator for a new one"),
     Both("xin người quản trị cấp trên mã mới", "ask the parent's operator for a new token"),
     Both(
-        "bỏ `listen`, hoặc xin người quản trị cấp trên mã cho nút có nút con",
+        "bỏ `listen`, hoặc xin người quản trị cấp trên mã cho máy có máy con",
         "remove `listen`, or ask the parent's operator for a hub's token",
     ),
     Both(
-        "trạm mới nhận đơn vị qua bàn giao; nút đang giữ có thể tự gia nhập lại",
+        "trạm mới nhận đơn vị qua bàn giao; máy đang giữ có thể tự gia nhập lại",
         "a new station takes a unit over by a hand-over; the node that keeps it may join again itself",
     ),
     Both("gia nhập với khóa riêng: dùng thư mục trống", "join with keys of its own: use an empty directory"),
     Both("gia nhập với khóa mới: dùng thư mục trống", "join with new keys: use an empty directory"),
     Both("gia nhập lại bằng phiên bản syncd này với mã mới", "join again with this version of syncd and a new token"),
     Both(
-        "chạy lệnh này bằng tài khoản của nút: sudo -u {account} syncd …",
+        "chạy lệnh này bằng tài khoản của máy: sudo -u {account} syncd …",
         "run this as the node's own account: sudo -u {account} syncd …",
     ),
     Both("chạy: chmod u+rwX {path}", "run: chmod u+rwX {path}"),
@@ -210,7 +217,7 @@ REMEDIES = (
         "it was put aside; `syncd conflicts list` names it, `syncd adopt` makes proposals of what it changes",
     ),
     Both(
-        "chưa gửi gì; đặt lại đúng tệp khóa của nút này từ bản sao lưu",
+        "chưa gửi gì; đặt lại đúng tệp khóa của máy này từ bản sao lưu",
         "nothing was sealed; put this node's own key files back from its backup",
     ),
     Both(

@@ -20,7 +20,7 @@ REMEDIES = (*reason_remedies.REMEDIES, *causes.REMEDIES)
 # What a daemon does, and a single command does not.
 PROMISES = (
     re.compile(r"(syncd |sẽ )?tự (thử|kết nối) lại( khi chúng đã vào nhật ký)?"),
-    re.compile(r"(syncd |sẽ )?tự đi tiếp|luồng tự tiếp tục"),
+    re.compile(r"(syncd |sẽ )?tự đi tiếp|việc đồng bộ tự tiếp tục"),
     re.compile(r"(syncd )?(re)?tr(ies|ied) (again )?by itself( once they are)?|syncd reconnects by itself"),
     re.compile(r"(syncd|the stream) goes on by itself"),
 )
@@ -92,8 +92,8 @@ def _kind(error: SyncdError) -> str:
 KINDS: tuple[tuple[type[SyncdError], Both], ...] = (
     (TokenError, Both("cấp trên từ chối mã gia nhập", "the parent refuses the token")),
     (JoinRefused, Both("cấp trên từ chối gia nhập", "the parent refuses the join")),
-    (TrustError, Both("cấp trên không chấp nhận nút này", "the parent refuses this node")),
-    (Unsupported, Both("hai nút khác phiên bản", "the two nodes differ in version")),
+    (TrustError, Both("cấp trên không chấp nhận máy này", "the parent refuses this node")),
+    (Unsupported, Both("hai máy khác phiên bản", "the two nodes differ in version")),
     (TooLarge, Both("gói dữ liệu quá lớn", "too large")),
     (ParentUnreachable, Both("cấp trên chưa làm được", "the parent could not do it")),
 )

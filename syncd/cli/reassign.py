@@ -19,7 +19,7 @@ LIST_BYTES_MAX = 16 * 1024 * 1024
 @verb(
     Both(
         "Chuyển hộ sang đơn vị khác: tách một đơn vị theo danh sách hộ, hoặc gộp cả đơn vị.\n\nNgười và biến động của "
-        "hộ đi theo. Id không đổi. Chạy tại tuyến trên hoặc tại nút giữ cả hai đơn vị.",
+        "hộ đi theo. Id không đổi. Chạy tại tuyến trên hoặc tại nơi giữ cả hai đơn vị.",
         "Pass households to another unit: split a unit by a list, or fold a whole one into another.\n\nPersons and "
         "events go with their household; ids stay. Run it at a tier above, or at the node that keeps both units.",
     ),
@@ -75,7 +75,7 @@ def command(
              " persons pass to unit {target}.", households=number(concerned["households"]),
              persons=number(concerned["persons"]), target=target))  # fmt: skip
     emit(say("Xem trước, chưa làm gì.", "A preview: nothing was done.") if dry_run
-         else say("Đã ra lệnh; nút giữ đơn vị thực hiện.", "Ordered; the units' keeper carries it out."))  # fmt: skip
+         else say("Đã ra lệnh; nơi giữ đơn vị thực hiện.", "Ordered; the units' keeper carries it out."))  # fmt: skip
 
 
 def _lines(path: Path) -> list[str]:

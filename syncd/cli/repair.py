@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 @verb(
     Both(
-        "Sửa những gì ở nút này không khớp với nhật ký.\n\nSổ nút này giữ: điều gì bị sửa mà trigger không thấy thì "
-        "đưa vào nhật ký, rồi lập mốc gốc để tuyến trên đang dừng đi tiếp. Bản sao sổ của nút khác: đưa về đúng nhật "
-        "ký. Ô số liệu: đếm lại. Chạy được khi daemon đang chạy. Mã thoát 1: còn điều cần người quyết định.",
+        "Sửa những gì ở máy này không khớp với nhật ký.\n\nSổ máy này giữ: điều gì bị sửa mà trigger không thấy thì "
+        "đưa vào nhật ký, rồi lập bản nền để tuyến trên đang dừng đi tiếp. Bản sao sổ của máy khác: đưa về đúng nhật "
+        "ký. Ô số liệu: đếm lại. Chạy được khi chương trình đồng bộ đang chạy. Mã thoát 1: còn điều cần người "
+        "quyết định.",
         "Put right what is not as the logs say here.\n\nRegisters kept here: what was changed past the triggers goes "
         "into the log, and a baseline lets tiers above that stand still go on. Copies of other nodes' registers are "
         "put back to what their logs say, figures are counted anew. The daemon may run meanwhile. Exit 1: something "
@@ -119,7 +120,7 @@ def _show(found: dict[str, list[Any]], dry_run: bool) -> None:
     if found["baselines"]:
         emit(
             say(
-                "Đã lập {n} mốc gốc cho sổ giữ ở đây: tuyến trên đang dừng sẽ đi tiếp từ đó.",
+                "Đã lập {n} bản nền cho sổ giữ ở đây: tuyến trên đang dừng sẽ đi tiếp từ đó.",
                 "Made {n} baselines of registers kept here: tiers above that stand still go on from there.",
                 n=number(len(found["baselines"])),
             )
@@ -142,7 +143,7 @@ def _show_found(each: Found) -> None:
         )
     for table, ids in each.unsent.items():
         text = say(
-            "Bảng {table}: {n} bản ghi không nơi nào nhận (giá trị sai quy tắc, hoặc id của nút khác): {ids}",
+            "Bảng {table}: {n} bản ghi không nơi nào nhận (giá trị sai quy tắc, hoặc id của máy khác): {ids}",
             "Table {table}: {n} rows that nobody would take (a value against the rules, or an id of another node): "
             "{ids}",
             table=table,
@@ -171,7 +172,7 @@ def _copy_words(each: Copy) -> str:
             tables=", ".join(f"{name} {rows}" for name, rows in sorted(each.tables.items())),
         )
     text = say(
-        "{about}: bản sao ở đây đúng như nhật ký; chạy `syncd repair` tại nút giữ sổ, {keeper}",
+        "{about}: bản sao ở đây đúng như nhật ký; chạy `syncd repair` tại nơi giữ sổ, {keeper}",
         "{about}: the copy here is what the log says; run `syncd repair` at the node that keeps it, {keeper}",
         about=each.about,
         keeper=each.keeper,

@@ -15,7 +15,7 @@ from syncd.language import Both
 
 @verb(
     Both(
-        "Thay máy đã hỏng hoặc bị mất: nút khác giữ sổ của đơn vị, từ những gì nút gốc đang có.\n\nChạy tại nút gốc. "
+        "Thay máy đã hỏng hoặc bị mất: máy khác giữ sổ của đơn vị, từ những gì máy gốc đang có.\n\nChạy tại máy gốc. "
         "Máy mới gia nhập trước bằng `syncd token --successor`. Có bản sao lưu của máy cũ? `syncd restore` thì hơn.",
         "Replace a dead or stolen machine: another node keeps the unit, from what the root holds.\n\nRun it at the "
         "root. The new machine joins first, with a token of `syncd token --successor`. Is there a backup of the old "
@@ -29,7 +29,7 @@ from syncd.language import Both
     "target",
     required=True,
     metavar="NODE",
-    vi="Nút nhận: tên, mã đơn vị, id (đủ, phần đầu hoặc 8 chữ số cuối), hoặc self (chính nút này).",
+    vi="Máy nhận: tên, mã đơn vị, id (đủ, phần đầu hoặc 8 chữ số cuối), hoặc self (chính máy này).",
     en="Who shall keep it: a name, a unit's code, an id (whole, its head or its last 8 digits), or self.",
 )
 @option(

@@ -19,9 +19,9 @@ from syncd.language import Both, number, say
 
 @verb(
     Both(
-        "Khôi phục một nút từ bản sao lưu vào thư mục trống.\n\nCần exchange.key của nút đó hoặc recovery.key của "
-        "tỉnh. Trước khi ghi gì, cả tệp được đọc và kiểm chứng. Nút vừa khôi phục tự lấy lại phần thiếu từ cấp trên và "
-        "cấp dưới. --keys-only chỉ lấy lại khóa, chứng thư và cấu hình; dữ liệu tải lại từ các nút khác.",
+        "Khôi phục một máy từ bản sao lưu vào thư mục trống.\n\nCần exchange.key của máy đó hoặc recovery.key của "
+        "tỉnh. Trước khi ghi gì, cả tệp được đọc và kiểm chứng. Máy vừa khôi phục tự lấy lại phần thiếu từ cấp trên và "
+        "cấp dưới. --keys-only chỉ lấy lại khóa, chứng thư và cấu hình; dữ liệu tải lại từ các máy khác.",
         "Restore a node from its backup into an empty directory.\n\nNeeds that node's exchange.key or the province's "
         "recovery.key. The whole file is read and proven before anything is written. A restored node fetches what it "
         "lacks from its parent and its children. --keys-only brings keys, certificates and settings back alone; the "
@@ -38,7 +38,7 @@ from syncd.language import Both, number, say
     type=click.Path(path_type=Path, file_okay=False),
     required=True,
     metavar="DIR",
-    vi="Thư mục của nút được khôi phục.",
+    vi="Thư mục của máy được khôi phục.",
     en="The directory of the restored node.",
 )
 @option(
@@ -47,7 +47,7 @@ from syncd.language import Both, number, say
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     default=None,
     metavar="FILE",
-    vi="exchange.key của nút, hoặc recovery.key (mặc định: exchange.key trong --to).",
+    vi="exchange.key của máy, hoặc recovery.key (mặc định: exchange.key trong --to).",
     en="The node's exchange.key, or recovery.key (default: the exchange.key in --to).",
 )
 @option(
@@ -72,7 +72,7 @@ def command(
         return
     emit(
         say(
-            "Đã khôi phục nút {code} {name} vào {directory}: {rows} bản ghi, theo bản sao lưu lúc {made_at}.",
+            "Đã khôi phục máy {code} {name} vào {directory}: {rows} bản ghi, theo bản sao lưu lúc {made_at}.",
             "Restored node {code} {name} into {directory}: {rows} rows, as backed up at {made_at}.",
             code=done.unit_code,
             name=done.unit_name,

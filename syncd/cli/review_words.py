@@ -122,13 +122,13 @@ OF_CASE: Mapping[str, Both] = {
     Verb.NOT_THE_SAME: Both("là hai người khác nhau", "they are two"),
     Verb.ASK_COMMUNE: Both("hỏi đơn vị giữ bản ghi", "ask whoever keeps the row"),
     Verb.TAKE_THEIRS: Both(
-        "nhận nhánh mà nút dưới đang giữ; những gì máy này đã ghi sau đó trở lại thành thay đổi ghi sau nhánh ấy",
+        "nhận nhánh mà máy dưới đang giữ; những gì máy này đã ghi sau đó trở lại thành thay đổi ghi sau nhánh ấy",
         "the branch that the node below holds is taken in; what was written here since is written again behind it",
     ),
     Verb.DONE: Both("đã làm việc cần làm ở trên: đóng vụ việc", "what is to be done above is done: the case is closed"),
     Verb.LATER: Both("để sau", "put it off"),
 }
-ADOPT = Both("đưa những gì đã ghi thành đề nghị gửi nút giữ mới", "make proposals to the new keeper of it")
+ADOPT = Both("đưa những gì đã ghi thành đề nghị gửi nơi giữ mới", "make proposals to the new keeper of it")
 OF_EVENT = Both("là một sự kiện: bỏ bản ghi sau", "one event: the later record goes")
 OF_EVENTS = Both("là hai sự kiện khác nhau", "they are two events")
 OF_MOVE = Both("khớp với đầu kia của lần chuyển", "match it with the other end of the move")

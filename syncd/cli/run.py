@@ -13,7 +13,8 @@ from syncd.language import Both
 
 @verb(
     Both(
-        "Chạy daemon của nút cho tới khi nhận TERM.\n\nMỗi cơ sở dữ liệu một daemon. HUP đọc lại cấu hình và chứng "
+        "Chạy chương trình đồng bộ của máy cho tới khi nhận TERM.\n\nMỗi cơ sở dữ liệu một chương trình đồng "
+        "bộ. HUP đọc lại cấu hình và chứng "
         "thư.",
         "Run the node's daemon until TERM.\n\nOne daemon per database. HUP reads configuration and certificates again.",
     ),

@@ -27,14 +27,14 @@ def settings_options(function: _Function) -> _Function:
                 "--name",
                 default=None,
                 metavar="TEXT",
-                vi="Tên nút (mặc định: tên đơn vị).",
+                vi="Tên máy (mặc định: tên đơn vị).",
                 en="The node's name (default: its unit's).",
             ),
             option(
                 "--listen",
                 default=None,
                 metavar="HOST:PORT",
-                vi="Nơi nghe các nút trực thuộc.",
+                vi="Nơi nghe các máy trực thuộc.",
                 en="Where to listen for children.",
             ),
             option(
@@ -42,7 +42,7 @@ def settings_options(function: _Function) -> _Function:
                 "addresses",
                 multiple=True,
                 metavar="URL",
-                vi="Địa chỉ https mà nút trực thuộc gọi tới.",
+                vi="Địa chỉ https mà máy trực thuộc gọi tới.",
                 en="The https address children call.",
             ),
             option(
@@ -62,7 +62,7 @@ def settings_options(function: _Function) -> _Function:
                 "--foreign-writes",
                 default=None,
                 metavar="refuse|propose",
-                vi="Ghi vào đơn vị nút khác giữ: từ chối hay thành đề nghị.",
+                vi="Ghi vào đơn vị máy khác giữ: từ chối hay thành đề nghị.",
                 en="A write to another node's unit: refuse it, or make it a proposal.",
             ),
         )

@@ -31,7 +31,7 @@ BYTE_ORDER_MARK = "\ufeff"  # what makes Excel read a CSV as UTF-8
 
 @verb(
     Both(
-        "Chạy câu lệnh SQL trên cơ sở dữ liệu của nút (kể cả khi đã mã hóa).\n\nThay đổi được ghi nhận và kiểm tra "
+        "Chạy câu lệnh SQL trên cơ sở dữ liệu của máy (kể cả khi đã mã hóa).\n\nThay đổi được ghi nhận và kiểm tra "
         "như của mọi chương "
         "trình khác; cả lần gọi là một giao dịch.",
         "Run SQL on the node's database (also an encrypted one).\n\nWrites are captured and guarded like any other "

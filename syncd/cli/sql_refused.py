@@ -69,7 +69,7 @@ PRAGMAS_THAT_WRITE: Final = frozenset(["incremental_vacuum", "optimize", "wal_ch
 
 # The guard names a unit by its id where it cannot do better, and the command to type without its values.
 UNIT_ID: Final = re.compile(r"(?:đơn vị|unit) (?P<id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
-UNIT_NAMED: Final = re.compile(r"đơn vị (?P<code>\S+) .+ do nút ")
+UNIT_NAMED: Final = re.compile(r"đơn vị (?P<code>\S+) .+ do máy ")
 TYPED: Final = re.compile(r"syncd propose (?P<op>insert|update|delete) (?P<table>\w+)(?: (?P<id>[0-9a-f-]{36}))?.*$")
 COLUMN_SET: Final = re.compile(r"\bset\s+\"?(\w+)\"?\s*=|\binto\s+\"?\w+\"?\s*\(([^)]*)\)", re.IGNORECASE)
 

@@ -23,7 +23,7 @@ CHECK_WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 
 @verb(
     Both(
-        "Trạng thái của nút trên một màn hình.\n\n--check in một dòng cho giám sát; mã thoát 0 tốt, 1 cảnh báo, 2 "
+        "Trạng thái của máy trên một màn hình.\n\n--check in một dòng cho giám sát; mã thoát 0 tốt, 1 cảnh báo, 2 "
         "nghiêm trọng, 3 không rõ.",
         "The node on one screen.\n\n--check prints one line for monitoring; exit 0 fine, 1 warning, 2 critical, 3 "
         "unknown.",

@@ -58,7 +58,7 @@ def verdict(found: Status, live: dict[str, Any] | None, now_ms: int) -> tuple[in
         critical.append(say("đối soát lệch {n}", "{n} checkpoints differ", n=found.checks.different))
     if found.root_branches:
         critical.append(say(
-            "luồng của nút gốc có hai nhánh ({n} luồng): syncd conflicts list",
+            "nhật ký của máy gốc có hai nhánh ({n} nhật ký): syncd conflicts list",
             "streams of the root have two branches ({n}): syncd conflicts list", n=found.root_branches,
         ))  # fmt: skip
     warning = [f"{say('chờ', 'waiting')}: {stream.about}" for stream in found.stopped if stream.state == "waiting"]
@@ -70,7 +70,7 @@ def verdict(found: Status, live: dict[str, Any] | None, now_ms: int) -> tuple[in
     elif awaited := _awaited(found, live):
         warning.append(awaited)
     if live is None:
-        warning.append(say("daemon đã dừng", "the daemon is stopped"))
+        warning.append(say("chương trình đồng bộ đã dừng", "the daemon is stopped"))
     for peer in (*([found.parent] if found.parent else []), *(each for each in found.children if not each.retired)):
         seconds = age_s(peer.last_success_at, now_ms)
         if seconds is None or seconds > LATE_S:
@@ -121,7 +121,7 @@ def _rejoining(found: Status, live: dict[str, Any] | None) -> list[str]:
     if not (found.is_older_copy or found.rejoining):
         return [paint(line, YELLOW) for line in _wrapped(_awaited(found, live), "")]
     text = say(
-        "Bản sao cũ: chờ nút lân cận trả lại nhật ký, chưa ghi gì thêm; đã gõ {n} thay đổi, sẽ thành đề nghị",
+        "Bản sao cũ: chờ máy lân cận trả lại nhật ký, chưa ghi gì thêm; đã gõ {n} thay đổi, sẽ thành đề nghị",
         "An older copy: neighbours are handing its log back, nothing is sealed; {n} changes typed become proposals",
         n=number(found.own.unsealed + found.wishes),
     )
@@ -133,7 +133,7 @@ def _unheard(found: Status, live: dict[str, Any] | None) -> str:
     if live is None or live.get("is_heard") is not False or found.is_older_copy or found.rejoining:
         return ""
     return say(
-        "Vừa khởi động: chờ nghe một nút cấp dưới rồi mới ghi vào nhật ký (máy này có thể là bản sao cũ); {n} thay đổi"
+        "Vừa khởi động: chờ nghe một máy cấp dưới rồi mới ghi vào nhật ký (máy này có thể là bản sao cũ); {n} thay đổi"
         " đã gõ đang chờ, không mất",
         "Just started: nothing is sealed before a node below has been heard (this may be an older copy); {n} changes"
         " typed wait, none is lost",
@@ -149,7 +149,7 @@ def _awaited(found: Status, live: dict[str, Any] | None) -> str:
         return ""
     if len(names) > AWAITED_SHOWN_MAX:
         more = number(len(names) - AWAITED_SHOWN_MAX)
-        names = [*names[:AWAITED_SHOWN_MAX], say("và {n} nút nữa", "and {n} more", n=more)]
+        names = [*names[:AWAITED_SHOWN_MAX], say("và {n} máy nữa", "and {n} more", n=more)]
     return say(
         "Vừa khôi phục, còn chờ phần bị thiếu từ: {names}",
         "Just restored, what is missing here has yet to come from: {names}",
@@ -202,7 +202,7 @@ def _passing(found: Status) -> list[str]:
         lines.append(say("… và {n} bàn giao nữa (syncd status --json)", "… and {n} more hand-overs (syncd status"
                          " --json)", n=len(found.hand_overs) - STOPPED_SHOWN_MAX))  # fmt: skip
     if found.late_writes:
-        text = say("Ghi sau khi hết nhiệm kỳ: {n} lô chờ nhận → syncd adopt",
+        text = say("Ghi sau khi hết nhiệm kỳ: {n} gói chờ nhận → syncd adopt",
                    "Written after a term had ended: {n} batches wait → syncd adopt",
                    n=number(found.late_writes))  # fmt: skip
         lines.append(paint(text, YELLOW))
@@ -213,7 +213,7 @@ def _head(found: Status, live: dict[str, Any] | None) -> list[str]:
     state = paint(say("đã dừng", "stopped"), YELLOW) if live is None else paint(say("đang chạy", "running"), GREEN)
     unit = f"{found.unit_code} {found.unit_name}"
     name = "" if found.name in ("", found.unit_name) else f" ({found.name})"
-    head = f"{paint(unit, BOLD)}{name} · {say('nút', 'node')} {found.node_id[-8:]} · {state}"
+    head = f"{paint(unit, BOLD)}{name} · {say('máy', 'node')} {found.node_id[-8:]} · {state}"
     joined = f"{head} · {_kept(found)}"
     return [joined] if width(joined) <= CELLS_MAX else [head, f"  {_kept(found)}"]
 
@@ -234,14 +234,14 @@ def _own(found: Status) -> str:
     own = found.own
     if found.is_root:
         return say(
-            "Thay đổi của nút: chờ ghi nhật ký {waiting} · đã ở tỉnh {here} · đã sao lưu {backed_up}",
+            "Thay đổi của máy: chờ ghi nhật ký {waiting} · đã ở tỉnh {here} · đã sao lưu {backed_up}",
             "Own changes: waiting for the log {waiting} · at the province {here} · in its backup {backed_up}",
             waiting=number(own.waiting),
             here=_known(own.at_custodian),
             backed_up=_known(own.backed_up),
         )
     return say(
-        "Thay đổi của nút: chờ gửi {waiting} · ở cấp trên {parent} · đã tới tỉnh {custodian}"
+        "Thay đổi của máy: chờ gửi {waiting} · ở cấp trên {parent} · đã tới tỉnh {custodian}"
         " · trong bản sao lưu của tỉnh {backed_up}",
         "Own changes: waiting {waiting} · at the parent {parent} · at the province {custodian}"
         " · in the province's backup {backed_up}",
@@ -269,7 +269,7 @@ def _parent(found: Status, live: dict[str, Any] | None, now_ms: int) -> list[str
         when = moment(peer.last_success_at) or say("chưa có lần nào", "none yet")
         lines = [
             say(
-                "{label} · daemon đã dừng; lần trao đổi thành công cuối được ghi: {when}",
+                "{label} · chương trình đồng bộ đã dừng; lần trao đổi thành công cuối được ghi: {when}",
                 "{label} · daemon stopped; last recorded successful exchange: {when}",
                 label=label,
                 when=when,
@@ -335,12 +335,12 @@ def _streams(found: Status) -> list[str]:
     lines = []
     for stream in found.stopped[:STOPPED_SHOWN_MAX]:
         word = say("chờ", "waits") if stream.state == "waiting" else say("dừng", "stopped")
-        text = _told(f"{say('Luồng', 'Stream')} {stream.about} {word}", _reason(stream.reason))
+        text = _told(f"{say('Nhật ký', 'Stream')} {stream.about} {word}", _reason(stream.reason))
         lines.append(paint(text, *([YELLOW] if stream.state == "waiting" else [RED])))
     if len(found.stopped) > STOPPED_SHOWN_MAX:
         lines.append(
             say(
-                "… và {n} luồng nữa (syncd status --json)",
+                "… và {n} nhật ký nữa (syncd status --json)",
                 "… and {n} more streams (syncd status --json)",
                 n=len(found.stopped) - STOPPED_SHOWN_MAX,
             )
@@ -392,9 +392,9 @@ def _by_kind(waiting: Sequence[Waiting], now_ms: int) -> list[str]:
     moves = [(each, each.count) for each in waiting if each.kind in MOVES]
     lines = []
     if here:
-        lines += _counted(say("nút này quyết định", "this node decides"), here, NEXT, now_ms)
+        lines += _counted(say("máy này quyết định", "this node decides"), here, NEXT, now_ms)
     if elsewhere:
-        lines += _counted(say("nút khác quyết định", "other nodes decide"), elsewhere, "" if here else NEXT, now_ms)
+        lines += _counted(say("máy khác quyết định", "other nodes decide"), elsewhere, "" if here else NEXT, now_ms)
     if moves:
         head = say("quá 90 ngày chưa có đầu kia", "without their other end after 90 days")
         lines += _counted(head, moves, f"{NEXT} --kind {moves[0][0].kind}", now_ms)
@@ -417,7 +417,9 @@ def _counted(head: str, kinds: Sequence[tuple[Waiting, int]], then: str, now_ms:
 def _checks(found: Status, now_ms: int) -> list[str]:
     checks = found.checks
     if checks.last_at is None:
-        lines = [say("Đối soát: chưa nhận mốc nào từ nút khác", "Checkpoints: none received from other nodes yet")]
+        lines = [
+            say("Đối soát: chưa nhận điểm đối soát nào từ máy khác", "Checkpoints: none received from other nodes yet")
+        ]
     else:
         text = say(
             "Đối soát: khớp {equal} · lệch {different} · lần cuối {when}",
@@ -458,5 +460,5 @@ def _versions(found: Status) -> str:
     text += say(" · sao lưu cuối {when}", " · last backup {when}", when=when)
     if found.unapplied_envelopes:
         count = number(found.unapplied_envelopes)
-        text += say(" · đã nhận, chưa vào bảng: {n} lô", " · received, not applied yet: {n} envelopes", n=count)
+        text += say(" · đã nhận, chưa vào bảng: {n} gói", " · received, not applied yet: {n} envelopes", n=count)
     return paint(text, DIM)

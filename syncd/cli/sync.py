@@ -16,7 +16,7 @@ from syncd.language import Both, number, say
 
 @verb(
     Both(
-        "Trao đổi một lần với cấp trên, không cần daemon (máy ít bật, lịch hằng ngày).",
+        "Trao đổi một lần với cấp trên, không cần chương trình đồng bộ (máy ít bật, lịch hằng ngày).",
         "One whole exchange with the parent, without a daemon (for machines that are rarely on).",
     ),
     "syncd sync --once",
@@ -53,7 +53,7 @@ def command(once: bool, directory: Path | None, as_json: bool) -> None:
         return
     emit(
         say(
-            "Ghi nhật ký {rows} bản ghi; gửi {sent} lô, nhận {received} lô, {receipts} xác nhận; còn chờ tỉnh xác "
+            "Ghi nhật ký {rows} bản ghi; gửi {sent} gói, nhận {received} gói, {receipts} xác nhận; còn chờ tỉnh xác "
             "nhận {waiting} bản ghi.",
             "Logged {rows} rows; sent {sent} envelopes, received {received}, {receipts} receipts; {waiting} rows "
             "await the province.",
@@ -67,7 +67,7 @@ def command(once: bool, directory: Path | None, as_json: bool) -> None:
     if done.refused:
         emit(
             say(
-                "Cấp trên từ chối {n} luồng; xem: syncd status",
+                "Cấp trên từ chối {n} nhật ký; xem: syncd status",
                 "The parent refused {n} streams; see: syncd status",
                 n=done.refused,
             )

@@ -25,7 +25,7 @@ HOURS_DEFAULT = 72
 
 @verb(
     Both(
-        "Cấp mã một lần cho nút sẽ gia nhập dưới nút này.\n\nMã mang dấu vân tay của CA: máy mới kiểm tra máy chủ "
+        "Cấp mã một lần cho máy sẽ gia nhập dưới máy này.\n\nMã mang dấu vân tay của CA: máy mới kiểm tra máy chủ "
         "trước khi lộ bí mật. Mỗi mã "
         "dùng một lần, hết hạn sau --hours.",
         "Print a one-time token for a node that shall join below this one.\n\nIt carries the authority's fingerprint, "
@@ -40,10 +40,10 @@ HOURS_DEFAULT = 72
     "unit_code",
     required=True,
     metavar="CODE",
-    vi="Mã (hoặc id) đơn vị của nút mới.",
+    vi="Mã (hoặc id) đơn vị của máy mới.",
     en="The code (or id) of the new node's unit.",
 )
-@option("--hub", is_flag=True, vi="Nút mới sẽ có nút trực thuộc (huyện).", en="The new node will have children itself.")
+@option("--hub", is_flag=True, vi="Máy mới sẽ có máy trực thuộc (huyện).", en="The new node will have children itself.")
 @option(
     "--successor",
     is_flag=True,

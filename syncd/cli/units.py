@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 command = Group(
     name="units",
-    words=Both("Đơn vị hành chính (tại nút gốc).", "Administrative units (at the root)."),
+    words=Both("Đơn vị hành chính (tại máy gốc).", "Administrative units (at the root)."),
     examples=("syncd units import unit_changes_2025.csv --province 42",),
 )
 

@@ -129,7 +129,7 @@ def directory_option(function: _Function) -> _Function:
         type=click.Path(path_type=Path, file_okay=False),
         metavar="DIR",
         default=None,
-        vi="Thư mục của nút (mặc định: SYNCD_DIR, thư mục này, hoặc /var/lib/syncd).",
+        vi="Thư mục của máy (mặc định: SYNCD_DIR, thư mục này, hoặc /var/lib/syncd).",
         en="The node's directory (default: SYNCD_DIR, this folder, or /var/lib/syncd).",
     )(function)
 

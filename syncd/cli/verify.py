@@ -21,10 +21,10 @@ ABOUT_CELLS_MAX = 34
 
 @verb(
     Both(
-        "Đối soát: nội dung ở nút này có khớp với nút giữ sổ không.\n\nLập mốc đối soát cho sổ của chính nút này, rồi "
-        "so các mốc đã nhận. "
+        "Đối soát: nội dung ở máy này có khớp với nơi giữ sổ không.\n\nLập điểm đối soát cho sổ của chính máy này, rồi "
+        "so các điểm đối soát đã nhận. "
         "--full đọc lại mọi bản ghi và đếm lại các ô số liệu thay vì tin kết quả cũ. "
-        "Mã thoát: 0 khớp, 1 lệch, 75 chưa đủ mốc để kết luận.",
+        "Mã thoát: 0 khớp, 1 lệch, 75 chưa đủ điểm đối soát để kết luận.",
         "Prove that the content here is what the keepers stated.\n\nWrites a checkpoint of what this node keeps and "
         "compares those received. "
         "--full reads every row again, and recounts the figures, instead of trusting earlier results. "
@@ -106,10 +106,10 @@ def _recorded(opened: Any, asked: int, as_json: bool) -> int:
     if as_json:
         emit_json({"equal": code == 0, "exit_code": code, "checkpoints_written": asked, "checks": plain(checks)})
         return code
-    emit(say("Mốc đối soát vừa lập: {n}", "Checkpoints written now: {n}", n=number(asked)))
+    emit(say("Điểm đối soát vừa lập: {n}", "Checkpoints written now: {n}", n=number(asked)))
     emit(
         say(
-            "Mốc đã nhận: khớp {equal}, lệch {different}",
+            "Điểm đối soát đã nhận: khớp {equal}, lệch {different}",
             "Checkpoints received: match {equal}, differ {different}",
             equal=number(checks.equal),
             different=number(checks.different),
@@ -118,7 +118,7 @@ def _recorded(opened: Any, asked: int, as_json: bool) -> int:
     for each in checks.differences:
         emit(paint(f"  {say('lệch', 'differs')}: {each}", RED))
     if code:
-        emit(say("Nút giữ sổ là đúng. Xem: syncd conflicts list", "The keeper is right. See: syncd conflicts list"))
+        emit(say("Nơi giữ sổ là đúng. Xem: syncd conflicts list", "The keeper is right. See: syncd conflicts list"))
     return code
 
 
@@ -138,7 +138,7 @@ def proofs_text(proofs: list[StreamProof]) -> str:
         "control": say("điều khiển", "control"),
     }
     headers = [
-        say("luồng", "stream"),
+        say("nhật ký", "stream"),
         say("loại", "kind"),
         say("vị trí", "position"),
         say("bản ghi", "rows"),
@@ -159,7 +159,7 @@ def proofs_text(proofs: list[StreamProof]) -> str:
     named = [f"  {proof.about}: {', '.join(proof.rows)}" for proof in proofs if proof.rows]
     unknown = [
         say(
-            "  {about}: chỉ một bên mô tả bảng {tables}; chưa đối soát (extra_tables phải như nhau ở mọi nút)",
+            "  {about}: chỉ một bên mô tả bảng {tables}; chưa đối soát (extra_tables phải như nhau ở mọi máy)",
             "  {about}: only one side describes table {tables}; not compared (extra_tables is the same at every node)",
             about=proof.about,
             tables=", ".join(proof.unknown),
@@ -182,7 +182,7 @@ def difference_words(line: Any) -> str:
         )
     if line.rows_stated != line.rows_found:
         return say(
-            "bảng {table}: nút giữ có {stated} bản ghi, ở đây có {found}",
+            "bảng {table}: nơi giữ có {stated} bản ghi, ở đây có {found}",
             "table {table}: the keeper has {stated} rows, here are {found}",
             table=line.table,
             stated=number(line.rows_stated),
@@ -204,7 +204,7 @@ def summary(proofs: list[StreamProof]) -> str:
     different = sum(proof.state == DIFFERS for proof in proofs)
     past = sum(proof.state == PAST for proof in proofs)
     told = say(
-        "{equal} luồng khớp, {different} lệch, {open} chưa kết luận được",
+        "{equal} nhật ký khớp, {different} lệch, {open} chưa kết luận được",
         "{equal} streams equal, {different} different, {open} not provable yet",
         equal=equal,
         different=different,

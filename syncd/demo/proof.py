@@ -76,12 +76,12 @@ def sabotage(tree: DemoTree, story: Story) -> None:
 
 def prove_all(tree: DemoTree, story: Story) -> Proof:
     story.step(
-        say("Đối soát toàn bộ: syncd verify --full ở cả chín nút", "Proof: syncd verify --full at all nine nodes")
+        say("Đối soát toàn bộ: syncd verify --full ở cả chín máy", "Proof: syncd verify --full at all nine nodes")
     )
-    tree.wait(say("mọi nút lắng lại", "every node at rest"), lambda: all(_at_rest(node) for node in tree.nodes))
+    tree.wait(say("mọi máy lắng lại", "every node at rest"), lambda: all(_at_rest(node) for node in tree.nodes))
     provable = _provable(tree)
     tree.wait(
-        say("mốc đối soát ở mọi nút", "checkpoints at every node"),
+        say("điểm đối soát ở mọi máy", "checkpoints at every node"),
         lambda: all(OPEN not in states for states in map(provable, tree.nodes)),
     )
     nodes = tuple(prove_node(node) for node in tree.nodes)
@@ -161,7 +161,7 @@ def _differences(nodes: tuple[NodeProof, ...]) -> list[str]:
     """Everything that is not equal, in words; empty when all is."""
     found = [
         say(
-            "{node}: luồng {stream}: {what}",
+            "{node}: nhật ký {stream}: {what}",
             "{node}: stream {stream}: {what}",
             node=each.node.name,
             stream=stream.about,
@@ -173,7 +173,7 @@ def _differences(nodes: tuple[NodeProof, ...]) -> list[str]:
     ]
     found += [
         say(
-            "{node}: luồng {stream}: chưa kết luận được ({why})",
+            "{node}: nhật ký {stream}: chưa kết luận được ({why})",
             "{node}: stream {stream}: not provable ({why})",
             node=each.node.name,
             stream=stream.about,
@@ -220,7 +220,7 @@ def _show(story: Story, found: Proof) -> None:
         "",
         say("nhân khẩu", "persons"),
         say("hộ", "households"),
-        say("luồng", "streams"),
+        say("nhật ký", "streams"),
         say("kết quả", "result"),
     ]
     lines = [

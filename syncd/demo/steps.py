@@ -21,7 +21,7 @@ EDITS_WHILE_CUT = 25
 def introduce(tree: DemoTree, story: Story) -> None:
     story.step(
         say(
-            "Lập cây: 1 tỉnh, 2 huyện, 6 xã, mỗi nút một daemon và một cơ sở dữ liệu mã hóa",
+            "Lập cây: 1 tỉnh, 2 huyện, 6 xã, mỗi máy một chương trình đồng bộ và một cơ sở dữ liệu mã hóa",
             "The tree: 1 province, 2 districts, 6 communes; a daemon and an encrypted database each",
         )
     )
@@ -32,7 +32,7 @@ def introduce(tree: DemoTree, story: Story) -> None:
         story.tell(f"  {tree.province.name} ← {district.name} ← {names}")
     story.good(
         say(
-            "9 daemon chạy trên loopback, gia nhập bằng mã một lần, TLS hai chiều ({s} giây)",
+            "9 chương trình đồng bộ chạy trên loopback, gia nhập bằng mã một lần, TLS hai chiều ({s} giây)",
             "9 daemons on loopback, enrolled with one-time tokens, mutual TLS ({s} s)",
             s=decimal(time.monotonic() - began),
         )

@@ -74,7 +74,7 @@ class Story:
         """One line per tier: rows, and how far that tier's own changes have come."""
         headers = [
             "",
-            say("nút", "nodes"),
+            say("máy", "nodes"),
             *(_title(name) for name in COUNTED),
             say("chờ gửi", "waiting"),
             say("ở cấp trên", "at parent"),

@@ -137,7 +137,7 @@ class DemoTree:
         from syncd.enrolment import join
 
         self.wait(
-            say("đơn vị {code} tới nút {name}", "unit {code} reaches {name}", code=code, name=parent.name),
+            say("đơn vị {code} tới máy {name}", "unit {code} reaches {name}", code=code, name=parent.name),
             lambda: parent.value("SELECT 1 FROM unit WHERE code = ?", (code,)),
         )
         directory, port = self.folder / _directory_name(code), free_port() if tier == DISTRICT else None
@@ -178,7 +178,7 @@ class DemoTree:
 
         node.process = process.run(node.directory, process.clean_environment(kept=("SYNCD_LANGUAGE",)))
         self.wait(
-            say("daemon {name} chạy", "the daemon of {name} runs", name=node.name),
+            say("chương trình đồng bộ {name} chạy", "the daemon of {name} runs", name=node.name),
             lambda: ask(node.directory),
             START_S_MAX,
         )
@@ -233,7 +233,7 @@ class DemoTree:
                 code, tail = node.process.returncode, process.log_tail(node.directory, LOG_LINES_SHOWN)
                 raise SyncdError(
                     say(
-                        "daemon {name} đã dừng (mã {code}) khi chờ: {what}\n{tail}",
+                        "chương trình đồng bộ {name} đã dừng (mã {code}) khi chờ: {what}\n{tail}",
                         "the daemon of {name} ended (code {code}) while waiting for: {what}\n{tail}",
                         name=node.name,
                         code=code,

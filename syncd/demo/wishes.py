@@ -79,7 +79,8 @@ def disagree(tree: DemoTree, story: Story) -> list[Conflict]:
     proposals = [_propose(district, side.person_id, side.wished, reason) for side in sides]
     story.tell(
         say(
-            "  Daemon của {name} tắt; cán bộ xã gõ bốn sửa đổi, huyện đề nghị bốn sửa đổi, rồi daemon chạy lại.",
+            "  Chương trình đồng bộ của {name} tắt; cán bộ xã gõ bốn sửa đổi, huyện đề nghị bốn sửa đổi, rồi "
+            "chương trình đồng bộ chạy lại.",
             "  The daemon of {name} is down; its clerk types four edits, the district wishes four, then it runs again.",
             name=commune.name,
         )

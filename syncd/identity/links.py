@@ -261,7 +261,7 @@ def _own(tx: Tx, link_id: str) -> Known:
     found = next((link for link in known_links(tx, (row[0] for row in rows)) if link.link_id == link_id), None)
     if found is None or not found.is_mine:
         raise UsageError(
-            say("ở nút này không có liên kết {link}", "no link {link} was made at this node", link=link_id),
+            say("ở máy này không có liên kết {link}", "no link {link} was made at this node", link=link_id),
             say(
                 "xem `syncd identity list`; liên kết do tuyến khác lập thì gỡ ở tuyến đó",
                 "see `syncd identity list`; a link of another tier is undone there",

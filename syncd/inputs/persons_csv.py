@@ -260,9 +260,9 @@ def _require_kept(tx: Tx, unit_id: str) -> None:
         code, name = tx.one("SELECT code, name FROM unit WHERE id = ?", (unit_id,)) or ("", unit_id)
         raise PermissionDenied(
             say(
-                "nút này không giữ sổ của đơn vị {unit}",
+                "máy này không giữ sổ của đơn vị {unit}",
                 "this node does not keep the register of unit {unit}",
                 unit=f"{code} {name}".strip(),
             ),
-            say("nhập tại nút giữ sổ đó", "import at the node that keeps it"),
+            say("nhập tại nơi giữ sổ đó", "import at the node that keeps it"),
         )

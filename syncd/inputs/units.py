@@ -242,11 +242,11 @@ def _require_root(tx: Tx) -> None:
     if tx.value("SELECT value FROM syncd_meta WHERE key = 'depth'") != "0":
         raise PermissionDenied(
             say(
-                "đơn vị chỉ nhập tại nút gốc, và nút này không phải nút gốc",
+                "đơn vị chỉ nhập tại máy gốc, và máy này không phải máy gốc",
                 "units are imported at the root only, and this node is not the root",
             ),
             say(
-                "chạy `syncd units import` tại nút gốc; đơn vị tự về đây",
+                "chạy `syncd units import` tại máy gốc; đơn vị tự về đây",
                 "run `syncd units import` at the root; its units come down by themselves",
             ),
         )

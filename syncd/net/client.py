@@ -275,13 +275,13 @@ def _bounded(response: httpx.Response, bytes_max: int, place: str) -> bytes:
 def _too_much(place: str) -> ParentUnreachable:
     return ParentUnreachable(
         say("{place} gửi quá nhiều hoặc quá chậm", "{place} sends too much or too slowly", place=place),
-        hint=say("kiểm tra thiết bị giữa nút này và cấp trên", "check what stands between this node and its parent"),
+        hint=say("kiểm tra thiết bị giữa máy này và cấp trên", "check what stands between this node and its parent"),
     )
 
 
 def _strange(place: str) -> ParentUnreachable:
     return ParentUnreachable(
-        say("{place} trả lời không như một nút", "{place} does not answer as a node does", place=place),
+        say("{place} trả lời không như một máy", "{place} does not answer as a node does", place=place),
         hint=say(
             "kiểm tra địa chỉ cấp trên và thiết bị ở giữa", "check the parent's address, and what stands in between"
         ),

@@ -68,7 +68,7 @@ def decode_error(status: int, body: bytes, place: str) -> SyncdError:
     """The other side's error as ours."""
     foreign = ParentUnreachable(
         say(
-            "{place} trả lời với mã {status}, không như một nút",
+            "{place} trả lời với mã {status}, không như một máy",
             "{place} answers with status {status}, not as a node does",
             place=place,
             status=status,

@@ -37,7 +37,8 @@ def add(opened: OpenNode, tables: Sequence[Table], columns: Sequence[tuple[Table
                 error=str(error).strip(),
             ),
             say(
-                "nếu là quy tắc (check) trong extra_tables thì sửa quy tắc đó; nếu là quyền thì cấp quyền cho daemon",
+                "nếu là quy tắc (check) trong extra_tables thì sửa quy tắc đó; nếu là quyền thì cấp quyền cho "
+                "chương trình đồng bộ",
                 "if it is a rule (check) in extra_tables, correct it; if it is a right, grant it to the daemon",
             ),
         ) from error

@@ -66,7 +66,8 @@ def require_made(facts: Mapping[str, str], registry: Registry) -> None:
                 names=", ".join(names),
             ),
             say(
-                "khởi động (lại) daemon của nút này, hoặc chạy syncd sync --once: chúng được thêm khi bắt đầu",
+                "khởi động (lại) chương trình đồng bộ của máy này, hoặc chạy syncd sync --once: chúng được thêm "
+                "khi bắt đầu",
                 "start this node's daemon (again), or run syncd sync --once: they are added at the start",
             ),
         )

@@ -156,7 +156,7 @@ def _column_faults(table: Any, column: Any) -> Iterator[str]:
         )
     elif column.audience is Audience.CUSTODIAN and not column.nullable:
         yield say(
-            "chỉ nút giữ và nút gốc đọc được cột này, nên nó phải được để trống (nullable=True): các cấp giữa không có"
+            "chỉ nơi giữ và máy gốc đọc được cột này, nên nó phải được để trống (nullable=True): các cấp giữa không có"
             " giá trị",
             "only keepers and the root read it, so it must be nullable: tiers between have no value for it",
         )

@@ -225,7 +225,7 @@ def _ask(desk: Desk, case: Case, asked: Asked) -> None:
     others = [side for side in sides if side.unit_id is not None and not desk.keeps(side.unit_id)]
     if not others:
         raise UsageError(
-            say("chính nút này giữ sổ: không có xã nào để hỏi", "this node keeps the register itself: nobody to ask"),
+            say("chính máy này giữ sổ: không có xã nào để hỏi", "this node keeps the register itself: nobody to ask"),
             say(
                 "quyết định tại đây: {verbs}",
                 "decide here: {verbs}",

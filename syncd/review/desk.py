@@ -63,14 +63,14 @@ class Desk:
         """Who keeps a unit's register, by name."""
         node_id = self.tree.keepers.get(unit_id or "", ("", 0))[0]
         record = self.tree.nodes.get(node_id)
-        return record.name if record is not None else say("nút giữ sổ", "the keeper")
+        return record.name if record is not None else say("nơi giữ sổ", "the keeper")
 
     def require_keeper(self, unit_id: str | None) -> None:
         """Refuse where another node decides, naming it."""
         if not self.keeps(unit_id):
             raise PermissionDenied(
                 say(
-                    "nút {keeper} giữ sổ này, nên quyết định ở đó",
+                    "máy {keeper} giữ sổ này, nên quyết định ở đó",
                     "this register is kept by {keeper}: the decision is made there",
                     keeper=self.keeper_name(unit_id),
                 ),

@@ -70,7 +70,7 @@ def _nowhere(tx: Tx, desk: Desk, conflict_id: str) -> UsageError | PermissionDen
     if said:
         by = next((n.name for n in desk.tree.nodes.values() if n.node_id[28:] == said[-1].id[28:]), "")
         return PermissionDenied(
-            say("vụ việc này do nút {by} quyết định", "this case is decided by {by}", by=by),
+            say("vụ việc này do máy {by} quyết định", "this case is decided by {by}", by=by),
             say("liên hệ {by}", "ask {by}", by=by),
         )
     return UsageError(

@@ -29,7 +29,7 @@ def undo_case(desk: Desk, case: Case, asked: Asked) -> None:
     last = standing.standing_word(mine, 0)
     if last is None:
         raise UsageError(
-            say("ở nút này chưa có quyết định nào để rút lại", "nothing was decided here that could be taken back"),
+            say("ở máy này chưa có quyết định nào để rút lại", "nothing was decided here that could be taken back"),
             say("xem: syncd conflicts show {id}", "see: syncd conflicts show {id}", id=case.id),
         )
     decision = [word for word in mine if word.decision_id == last.decision_id]

@@ -158,13 +158,13 @@ def node_id_of(der: bytes) -> str:
             names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except Altered as error:
         raise _no_node_certificate(
-            say("thiếu các phần mở rộng của chứng thư nút", "it lacks the extensions of one")
+            say("thiếu các phần mở rộng của chứng thư máy", "it lacks the extensions of one")
         ) from error
     if constraints.ca:
         raise _no_node_certificate(say("đây là chứng thư cấp phát", "it is an issuing certificate"))
     uris = names.get_values_for_type(x509.UniformResourceIdentifier)
     if len(uris) != 1 or not uris[0].startswith(NODE_URI_PREFIX):
-        raise _no_node_certificate(say("không nêu đúng một nút", "it does not name exactly one node"))
+        raise _no_node_certificate(say("không nêu đúng một máy", "it does not name exactly one node"))
     return require_node_id_text(uris[0].removeprefix(NODE_URI_PREFIX))
 
 
@@ -186,8 +186,8 @@ def require_issued_by(der: bytes, issuers: Sequence[x509.Certificate]) -> None:
     certificate = _parse_certificate(der)
     if not any(_is_issued_by(certificate, issuer) for issuer in issuers):
         raise WrongPeer(
-            say("chứng thư do nút khác cấp", "the certificate was issued by another node's authority"),
-            say("nút này phải gia nhập tại đúng cấp trên của nó", "this node has to join at its own parent"),
+            say("chứng thư do máy khác cấp", "the certificate was issued by another node's authority"),
+            say("máy này phải gia nhập tại đúng cấp trên của nó", "this node has to join at its own parent"),
         )
 
 
@@ -199,7 +199,7 @@ def require_chain(chain_pem: str, ca_pem: str, key: ec.EllipticCurvePrivateKey) 
     if chain[0].public_key() != key.public_key():
         raise WrongPeer(
             say(
-                "chứng thư gửi tới dành cho khóa khác, không phải khóa của nút này",
+                "chứng thư gửi tới dành cho khóa khác, không phải khóa của máy này",
                 "the certificate sent is for another key than ours",
             ),
             say("xin cấp trên mã mới rồi gia nhập lại", "ask the parent for a new token and join again"),
@@ -222,19 +222,19 @@ def parse_chain(chain_pem: str) -> tuple[x509.Certificate, ...]:
         raise WrongPeer(
             say("chuỗi chứng thư dài {chars} ký tự", "a certificate chain of {chars} characters", chars=len(chain_pem)),
             say(
-                "kiểm tra tệp hoặc trả lời có đúng của nút này không", "check that the file or reply is the node's own"
+                "kiểm tra tệp hoặc trả lời có đúng của máy này không", "check that the file or reply is the node's own"
             ),
         )
     with decoding(
         say("không đọc được chuỗi chứng thư", "a certificate chain cannot be read"),
-        say("kiểm tra tệp hoặc trả lời có đúng của nút này không", "check that the file or reply is the node's own"),
+        say("kiểm tra tệp hoặc trả lời có đúng của máy này không", "check that the file or reply is the node's own"),
         WrongPeer,
     ):
         chain = tuple(x509.load_pem_x509_certificates(chain_pem.encode("utf-8")))
     if len(chain) > TREE_DEPTH_MAX:
         raise WrongPeer(
             say("chuỗi gồm {count} chứng thư", "a chain of {count} certificates", count=len(chain)),
-            say("cây sâu tối đa {most} nút", "a tree is at most {most} nodes deep", most=TREE_DEPTH_MAX),
+            say("cây sâu tối đa {most} máy", "a tree is at most {most} nodes deep", most=TREE_DEPTH_MAX),
         )
     return chain
 
@@ -268,7 +268,7 @@ def save_tls_key(key: ec.EllipticCurvePrivateKey, path: Path) -> None:
 
 def load_tls_key(path: Path) -> ec.EllipticCurvePrivateKey:
     """The ECDSA P-256 key in `path`; raises `KeyFileError` for anything else."""
-    hint = say("đặt lại đúng tệp của nút này từ bản sao lưu", "put this node's own file back from its backup")
+    hint = say("đặt lại đúng tệp của máy này từ bản sao lưu", "put this node's own file back from its backup")
     try:
         key = serialization.load_pem_private_key(read_secret_file(path, KEY_FILE_BYTES_MAX), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -293,14 +293,14 @@ def _read_pem(path: Path) -> str:
     except FileNotFoundError as error:
         raise KeyFileError(
             say("thiếu tệp {path}", "{path} is missing", path=path),
-            say("đặt lại đúng tệp của nút này từ bản sao lưu", "put this node's own file back from its backup"),
+            say("đặt lại đúng tệp của máy này từ bản sao lưu", "put this node's own file back from its backup"),
         ) from error
     except OSError as error:
         raise translate_os_error(error, say("không đọc được {path}", "cannot read {path}", path=path)) from error
     except ValueError as error:
         raise KeyFileError(
             say("{path} không phải chứng thư dạng PEM", "{path} is not a certificate in PEM form", path=path),
-            say("đặt lại đúng tệp của nút này từ bản sao lưu", "put this node's own file back"),
+            say("đặt lại đúng tệp của máy này từ bản sao lưu", "put this node's own file back"),
         ) from error
 
 
@@ -407,7 +407,7 @@ def _parse_certificate(der: bytes) -> x509.Certificate:
 
 def _no_node_certificate(why: str) -> WrongPeer:
     return WrongPeer(
-        say("đây không phải chứng thư của một nút: {why}", "the certificate is not a node's: {why}", why=why),
+        say("đây không phải chứng thư của một máy: {why}", "the certificate is not a node's: {why}", why=why),
         say("bên kia phải đưa chứng thư nhận lúc gia nhập", "the peer has to present the certificate it got at join"),
     )
 

@@ -128,7 +128,7 @@ def check_request(request: JoinRequest) -> None:
     if node_id_from_public(request.ed25519_public) != request.node_id:
         raise JoinRefused(
             say(
-                "khóa ký gửi tới không phải của nút {node}",
+                "khóa ký gửi tới không phải của máy {node}",
                 "the signing key sent is not that of node {node}",
                 node=request.node_id,
             ),
@@ -137,7 +137,7 @@ def check_request(request: JoinRequest) -> None:
     if not verify_signature(request.ed25519_public, request.proof, _proof_bytes(request)):
         raise JoinRefused(
             say(
-                "bằng chứng của nút {node} không khớp yêu cầu của nó",
+                "bằng chứng của máy {node} không khớp yêu cầu của nó",
                 "the proof of node {node} does not fit its request",
                 node=request.node_id,
             ),
@@ -153,12 +153,12 @@ def check_reply(reply: JoinReply, token: Token, keys: NodeKeys, tls_keys: TlsKey
     chain = authority.require_chain(reply.certificate_pem, ca_pem, tls_keys.node)
     if authority.node_id_of(authority.der_of(chain[0])) != keys.node_id:
         raise JoinRefused(
-            say("cấp trên gửi chứng thư của nút khác", "the parent sent another node's certificate"), _PARENT_HINT.here
+            say("cấp trên gửi chứng thư của máy khác", "the parent sent another node's certificate"), _PARENT_HINT.here
         )
     if (reply.issuer_pem is None) != (tls_keys.issuer is None):
         raise JoinRefused(
             say(
-                "trả lời của cấp trên và yêu cầu của nút này không khớp về quyền có nút trực thuộc",
+                "trả lời của cấp trên và yêu cầu của máy này không khớp về quyền có máy trực thuộc",
                 "the parent's reply and our request disagree whether we may have children",
             ),
             _PARENT_HINT.here,
@@ -249,7 +249,7 @@ def _check_line(reply: JoinReply, parent_id: str) -> None:
     nodes = reply.parents
     if not 1 <= len(nodes) <= TREE_DEPTH_MAX:
         raise JoinRefused(
-            say("trả lời nêu {count} nút cấp trên", "the reply names {count} nodes above us", count=len(nodes)),
+            say("trả lời nêu {count} máy cấp trên", "the reply names {count} nodes above us", count=len(nodes)),
             _PARENT_HINT.here,
         )
     expected_ids = (parent_id, *(node.parent_id for node in nodes))
@@ -257,7 +257,7 @@ def _check_line(reply: JoinReply, parent_id: str) -> None:
         if node.node_id != expected_ids[position]:
             raise JoinRefused(
                 say(
-                    "nút {node} không phải cấp trên của nút ngay dưới nó",
+                    "máy {node} không phải cấp trên của máy ngay dưới nó",
                     "node {node} is not the parent of the one below it",
                     node=node.node_id,
                 ),
@@ -266,7 +266,7 @@ def _check_line(reply: JoinReply, parent_id: str) -> None:
         if node_id_from_public(node.ed25519_public) != node.node_id:
             raise JoinRefused(
                 say(
-                    "khóa gửi cho nút {node} không phải của nút đó",
+                    "khóa gửi cho máy {node} không phải của máy đó",
                     "the key sent for node {node} is not its own",
                     node=node.node_id,
                 ),
@@ -274,13 +274,13 @@ def _check_line(reply: JoinReply, parent_id: str) -> None:
             )
         if len(node.name) > NAME_CHARS_MAX or not node.name.isprintable():
             raise JoinRefused(
-                say("không hiện được tên của nút {node}", "the name of node {node} cannot be shown", node=node.node_id),
+                say("không hiện được tên của máy {node}", "the name of node {node} cannot be shown", node=node.node_id),
                 _PARENT_HINT.here,
             )
         if node.depth != len(nodes) - 1 - position:
             raise JoinRefused(
                 say(
-                    "nút {node} ở độ sâu {depth}, trái với chuỗi nút",
+                    "máy {node} ở độ sâu {depth}, trái với chuỗi máy",
                     "node {node} stands at depth {depth}, which the line contradicts",
                     node=node.node_id,
                     depth=node.depth,
@@ -290,7 +290,7 @@ def _check_line(reply: JoinReply, parent_id: str) -> None:
         hpke.check_exchange_public(node.x25519_public)
     if nodes[-1].parent_id is not None or nodes[-1].node_id != reply.root_id:
         raise JoinRefused(
-            say("chuỗi nút cấp trên không kết thúc ở nút gốc", "the line of nodes above us does not end at the root"),
+            say("chuỗi máy cấp trên không kết thúc ở máy gốc", "the line of nodes above us does not end at the root"),
             _PARENT_HINT.here,
         )
 

@@ -45,7 +45,7 @@ def open_key(sealed: bytes, reader: X25519PrivateKey, info: bytes) -> bytes:
             size=len(sealed),
         ),
         say(
-            "nó được niêm phong cho khóa của nút khác hoặc đã bị sửa; xin nút cấp khóa cấp lại",
+            "nó được niêm phong cho khóa của máy khác hoặc đã bị sửa; xin máy cấp khóa cấp lại",
             "it was sealed for another node's key or altered; ask the granting node for a new grant",
         ),
         GrantUnreadable,

@@ -114,13 +114,13 @@ class NodeKeys:
         if facts.get("sealing_public", self.x25519_public.hex()) != self.x25519_public.hex():
             raise KeyFileError(
                 say(
-                    "{file} trong {directory} không phải khóa của nút này: cơ sở dữ liệu ghi khóa công khai khác",
+                    "{file} trong {directory} không phải khóa của máy này: cơ sở dữ liệu ghi khóa công khai khác",
                     "{file} in {directory} is not this node's key: the database knows another public key",
                     file=EXCHANGE_KEY_FILE,
                     directory=directory,
                 ),
                 say(
-                    "đặt lại đúng {file} của nút này từ bản sao lưu",
+                    "đặt lại đúng {file} của máy này từ bản sao lưu",
                     "put this node's own {file} back from its backup",
                     file=EXCHANGE_KEY_FILE,
                 ),
@@ -131,14 +131,14 @@ class NodeKeys:
         if self.node_id != node_id:
             raise KeyFileError(
                 say(
-                    "các khóa trong {directory} là của nút {found}, nhưng cơ sở dữ liệu thuộc nút {wanted}",
+                    "các khóa trong {directory} là của máy {found}, nhưng cơ sở dữ liệu thuộc máy {wanted}",
                     "the keys in {directory} are those of node {found}, but the database belongs to node {wanted}",
                     directory=directory,
                     found=self.node_id,
                     wanted=node_id,
                 ),
                 say(
-                    "đặt lại các tệp khóa của nút này, hoặc nêu thư mục của nút kia",
+                    "đặt lại các tệp khóa của máy này, hoặc nêu thư mục của máy kia",
                     "put the key files of this node back, or name the directory of the other node",
                 ),
             )
@@ -192,9 +192,9 @@ def require_node_id_text(text: str) -> str:
     """`text` when it is a node id in its one spelling (36 characters, lower case); else `TrustError`."""
     if not is_id_text(text):
         raise TrustError(
-            say("{text!r} không phải mã nút", "{text!r} is not a node id", text=text[:40]),
+            say("{text!r} không phải mã máy", "{text!r} is not a node id", text=text[:40]),
             say(
-                "mã nút gồm 36 ký tự, chữ thường; chép trọn vẹn",
+                "mã máy gồm 36 ký tự, chữ thường; chép trọn vẹn",
                 "a node id is 36 characters, lower case; copy it as a whole",
             ),
         )
@@ -215,7 +215,7 @@ def verify_signature(ed25519_public: bytes, signature: bytes, data: bytes) -> bo
 
 def _refuse_no_key(raw: bytes, path: Path) -> None:
     hint = say(
-        "đặt lại đúng tệp của cơ sở dữ liệu này từ bản sao lưu của nút; thiếu nó không mở được cơ sở dữ liệu",
+        "đặt lại đúng tệp của cơ sở dữ liệu này từ bản sao lưu của máy; thiếu nó không mở được cơ sở dữ liệu",
         "put this database's own file back from the node's backup; without it the database cannot be opened",
     )
     if len(raw) != KEY_BYTES:

@@ -26,7 +26,7 @@ _DER_HEADS = {
 }
 _PEM = re.compile(rb"\s*-----BEGIN PRIVATE KEY-----\s+([A-Za-z0-9+/=\s]+)-----END PRIVATE KEY-----\s*")
 _HINT = Both(
-    "đặt lại đúng tệp của nút này từ bản sao lưu; không thể tạo lại khóa",
+    "đặt lại đúng tệp của máy này từ bản sao lưu; không thể tạo lại khóa",
     "put this node's own file back from its backup; a key cannot be made again",
 )
 
@@ -80,7 +80,7 @@ def refuse_overwrite(path: Path) -> None:
         raise KeyFileError(
             say("đã có {path}", "{path} exists already", path=path),
             say(
-                "thư mục này đã là một nút; dùng nút đó, hoặc nêu thư mục trống",
+                "thư mục này đã là một máy; dùng máy đó, hoặc nêu thư mục trống",
                 "this directory has an identity; use it, or name an empty directory",
             ),
         )

@@ -41,7 +41,7 @@ def load_recovery_public(directory: Path) -> bytes:
     except ValueError as error:
         raise KeyFileError(
             say("{path} không phải 64 chữ số thập lục phân", "{path} is not 64 hexadecimal digits", path=path),
-            say("đặt lại tệp của nút này từ bản sao lưu", "put the file of this node back from its backup"),
+            say("đặt lại tệp của máy này từ bản sao lưu", "put the file of this node back from its backup"),
         ) from error
     if len(public) != KEY_BYTES:
         raise KeyFileError(

@@ -91,7 +91,7 @@ def explain(error: ssl.SSLError, place: str) -> SyncdError:
     if "ALERT" in reason and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason):
         return WrongPeer(
             say(
-                "{place} từ chối chứng thư của nút này ({reason})",
+                "{place} từ chối chứng thư của máy này ({reason})",
                 "{place} refuses our certificate ({reason})",
                 place=place,
                 reason=reason,
@@ -129,7 +129,7 @@ def _explain_certificate(error: ssl.SSLCertVerificationError, place: str) -> Wro
     if error.verify_code == _NAME_MISMATCH:
         return WrongPeer(
             say(
-                "{place} là nút khác với nút đã gia nhập", "{place} is another node than the one enrolled", place=place
+                "{place} là máy khác với máy đã gia nhập", "{place} is another node than the one enrolled", place=place
             ),
             say("kiểm tra địa chỉ cấp trên trong cấu hình", "check the parent's address in the configuration"),
         )
@@ -201,5 +201,5 @@ def _load(context: ssl.SSLContext, files: TlsFiles) -> None:
                 chain=files.chain,
                 reason=error.strerror,
             ),
-            say("đặt lại chứng thư của nút", "put the node's certificate back"),
+            say("đặt lại chứng thư của máy", "put the node's certificate back"),
         ) from error

@@ -135,7 +135,7 @@ def require_not_expired(token: Token, now_s: int) -> None:
                 seconds=now_s - token.expires_s,
             ),
             say(
-                "kiểm tra đồng hồ; nếu đúng, xin nút cấp trên mã mới",
+                "kiểm tra đồng hồ; nếu đúng, xin máy cấp trên mã mới",
                 "check the clock; if it is right, ask the parent for a new token",
             ),
         )

@@ -55,7 +55,7 @@ def not_unique(what: str) -> StoreError:
             what=what,
         ),
         say(
-            "bỏ nó đi (cần tra nhanh thì tạo chỉ mục không UNIQUE); luồng tự đi tiếp",
+            "bỏ nó đi (cần tra nhanh thì tạo chỉ mục không UNIQUE); việc đồng bộ tự đi tiếp",
             "remove it (for speed an index without UNIQUE serves); the stream goes on by itself",
         ),
     )

@@ -59,8 +59,9 @@ class Cause:
 
 
 RESTORE = Both(
-    "dừng daemon, dời tệp này cùng -wal và -shm của nó ra chỗ khác (đừng xóa), rồi `syncd restore` bản sao lưu cuối;"
-    " phần thiếu tự về từ các nút khác",
+    "dừng chương trình đồng bộ, dời tệp này cùng -wal và -shm của nó ra chỗ khác (đừng xóa), rồi `syncd "
+    "restore` bản sao lưu cuối;"
+    " phần thiếu tự về từ các máy khác",
     "stop the daemon, move this file with its -wal and -shm elsewhere (do not delete them), then `syncd restore` the"
     " last backup; what it lacks comes back from the other nodes",
 )
@@ -156,7 +157,7 @@ IS_DIRECTORY = Cause(
     ConfigError,
     Both("{place} là thư mục, không phải cơ sở dữ liệu", "{place} is a directory, not a database"),
     Both(
-        "dời thư mục đó đi và đặt lại syncd.db của nút, hoặc `syncd restore` bản sao lưu cuối",
+        "dời thư mục đó đi và đặt lại syncd.db của máy, hoặc `syncd restore` bản sao lưu cuối",
         "move that directory away and put the node's own syncd.db back, or `syncd restore` the last backup",
     ),
 )
@@ -172,7 +173,7 @@ EMPTY = Cause(
 )
 GONE = Cause(
     ConfigError,
-    Both("thiếu cơ sở dữ liệu {place} của nút này", "the database {place} of this node is missing"),
+    Both("thiếu cơ sở dữ liệu {place} của máy này", "the database {place} of this node is missing"),
     Both(
         "đặt lại tệp đó (cùng -wal nếu có), hoặc `syncd restore` bản sao lưu cuối; nếu `syncd init` hay `syncd join`"
         " vừa bị ngắt thì chạy lại đúng lệnh đó",
@@ -184,7 +185,7 @@ LOST = Cause(
     ConfigError,
     GONE.what,
     Both(
-        "đặt lại tệp đó (cùng -wal nếu có), hoặc `syncd restore` bản sao lưu cuối; không lập lại nút gốc với cùng khóa",
+        "đặt lại tệp đó (cùng -wal nếu có), hoặc `syncd restore` bản sao lưu cuối; không lập lại máy gốc với cùng khóa",
         "put it back (with its -wal, if there is one), or `syncd restore` the last backup; a root is not begun anew"
         " under the same keys",
     ),
@@ -196,7 +197,7 @@ NOT_OURS = Cause(
         "{place} is another program's database: it has no tables of syncd",
     ),
     Both(
-        "đặt lại syncd.db của nút này, hoặc nêu đúng --dir; chưa ghi gì vào tệp đó",
+        "đặt lại syncd.db của máy này, hoặc nêu đúng --dir; chưa ghi gì vào tệp đó",
         "put this node's own syncd.db back, or name the right --dir; nothing was written to that file",
     ),
 )

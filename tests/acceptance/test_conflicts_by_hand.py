@@ -143,7 +143,7 @@ def test_one_decided_at_the_upper_tier_and_one_at_the_commune_take_two_commands_
     for node, verdict in ((root, "not-the-same"), (communes[0], "take-theirs")):
         officer = Officer(node, "vi")
         [line] = re.findall(f"syncd (conflicts resolve [-0-9a-f]+ --verdict {verdict})", officer("conflicts list"))
-        assert "Không còn vụ nào chờ nút này." in officer(line)
+        assert "Không còn vụ nào chờ máy này." in officer(line)
         typed += officer.typed
     assert typed <= COMMANDS_MAX
     for node in (*communes, root):

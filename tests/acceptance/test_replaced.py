@@ -67,7 +67,7 @@ def test_stolen_station_is_replaced_from_what_the_province_holds(tree: Tree) -> 
     assert "The old keeper is not asked: its register ends at position" in said.stdout
     assert "A preview: nothing was done." in said.stdout
     said = province.command(*arguments, "--dry-run", SYNCD_LANGUAGE="vi")
-    assert "Nút cũ không được hỏi" in said.stdout
+    assert "Máy cũ không được hỏi" in said.stdout
     assert "Xem trước, chưa làm gì." in said.stdout
     assert numbers(new, STOLEN) == []
     said = province.command(*arguments, "--json")

@@ -162,7 +162,7 @@ def test_the_refusal_names_the_keeper_in_vietnamese_and_english(postgres_program
     with pytest.raises(errors.InsufficientPrivilege) as caught:
         postgres_program.run("UPDATE person SET phone = '1'")
     text = caught.value.diag.message_primary or ""
-    assert text.index("do nút Xã Bên giữ") < text.index("is kept by node Xã Bên")
+    assert text.index("do máy Xã Bên giữ") < text.index("is kept by node Xã Bên")
     assert f"syncd propose update person {row}" in text
     assert (caught.value.diag.message_hint or "") == f"syncd propose update person {row}"
     # What a person has to read stays short.

@@ -163,7 +163,7 @@ def test_the_refusal_names_the_keeper_in_vietnamese_and_english(memory: Program)
     with pytest.raises(Refused) as caught:
         memory.run("UPDATE person SET phone = '1'")
     text = str(caught.value)
-    assert text.index("do nút Xã Bên giữ") < text.index("is kept by node Xã Bên")
+    assert text.index("do máy Xã Bên giữ") < text.index("is kept by node Xã Bên")
     assert f"syncd propose update person {row}" in text
     memory.run("DELETE FROM syncd_keeper WHERE unit_id = ?", OTHER_UNIT)
     with pytest.raises(Refused, match="không rõ / unknown"):

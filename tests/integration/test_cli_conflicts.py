@@ -102,9 +102,9 @@ def test_list_gives_the_commands_and_the_last_decision_names_the_next_conflict(c
     code, out, _ = cli("conflicts", "resolve", ids[0], ids[1], "--verdict", "keep-ours")
     assert code == 0
     assert f"syncd conflicts resolve {ids[2]} --verdict keep-ours" in out
-    assert any(word in out for word in ("Còn 1 vụ chờ nút này", "1 more wait for this node"))
+    assert any(word in out for word in ("Còn 1 vụ chờ máy này", "1 more wait for this node"))
     out = cli("conflicts", "resolve", ids[2], "--verdict", "keep-ours")[1]
-    assert any(word in out for word in ("Không còn vụ nào chờ nút này", "Nothing more waits for this node"))
+    assert any(word in out for word in ("Không còn vụ nào chờ máy này", "Nothing more waits for this node"))
     out = cli("conflicts", "list")[1]
     assert "syncd conflicts list --all" in out
     assert ids[0] not in out

@@ -211,8 +211,8 @@ def test_preview_says_where_every_unit_goes(tree: TreeBuilder, second: str) -> N
             plan(tree, second, "two"), True, True)  # fmt: skip
         prefer("vi")
         said = words(plan(tree, one.unit_id, "two"), True, True)
-        assert "Chuyển cùng, vì nút cũ đang giữ hoặc sắp nhận: two." in said
-        assert "Đã có lệnh bàn giao, vẫn chuyển cho nút nhận trong lệnh: 13 → three." in said
+        assert "Chuyển cùng, vì máy cũ đang giữ hoặc sắp nhận: two." in said
+        assert "Đã có lệnh bàn giao, vẫn chuyển cho máy nhận trong lệnh: 13 → three." in said
     finally:
         prefer("auto")
 

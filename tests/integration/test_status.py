@@ -202,7 +202,7 @@ def test_a_stored_reason_is_shown_in_the_operators_language(tree: TreeBuilder, m
         stream_id="s", kind="register", about="18133", state="waiting", reason=reason, waiting_envelopes=1
     )
     text = screen(replace(of(commune(tree)), stopped=(stopped,)), {}, NOW_MS)
-    assert "Luồng 18133 chờ: chưa có khóa của luồng s — luồng tự tiếp tục khi khóa tới" in text
+    assert "Nhật ký 18133 chờ: chưa có khóa của nhật ký s — việc đồng bộ tự tiếp tục khi khóa tới" in text
 
 
 def test_a_stream_without_a_checkpoint_behind_its_rows_is_never_fine_for_long(either_tree: TreeBuilder) -> None:

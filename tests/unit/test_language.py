@@ -7,9 +7,12 @@ import re
 import string
 from collections.abc import Iterator
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 
+import conflict
+import schema
 import syncd
 from syncd import errors
 from syncd.cli.output import plain
@@ -20,6 +23,8 @@ from syncd.net.http import decode_error, encode_error
 
 PACKAGE = Path(syncd.__file__).parent
 NAMES = ("say", "Both")
+# What only who builds this would understand; commands and options keep their names.
+NOT_OFFICERS = re.compile(r"(?<![\w-])(nút|luồng|daemon|verdict|lô|mốc)(?!\w)", re.IGNORECASE)
 ERRORS = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, SyncdError)}
 
 # Modules whose errors an operator meets in the process that raises them: both languages, chosen there and then.
@@ -134,6 +139,23 @@ def test_both_languages_name_the_same_facts() -> None:
     assert [(place, vi, en) for place, vi, en in literal_texts() if facts_of(vi) != facts_of(en)] == []
 
 
+def test_no_vietnamese_text_speaks_of_how_it_is_built() -> None:
+    texts_met = list(vietnamese())
+    assert len(texts_met) > 900
+    assert [(place, text) for place, text in texts_met if NOT_OFFICERS.search(text)] == []
+
+
+def vietnamese() -> Iterator[tuple[str, str]]:
+    """(place, text) of every literal of the packages that holds a Vietnamese letter."""
+    for package in (syncd, conflict, schema):
+        for path in sorted(Path(package.__path__[0]).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.expr):
+                    text = rendered(node) or ""
+                    if any(letter in "đĐ" or len(normalize("NFD", letter)) > 1 for letter in text):
+                        yield f"{path.name}:{node.lineno}", text
+
+
 def test_longer_texts_are_not_the_same_in_both_languages() -> None:
     same = [place for place, vi, en in literal_texts() if vi == en and len(vi.split()) > 3]
     assert same == []
@@ -198,7 +220,7 @@ def test_what_a_parent_answers_is_told_in_the_childs_language(monkeypatch: pytes
     known = TokenUsed(f"{place}another node has used that token", "ask the parent's operator for a new one")
     new = JoinRefused(f"{place}a reason of a later release", "do as it says")
     monkeypatch.setenv("SYNCD_LANGUAGE", "vi")
-    assert told(known) == f"{place}nút khác đã dùng mã đó — xin người quản trị cấp trên mã mới"
+    assert told(known) == f"{place}máy khác đã dùng mã đó — xin người quản trị cấp trên mã mới"
     assert told(new) == f"cấp trên từ chối gia nhập: {place}a reason of a later release — do as it says"
     monkeypatch.setenv("SYNCD_LANGUAGE", "en")
     assert told(known) == str(known)

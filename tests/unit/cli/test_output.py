@@ -75,13 +75,13 @@ def test_semicolons_in_texts_and_triggers_end_no_statement() -> None:
 
 def test_the_guards_words_come_in_one_language(monkeypatch: pytest.MonkeyPatch) -> None:
     text = (
-        "syncd: bảng person, bản ghi 1: do nút A giữ; hãy gửi đề nghị bằng: x / "
+        "syncd: bảng person, bản ghi 1: do máy A giữ; hãy gửi đề nghị bằng: x / "
         "table person, row 1: kept by A; propose instead: x"
     )
     monkeypatch.setenv("SYNCD_LANGUAGE", "en")
     assert str(refusal(text)) == "table person, row 1: kept by A — propose instead: x"
     monkeypatch.setenv("SYNCD_LANGUAGE", "vi")
-    assert str(refusal(text)) == "bảng person, bản ghi 1: do nút A giữ — hãy gửi đề nghị bằng: x"
+    assert str(refusal(text)) == "bảng person, bản ghi 1: do máy A giữ — hãy gửi đề nghị bằng: x"
     assert refusal("no such table: t") is None
 
 
