@@ -70,7 +70,8 @@ LOCAL_TABLES = (
                         # sealed (0: it is not).
                         _c("rejoin_seq", I, default="0")),
                # What a child may see is looked for by its units and by who writes, not among all streams of a province.
-               indexes=(("unit_id",), ("keeper",))),
+               # Its own are few; every stage asks for them.
+               indexes=(("unit_id",), ("keeper",), ("own",))),
     # What this node wrote on a branch that is not the stream's, until it has become proposals: per row the values on
     # the common past and those wished, as JSON. place: the order of effect; made_ms: when it was set aside.
     LocalTable(name="syncd_wish", key=("wish_id",),

@@ -9,7 +9,8 @@ bad network.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from schema.tables import SCHEMA_REVISION
@@ -23,12 +24,14 @@ from syncd.messages import Hello, HelloReply, Owed, Partial, Position, Pull, Pul
 from syncd.pasts import common_pasts, lost_by, settled_forks
 from syncd.pipeline import Node
 from syncd.receive import FORKED, LATER, SETTLED, Received
+from syncd.replication.owed import OwedStreams
 from syncd.review.standing import open_reviews, unsettled_cases
 from syncd.send import Batch, lacking
 from syncd.signals import LOG
 from syncd.store.base import Tx
 from syncd.text import escaped
 from syncd.topology.subtree import BOUND
+from syncd.tree import Tree
 
 SHORT_HASH_BYTES = 16
 HEADER_OFFSET = 8  # frame length and envelope head
@@ -189,8 +192,11 @@ class Link:
         self._heard_ms = 0  # by the parent's clock
         self._repeats = 0  # answers in a row that had something and changed nothing
         self.has_unnoted = False  # positions of the parent that `status` does not show yet
+        self._unnoted: dict[str, int] = {}
         self._declined = Declined()
-        self._asked: dict[str, int] = {}  # stream → the position that the pull under way named
+        self._streams_owed = OwedStreams(node.node_id)
+        node.signals.subscribe(self._streams_owed.on_signal)
+        self._asked: dict[str, int] = {}  # stream that may come → where it stood when the pull under way was asked
         self._blocked: dict[str, int] = {}  # stream → position the parent refused; tried again after the next hello
         # Late envelopes that were pushed, and those under way: of several branches the parent's position tells of one,
         # and of one that it has lost since nothing. They are offered anew once a day.
@@ -217,6 +223,7 @@ class Link:
     def take_hello(self, reply: HelloReply, sent_ms: int, received_ms: int) -> None:
         """Learn the parent's positions and clock: the offset is this clock minus the parent's, halfway of the trip."""
         self._theirs = {item.stream_id: item for item in reply.up if item.seq}
+        self._streams_owed.look_at_all()
         self._partial = reply.partial
         self._heard_ms = reply.time_ms  # who asks once and ends, as `sync --once` does, has no earlier answer to name
         self._credit_bytes = min(max(reply.credit_bytes, limits.KIB), limits.PUSH_BYTES_MAX)
@@ -230,20 +237,25 @@ class Link:
             self._node.signals.emit(LOG, [self._node.node_id])  # whoever applies has something to end
         self._node.clock_offset_ms = (sent_ms + received_ms) // 2 - reply.time_ms
         self._node.note_clock(self._node.node_id, self._node.clock_offset_ms)
+        self._unnoted = {key: item.seq for key, item in self._theirs.items()}
         self.has_unnoted = True
 
     def next_push(self) -> Sending | None:
         """The next body for the parent, or None when it lacks nothing that it would take."""
+        tree, now_ms = self._node.tree(), self._node.clock()
+        chosen = self._streams_owed.due(tree, now_ms)
         with self._node.store.read() as tx:
             offers = self._node.rejoin.offers
             handed = [stream for key in offers if (stream := log.stream(tx, key)) is not None]
-            streams = [stream for stream in [*self._up(tx), *handed] if self._may_push(stream.stream_id)]
-            theirs = {**offers, **self._theirs}
+            up = self._up(tx, among=chosen)
+            streams = [stream for stream in [*up, *handed] if self._may_push(stream.stream_id)]
+            theirs = ChainMap(self._theirs, offers)
             batch = lacking(tx, _first(streams, self._partial), theirs, self._credit_bytes)
             if not batch.entries and (ends := quarantine.late_ends(tx)):
-                late = [at for at in self._up(tx, ends) if at.stream_id in ends and self._may_push(at.stream_id)]
+                late = [at for at in self._up(tx, ends, ends) if self._may_push(at.stream_id)]
                 batch.entries = quarantine.lacking(tx, late, theirs, self._credit_bytes, self._late_sent)
                 self._late_sending = {(key, entry.hash) for key, entry in batch.entries}
+        self._streams_owed.looked(chosen, tree, now_ms, _elsewhere(up, self._theirs))
         for stream_id in batch.forked:  # an older copy or a clone was started here, or there (I13)
             self._node.rejoin.differs(theirs[stream_id])
         if batch.entries:
@@ -258,6 +270,7 @@ class Link:
         self._late_sending = set()
         for item in reply.positions:
             self._theirs[item.stream_id] = item
+            self._unnoted[item.stream_id] = item.seq
         for refusal in reply.refused:
             stream_id = str(uuid.UUID(bytes=refusal.stream))
             self._blocked[stream_id] = refusal.seq
@@ -281,18 +294,17 @@ class Link:
         heard_ms = self._heard_ms  # before the positions are read: a hello may be under way
         with self._node.store.read() as tx:
             tree = self._node.tree()
-            streams = log.streams(tx)
+            keepers = self._keepers_elsewhere(tx, tree)
+            above = [s for s in log.among(tx, {"keeper": keepers}) if not tree.goes_up(s)]
             unknown = self._node.rejoin.unknown_above
-            down = [_held_short(s) for s in streams if not tree.goes_up(s) and s.stream_id not in unknown]
-            self._asked = {s.stream_id: s.held_seq for s in streams}
-            owed = [
-                Owed(uuid.UUID(s.stream_id).bytes, s.custodian_seq)
-                for s in streams
-                if tree.goes_up(s) and s.custodian_seq < s.held_seq
-            ][: limits.OWED_MAX]  # the others once these have come
+            down = [_held_short(s) for s in above if s.stream_id not in unknown]
+            unvouched = [s for s in log.unvouched(tx, keepers) if tree.goes_up(s)][: limits.OWED_MAX]
+            owed = [Owed(uuid.UUID(s.stream_id).bytes, s.custodian_seq) for s in unvouched]  # others once these came
             waiting, cases = _health(tx)
             backed_up_ms = receipt.heard_of_backup(tx)
             want = self._node.rejoin.wants(tx)
+            wanted = log.among(tx, {"stream_id": {each.stream_id for each in want}})
+            self._asked = {s.stream_id: s.held_seq for s in [*above, *wanted]}
         place = frame_place(self._unfinished)
         partial = None if place is None else Partial(uuid.UUID(place[0]).bytes, place[1], len(self._unfinished))
         declined = [messages.raw_id(stream_id) for stream_id in self._declined.streams(tree)]
@@ -330,16 +342,25 @@ class Link:
     def _may_push(self, stream_id: str) -> bool:
         return stream_id not in self._blocked and not self._node.rejoin.is_goal(stream_id)
 
-    def _up(self, tx: Tx, late: Container[str] = ()) -> list[Stream]:
-        """What goes up; also streams of which all that is here was written `late`."""
+    def _up(self, tx: Tx, late: Collection[str] = (), among: Collection[str] | None = None) -> list[Stream]:
+        """What goes up, of all streams or `among` some; also those of which all that is here was written `late`."""
         tree = self._node.tree()
-        return [at for at in log.streams(tx) if (at.held_seq or at.stream_id in late) and tree.goes_up(at)]
+        found = log.streams(tx) if among is None else log.among(tx, {"stream_id": among})
+        chosen = (at for at in found if among is None or at.stream_id in among)
+        return [at for at in chosen if (at.held_seq or at.stream_id in late) and tree.goes_up(at)]
+
+    @staticmethod
+    def _keepers_elsewhere(tx: Tx, tree: Tree) -> frozenset[str]:
+        """Who writes streams held here that do not go up: nobody at or below this node."""
+        keepers = frozenset(row[0] for row in tx.all("SELECT DISTINCT keeper FROM syncd_stream"))
+        return keepers - tree.below(tree.me)
 
     def _note_positions(self) -> None:
         """Record what the parent holds, once there is nothing more urgent and nobody else writes: it is for `status`
         alone, the next hello tells it again."""
         if self.has_unnoted and not self._node.store.is_busy():
-            self._node.receipts.note_parent({key: item.seq for key, item in self._theirs.items()})
+            self._node.receipts.note_parent(self._unnoted)
+            self._unnoted = {}
             self._node.rejoin.note_positions()
             self.has_unnoted = False
 
@@ -384,6 +405,16 @@ def _first(streams: list[Stream], partial: Partial | None) -> list[Stream]:
         return streams
     stream_id = str(uuid.UUID(bytes=partial.stream))
     return sorted(streams, key=lambda stream: stream.stream_id != stream_id)
+
+
+def _elsewhere(streams: Iterable[Stream], theirs: Mapping[str, Position]) -> list[str]:
+    """Those on which a neighbour does not stand where this node does."""
+    found = []
+    for each in streams:
+        at = theirs.get(each.stream_id)
+        if at is None or at.seq != each.held_seq or not each.held_hash.startswith(at.hash):
+            found.append(each.stream_id)
+    return found
 
 
 def _held(stream: Stream) -> Position:

@@ -226,6 +226,7 @@ RECEIPTS_FLOW_MS: Final = 10_000  # receipts that came from above so lately tell
 RESERVE_BYTES: Final = 4 * MIB  # some 50 000 waiting changes into the log, whose journal rows then free pages
 START_BYTES: Final = 1 * MIB  # with less the reserve is given back before the database is opened
 RESERVE_LOOK_S: Final = 5.0  # how often space is looked for while the reserve is given back
+LOOK_AT_ALL_MS: Final = 5_000  # how often a push compares all streams with the parent's, not those told of alone
 NOTE_WAIT_S: Final = 1.0  # how soon positions of the parent are noted that another writer kept from being noted
 ARENAS_MAX: Final = 2  # of memory: one for each of a server's threads would keep what its thread needed once
 WRITER_CACHE_KIB: Final = 32_768  # of SQLite pages; taken only as they are touched, given back when it is quiet

@@ -97,6 +97,14 @@ def among(tx: Tx, wanted: Mapping[str, Collection[str]]) -> list[Stream]:
     return streams(tx, matches, [value for values in chosen.values() for value in values])
 
 
+def unvouched(tx: Tx, keepers: Collection[str]) -> list[Stream]:
+    """Streams of which the custodian has not signed for all that is held here, but those that `keepers` write, in the
+    order of `streams`."""
+    few = sorted(keepers)[: limits.SQL_VALUES_MAX]
+    others = f" AND keeper NOT IN ({', '.join('?' * len(few))})" if few else ""
+    return streams(tx, f"custodian_seq < held_seq{others}", few)
+
+
 def create(tx: Tx, new: Stream) -> None:
     """Record a stream at position 0, unless it is known."""
     tx.run(

@@ -16,6 +16,7 @@ from syncd import baseline, cutting, handover, log, quarantine, reassign
 from syncd.clock import instant_of
 from syncd.envelope import Mark
 from syncd.errors import StoreError, StreamBehind
+from syncd.signals import LOG
 from syncd.terms import refresh_keepers
 from syncd.tree import Term, Tree
 from syncd.withheld import read_withheld
@@ -112,6 +113,7 @@ class Passing:
             return False
         self._leaving.pop((unit_id, own[0].term if own else 0), None)
         self._node.own.clear()
+        self._node.signals.emit(LOG, [each.stream.stream_id for each in streams])
         return True
 
     def _is_sealed(self, unit_id: str, term: int) -> bool:

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from conflict.case import CaseKind
-from syncd import messages, receipt
+from syncd import log, messages, receipt
 from syncd.cases import open_case
 from syncd.clock import Clock, instant_of
 from syncd.errors import EnvelopeError, ForkError, written
@@ -92,9 +92,9 @@ class Receipts:
         return self._news_ms is not None and self._clock() - self._news_ms <= RECEIPTS_FLOW_MS
 
     def note_parent(self, positions: Mapping[str, int]) -> None:
-        """Record how far the parent holds our streams; nothing is written when nothing moved."""
+        """Record how far the parent holds these of our streams; nothing is written when nothing moved."""
         with self._store.read() as tx:
-            known: dict[str, int] = dict(tx.all("SELECT stream_id, parent_seq FROM syncd_stream"))
+            known = {at.stream_id: at.parent_seq for at in log.among(tx, {"stream_id": positions.keys()})}
             # What was refused once is there now all the same: another machine of this node has sent it.
             of_refused = "SELECT stream_id, held_seq FROM syncd_stream WHERE state = 'refused'"
             refused: dict[str, int] = dict(tx.all(of_refused))

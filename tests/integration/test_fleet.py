@@ -12,6 +12,7 @@ import pytest
 from schema.spec import Kind
 from syncd import limits, log
 from syncd.envelope import stream_id_of
+from syncd.exchange import Desk
 from syncd.log import Stream
 from syncd.net.waiting import Waiter, Waiting
 from syncd.pipeline import Node
@@ -68,6 +69,62 @@ def test_exchange_reads_the_streams_of_its_child_alone(builder: TreeBuilder, mon
         builder.child(root, f"c{place}", f"4250{place}")
     builder.settle()
     assert cost_of_an_exchange(root, children[0], monkeypatch) == few
+
+
+def cost_of_asking(district: TreeNode, child: TreeNode, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Streams that a tier with children reads for a change of one of them on its way up, and for a question."""
+    assert district.link is not None
+    assert district.parent is not None
+    exchange(district.link, district.parent.desk, district)
+    while district.link.next_push() is not None:
+        pass
+    add_person(child)
+    child.node.write()
+    assert child.link is not None
+    sending = child.link.next_push()
+    assert sending is not None
+    district.desk.push(child.node.node_id, [entry.envelope for _stream, entry in sending.batch.entries])
+    district.node.tree()
+    with loaded_streams(monkeypatch) as read:
+        sending = district.link.next_push()
+        assert sending is not None
+        assert {stream_id for stream_id, _entry in sending.batch.entries} == {register_of(child)}
+        assert district.link.pull(0).owed
+    return len(read)
+
+
+def test_tier_between_reads_what_its_parent_lacks_alone(builder: TreeBuilder, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = builder.root("province", "42")
+    district = builder.child(root, "district", "425")
+    children = [builder.child(district, f"c{place}", f"4250{place}") for place in range(FEW)]
+    builder.settle()
+    add_person(children[0])
+    builder.settle()  # its register, with the keys of it
+    few = cost_of_asking(district, children[0], monkeypatch)
+    for place in range(FEW, MANY):
+        builder.child(district, f"c{place}", f"4250{place}")
+    builder.settle()
+    assert cost_of_asking(district, children[0], monkeypatch) == few
+
+
+def test_what_another_process_received_goes_up_after_a_while(builder: TreeBuilder) -> None:
+    """Several processes may serve one hub: of what the others take in this one is told nothing."""
+    root = builder.root("province", "42")
+    district = builder.child(root, "district", "425")
+    child = builder.child(district, "c", "42501")
+    builder.settle()
+    add_person(child)
+    child.node.write()
+    assert child.link is not None
+    assert district.link is not None
+    sending = child.link.next_push()
+    assert sending is not None
+    assert district.link.next_push() is None
+    with closing(district.opener()) as store:
+        other = Desk(Node(store, district.keys, builder.clock, builder.random.randbytes))
+        other.push(child.node.node_id, [entry.envelope for _stream, entry in sending.batch.entries])
+    builder.clock.now_ms += limits.LOOK_AT_ALL_MS
+    assert district.link.next_push() is not None
 
 
 def test_tree_stays_over_key_grants_and_goes_with_a_node_record(builder: TreeBuilder) -> None:
@@ -138,6 +195,10 @@ def told(waiters: list[Waiter]) -> int:
 
 def control_of(at: TreeNode) -> str:
     return stream_id_of(Kind.CONTROL, None, at.node.node_id, 1)
+
+
+def register_of(at: TreeNode) -> str:
+    return stream_id_of(Kind.REGISTER, at.unit_id, at.node.node_id, 1)
 
 
 def test_news_for_all_reach_many_children_once_and_one_after_another(builder: TreeBuilder, loop: Loop) -> None:

@@ -462,6 +462,7 @@ def _log_tables() -> None:
     )
     op.create_index("ix_syncd_stream_unit_id", "syncd_stream", ["unit_id"])
     op.create_index("ix_syncd_stream_keeper", "syncd_stream", ["keeper"])
+    op.create_index("ix_syncd_stream_own", "syncd_stream", ["own"])
     local(
         "syncd_wish",
         ("wish_id",),
