@@ -11,8 +11,9 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
-from conflict.limits import NAME_SYLLABLES_MAX
+from conflict.limits import NAME_SYLLABLES_MAX, WORDS_REMEMBERED
 from conflict.match import normalise_name
 
 Distance = Callable[[str, str], int]  # single edits, two neighbours exchanged counting as one
@@ -137,6 +138,7 @@ def _one_left_out(left: Name, right: Name) -> bool:
     return all(syllable in rest for syllable in shorter)
 
 
+@lru_cache(maxsize=WORDS_REMEMBERED)
 def _fold_syllable(syllable: str) -> str:
     """What Telex makes of the keys: doubled letters and w are marks of vowels, s f r x j after the vowel are tones.
 

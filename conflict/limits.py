@@ -28,3 +28,6 @@ NAME_BITS_MAX = 20.0
 # How far apart the two ends of one move may be reported (domain.md §3: after 90 days a move stands on the exception
 # list; people who report late do so within a year).
 MOVE_DAYS_MAX = 365
+
+# Syllables of names whose folded form is remembered: Vietnamese names have some thousand, a megabyte in all.
+WORDS_REMEMBERED = 4_096

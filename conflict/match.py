@@ -7,7 +7,9 @@ Must hold: symmetric; what is unknown on one side does not speak against likenes
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
+from conflict.limits import WORDS_REMEMBERED
 from conflict.proposal import Value
 
 # The letters that no Unicode decomposition turns into d: đ, and ð, which the look-alike capital Ð becomes.
@@ -45,9 +47,14 @@ def normalise_name(name: str) -> str:
     All marks are dropped, not tones alone: slips are often typed without any, and a false likeness costs a look
     while a missed one costs a person counted twice.
     """
-    decomposed = unicodedata.normalize("NFD", name.lower().translate(_D_LETTERS))
+    return " ".join(" ".join(map(_bare_word, name.split())).split())
+
+
+@lru_cache(maxsize=WORDS_REMEMBERED)
+def _bare_word(word: str) -> str:
+    decomposed = unicodedata.normalize("NFD", word.lower().translate(_D_LETTERS))
     bare = (character for character in decomposed if not unicodedata.category(character).startswith("M"))
-    return " ".join("".join(character if character.isalnum() else " " for character in bare).split())
+    return "".join(character if character.isalnum() else " " for character in bare)
 
 
 def _have_one_name(left: Value, right: Value) -> bool:

@@ -101,6 +101,11 @@ FOUND_WORDS_MAX: Final = 1_000  # of a case that names tables and rows
 
 # Databases.
 BUSY_TIMEOUT_MS: Final = 5_000
+PATIENCE_S: Final = 60.0  # that a command waits for others at one of its commit boundaries
+PATIENCE_LOOK_S: Final = 0.002  # between two tries: who writes in a loop leaves gaps of some milliseconds
+PATIENCE_BUSY_MS: Final = 10  # that one try may take
+PATIENCE_TOLD_AFTER_S: Final = 2.0  # a shorter wait is not worth a word
+PATIENCE_TOLD_EVERY_S: Final = 10.0
 SQL_VALUES_MAX: Final = 30_000  # values bound in one SQLite statement
 CONNECTIONS_IDLE_MAX: Final = 8
 LOG_FILE_BYTES_MAX: Final = 16 * MIB  # of SQLite, once its beginning is used again
@@ -239,6 +244,8 @@ DUTIES_FAILING_MAX: Final = 10_000  # told apart; beyond them each is tried at e
 # Identity: rows that are one person.
 IDENTITY_BLOCK_PERSONS_MAX: Final = 400  # a block of more is no clue; its pairs meet in narrower blocks or not at all
 IDENTITY_DUE_PERSONS: Final = 100  # changed persons matched in one transaction: some 150 ms on SQLite
+IDENTITY_LOOKED_UP_MAX: Final = 2_000  # changed persons looked up one by one: a second, however few there are in all
+IDENTITY_LOOKED_UP_SHARE: Final = 5  # and a fifth of all: a look-up costs as much as five persons of the walk over all
 IDENTITY_WRITE_PAIRS: Final = 500  # links and cases written in one transaction
 IDENTITY_INDEX_ROWS: Final = 20_000  # keys written in one transaction: about 100 ms on SQLite
 IDENTITY_IDS_MAX: Final = 500  # values in one IN list

@@ -13,9 +13,11 @@ from collections.abc import Sequence
 
 import click
 
+from syncd.cli.progress import tell_waiting
 from syncd.cli.verb import Group
 from syncd.errors import SyncdError
 from syncd.language import Both, say
+from syncd.store.patience import patient
 from syncd.text import escaped
 
 INTERRUPTED = 130  # as a shell reports SIGINT
@@ -83,7 +85,7 @@ def run(arguments: Sequence[str]) -> int:
         if reconfigure is not None:  # a code page that lacks a letter must not end the program
             reconfigure(errors="replace")
     try:
-        result = program().main(list(arguments), prog_name="syncd", standalone_mode=False)
+        result = _called(arguments)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except click.exceptions.Abort:
@@ -105,6 +107,14 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     except KeyboardInterrupt:
         return _failed(say("đã dừng theo yêu cầu", "interrupted"), INTERRUPTED)
+
+
+def _called(arguments: Sequence[str]) -> object:
+    """A command waits for others and says so; a daemon's threads come again by themselves."""
+    if tuple(arguments[:1]) == ("run",):
+        return program().main(list(arguments), prog_name="syncd", standalone_mode=False)
+    with patient(tell_waiting):
+        return program().main(list(arguments), prog_name="syncd", standalone_mode=False)
 
 
 def _failed(text: str, exit_code: int) -> int:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from syncd.cli.output import pad, shorten
-from syncd.language import number
+from syncd.language import number, say
+from syncd.limits import PATIENCE_S
 from syncd.text import escaped
 
 CELLS = 70
@@ -38,3 +39,15 @@ def progress() -> Iterator[Callable[[str, int], None]]:
         yield tell
     finally:
         sys.stderr.write("\r" + " " * CELLS + "\r")
+
+
+def tell_waiting(seconds: int) -> None:
+    """A line of its own, also where nobody looks: a job that stands still leaves word why."""
+    text = say(
+        "đang chờ cơ sở dữ liệu: chương trình khác đang ghi ({seconds} giây, tối đa {most})",
+        "waiting for the database: another program is writing ({seconds} s, at most {most})",
+        seconds=number(seconds),
+        most=number(int(PATIENCE_S)),
+    )
+    lead = "\r" if sys.stderr.isatty() else ""
+    print(f"{lead}{text:<{CELLS}}", file=sys.stderr, flush=True)

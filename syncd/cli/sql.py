@@ -107,17 +107,17 @@ def _run_sqlite(directory: Path, config: Config, script: str, form: Any) -> None
     from syncd.cli.place import database_file, database_key
     from syncd.cli.sql_refused import Authorizer
     from syncd.store.causes import is_of_statement
-    from syncd.store.sqlite import connect, translate
+    from syncd.store.sqlite import begin, connect, translate
 
     path = database_file(directory)
     connection = connect(path, database_key(directory, config))
     authorizer = Authorizer()
-    connection.set_authorizer(authorizer)
     try:
         statements = list(_statements(script))
         own_transaction = _begins_itself(statements) or (len(statements) == 1 and _word(statements[0]) == "pragma")
         if not own_transaction:
-            connection.execute("BEGIN" if all(_word(each) in READS for each in statements) else "BEGIN IMMEDIATE")
+            begin(connection, str(path), is_writing=not all(_word(each) in READS for each in statements))
+        connection.set_authorizer(authorizer)
         changed, each = 0, ""
         for each in statements:
             cursor = connection.execute(each)
@@ -171,13 +171,13 @@ def _begins_itself(statements: list[str]) -> bool:
 def _run_postgres(config: Config, script: str, form: Any) -> None:
     import psycopg
 
-    from syncd.store.postgres import connect
+    from syncd.store.postgres import begin_patiently, connect
     from syncd.store.postgres_errors import translate
 
     connection = connect(config.database)
     changed = 0
     try:
-        with connection.transaction(), connection.cursor() as cursor:
+        with begin_patiently(connection, config.database), connection.transaction(), connection.cursor() as cursor:
             cursor.execute(script.encode())
             while True:
                 if cursor.description is not None:

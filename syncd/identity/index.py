@@ -95,10 +95,11 @@ def update(tx: Tx, changed_ids: Iterable[str]) -> None:
     sql.insert(tx, "syncd_identity_due", (("person_id", sql.UUIDS),), [(person_id,) for person_id in ids])
 
 
-def catch_up(store: Store) -> int:
-    """Find the persons whose keys are not those of the index, and bring it up to date; returns how many.
+def changed_since(store: Store, most: int) -> list[str]:
+    """The persons whose keys are not those of the index, and those of the index that are gone.
 
-    For a node on which nobody called `update` for a while: reads everybody once, writes only what differs.
+    For a node on which nobody called `update` for a while: reads everybody once, and no further behind more than `most`
+    who changed.
     """
     changed: list[str] = []
     with store.read() as tx:
@@ -108,9 +109,10 @@ def catch_up(store: Store) -> int:
             for place, row in enumerate(rows):
                 if row[-1] is None or bytes(row[-1]) != pack(keys_at(people, place)):
                     changed.append(row[0])
+            if len(changed) > most:
+                return changed
         changed += [row[0] for row in tx.all(_PERSONS_GONE)]
-    update_in_parts(store, changed)
-    return len(changed)
+    return changed
 
 
 def update_in_parts(store: Store, changed: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ from syncd.identity.blocks import Blocks
 from syncd.identity.evidence import Comparing
 from syncd.identity.index import (
     EVERYBODY,
-    catch_up,
+    changed_since,
     count_parts,
     index_all,
     is_indexed,
@@ -34,6 +34,8 @@ from syncd.limits import (
     IDENTITY_BLOCK_PERSONS_MAX,
     IDENTITY_CANDIDATES_MAX,
     IDENTITY_DUE_PERSONS,
+    IDENTITY_LOOKED_UP_MAX,
+    IDENTITY_LOOKED_UP_SHARE,
     IDENTITY_WRITE_PAIRS,
 )
 from syncd.store.base import Store, Tx
@@ -58,12 +60,18 @@ def match_everybody(store: Store, now: str, random_bytes: RandomBytes) -> Matche
 
 
 def match_changed(store: Store, now: str, random_bytes: RandomBytes) -> Matched:
-    """Those who changed since they were last matched; everybody where nobody was ever indexed."""
+    """Those who changed since they were last matched; everybody where nobody was ever indexed, or where so many changed
+    that one walk over all is cheaper than looking each of them up."""
     with store.read() as tx:
         known = is_indexed(tx)
+        due, persons = tx.value("SELECT count(*) FROM syncd_identity_due"), tx.value("SELECT count(*) FROM person")
     if not known:
         return match_everybody(store, now, random_bytes)
-    catch_up(store)
+    most = max(IDENTITY_LOOKED_UP_MAX, persons // IDENTITY_LOOKED_UP_SHARE)
+    changed = [] if due > most else changed_since(store, most)
+    if due + len(changed) > most:
+        return match_everybody(store, now, random_bytes)
+    update_in_parts(store, changed)
     return _match_due(store, now, random_bytes)
 
 
@@ -109,6 +117,9 @@ def match_all(store: Store, scope: Scope, now: str, random_bytes: RandomBytes) -
         with store.write("identity-match") as tx:
             tx.lock(LOCK)
             done.counts.add(links.write_found(tx, found[start : start + IDENTITY_WRITE_PAIRS], now, random_bytes))
+    with store.write("identity-match") as tx:
+        tx.lock(LOCK)
+        done.counts.withdrawn += _withdraw_gone(tx, people, known, now)
     return done
 
 
@@ -135,8 +146,17 @@ def match_new(tx: Tx, scope: Scope, now: str, random_bytes: RandomBytes) -> Matc
 
 
 def judged(people: People, comparing: Comparing, blocks: Blocks, known: Sequence[Known] = ()) -> list[Found]:
-    """Every pair of everybody that is a link, a proposal or a clash. `known`: links that are there."""
-    return _without_rivals(_judge(people, comparing, blocks.pairs(comparing.passes), set()), known)
+    """Every pair of everybody that is a link, a proposal or a clash. `known`: links that are there, each judged again,
+    also where the rows have no key in common any more."""
+    before = {link.ids for link in known}
+    found = _judge(people, comparing, blocks.pairs(comparing.passes), before)
+    met = {each.ids for each in found}
+    apart = [(one, other) for one, other in _kept(people, known) if _ids(people, one, other) not in met]
+    return _without_rivals([*found, *_judge(people, comparing, apart, before)], known)
+
+
+def _ids(people: People, one: int, other: int) -> frozenset[str]:
+    return frozenset((people.ids[one], people.ids[other]))
 
 
 def _branches(people: People, scope: Scope) -> tuple[list[int], int]:

@@ -7,6 +7,7 @@ local to a transaction.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,9 +23,10 @@ from schema.fit import POSTGRES_MARK
 from schema.names import listed, quoted
 from schema.spec import Registry, Table, Type
 from syncd import limits
-from syncd.errors import DatabaseUnreachable
+from syncd.errors import DatabaseUnreachable, SyncdError
 from syncd.language import say
 from syncd.store.base import Columns, Failpoint, Row, Store, Tx, know, no_failpoint
+from syncd.store.patience import of_this_command
 from syncd.store.postgres_errors import translate
 from syncd.store.postgres_session import prepare
 from syncd.system import return_memory
@@ -199,6 +201,28 @@ class PostgresTx(Tx):
             raise translate(error) from error
 
 
+@contextmanager
+def begin_patiently(connection: psycopg.Connection[Any], dsn: str) -> Iterator[None]:
+    """In a command: the server's waits for others inside are bounded, and told. Elsewhere nothing changes."""
+    patience = of_this_command()
+    if patience is None:
+        yield
+        return
+    connection.execute(f"SET lock_timeout = '{limits.PATIENCE_S * 1000:.0f}ms'")
+    pid = connection.info.backend_pid
+    with patience.watching(lambda: _is_blocked(dsn, pid)):
+        yield
+
+
+def _is_blocked(dsn: str, pid: int) -> bool:
+    try:
+        with contextlib.closing(connect(dsn)) as beside:
+            row = beside.execute("SELECT pg_catalog.cardinality(pg_catalog.pg_blocking_pids(%s))", (pid,)).fetchone()
+    except (SyncdError, psycopg.Error):  # whoever waits will hear of it itself
+        return False
+    return row is not None and row[0] > 0
+
+
 class PostgresStore(Store):
     """One PostgreSQL database. Several daemons may serve it; stages take locks inside their transactions."""
 
@@ -227,10 +251,11 @@ class PostgresStore(Store):
         connection = self._take()
         try:
             self._begin(connection, begin)
-            self.failpoint(f"{stage}:begin")
-            yield PostgresTx(connection)
-            self.failpoint(f"{stage}:before-commit")
-            self._commit(connection)
+            with begin_patiently(connection, self._dsn):
+                self.failpoint(f"{stage}:begin")
+                yield PostgresTx(connection)
+                self.failpoint(f"{stage}:before-commit")
+                self._commit(connection)
         except BaseException:
             self._drop_or_give(connection)
             raise

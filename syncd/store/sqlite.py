@@ -10,6 +10,7 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from hashlib import sha256
 from itertools import repeat
 from pathlib import Path
@@ -26,6 +27,7 @@ from syncd.store import causes
 from syncd.store.base import Columns, Failpoint, Row, Store, Tx, dangling, know, no_failpoint, not_unique, rule_broken
 from syncd.store.causes import NO_SQLITE, NOT_A_DATABASE, NOT_ENCRYPTED, NOT_OURS
 from syncd.store.files import HeldFiles, Identity
+from syncd.store.patience import of_this_command
 from syncd.system import fsync_directory, note_library_file, return_memory
 from syncd.wire import copy_text
 
@@ -237,6 +239,21 @@ class SqliteTx(Tx):
             raise translate(error, self._place) from error
 
 
+def begin(connection: Any, place: str, *, is_writing: bool = True) -> None:
+    """Begin a transaction; a writing one waits for others, in a command for as long as its patience lasts."""
+    tx, patience = SqliteTx(connection, place), of_this_command()
+    if not is_writing:
+        tx.run("BEGIN")
+    elif patience is None:
+        tx.run("BEGIN IMMEDIATE")
+    else:
+        connection.execute(f"PRAGMA busy_timeout = {limits.PATIENCE_BUSY_MS}")
+        try:
+            patience.until_free(partial(tx.run, "BEGIN IMMEDIATE"), place)
+        finally:
+            connection.execute(f"PRAGMA busy_timeout = {limits.BUSY_TIMEOUT_MS}")
+
+
 class SqliteStore(Store):
     """One SQLite file. Writers of this process take turns; other processes wait for `busy_timeout_ms`."""
 
@@ -296,7 +313,7 @@ class SqliteStore(Store):
     def _transaction(self, stage: str, *, applying: bool) -> Iterator[Tx]:
         writer = self._open_writer()
         tx = SqliteTx(writer, self.path)
-        tx.run("BEGIN IMMEDIATE")
+        begin(writer, self.path)
         try:
             self.require_same_files()
             if applying:

@@ -13,7 +13,7 @@ from conflict.case import CaseKind
 from syncd.errors import UsageError
 from syncd.identity import index, links, match, moves
 from syncd.identity.links import Side
-from syncd.identity.match import Matched, match_changed, match_everybody
+from syncd.identity.match import Matched, match_all, match_changed, match_everybody
 from syncd.identity.words import own_sides, told
 from tests.integration.registers import Registers, registers
 from tests.integration.shapes import add_household, add_person, content
@@ -288,3 +288,40 @@ def test_once_matched_a_node_goes_on_by_itself(tree: Registers) -> None:
     tree.settle()
     assert states(tree.district) == [("linked", "citizen_id", 2)]
     assert tree.b.rows("SELECT person_id, state FROM person_link") == [(other, "linked")]
+
+
+def test_many_changed_rows_are_matched_by_one_walk_with_the_same_outcome(
+    tree: Registers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A register typed or imported behind an index that was there: what no longer holds is withdrawn here too."""
+    tam: dict[str, Any] = {
+        "full_name": "Lường Văn Tám",
+        "sex": 1,
+        "birth_date": "1955-11-30",
+        "citizen_id": "012345678902",
+    }
+    one, _other = (add_person(tree.a, **HOA, citizen_id="012345678901") for _ in range(2))
+    gone, _left = (add_person(tree.a, **tam) for _ in range(2))
+    assert matched(tree.a).counts.linked == 2
+    tree.a.sql("UPDATE person SET citizen_id = '012345678999', full_name = 'Lò Văn Pó', sex = 1 WHERE id = ?", (one,))
+    tree.a.sql("DELETE FROM person WHERE id = ?", (gone,))
+    twice: dict[str, Any] = {
+        "full_name": "Cầm Thị Én",
+        "sex": 2,
+        "birth_date": "1971-03-04",
+        "citizen_id": "012345678777",
+    }
+    assert len([add_person(tree.a, **twice) for _ in range(2)]) == 2
+    walked: list[int] = []
+
+    def counted(*given: Any) -> Matched:
+        walked.append(1)
+        return match_all(*given)
+
+    monkeypatch.setattr(match, "match_all", counted)
+    monkeypatch.setattr(match, "IDENTITY_LOOKED_UP_MAX", 1)
+    done = match_changed(tree.a.store, NOW, Random(9).randbytes)  # other ids than before
+    assert (walked, done.persons, done.counts.linked, done.counts.withdrawn) == ([1], 5, 1, 2)
+    assert states(tree.a) == [("linked", "citizen_id", 2), ("proposed", "score", 2), ("unlinked", "citizen_id", 2)]
+    assert tree.a.value("SELECT count(*) FROM syncd_identity_due") == 0
+    assert matched(tree.a).persons == 0
