@@ -51,7 +51,6 @@ HANDSHAKE_BYTES_MAX: Final = 4 * MIB
 STREAMS_MAX: Final = 50_000
 HELLO_STREAMS: Final = 4_000  # in one part of a hello: some 230 KB
 OWED_MAX: Final = 5_000  # streams whose receipts are asked for in one pull; with a backup's they fit one answer
-GRANTS_MAX: Final = 200_000
 WANTS_MAX: Final = 256  # streams asked for by samples in one message; the others are asked for with the next
 SAMPLES_MAX: Final = 68  # of one stream: its end, then at distances 1, 2, 4, …, a baseline, its floor, its beginning
 WISHES_AT_ONCE: Final = 500  # in one transaction
@@ -95,6 +94,7 @@ MEND_LOCK_MS_MAX: Final = 2_000  # PostgreSQL: how long mending waits for, and t
 
 CAPTURE_LOOK_S: Final = 3.0  # PostgreSQL: how often the catalogue is looked at; SQLite tells by a number in its file
 SEARCH_REST: Final = 20  # times as long as comparing content with the log took, before it is done again
+COMPARE_DAILY_S: Final = 600.0  # for comparing own streams with their logs; the rest the next day
 FOUND_ROWS: Final = 2_000  # changed past the triggers, journaled in one transaction
 FOUND_LOST_MIN: Final = 50  # rows gone, or with a value gone, before half of a table is thought to be a mistake
 FOUND_WORDS_MAX: Final = 1_000  # of a case that names tables and rows
@@ -124,6 +124,7 @@ HISTORY_ENVELOPES_MAX: Final = 500  # how far back `latest` looks for when a val
 # Nodes. Below a node one step from the root, two, three and more: a province has some 700 nodes in all, a district 30.
 NODES_BELOW_MAX: Final = (4_000, 500, 50)
 NODES_MINTED_MAX: Final = 10_000  # records of one node: every tier reads them all
+CONTROL_ROWS_MAX: Final = 100_000  # rows of one control stream from below: grants, nodes, orders, changes of these
 ORDERS_MINTED_MAX: Final = 50_000  # hand-overs, and moves of households, of one node
 BASELINES_MAX: Final = 32  # of one stream, held here; what is superseded is forgotten with the next upkeep
 
@@ -134,12 +135,12 @@ QUARANTINE_BYTES_MAX: Final = 64 * MIB  # of one stream, written after its keepe
 LATE_OFFER_MS: Final = 24 * 3600 * 1000  # after that, all branches of late writes are offered to the parent anew
 LATE_BRANCHES_MAX: Final = 32  # of one stream beyond its end: as often as a copy of its keeper was put back
 CASE_ROWS_MAX: Final = 1_000  # rows a case names one by one
+ROWS_NAMED_MAX: Final = 5  # of one table where a log and its tables are compared
 APPLY_TURNS_MAX: Final = 50  # transactions of one stream before the others are looked at again
 LEAVING_WAIT_S: Final = 0.2  # between two looks whether an old transaction still writes a unit that passes
 TERMS_BY_AGREEMENT: Final = 1000  # at most, between two forced ones
 TERMS_BY_FORCE: Final = 1000  # places of forced terms behind one: which an order takes follows from its id
 TERMS_MAX: Final = 10_000  # hand-overs of one unit
-TERM_MAX: Final = 10**15  # far beyond what hand-overs can reach; an order about a later one is nobody's word
 
 # The log.
 LOG_REPEATED_S: Final = 60.0  # a warning of one cause is written once, then how often it came again, so often
@@ -264,6 +265,9 @@ DETECT_FOUND_MAX: Final = 5_000  # rows that one question may return; a number b
 DETECT_UNSAVED_ROWS: Final = 5_000  # looked at again after a crash, at most: a position alone is not worth a commit
 DETECT_DUE_ROWS: Final = 1_000  # rows whose time has come, in one turn
 DETECT_SWEEP_CASES: Final = 5_000  # open cases looked at again once a day
+DETECT_TRIES_MAX: Final = 64  # parts of a turn's rows looked at by a rule that failed on them together
+DETECT_STOPPED_MAX: Final = 16  # rows that a rule fails on, each a case of its own; more are one
+DETECT_UNMATCHED_MAX: Final = 50_000  # changed persons that wait for matching, which failed
 DETECT_LOOK_S_MAX: Final = 3600.0  # how long a node sleeps while something is on its agenda
 MISSING_GRACE_DAYS: Final = 14  # a row that is referred to may be typed, or arrive, later
 EVENT_GRACE_DAYS: Final = 7  # a person is marked before the event is typed, or the other way round

@@ -11,11 +11,12 @@ import logging
 from syncd import setup
 from syncd.errors import ConfigError, written
 from syncd.events import event
-from syncd.language import say
+from syncd.language import english_of, say
 from syncd.node import evolve, strangers
 from syncd.node_files import OpenNode
 from syncd.recovery.capture import Capture
 from syncd.store.base import Store
+from syncd.store.files import linked, linked_words
 
 
 def check_start(opened: OpenNode) -> None:
@@ -34,6 +35,8 @@ def check_start(opened: OpenNode) -> None:
     _check_capture(opened)
     _check_facts(opened)  # after the triggers, which are made anew when a setting differs from the recorded one
     strangers.tell(opened)
+    if (path := linked(opened.store.held_files())) is not None:
+        event("second-name", logging.WARNING, reason=english_of(linked_words(path)))
     if opened.store.dialect != "sqlite":
         forget_old_numbers(opened.store)
         _warn_of_others(opened)

@@ -136,6 +136,7 @@ class Status:
     succession: Succession | None = None
     trouble: str | None = None  # why the last daemon ended by itself, or that it works on files taken from their place
     rescued: str | None = None  # where a daemon has written down its database, which was taken away
+    linked: str | None = None  # a file of the database that has a second name: whatever opens it by that one ruins it
     is_older_copy: bool = False  # the file beside the database knows of more than the database
 
 

@@ -14,9 +14,10 @@ from hashlib import sha256
 from itertools import groupby
 from operator import attrgetter, itemgetter
 
+from schema.replicated import TERM_MAX
 from schema.spec import Kind
 from syncd.envelope import stream_id_of
-from syncd.limits import TERM_MAX, TERMS_BY_AGREEMENT, TERMS_BY_FORCE, TERMS_MAX
+from syncd.limits import TERMS_BY_AGREEMENT, TERMS_BY_FORCE, TERMS_MAX
 from syncd.log import Stream
 from syncd.node.barriers import tell
 from syncd.store.base import Tx

@@ -14,12 +14,12 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
+from schema.replicated import KEY_BYTES, TERM_MAX
 from schema.spec import Kind
-from syncd.limits import TERM_MAX, TERMS_BY_AGREEMENT, TERMS_BY_FORCE, TREE_DEPTH_MAX
+from syncd.limits import TERMS_BY_AGREEMENT, TERMS_BY_FORCE, TREE_DEPTH_MAX
 from syncd.log import Stream
 from syncd.store.base import Tx
 
-KEY_BYTES = 32
 OF_ONE_TERM = (Kind.OVERSIGHT, Kind.CONTROL)
 
 

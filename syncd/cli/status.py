@@ -56,13 +56,15 @@ def _read(directory: Path | None) -> tuple[Any, dict[str, Any] | None]:
     from syncd.control import ask
     from syncd.positions import HighWater
     from syncd.status import status
+    from syncd.store.files import linked
 
     place = node_directory(directory)
     with opened_store(directory) as store, store.read() as tx:
         found = replace(status(tx), is_older_copy=bool(HighWater(place).behind(tx)))
         live = ask(place)
         trouble, rescued = _trouble(place, live)
-        return replace(with_live(found, live), trouble=trouble, rescued=rescued), live
+        at_hand = replace(with_live(found, live), trouble=trouble, rescued=rescued)
+        return replace(at_hand, linked=linked(store.held_files())), live
 
 
 def _trouble(place: Path, live: dict[str, Any] | None) -> tuple[str | None, str | None]:

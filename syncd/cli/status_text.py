@@ -17,6 +17,7 @@ from syncd.cli.times import age, age_s, duration, moment
 from syncd.language import number, say
 from syncd.review.standing import Waiting
 from syncd.status import Neighbour, Status
+from syncd.store.files import linked_words
 
 SCREEN_LINES = 24
 CELLS_MAX = 100
@@ -69,6 +70,8 @@ def verdict(found: Status, live: dict[str, Any] | None, now_ms: int) -> tuple[in
         warning.append(waits)
     elif awaited := _awaited(found, live):
         warning.append(awaited)
+    if found.linked:
+        warning.append(linked_words(found.linked))
     if live is None:
         warning.append(say("chương trình đồng bộ đã dừng", "the daemon is stopped"))
     for peer in (*([found.parent] if found.parent else []), *(each for each in found.children if not each.retired)):
@@ -111,7 +114,10 @@ def troubles(of: Status, live: dict[str, Any] | None) -> list[str]:
 
 
 def _troubles(of: Status, live: dict[str, Any] | None) -> list[str]:
-    return [paint(_told(say("Trục trặc", "Trouble"), text), RED) for text in troubles(of, live)]
+    told = [paint(_told(say("Trục trặc", "Trouble"), text), RED) for text in troubles(of, live)]
+    if of.linked:
+        told.append(paint(_told(say("Cảnh báo", "Warning"), linked_words(of.linked)), YELLOW))
+    return told
 
 
 def _rejoining(found: Status, live: dict[str, Any] | None) -> list[str]:

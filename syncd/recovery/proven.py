@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from syncd import log
+from syncd import limits, log
 from syncd.errors import EnvelopeError, StoreError
 from syncd.prove import DIFFERS, OPEN, StreamProof, TableProof
 from syncd.recovery.contents import TableDifference, differences, may_judge, own_streams
@@ -19,8 +19,6 @@ from syncd.store.base import Tx
 
 if TYPE_CHECKING:
     from syncd.pipeline import Node
-
-ROWS_NAMED_MAX = 5  # of a table
 
 
 def against_logs(tx: Tx, node: Node, proofs: Sequence[StreamProof]) -> list[StreamProof]:
@@ -42,7 +40,7 @@ def _named(tx: Tx, node: Node, proof: StreamProof) -> StreamProof:
         return replace(proof, state=OPEN if proof.own else proof.state, reason=error.english)
     if not found:
         return proof
-    rows = tuple(f"{each.table.name} {row_id}" for each in found for row_id in each.ids[:ROWS_NAMED_MAX])
+    rows = tuple(f"{each.table.name} {row_id}" for each in found for row_id in each.ids[: limits.ROWS_NAMED_MAX])
     tables = (*proof.tables, *map(_as_proof, found)) if proof.own else proof.tables
     return replace(proof, state=DIFFERS, tables=tables, rows=rows, reason="")
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from schema.spec import Kind
-from syncd import log
+from syncd import limits, log
 from syncd.errors import EnvelopeError, StoreError
 from syncd.events import event
 from syncd.log import Stream
@@ -24,8 +24,6 @@ from syncd.store.base import Tx
 
 if TYPE_CHECKING:
     from syncd.pipeline import Node
-
-ROWS_NAMED_MAX = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,5 +85,5 @@ def _look(node: Node, tx: Tx, at: Stream) -> Copy:
         keeper=f"{row[2] or ''} · {at.keeper[28:]}".removeprefix(" · "),
         is_stopped=at.state == "stopped",
         tables={each.table.name: len(each.ids) + each.nameless for each in tables},
-        rows=tuple(f"{each.table.name} {row_id}" for each in tables for row_id in each.ids[:ROWS_NAMED_MAX]),
+        rows=tuple(f"{each.table.name} {row_id}" for each in tables for row_id in each.ids[: limits.ROWS_NAMED_MAX]),
     )

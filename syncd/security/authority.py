@@ -24,6 +24,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from syncd.errors import Altered, JoinRefused, KeyFileError, TrustError, WrongPeer
 from syncd.language import say
+from syncd.limits import TREE_DEPTH_MAX
 from syncd.protocol.decoding import decoding
 from syncd.security.identity import require_node_id_text
 from syncd.security.keyfile import refuse_overwrite
@@ -37,7 +38,6 @@ from syncd.security.limits import (
     PEM_BYTES_MAX,
     REQUEST_BYTES_MAX,
     ROOT_CERTIFICATE_DAYS,
-    TREE_DEPTH_MAX,
 )
 from syncd.security.names import NODE_URI_PREFIX, ROOT_CERTIFICATE_FILE, tls_name
 from syncd.system import (

@@ -18,9 +18,10 @@ from typing import TypeVar
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from schema.replicated import TERM_MAX
 from syncd.errors import JoinRefused
 from syncd.language import Both, say
-from syncd.limits import TERM_MAX
+from syncd.limits import TREE_DEPTH_MAX
 from syncd.protocol.decoding import decoding
 from syncd.security import authority, hpke
 from syncd.security.identity import NodeKeys, is_id_text, node_id_from_public, require_node_id_text, verify_signature
@@ -33,7 +34,6 @@ from syncd.security.limits import (
     PEM_BYTES_MAX,
     REQUEST_BYTES_MAX,
     TOKEN_SECRET_BYTES,
-    TREE_DEPTH_MAX,
 )
 from syncd.security.token import Token
 

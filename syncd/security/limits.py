@@ -8,8 +8,6 @@ KEY_FILE_BYTES_MAX = 4096
 PEM_BYTES_MAX = 64 * 1024
 CERTIFICATE_BYTES_MAX = 8192
 REQUEST_BYTES_MAX = 4096
-# The tree is data, of any depth; this only stops a chain made to keep us busy.
-TREE_DEPTH_MAX = 32
 
 NODE_CERTIFICATE_DAYS = 365
 NODE_CERTIFICATE_DAYS_MAX = 3 * 365

@@ -8,8 +8,9 @@ log under the daemon.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from syncd import limits
@@ -75,6 +76,27 @@ def _new_folder(parent: Path, stamp: str) -> Path:
     raise StoreError(
         say("{path} đã có quá nhiều thư mục replaced-", "{path} has too many folders replaced-", path=parent),
         say("dời bớt chúng đi nơi khác", "move some of them elsewhere"),
+    )
+
+
+def linked(paths: Iterable[str]) -> str | None:
+    """Of the files of an open database, one that has a second name (a hard link). A program that opens it by that one
+    keeps a log beside that one, and both write into one file without knowing of each other."""
+    for path in paths:
+        with contextlib.suppress(OSError):  # not there, or not to be examined: said by whoever opens it
+            if os.stat(path).st_nlink > 1:
+                return path
+    return None
+
+
+def linked_words(path: str) -> str:
+    """What to say of such a file."""
+    return say(
+        "{path} còn có tên khác (liên kết cứng): chương trình nào mở nó bằng tên kia sẽ làm hỏng cơ sở dữ liệu — tìm"
+        " bằng `find / -xdev -samefile {path}` rồi xóa tên kia; muốn có bản sao, dùng `syncd backup`",
+        "{path} has another name (a hard link): a program that opens it by that one ruins the database — find it with"
+        " `find / -xdev -samefile {path}` and remove it; for a copy use `syncd backup`",
+        path=path,
     )
 
 

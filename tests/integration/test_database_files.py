@@ -294,6 +294,27 @@ def test_status_says_that_the_daemon_works_on_files_that_lie_here_no_longer(tmp_
     assert "was replaced while syncd had it open" in str(_trouble(tmp_path, live))
 
 
+def test_a_second_name_of_the_database_is_told_at_start_and_by_status(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By another name another log is kept: two programs would write into one file."""
+    monkeypatch.setenv("SYNCD_LANGUAGE", "en")
+    root = nodes._new("root")
+    enrolment.init_root(root.directory, ROOT_UNIT, Config(encrypted=False))
+    told = f"{database(root)} has another name (a hard link)"
+    assert run_verb(["status", "--dir", str(root.directory)]) == 0
+    assert told not in capsys.readouterr().out.replace("\n    ", " ")
+    os.link(database(root), tmp := nodes.folder / "yesterday.db")
+    root.start()
+    assert "second-name" in root.log
+    run_verb(["status", "--dir", str(root.directory)])
+    assert told in capsys.readouterr().out.replace("\n    ", " ")
+    assert run_verb(["status", "--check", "--dir", str(root.directory)]) == 1
+    assert told in capsys.readouterr().out
+    tmp.unlink()
+    assert run_verb(["status", "--check", "--dir", str(root.directory)]) == 0
+
+
 def test_both_libraries_of_this_test_are_two(tmp_path: Path) -> None:
     """What the cases above rely on: the other program's SQLite is not the daemon's."""
     from sqlcipher3 import dbapi2

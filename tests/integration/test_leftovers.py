@@ -24,6 +24,22 @@ def test_starts_a_process(tmp_path):
     child.wait()
 """
 
+# A run that has only just started a server: it is killed before the server has written down its number, which comes to
+# a stand until the guard has found that out.
+SERVING = """
+import os, signal
+from tests.memory import in_memory
+from tests.postgres import SCRATCH_IN, Cluster, _spawn
+from tests.postgres_binaries import find_binaries
+
+of = Cluster(find_binaries(), None, {}, in_memory() or SCRATCH_IN)
+server = _spawn(of._folder, of.data_dir, of._scratch, of._account, {})
+server.send_signal(signal.SIGSTOP)
+assert not (of.data_dir / "postmaster.pid").exists()
+print(server.pid, of._guard.pid, of._scratch, of._data_scratch, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
 
 def _lives(pid: int) -> bool:
     try:
@@ -50,3 +66,19 @@ def test_nothing_outlives_a_run_that_is_killed(tmp_path: Path, workers: list[str
         os.killpg(run.pid, signal.SIGKILL)
         run.wait()
     until(lambda: not _lives(pid), "the process has ended")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_server_that_was_only_starting_when_its_run_was_killed_is_ended_too() -> None:
+    run = subprocess.run([sys.executable, "-c", SERVING], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    assert run.returncode == -signal.SIGKILL
+    pid, guard, *folders = run.stdout.split()
+    children = Path(f"/proc/{guard}/task/{guard}/children")
+    try:
+        until(lambda: not _lives(int(guard)) or children.read_text(), "the guard waits, or has given up")
+        os.kill(int(pid), signal.SIGCONT)
+        until(lambda: not _lives(int(pid)), "the server has ended")
+        until(lambda: not any(Path(each).exists() for each in folders), "its folders are gone")
+    finally:
+        if _lives(int(pid)):
+            os.kill(int(pid), signal.SIGKILL)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from schema.replicated import TERM_MAX
 from syncd import admission
 from syncd.config import Config
 from syncd.errors import JoinRefused
-from syncd.limits import TERM_MAX
 from syncd.node_files import OpenNode
 from syncd.pipeline import Node
 from syncd.security.enrol import JoinRequest
