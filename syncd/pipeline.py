@@ -466,7 +466,7 @@ class Node:
         if self._detecting is None:
             from syncd.detect.detector import Detector
 
-            self._detecting = Detector(self.store, self.ring, self.clock, self._random, self._identify)
+            self._detecting = Detector(self.store, self.ring, self.clock, self._random, self.barriers, self._identify)
             self.signals.subscribe(self._detecting.on_signal)
         return self._detecting
 

@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from schema.spec import Audience, Kind, Registry
 from syncd import limits, log
 from syncd.detect.place import Places
 from syncd.envelope import Mark, parse_envelope
 from syncd.keys import KeyRing
+from syncd.node.barriers import Barriers
 from syncd.open import open_parts
 from syncd.rebuild import void_groups
 from syncd.store.base import Tx
@@ -35,6 +37,7 @@ WATCHED: Mapping[str, frozenset[str] | None] = {
     "move_match": None,
 }  # fmt: skip
 REGISTER_TABLES = ("household", "person", "birth", "death", "migration")
+READ = "read what changed"  # a duty, of each stream apart
 EVENTS = ("death", "migration")  # whose absence contradicts what a person's row says
 
 
@@ -53,13 +56,14 @@ class Looked:
 class Changed:
     """`rows`: table → ids to look at. `due`: those that were on the agenda. `units`: where an event was deleted.
 
-    `positions`: how far this brings each stream. `more`: not everything fitted.
+    `positions`: how far this brings each stream. `more`: not everything fitted. `unread`: streams that cannot be.
     """
 
     rows: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     due: set[str] = field(default_factory=set)
     units: set[str] = field(default_factory=set)
     positions: dict[str, Looked] = field(default_factory=dict)
+    unread: set[str] = field(default_factory=set)
     more: bool = False
 
     @property
@@ -70,9 +74,10 @@ class Changed:
 class Reader:
     """Reads what changed. `known`: positions not written down yet, newer than those in the database."""
 
-    def __init__(self, registry: Registry, ring: KeyRing) -> None:
+    def __init__(self, registry: Registry, ring: KeyRing, barriers: Barriers) -> None:
         self._registry = registry
         self._ring = ring
+        self._barriers = barriers
         self._masks = {
             name: {registry.by_name[name].by_name[column].number for column in columns or ()}
             for name, columns in WATCHED.items()
@@ -95,7 +100,9 @@ class Reader:
             if changed.count >= limits.DETECT_ROWS:
                 changed.more = True
                 break
-            self._stream(tx, at, replace(looked, place=place), looked.place != place, changed)
+            work = partial(self._stream, tx, at, replace(looked, place=place), looked.place != place, changed)
+            if not self._barriers.run(READ, work, False, stream_id=at.stream_id, unit_id=at.unit_id):
+                changed.unread.add(at.stream_id)
         return changed
 
     def _agenda(self, tx: Tx, changed: Changed, now: str) -> None:
@@ -110,17 +117,18 @@ class Reader:
                 changed.due.add(row_id)
         changed.more = len(rows) == limits.DETECT_DUE_ROWS
 
-    def _stream(self, tx: Tx, at: log.Stream, looked: Looked, is_elsewhere: bool, changed: Changed) -> None:
+    def _stream(self, tx: Tx, at: log.Stream, looked: Looked, is_elsewhere: bool, changed: Changed) -> bool:
         """A stream's news; the whole unit where the log cannot tell them, who stands above it has changed, or all of it
         is news: its rows come in smaller parts than the envelopes of a first load."""
         stepped_back = looked.seq > at.applied_seq or looked.seq < at.floor_seq
         by_unit = looked.table or is_elsewhere or stepped_back or (not looked.seq and _is_long(tx, at))
         if at.kind == Kind.REGISTER and by_unit:
             self._unit(tx, at, looked, changed)
-            return
+            return True
         if stepped_back:
             looked = replace(looked, seq=max(at.floor_seq, 0) if looked.seq < at.floor_seq else at.applied_seq)
         self._entries(tx, at, looked, changed)
+        return True
 
     def _entries(self, tx: Tx, at: log.Stream, looked: Looked, changed: Changed) -> None:
         void = void_groups(tx, at.stream_id)

@@ -8,25 +8,30 @@ gone, and opens again when it is back.
 
 from __future__ import annotations
 
+import json
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 
 from conflict.case import CaseKind
+from schema.names import quoted
 from syncd import limits
 from syncd.cases import close_case, open_case
 from syncd.clock import Clock, instant_of, time_ms_of
 from syncd.detect import changed as reading
 from syncd.detect import moves
+from syncd.detect.apart import by_halves
 from syncd.detect.changed import Changed, Looked
 from syncd.detect.events import broken_rules, twin_events
 from syncd.detect.finding import Finding
 from syncd.detect.people import missing, same_numbers
 from syncd.detect.place import Places
-from syncd.detect.records import Records, chosen, gather
+from syncd.detect.records import Records, chosen, gather, marked
 from syncd.keys import KeyRing
+from syncd.node.barriers import PASSING, Barriers
 from syncd.review.standing import withdraw_questions
 from syncd.signals import APPLIED, LOG
 from syncd.store.base import Store, Tx
@@ -38,12 +43,39 @@ RandomBytes = Callable[[int], bytes]
 KINDS = frozenset({
     CaseKind.DUPLICATE_CITIZEN_ID, CaseKind.DUPLICATE_INSURANCE_NO, CaseKind.DUPLICATE_HOUSEHOLD_NO,
     CaseKind.TWIN_EVENT, CaseKind.DEPARTURE_WITHOUT_ARRIVAL, CaseKind.ARRIVAL_WITHOUT_DEPARTURE,
-    CaseKind.UNRESOLVED_REFERENCE, CaseKind.RULE_VIOLATED,
+    CaseKind.UNRESOLVED_REFERENCE, CaseKind.RULE_VIOLATED, CaseKind.DUTY_STOPPED,
 })  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What a turn's rows are judged by: one snapshot, and what was read of it."""
+
+    tx: Tx
+    places: Places
+    changed: Changed
+    records: Records
+    moved: moves.Moved
+
+
+# Each finds its own kinds, and closes those alone: where it fails, nobody says that they are gone.
+RULES: Mapping[str, tuple[frozenset[CaseKind], Callable[[Look], Iterable[Finding]]]] = {
+    "same numbers": (
+        frozenset({CaseKind.DUPLICATE_CITIZEN_ID, CaseKind.DUPLICATE_INSURANCE_NO, CaseKind.DUPLICATE_HOUSEHOLD_NO}),
+        lambda at: same_numbers(at.tx, at.changed, at.records.core),
+    ),
+    "missing rows": (frozenset({CaseKind.UNRESOLVED_REFERENCE}), lambda at: missing(at.records, at.places)),
+    "twin events": (frozenset({CaseKind.TWIN_EVENT}), lambda at: twin_events(at.records)),
+    "rules across rows": (frozenset({CaseKind.RULE_VIOLATED}), lambda at: broken_rules(at.records)),
+    "moves": (
+        frozenset({CaseKind.DEPARTURE_WITHOUT_ARRIVAL, CaseKind.ARRIVAL_WITHOUT_DEPARTURE}),
+        lambda at: at.moved.alone,
+    ),
+}
 ITSELF = "syncd"  # who matched what no person has looked at
 DAY_MS = 24 * 3600 * 1000
 _OPEN = """
-    SELECT c.case_id, r.row_id FROM syncd_case_row AS r JOIN syncd_case AS c ON c.case_id = r.case_id
+    SELECT c.case_id, c.kind, c.detail FROM syncd_case_row AS r JOIN syncd_case AS c ON c.case_id = r.case_id
     WHERE c.closed_at IS NULL AND c.kind IN ({kinds}) AND"""
 
 
@@ -68,6 +100,7 @@ class _Result:
 
     opened: list[Finding]
     closed: list[str]
+    standing: frozenset[str]
     moved: moves.Moved
     agenda: Mapping[tuple[int, str], str]
     looked: list[str]
@@ -87,6 +120,7 @@ class Detector:
         ring: KeyRing,
         clock: Clock,
         random_bytes: RandomBytes,
+        barriers: Barriers,
         identify: Callable[[set[str]], int] = lambda _persons: 0,
     ) -> None:
         """`identify`: told of the persons who changed, before they are judged; returns how many links it wrote."""
@@ -94,7 +128,10 @@ class Detector:
         self._clock = clock
         self._random = random_bytes
         self._identify = identify
-        self._reader = reading.Reader(store.registry, ring)
+        self._barriers = barriers
+        self._reader = reading.Reader(store.registry, ring, barriers)
+        self._unread: set[str] = set()  # streams that could not be read: in the news until they can
+        self._unmatched: set[str] = set()  # persons that matching has failed on, some of them or all
         self._positions: dict[str, Looked] = {}  # newer than those written down
         self._unsaved_rows = 0
         self._swept_on = ""
@@ -143,13 +180,14 @@ class Detector:
     def _run(self, places: Places, news: set[str] | None) -> Counts:
         now = instant_of(self._clock())
         with self._store.read() as tx:
-            changed = self._reader.read(tx, places, self._positions, news, now)
+            only = None if news is None else news | self._unread
+            changed = self._reader.read(tx, places, self._positions, only, now)
             self._sweep(tx, changed, now)
+        self._unread = changed.unread
         if not changed.count and not changed.positions:
             return Counts()
-        linked = self._identify(set(changed.rows.get("person", ())))
-        with self._store.read() as tx:
-            result = self._judge(tx, places, changed, now) if changed.count or changed.units else None
+        linked = self._match_persons(set(changed.rows.get("person", ())))
+        result = self._judged(places, changed, now) if changed.count or changed.units else None
         self._positions |= changed.positions
         self._unsaved_rows += changed.count
         counts = Counts(rows=changed.count, matched=linked, more=changed.more)
@@ -168,6 +206,13 @@ class Detector:
         return Counts(
             rows=changed.count, opened=len(result.opened), closed=len(result.closed), matched=matched, more=changed.more
         )
+
+    def _match_persons(self, persons: set[str]) -> int:
+        persons |= self._unmatched
+        linked = self._barriers.run("match persons", lambda: self._identify(persons), None)
+        failed = persons if linked is None and len(persons) <= limits.DETECT_UNMATCHED_MAX else set()
+        self._unmatched = failed  # of more, `syncd identity match` looks at all
+        return linked or 0
 
     def _sweep(self, tx: Tx, changed: Changed, now: str) -> None:
         """Once a day the rows of open cases: what no change of theirs tells (a date, the tree, another's row)."""
@@ -188,14 +233,50 @@ class Detector:
 
     # --- judging --------------------------------------------------------------------------------------------------
 
-    def _judge(self, tx: Tx, places: Places, changed: Changed, now: str) -> _Result:
-        records = gather(tx, changed)
-        gone = changed.rows.get("migration", set()) - records.moves.keys()
-        moved = moves.look(tx, places, records, gone, now[:10])
-        open_cases = self._open_cases(tx, set().union(*changed.rows.values()) | records.complete())
+    def _judged(self, places: Places, changed: Changed, now: str) -> _Result:
+        """By every rule; where one fails, each for itself, and around the rows it fails on."""
+        try:
+            return self._judge(places, changed, now, tuple(RULES))
+        except Exception as error:  # whatever a row made of our code
+            if isinstance(error, PASSING):
+                raise
+        with self._store.read() as tx:
+            changed.rows["person"] |= marked(tx, changed.units)
+        changed = replace(changed, units=set())
+        found: list[_Result] = []
+        stopped: list[Finding] = []
+        for rule in RULES:
+            done, told = by_halves(rule, changed, partial(self._judge_alone, places, now, rule), self._units)
+            found += done
+            stopped += told
+        return _merged(found, stopped, sorted(changed.due))
+
+    def _judge_alone(self, places: Places, now: str, rule: str, part: Changed) -> _Result:
+        return self._judge(places, part, now, (rule,))
+
+    def _units(self, rows: Sequence[tuple[str, str]]) -> dict[str, str]:
+        """Rows that are there → their unit."""
+        units: dict[str, str | None] = {}
+        with self._store.read() as tx:
+            for table in {table for table, _row in rows}:
+                units |= dict(chosen(tx, f"SELECT id, unit_id FROM {quoted(table)} WHERE", "id",
+                                     [row for name, row in rows if name == table]))  # fmt: skip
+        return {row: unit for row, unit in units.items() if unit is not None}
+
+    def _judge(self, places: Places, changed: Changed, now: str, rules: Sequence[str]) -> _Result:
+        with self._store.read() as tx:
+            records = gather(tx, changed)
+            gone = changed.rows.get("migration", set()) - records.moves.keys()
+            moved = moves.look(tx, places, records, gone, now[:10]) if "moves" in rules else moves.Moved()
+            look = Look(tx=tx, places=places, changed=changed, records=records, moved=moved)
+            return self._result(look, rules, now)
+
+    def _result(self, look: Look, rules: Sequence[str], now: str) -> _Result:
+        tx, places, changed = look.tx, look.places, look.changed
+        open_cases = self._open_cases(tx, set().union(*changed.rows.values()) | look.records.complete(), rules)
         standing: dict[str, Finding] = {}
         agenda: dict[tuple[int, str], str] = {}
-        for each in self._found(tx, places, changed, records, moved):
+        for each in self._found(look, rules):
             due_at = self._due_at(tx, places, each, changed, open_cases, now)
             if due_at is None:
                 standing[each.case_id] = each
@@ -204,25 +285,18 @@ class Detector:
         return _Result(
             opened=[each for case, each in standing.items() if case not in open_cases],
             closed=sorted(case for case in open_cases if case not in standing),
-            moved=moved,
+            standing=frozenset(standing),
+            moved=look.moved,
             agenda=agenda,
             looked=sorted(changed.due),
         )
 
     @staticmethod
-    def _found(
-        tx: Tx, places: Places, changed: Changed, records: Records, moved: moves.Moved
-    ) -> Iterable[Finding]:  # fmt: skip
+    def _found(look: Look, rules: Sequence[str]) -> Iterable[Finding]:
         """Everything that is this node's to say."""
-        for each in (
-            *same_numbers(tx, changed, records.core),
-            *missing(records, places),
-            *twin_events(records),
-            *broken_rules(records),
-            *moved.alone,
-        ):
+        for each in (finding for rule in rules for finding in RULES[rule][1](look)):
             units = [side.unit_id for side in each.sides if side.unit_id is not None]
-            if places.is_root if each.only_root else places.meet_here(units, each.nodes):
+            if look.places.is_root if each.only_root else look.places.meet_here(units, each.nodes):
                 yield each
 
     def _due_at(
@@ -245,10 +319,14 @@ class Detector:
         return tx.one(query, (node,)) is not None
 
     @staticmethod
-    def _open_cases(tx: Tx, rows: Iterable[str]) -> dict[str, None]:
-        """Open cases about one of these rows that this package finds."""
-        query = _OPEN.format(kinds=", ".join(f"'{kind}'" for kind in sorted(KINDS)))
-        return dict.fromkeys(row[0] for row in chosen(tx, query, "r.row_id", rows))
+    def _open_cases(tx: Tx, rows: Iterable[str], rules: Sequence[str]) -> dict[str, None]:
+        """Open cases about one of these rows that these rules find, or that say that one of them failed there."""
+        kinds = frozenset({CaseKind.DUTY_STOPPED}).union(*(RULES[rule][0] for rule in rules))
+        query = _OPEN.format(kinds=", ".join(f"'{kind}'" for kind in sorted(kinds)))
+        return dict.fromkeys(
+            case for case, kind, detail in chosen(tx, query, "r.row_id", rows)
+            if kind != CaseKind.DUTY_STOPPED.value or json.loads(detail).get("rule") in rules
+        )  # fmt: skip
 
     # --- writing ----------------------------------------------------------------------------------------------------
 
@@ -285,6 +363,23 @@ class Detector:
 
     def _number(self, table: str) -> int:
         return self._store.registry.by_name[table].number
+
+
+def _merged(found: Sequence[_Result], stopped: Sequence[Finding], looked: list[str]) -> _Result:
+    """What rules have found in parts, each part once; what was not looked at stays as it is."""
+    opened = {each.case_id: each for result in found for each in result.opened}
+    opened |= {each.case_id: each for each in stopped}
+    standing = opened.keys() | {case for result in found for case in result.standing}
+    moved = moves.Moved(
+        matches=list({match.ids: match for result in found for match in result.moved.matches}.values()),
+        taken_back=list({each.match_id: each for result in found for each in result.moved.taken_back}.values()),
+    )
+    agenda = {place: due_at for result in found for place, due_at in result.agenda.items()}
+    closed = sorted({case for result in found for case in result.closed} - standing)
+    return _Result(
+        opened=list(opened.values()), closed=closed, standing=frozenset(standing), moved=moved, agenda=agenda,
+        looked=looked,
+    )  # fmt: skip
 
 
 def write_match(

@@ -109,8 +109,7 @@ def gather(tx: Tx, changed: Changed) -> Records:
     found.core = set(changed.rows.get("person", ())) | _persons_of(events)
     found.core |= {row[0] for row in chosen(tx, "SELECT person_id FROM person_link WHERE", "id",
                                             changed.rows.get("person_link", ()))}  # fmt: skip
-    for unit_id in sorted(changed.units):
-        found.core |= {row[0] for row in tx.all(_MARKED, (unit_id, unit_id, limits.DETECT_FOUND_MAX))}
+    found.core |= marked(tx, changed.units)
     found.linked = _linked(tx, found.core)
     everybody = found.core.union(*found.linked.values())
     for row in (*events["birth"], *_either(tx, _BIRTH, ("child_id", "mother_id"), everybody)):
@@ -121,6 +120,12 @@ def gather(tx: Tx, changed: Changed) -> Records:
         found.moves[row[0]] = Move(**_named(Move, row))
     _read_persons(tx, found, everybody)
     return found
+
+
+def marked(tx: Tx, units: Iterable[str]) -> set[str]:
+    """Persons whom an event that was deleted in one of these units may have been about."""
+    rows = (row for unit in sorted(units) for row in tx.all(_MARKED, (unit, unit, limits.DETECT_FOUND_MAX)))
+    return {row[0] for row in rows}
 
 
 def chosen(tx: Tx, query: str, column: str, values: Iterable[Any], rest: str = "") -> list[Row]:
