@@ -13,6 +13,7 @@ from syncd import limits
 from syncd.errors import ConfigError
 from syncd.exchange import Link
 from syncd.language import say
+from syncd.messages import Position
 from syncd.net.client import ParentClient
 from syncd.node_files import OpenNode
 from syncd.recovery.capture import Capture
@@ -51,11 +52,15 @@ def sync_once(opened: OpenNode) -> Summary:
     client = ParentClient(opened.config.parent_urls, context, opened.parent_id)
     try:
         link = Link(opened.node, opened.parent_id)
+        followed: set[Position] = set()
         for _ in range(limits.SYNC_ROUNDS_MAX):
             _settle(opened, summary)
             moved = _send(opened, link, client, summary)
-            if not _receive(link, client, summary, 0) and not moved and not opened.node.has_backlog():
+            moved = _receive(link, client, summary, 0) or moved
+            owed = opened.node.rejoin.owed  # an answer without envelopes may ask for what the parent has lost
+            if not moved and not opened.node.has_backlog() and owed <= followed:
                 break
+            followed |= owed
         summary.waiting_rows = _await_receipts(opened, link, client, summary)
     finally:
         client.close()

@@ -344,6 +344,12 @@ class Rejoin:
         with self._guard:
             return dict(self._offers)
 
+    @property
+    def owed(self) -> frozenset[Position]:
+        """What is to be handed to the parent, or taken from it, at the next exchange."""
+        with self._guard:
+            return frozenset((*self._offers.values(), *self._goals.values()))
+
     def child_asked(
         self,
         tx: Tx,
