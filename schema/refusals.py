@@ -38,12 +38,16 @@ ROWID = (
     "table {table}: a written rowid could remove another row unseen; leave rowid out"
 )
 REFERRED = (
-    "syncd: bảng {table}, bản ghi {id}: còn bản ghi khác tham chiếu; hãy xóa hoặc sửa chúng trước / "
-    "table {table}, row {id}: other rows still refer to it; delete or change them first"
+    "syncd: bảng {table}, bản ghi {id}: còn bản ghi khác tham chiếu; hãy xóa hoặc sửa chúng trước, hoặc bật "
+    "PRAGMA foreign_keys = ON trước giao dịch để ghi theo thứ tự bất kỳ / "
+    "table {table}, row {id}: other rows still refer to it; delete or change them first, or set "
+    "PRAGMA foreign_keys = ON before the transaction to write in any order"
 )
 DANGLING = (
-    "syncd: bảng {table}, bản ghi {id}: cột {column} chỉ tới bản ghi không có; hãy thêm bản ghi đó trước / "
-    "table {table}, row {id}: {column} refers to a row that does not exist; insert that row first"
+    "syncd: bảng {table}, bản ghi {id}: cột {column} chỉ tới bản ghi không có; hãy thêm bản ghi đó trước, hoặc bật "
+    "PRAGMA foreign_keys = ON trước giao dịch để ghi theo thứ tự bất kỳ / "
+    "table {table}, row {id}: {column} refers to a row that does not exist; insert that row first, or set "
+    "PRAGMA foreign_keys = ON before the transaction to write in any order"
 )
 SAME = (
     "syncd: bảng {table}, bản ghi {id}: {column} phải khác {other}, vì không gì chuyển cho chính nó; "

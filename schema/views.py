@@ -19,8 +19,8 @@ v_completeness  unit_id, unit_code, unit_name, keeper (node id), term, state, ap
 The table `person` shows rows as they are kept; `person_with_pending` (and so for each register table) shows them with
 what this node wishes, as long as nobody has decided, withdrawn, or let it expire:
 
-<table>_with_pending  id, unit_id, pending (NULL as kept, 'update', 'insert', 'delete'), then the table's columns,
-              is_past.
+<table>_with_pending  id, unit_id, pending (NULL as kept, 'update', 'insert', 'delete'), is_past, then the table's
+              columns by number: a new one is the last, and PostgreSQL extends the view in place with its grants.
               Of several wishes about one column the newest is shown. A row wished to be deleted is still there; a row
               wished to be inserted has the proposal's id for its own. A wish that is no object of fitting values (only
               SQL can write one) is shown as nothing.
@@ -114,6 +114,20 @@ def install_views(connection: Any, dialect: str, registry: Registry) -> None:
         connection.execute(_create(kind, name, query))
 
 
+def put_back_missing(connection: Any, dialect: str, registry: Registry) -> list[str]:
+    """Create the views that are not there: another program had to drop one to change a table. Returns their names."""
+    kind = Dialect(dialect)
+    query = (
+        "SELECT name FROM sqlite_master WHERE type = 'view'" if kind.is_sqlite
+        else "SELECT viewname FROM pg_views WHERE schemaname = current_schema()"
+    )  # fmt: skip
+    there = {row[0] for row in connection.execute(query).fetchall()}
+    missing = {name: text for name, text in views(kind, registry).items() if name not in there}
+    for name, text in missing.items():
+        connection.execute(_create(kind, name, text))
+    return list(missing)
+
+
 def views(dialect: Dialect, registry: Registry) -> Mapping[str, str]:
     """Every view's query by its name."""
     tables = [table for table in registry.of_kind(Kind.REGISTER) if table.name != "verdict"]
@@ -147,10 +161,10 @@ def _with_pending(dialect: Dialect, table: Table) -> str:
     over = "".join(
         f",\n  CASE WHEN {words.has('o.wished', column.name)} THEN {words.value('o.wished', column.name, column.type)}"
         f" ELSE r.{column.sql} END AS {column.sql}"
-        for column in table.columns
+        for column in table.all_columns[2:]
     )
     new = "".join(
-        f",\n  {words.value('m.wished', column.name, column.type)} AS {column.sql}" for column in table.columns
+        f",\n  {words.value('m.wished', column.name, column.type)} AS {column.sql}" for column in table.all_columns[2:]
     )
     return f"""
 WITH mine AS (
@@ -164,13 +178,11 @@ WITH mine AS (
   SELECT row_id, min(operation) AS pending FROM mine WHERE operation <> 'insert' GROUP BY row_id
 ), overlay AS ({words.overlay}
 )
-SELECT r.id, r.unit_id, k.pending AS pending{over},
-  {PAST} AS is_past
+SELECT r.id, r.unit_id, k.pending AS pending, {PAST} AS is_past{over}
 FROM {table.sql} AS r LEFT JOIN ({PASSED_ON}) AS e ON e.unit_id = r.unit_id
 LEFT JOIN marked AS k ON k.row_id = r.id LEFT JOIN overlay AS o ON o.row_id = r.id
 UNION ALL
-SELECT m.id, m.unit_id, m.operation AS pending{new},
-  0 AS is_past
+SELECT m.id, m.unit_id, m.operation AS pending, 0 AS is_past{new}
 FROM mine AS m WHERE m.operation = 'insert'"""
 
 

@@ -1,4 +1,5 @@
-"""Upkeep: what a daemon does once a day: a recount of the cells, baselines of its own registers, and pruning.
+"""Upkeep: what a daemon does once a day: a comparison of its own content with its log, a recount of the cells,
+baselines of its own registers, and pruning.
 
 Enters: an open node and its settings. Leaves: shorter logs. Must hold: where there is nothing to do nothing is written;
 a day without success is tried again the next; the thread lives only while it works.
@@ -54,9 +55,11 @@ class Upkeep:
 
 def run(opened: OpenNode, config: Config) -> None:
     """One day's upkeep."""
-    from syncd.recovery import cells
+    from syncd.recovery import cells, nightly
 
     run_alone = opened.node.barriers.run
+    run_alone("compare with the logs", lambda: nightly.compare(opened.node), None)
+    # Behind that: a row changed past the triggers is counted when it is sealed, and not before as well.
     run_alone("recount the cells", lambda: cells.check(opened.node), None)
     if config.prune:
         run_alone("prune", lambda: _prune(opened, config), None)

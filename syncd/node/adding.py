@@ -12,9 +12,8 @@ from typing import Any
 from schema import ddl, described, triggers
 from schema.ddl import Dialect
 from schema.install import table_statements, taken_names
-from schema.names import quoted
 from schema.spec import Column, Table
-from schema.views import SUFFIX, install_views
+from schema.views import install_views
 from syncd.errors import ConfigError
 from syncd.events import event
 from syncd.language import say
@@ -57,8 +56,6 @@ def _add(opened: OpenNode, connection: Any, tables: Sequence[Table], columns: Se
         connection.execute(text)
     for table, column in columns:
         connection.execute(ddl.add_column(kind, table, column))
-        # PostgreSQL replaces a view only where nothing comes between its columns.
-        connection.execute(f"DROP VIEW IF EXISTS {quoted(f'{table.name}{SUFFIX}')}")
     triggers.install(connection, kind, registry, identity, foreign_writes=opened.config.foreign_writes)
     install_views(connection, kind, registry)
     mark = "?" if kind.is_sqlite else "%s"

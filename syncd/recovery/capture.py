@@ -17,6 +17,7 @@ from typing import Any
 from conflict.case import CaseKind
 from schema import triggers
 from schema.fit import Misfit, misfits
+from schema.views import put_back_missing
 from syncd import limits
 from syncd.cases import open_case
 from syncd.clock import instant_of
@@ -70,6 +71,8 @@ class Capture:
                 self._free(connection, unfit)
                 return _refused(unfit)
             self._reinstall(connection, registry)
+            if names := put_back_missing(connection, config.schema_dialect, registry):
+                event("views-put-back", logging.WARNING, views=" ".join(names))
         return None
 
     def _reinstall(self, connection: Any, registry: Any) -> None:

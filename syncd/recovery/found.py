@@ -84,6 +84,34 @@ def journal(node: Node, *, is_loss_meant: bool = False) -> list[Found]:
     return found
 
 
+def journal_one(node: Node, at: Stream) -> bool:
+    """The same for one stream, as it stands by now; returns whether anything was journaled. Nobody who seals is kept
+    waiting while it is read: only where it differs."""
+    with node.store.read() as tx:
+        now = _as_it_stands(tx, at)
+        if now is None or not may_judge(tx, now) or node.rejoin.holds_back():
+            return False
+        with Replay(tx, node.applier, now) as replay:
+            differs = any(compare(tx, replay, now))
+        told = Found(stream_id=now.stream_id, unit_id=now.unit_id, kind=Kind(now.kind).name.lower())
+        if not differs and not _is_told(tx, node, told):
+            return False
+    with node.sequencing:
+        node.own.discard_open()
+        with node.store.read() as tx:
+            now = _as_it_stands(tx, at)
+        return now is not None and bool(_journal_stream(node, now, False).journaled)
+
+
+def _as_it_stands(tx: Tx, at: Stream) -> Stream | None:
+    """A listed stream by now; None where it has passed on, or begun, since."""
+    if at.stream_id:
+        now = log.stream(tx, at.stream_id)
+        return None if now is None or now.ended else now
+    begun = "SELECT 1 FROM syncd_stream WHERE kind = ? AND unit_id = ?"
+    return at if tx.one(begun, (at.kind, at.unit_id)) is None else None
+
+
 def _journal_stream(node: Node, at: Stream, is_loss_meant: bool) -> Found:
     found = Found(stream_id=at.stream_id, unit_id=at.unit_id, kind=Kind(at.kind).name.lower())
     with node.store.read() as tx:
@@ -191,15 +219,28 @@ def _seen(tx: Tx, at: Stream, tables: Sequence[TableDifference]) -> Found:
     return found
 
 
+def _parts(node: Node, what: str, found: Found) -> tuple[str, str, str, str]:
+    return what, node.node_id, found.kind, found.unit_id or ""
+
+
+def _is_told(tx: Tx, node: Node, found: Found) -> bool:
+    """Whether a case waits for what was not sent, or may be lost, to be gone."""
+    cases = [case_id(CaseKind.RULE_VIOLATED, *_parts(node, what, found)) for what in ("unsent", "lost")]
+    return tx.one("SELECT 1 FROM syncd_case WHERE case_id IN (?, ?) AND closed_at IS NULL", cases) is not None
+
+
 def _note(node: Node, found: Found) -> None:
     """Cases: what was found is told once, what waits for a person until it is gone."""
     now = instant_of(node.clock())
+    told: dict[str, Mapping[str, int | list[str]]] = {
+        "found": {**found.journaled}, "unsent": {**found.unsent}, "lost": {**found.lost},
+    }  # fmt: skip
+    with node.store.read() as tx:
+        if not found and not _is_told(tx, node, found):
+            return  # as a rule
     with node.store.apply("found-case") as tx:
-        told: tuple[tuple[str, Mapping[str, int | list[str]]], ...] = (
-            ("found", {**found.journaled}), ("unsent", {**found.unsent}), ("lost", {**found.lost}),
-        )  # fmt: skip
-        for what, tables in told:
-            parts = (what, node.node_id, found.kind, found.unit_id or "")
+        for what, tables in told.items():
+            parts = _parts(node, what, found)
             if what != "found" or tables:
                 close_case(tx, case_id(CaseKind.RULE_VIOLATED, *parts), now)
             if tables:

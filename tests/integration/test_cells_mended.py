@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from syncd import limits
 from syncd.aggregate import recount
 from syncd.cli.case_words import case_words
 from syncd.cli.program import run as syncd
 from syncd.config import Config
 from syncd.enrolment import Unit, init_root
 from syncd.node_files import OpenNode, open_node
-from syncd.recovery import cells
+from syncd.recovery import cells, nightly
+from syncd.recovery.contents import TableDifference, differences, own_streams
+from syncd.store.base import Tx
 from syncd.upkeep import run as upkeep
 from tests.postgres import PostgresServer
 
@@ -50,6 +53,10 @@ def opened(
     found.node.write()
     yield found
     found.close()
+
+
+def against_own_log(tx: Tx, opened: OpenNode) -> list[TableDifference]:
+    return [each for at in own_streams(tx) for each in differences(tx, opened.node.applier, at)]
 
 
 def damage(opened: OpenNode, statement: str) -> None:
@@ -100,6 +107,39 @@ def test_the_nightly_look_mends_and_leaves_a_case(opened: OpenNode) -> None:
     upkeep(opened, opened.config)
     with opened.store.read() as tx:
         assert len(tx.all(cases)) == 1, "it stays until somebody has read it, and comes once"
+
+
+def test_what_went_past_the_triggers_is_found_the_same_night(opened: OpenNode) -> None:
+    """As by a connection that switches triggers off for itself: no catalogue tells of it."""
+    with opened.store.apply("unseen") as tx:
+        tx.run("UPDATE person SET ethnic = '07' WHERE full_name = 'A'")
+    upkeep(opened, opened.config)
+    with opened.store.read() as tx:
+        assert tx.one("SELECT 1 FROM syncd_journal") is None, "it is in the log"
+        assert against_own_log(tx, opened) == []
+        (detail,) = (row[0] for row in tx.all("SELECT detail FROM syncd_case WHERE closed_at IS NULL"))
+    assert json.loads(detail)["what"] == "found"
+    assert recounted(opened) == []
+    mark = opened.store.change_mark()
+    assert nightly.compare(opened.node) > 1
+    assert opened.store.change_mark() == mark, "where nothing differs nothing is written"
+
+
+def test_a_day_that_is_too_short_goes_on_where_the_one_before_ended(
+    opened: OpenNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    streams = nightly.compare(opened.node)
+    monkeypatch.setattr(limits, "COMPARE_DAILY_S", 0.0)
+    seen = set()
+    for _ in range(streams):
+        assert nightly.compare(opened.node) == 1
+        with opened.store.read() as tx:
+            seen.add(tx.value("SELECT value FROM syncd_meta WHERE key = ?", (nightly.GO_ON,)))
+    assert len(seen) == streams > 1
+    monkeypatch.undo()
+    assert nightly.compare(opened.node) == streams
+    with opened.store.read() as tx:
+        assert tx.value("SELECT value FROM syncd_meta WHERE key = ?", (nightly.GO_ON,)) == ""
 
 
 def test_what_waits_for_the_log_is_no_difference(opened: OpenNode) -> None:

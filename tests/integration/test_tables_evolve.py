@@ -74,6 +74,16 @@ class Station:
             connection.execute(statement)
         connection.close()
 
+    def grants(self) -> list[tuple[Any, ...]]:
+        """What others may do with the view of pending wishes, and by its columns; nothing on SQLite."""
+        if self.config.is_sqlite:
+            return []
+        return self.sql(
+            "SELECT attname::text, attacl::text, relacl::text, (SELECT count(*) FROM pg_class WHERE relname = 'report')"
+            " FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid"
+            " WHERE relname = 'order_with_pending' AND (attname = 'title' OR attacl IS NOT NULL)"
+        )
+
     def journal(self) -> int:
         return int(self.sql("SELECT count(*) FROM syncd_journal WHERE tab >= 1000")[0][0])
 
@@ -101,6 +111,13 @@ def station(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_new_tables_and_nullable_columns_are_added_at_start(station: Station) -> None:
     station.start()
     (row,) = station.sql('INSERT INTO "order" (title) VALUES (?) RETURNING id', "a")
+    if not station.config.is_sqlite:  # what others were given, and have built, on the view
+        station.raw(
+            'GRANT SELECT ON "order_with_pending" TO pg_monitor',
+            'GRANT SELECT (title) ON "order_with_pending" TO PUBLIC',
+            'CREATE VIEW report AS SELECT title FROM "order_with_pending"',
+        )  # fmt: skip
+    granted = station.grants()
     station.describe(book(COLUMNS + ADDED), PAGE)
     with pytest.raises(ConfigError, match=r"does not have yet: Page, order\.Số"):
         open_node(station.directory).close()
@@ -108,6 +125,7 @@ def test_new_tables_and_nullable_columns_are_added_at_start(station: Station) ->
     station.sql('INSERT INTO "Page" (book_id) VALUES (?)', row[0])
     station.sql('UPDATE "order" SET "Số" = 5')
     assert station.journal() == 3
+    assert station.grants() == granted
     assert station.sql('SELECT "Số" FROM "order_with_pending"') == [(5,)]
     with pytest.raises(RuleBroken, match="Số"):
         station.sql('UPDATE "order" SET "Số" = 0')
