@@ -28,6 +28,7 @@ from syncd.errors import (
     SchemaNewer,
     StreamBehind,
     SyncdError,
+    TooLarge,
     TreeOlder,
     Unsupported,
 )
@@ -102,6 +103,7 @@ class Applier:
         self._clock = clock
         self._keys = node_keys
         self._tables_changed = tables_changed
+        self._brought: subtree.Counts = {}
         # Called in the transaction, before envelopes of an own stream are applied: what was typed meanwhile is kept.
         self.make_way: Callable[[Tx, Stream], Stream] = lambda _tx, at: at
 
@@ -170,6 +172,8 @@ class Applier:
                 self._entry(tx, run, entry)
             run.cells.store(tx)
             moved = log.applied_to(tx, at, *run.whole)
+            if at.state == "stopped":
+                subtree.goes_on(tx, stream_id, instant_of(self._clock()))
             self._effects(tx, run, moved)
         self._tables_changed(run.touched)
         return run.whole[0] > at.applied_seq
@@ -278,6 +282,7 @@ class Applier:
                 cells.add(table, unit_id, -1, list(zip(*gone, strict=True)) if counted else [])
         touched = apply_blocks(tx, self.registry, at, tag, blocks, cells)
         subtree.require_bounded(tx, at, touched)
+        subtree.require_few_rows(tx, at, envelope.header.seq, self._brought)
         return touched
 
     def put_baseline(self, tx: Tx, at: Stream, envelope: Envelope, cells: Cells) -> set[str]:
@@ -417,6 +422,8 @@ class Applier:
             return  # tried again in vain: nothing to write
         with self._store.apply("stop") as tx:
             log.stop(tx, stream_id, state, reason)
+            if known is not None and isinstance(error, TooLarge):
+                subtree.note(tx, known, reason, instant_of(self._clock()))
 
     def changed_at(self, tx: Tx, stream_id: str, table: Table, wanted: Mapping[str, int]) -> ChangedAt:
         """When values of an own stream last changed: now if that is not sequenced yet, else the time of the newest of

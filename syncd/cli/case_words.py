@@ -15,6 +15,7 @@ from syncd.cli.reasons import told_text
 from syncd.language import number, say
 from syncd.protocol.decoding import json_object
 from syncd.review.verbs import ADOPTABLE
+from syncd.topology.subtree import DUTY as BOUND_DUTY
 
 Lines = list[tuple[str, str]]
 
@@ -376,6 +377,8 @@ def _past_triggers(facts: Mapping[str, Any], about: str, _keeper: str) -> Lines:
 
 
 def _duty(facts: Mapping[str, Any], _about: str, _keeper: str) -> Lines:
+    if facts["duty"] == BOUND_DUTY:
+        return _bound(facts)
     return [
         (say("việc đã dừng", "what stopped"), " ".join(part for part in (facts["duty"], facts["about"]) if part)),
         (say("vì sao", "why"), told_text(facts["error"])),
@@ -391,6 +394,20 @@ def _duty(facts: Mapping[str, Any], _about: str, _keeper: str) -> Lines:
             ),
         ),
     ]
+
+
+def _bound(facts: Mapping[str, Any]) -> Lines:
+    """The reason bears its own remedy."""
+    return [
+        (say("việc đã dừng", "what stopped"), say("nhận thêm từ máy {node}", "taking more of node {node}",
+                                                  node=facts["about"])),
+        (say("vì sao", "why"), told_text(facts["error"])),
+        (
+            say("nghĩa là", "it means"),
+            say("chỉ nhật ký đó dừng, các việc khác vẫn chạy; vụ việc tự đóng khi nó đi tiếp",
+                "that stream alone stands still, all others go on; the case closes by itself when it goes on"),
+        ),
+    ]  # fmt: skip
 
 
 def _verify_then_ask() -> str:

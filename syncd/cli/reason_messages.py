@@ -337,6 +337,10 @@ MESSAGES = (
         "node {node} records {found} nodes or orders, more than {most}",
     ),
     Both(
+        "máy {node} mang {found} bản cấp khóa hoặc bản ghi khác, nhiều hơn {most}",
+        "node {node} records {found} key grants or other rows, more than {most}",
+    ),
+    Both(
         "bản nền đứng tại vị trí {seq} của nhật ký {stream}, nơi đã có một gói khác",
         "a baseline stands for position {seq} of stream {stream}, where another envelope is held",
     ),

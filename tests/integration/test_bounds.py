@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import uuid
 from collections.abc import Iterator
 from hashlib import sha256
@@ -13,6 +14,7 @@ import pytest
 from msgspec import structs
 
 from syncd import limits, log, messages, receipt
+from syncd.cli.case_words import case_words
 from syncd.envelope import Adopted, Genesis, Header, Mark, stream_id_of
 from syncd.messages import Hello, Owed, Position, Pull, Sample, Want
 from syncd.seal import seal_envelope
@@ -45,6 +47,23 @@ def invent_nodes(at: TreeNode, count: int) -> None:
     at.node.write()
 
 
+def invent_grants(at: TreeNode, count: int) -> None:
+    """Keys for readers and streams that nobody has ever seen."""
+    rows = [(str(uuid.uuid4()), 2, 1, str(uuid.uuid4()), os.urandom(80)) for _ in range(count)]
+    with at.store.write("hostile") as tx:
+        tx.many(
+            "INSERT INTO key_grant (stream_id, audience, epoch, reader_id, sealed_key) VALUES (?, ?, ?, ?, ?)", rows
+        )
+    at.node.write()
+
+
+def told_of(at: TreeNode, stream_id: str) -> str | None:
+    """The bound that an open case about a stream names, as `syncd conflicts show` says it."""
+    query = "SELECT kind, detail FROM syncd_case WHERE closed_at IS NULL AND stream_id = ?"
+    said = [text for kind, detail in at.rows(query, (stream_id,)) for _what, text in case_words(kind, detail, "", "")]
+    return next((found[1] for text in said if (found := re.search(r"(?:more than|quá|hơn) (\d+)", text))), None)
+
+
 def talk(tiers: ThreeTiers) -> None:
     """Some rounds; a refused stream is offered in each of them, so that they never come to rest."""
     for _ in range(5):
@@ -66,6 +85,8 @@ def test_a_commune_that_invents_nodes_stops_its_own_records_and_nothing_else(tie
         found, reason = state(at, control)
         assert found == "stopped"
         assert str(most) in (reason or "")
+    assert told_of(district, control) == str(most)
+    assert told_of(commune, control) is None, "a case where it was stopped"
     held = district.value("SELECT held_seq FROM syncd_stream WHERE stream_id = ?", (control,))
     invent_nodes(commune, 1)
     talk(tiers)
@@ -74,6 +95,30 @@ def test_a_commune_that_invents_nodes_stops_its_own_records_and_nothing_else(tie
     add_person(commune)
     talk(tiers)
     assert tiers.province.value("SELECT count(*) FROM person") == 2  # its register goes on
+
+
+def test_a_commune_that_invents_grants_stops_until_its_bound_is_raised(
+    tiers: ThreeTiers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What honest nodes bring lies far below the bound; here it is lowered, and raised as a later release may."""
+    commune, district = tiers.commune, tiers.district
+    control = own_stream(commune, 3)
+    brought = int(district.value("SELECT sum(rows) FROM syncd_log WHERE stream_id = ?", (control,)))
+    monkeypatch.setattr(limits, "CONTROL_ROWS_MAX", brought + 20)
+    for _ in range(3):
+        invent_grants(commune, 10)
+    talk(tiers)
+    assert district.value("SELECT count(*) FROM key_grant WHERE audience = 2 AND epoch = 1 AND reader_id NOT IN"
+                          " (SELECT node_id FROM node)") == 20  # fmt: skip
+    assert state(district, control)[0] == "stopped"
+    assert told_of(district, control) == str(brought + 20)
+    add_person(commune)
+    talk(tiers)
+    assert tiers.province.value("SELECT count(*) FROM person") == 2, "its register goes on"
+    monkeypatch.undo()
+    tiers.settle()
+    assert state(district, control)[0] == "ok"
+    assert told_of(district, control) is None
 
 
 def test_the_deeper_a_node_stands_the_less_it_brings() -> None:
