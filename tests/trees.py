@@ -6,7 +6,7 @@ Enters: a folder, a shape. Leaves: nodes that exchange when told to.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from syncd.aggregate import recount
 from syncd.errors import EnvelopeError
 from syncd.exchange import Desk, Link
 from syncd.framing import FrameReader
+from syncd.messages import PullReply
 from syncd.pipeline import Node
 from syncd.security.identity import NodeKeys
 from syncd.setup import Place, insert_node, record_place, set_peer
@@ -221,6 +222,19 @@ def step(at: TreeNode) -> bool:
         moved = exchange(at.link, at.parent.desk, at) or moved
     moved = at.node.apply_all().applied or moved
     return at.node.settle().wrote or moved
+
+
+def asks_only(at: TreeNode, news: Iterable[str] = ()) -> PullReply:
+    """One question of a station that greeted its parent long ago and has nothing to send. `news`: streams whose
+    receipts came while it waited."""
+    assert at.link is not None
+    assert at.parent is not None
+    at.node.write()
+    reply, sending = at.parent.desk.pull(at.node.node_id, at.link.pull(0), news)
+    at.link.take_pull(reply, FrameReader(at.link.unfinished(reply)).feed(sending.body))
+    at.node.apply_all()
+    at.node.settle()
+    return reply
 
 
 def exchange(link: Link, desk: Desk, at: TreeNode) -> bool:

@@ -6,26 +6,13 @@ import pytest
 
 from syncd import limits, log, receipt
 from syncd.exchange import Link
-from syncd.framing import FrameReader
 from syncd.messages import PullReply
 from tests.integration.copies import assert_equal, names
 from tests.integration.shapes import ThreeTiers, add_person, own_stream
 from tests.integration.test_rejoin_clones import Clone
-from tests.trees import TreeNode, step
+from tests.trees import asks_only, step
 
 PULLS_MAX = 6
-
-
-def ask(at: TreeNode, news: tuple[str, ...] = ()) -> PullReply:
-    """One pull, as of a station that greeted its parent long ago; `news`: receipts that came while it waited."""
-    assert at.link is not None
-    assert at.parent is not None
-    at.node.write()
-    reply, sending = at.parent.desk.pull(at.node.node_id, at.link.pull(0), news)
-    at.link.take_pull(reply, FrameReader(at.link.unfinished(reply)).feed(sending.body))
-    at.node.apply_all()
-    at.node.settle()
-    return reply
 
 
 @pytest.fixture
@@ -47,21 +34,21 @@ def test_idle_twin_learns_of_its_clone_by_the_receipt_of_what_it_wrote(twins: Th
     commune = twins.commune
     stream_id = own_stream(commune)
     assert commune.value("SELECT held_seq - custodian_seq FROM syncd_stream WHERE stream_id = ?", (stream_id,)) == 0
-    ask(commune, (stream_id,))
+    asks_only(commune, (stream_id,))
     assert commune.node.rejoin.holds_back(), "whatever is typed from now on is no second branch"
     for _ in range(PULLS_MAX):
-        ask(commune)
+        asks_only(commune)
     assert names(commune) == {"Chung", "Máy hai"}
     assert_equal(twins)
 
 
 def test_what_an_idle_twin_types_once_it_knows_makes_no_branch(twins: ThreeTiers) -> None:
     commune = twins.commune
-    ask(commune, (own_stream(commune),))
+    asks_only(commune, (own_stream(commune),))
     add_person(commune, full_name="Máy một", birth_date="1951-01-01")
     assert commune.node.write() == 0
     for _ in range(PULLS_MAX):
-        ask(commune)
+        asks_only(commune)
     twins.settle()
     assert names(twins.province) == {"Chung", "Máy hai", "Máy một"}
     assert commune.value("SELECT count(*) FROM syncd_case WHERE kind = 'fork'") == 0
@@ -83,8 +70,8 @@ def test_twin_that_awaits_a_receipt_is_not_answered_the_same_without_end(plain: 
     seq = commune.value("SELECT held_seq FROM syncd_stream WHERE stream_id = ?", (own_stream(commune),))
     assert commune.value("SELECT custodian_seq FROM syncd_stream WHERE stream_id = ?", (own_stream(commune),)) < seq
     for _ in range(PULLS_MAX):
-        ask(commune)
-    assert ask(commune).receipts == []
+        asks_only(commune)
+    assert asks_only(commune).receipts == []
     assert names(commune) == {"Chung", "Chờ biên nhận", "Máy hai"}
     assert_equal(plain)
 

@@ -51,9 +51,13 @@ def main() -> int:
 
 
 def _run(seeds: range, preset: Preset, as_it_is: bool, how: str) -> int:
-    began, total, failed = time.monotonic(), Counter[str](), 0
+    began, total, failed, done = time.monotonic(), Counter[str](), 0, 0
     for seed in seeds:
-        outcome = run(seed, preset)
+        try:
+            outcome = run(seed, preset)
+        except KeyboardInterrupt:  # Ctrl-C: how far it came is worth knowing
+            break
+        done += 1
         if isinstance(outcome, Failure):
             failed += 1
             total["events"] += len(outcome.lines)
@@ -61,7 +65,7 @@ def _run(seeds: range, preset: Preset, as_it_is: bool, how: str) -> int:
         else:
             total += outcome
     seconds = time.monotonic() - began
-    print(f"{len(seeds)} seeds, {total['events']} events, {failed} violations, {len(seeds) / seconds:.2f} seeds/s")
+    print(f"{done} seeds, {total['events']} events, {failed} violations, {done / seconds:.2f} seeds/s")
     return 1 if failed else 0
 
 

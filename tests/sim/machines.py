@@ -2,7 +2,8 @@
 
 Enters: a world's nodes. Leaves: the same nodes over other files.
 Must hold: a disk is lost only once everything on it has left the node (what only the lost disk held is lost in life
-too); the root, whose own two branches are a person's to judge, always has the mark beside its database.
+too); the root, whose own two branches are a person's to judge, has the mark beside its database, or, where it has one
+child, who holds all it wrote, the mark as it was when the copy was made.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class Machines:
     openers: Callable[[Path, str], Callable[[], Store]]
     clerk_of: Callable[[TreeNode], Clerk | None]
     copies: dict[str, tuple[Path, Model | None]] = field(default_factory=dict)
+    marks_copied: dict[str, Path] = field(default_factory=dict)  # beside the copies: as when they were made
     second: dict[str, Machine] = field(default_factory=dict)
     marks: dict[str, Path] = field(default_factory=dict)
     made: int = 0
@@ -55,6 +57,7 @@ class Machines:
         """Yesterday's copy, as a backup program takes it."""
         path = self._copy(at)
         self.copies[at.name] = (path, self._model(at))
+        self.marks_copied[at.name] = self._noted(at, f"{path.stem}-mark")
 
     def renew(self, root: TreeNode) -> None:
         """The custodian signs for a backup that holds what it shows: an older copy is none any more."""
@@ -70,10 +73,9 @@ class Machines:
         if self.careful and not _has_left_late(at):
             return False
         copied, model = self.copies.pop(at.name)
-        mark_folder = self.folder / f"mark-{at.name}"
-        mark_folder.mkdir(exist_ok=True)
-        with at.store.read() as tx:
-            HighWater(mark_folder).note(tx)
+        mark_folder = self._noted(at, f"mark-{at.name}")
+        if at.parent is None and len(at.children) == 1 and not has_mark:  # copied with everything beside it
+            mark_folder = self.marks_copied[at.name]
         at.node.store.close()
         path = self._fresh(at)
         shutil.copyfile(copied, path)
@@ -86,6 +88,14 @@ class Machines:
             self.marks.pop(at.name, None)
         self._tell_clerk(at, model, self.made)
         return True
+
+    def _noted(self, at: TreeNode, name: str) -> Path:
+        """The folder of a mark of where the node stands now."""
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        with at.store.read() as tx:
+            HighWater(folder).note(tx)
+        return folder
 
     def watch(self, at: TreeNode) -> None:
         """What every process does that finds a mark beside its database."""

@@ -23,6 +23,7 @@ from tests.sim.moving import Moving
 from tests.sim.network import Faults, Gone, Network
 from tests.sim.preset import SMALL, NodeClock, Preset, other_limits, release
 from tests.sim.template import ALL_SHAPES, SHAPES, template
+from tests.sim.twins import Twins
 from tests.sim.verdicts import (
     check_content,
     check_decided,
@@ -75,6 +76,7 @@ class World:
         self.moving = Moving(self)
         self.machines = Machines(folder, self._opener, self._clerk_of, careful=preset.loses_disks)
         self.lost = Lost(self)
+        self.twins = Twins(self)
         self._group_rows = self.random.choice(GROUP_ROWS)
         self._write_lock_ms = self.random.choice((0, 250))
 
@@ -110,6 +112,15 @@ class World:
                 self.keepers.watch(node)
         for clerk in self.clerks:
             clerk.begin()
+        if self.preset.clones and self.random.random() < 0.5:
+            self.twins.from_the_first_day()
+
+    def other_machine(self, at: TreeNode) -> bool:
+        """The other machine of a node runs now, if there is one."""
+        if not self.machines.swap(at):
+            return False
+        self.lost.other_machine(at, self.machines.made)
+        return True
 
     def _new_clerk(self, at: TreeNode, unit_id: str) -> Clerk:
         self._clerks_made += 1
@@ -165,13 +176,13 @@ class World:
                 self._write,
                 self._oversee,
                 self._oversee,
-                self._exchange,
-                self._exchange,
+                self.exchange,
+                self.exchange,
                 self._round,
                 self._round,
                 self._apply,
-                self._settle_one,
-                self._sequence,
+                self.settle_one,
+                self.sequence,
                 self._late,
                 self._restart,
                 *(self._copying if self.has_copies else self._passing_on if self.preset.passes_on else ()),
@@ -196,7 +207,7 @@ class World:
         if clerks := self.clerks:
             self.random.choice(clerks).write()
 
-    def _sequence(self, node: TreeNode) -> None:
+    def sequence(self, node: TreeNode) -> None:
         checkpoints = self.random.random() < 0.3
         self.alive(node, lambda: node.node.write(checkpoints))
         if self.random.random() < 0.1:
@@ -205,7 +216,7 @@ class World:
     def _apply(self, node: TreeNode) -> None:
         self.alive(node, node.node.apply_all)
 
-    def _settle_one(self, node: TreeNode) -> None:
+    def settle_one(self, node: TreeNode) -> None:
         self.alive(node, node.node.settle)
 
     def _late(self, _node: TreeNode) -> None:
@@ -222,7 +233,9 @@ class World:
 
     @property
     def _copying(self) -> list[Callable[[TreeNode], None]]:
-        return [self._snapshot, self._restore, self._restore, self._clone, *[self._swap] * 3]
+        return [
+            self._snapshot, self._restore, self._restore, self._clone, *[self._swap] * 3, self.twins.root_put_back,
+        ]  # fmt: skip
 
     @property
     def _passing_on(self) -> list[Callable[[TreeNode], None]]:
@@ -232,7 +245,8 @@ class World:
             moving.back_up, *[moving.make_baseline] * 2, moving.prune, moving.prune, moving.jump, moving.review,
             moving.review, *[self._round] * 3, self._write, self._write,
             *([moving.upgrade] * 3 if self.preset.skews else ()),
-            *([*[self._snapshot] * 3, *[self._restore] * 6] if self.preset.loses_disks else ()),
+            *([*[self._snapshot] * 3, *[self._restore] * 6, *[self.twins.root_put_back] * 2]
+              if self.preset.loses_disks else ()),
             *([self._clone, *[self._swap] * 3] if self.preset.clones else ()),
         ]  # fmt: skip
 
@@ -242,23 +256,28 @@ class World:
     def _restore(self, node: TreeNode) -> None:
         """A disk dies, its last copy is put back; what it held had reached its neighbours."""
         for below in [*node.children, node, *([node.parent] if node.parent else [])]:
-            self._sequence(below)
-            self._exchange(below)
-        if self.machines.restore(node, self.random.random() < 0.5):
+            self.sequence(below)
+            self.exchange(below)
+        self.put_back(node, self.random.random() < 0.5)
+
+    def put_back(self, node: TreeNode, has_mark: bool) -> bool:
+        """A copy takes the place of what a node has, if there is one and nothing is lost by it."""
+        is_back = self.machines.restore(node, has_mark)
+        if is_back:
             self.tell("put back")
             self.counts["restored copies"] += 1
             if node.node.rejoin.holds_back():  # a daemon's writer asks for what it owes, and may not write it yet
                 assert self.alive(node, node.node.checkpoint) == 0
             self.lost.other_machine(node, self.machines.made)
+        return is_back
 
     def _clone(self, node: TreeNode) -> None:
         self.counts["clones"] += self.machines.clone(node)
 
     def _swap(self, node: TreeNode) -> None:
-        if self.machines.swap(node):
+        if self.other_machine(node):
             self.tell("the other machine")
             self.counts["machines swapped"] += 1
-            self.lost.other_machine(node, self.machines.made)
 
     def _opener(self, path: Path, name: str) -> Callable[[], Store]:
         tables, failpoint = registry(), self._failpoint_of(name)
@@ -267,7 +286,7 @@ class World:
     def _clerk_of(self, node: TreeNode) -> Clerk | None:
         return next((clerk for clerk in self.clerks if clerk.at is node), None)
 
-    def _exchange(self, node: TreeNode) -> None:
+    def exchange(self, node: TreeNode) -> None:
         """A session, or the part of it that the network lets through; other things happen in between."""
         if node.parent is None:
             return
@@ -281,7 +300,7 @@ class World:
     def _round(self, _node: TreeNode) -> None:
         """Everybody does a bit of everything, from the bottom up, so that news gets somewhere."""
         for node in reversed(self.nodes):
-            for work in (self._sequence, self._exchange, self._apply, self._settle_one):
+            for work in (self.sequence, self.exchange, self._apply, self.settle_one):
                 try:
                     work(node)
                 except Gone:
@@ -343,24 +362,25 @@ class World:
                 self.counts["broken off"] += 1
         for node in [node for node in self.nodes if node.name in self.machines.second]:
             for _ in range(3):  # both hand everything over; the first one stays
-                self._rest()
-                self.machines.swap(node)
-                self.lost.other_machine(node, self.machines.made)
-            self._rest()
+                self.rest()
+                self.other_machine(node)
+            self.rest()
             self.machines.retire(node)
         for clock in self.clocks.values():
             clock.offset_ms = 0
-        self._rest()
+        self.rest()
+        if self.preset.clones:
+            self.twins.idle()
         for node in [] if self.has_copies else self.nodes:
             self.moving.adopt(node)
         for _ in range(2):
-            self._rest()
+            self.rest()
             for node in self.nodes:
                 if node.node.owes_checkpoint:  # as a daemon's writer goes by
                     node.node.checkpoint()
-        self._rest()
+        self.rest()
 
-    def _rest(self) -> None:
+    def rest(self) -> None:
         moved: list[bool] = []
         for _ in range(ROUNDS_MAX):
             moved = []
