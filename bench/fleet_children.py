@@ -315,8 +315,9 @@ class Host:
         child.heard_at = time.time()
 
     def _new_client(self, child: Child) -> ParentClient:
-        urls = [line.rstrip("/") for line in child.client._up._urls]
-        return ParentClient(urls, tls.client_context(TlsFiles.in_directory(child.directory)), child.link.parent)
+        return ParentClient(
+            [child.client.address], tls.client_context(TlsFiles.in_directory(child.directory)), child.link.parent
+        )
 
     def _failures(self) -> list[str]:
         found = [text for child in self.children for text in child.failures]

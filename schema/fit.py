@@ -122,14 +122,7 @@ def _sqlite_like(connection: Any, registry: Registry, table: Table) -> Iterator[
 
 
 def _has_rowid(connection: Any, name: str) -> bool:
-    """Asked by reading it: older releases have no pragma that says so."""
-    try:
-        _rows(connection, f"SELECT rowid FROM {quoted(name)} LIMIT 0")
-    except Exception as error:
-        if "no such column" not in str(error):
-            raise
-        return False
-    return True
+    return not any(row[0] for row in _rows(connection, "SELECT wr FROM pragma_table_list(?)", (name,)))
 
 
 def _is_unique(connection: Any, name: str) -> bool:

@@ -7,6 +7,7 @@ all units has no keeper below, and a proposal never changes `id` or `unit_id`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from schema.spec import Apart, Table
@@ -62,6 +63,14 @@ TRUNCATED = (
     "syncd: bảng {table}: không dùng TRUNCATE được; hãy dùng DELETE / "
     "table {table}: TRUNCATE is refused because its rows could not be captured; use DELETE"
 )
+
+
+OURS = re.compile(r"syncd: bảng \w+(, bản ghi \S+)?: .+ / table \w+", re.DOTALL)
+
+
+def is_ours(text: str) -> bool:
+    """Whether a trigger's words are those of a guard of syncd's, which quote no value."""
+    return OURS.match(text) is not None
 
 
 def guards(table: Table) -> Iterator[tuple[str, str, Apart | None]]:

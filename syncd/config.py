@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,6 +22,7 @@ from schema.tables import registry
 from syncd.errors import ConfigError
 from syncd.failpoint import FAILPOINT, STAGE_FILE
 from syncd.language import Both, say
+from syncd.node.bounds import MEANINGS, NAMES, PREFIX, Bounds
 from syncd.system import translate_os_error, write_public_file
 
 CONFIG_FILE = "syncd.toml"
@@ -38,6 +39,9 @@ CONFIG_BYTES_MAX = 64 * 1024
 Address = Annotated[str, Meta(pattern=r"^https://[^/?#\s]+(:\d+)?$", max_length=255)]
 _PORT = r"(\d{1,4}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])"
 Listen = Annotated[str, Meta(pattern=rf"^$|^.+:{_PORT}$", max_length=255)]
+
+
+_DEFAULTS = Bounds()
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,6 +63,17 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     language: Literal["auto", "vi", "en"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
+    # From when on `status --check` warns: `node/bounds.py` says what each is about.
+    check_clock_s: Annotated[int, Meta(ge=1, le=31_536_000)] = _DEFAULTS.clock_s
+    check_parent_warning_s: Annotated[int, Meta(ge=1, le=31_536_000)] = _DEFAULTS.parent_warning_s
+    check_parent_critical_s: Annotated[int, Meta(ge=1, le=31_536_000)] = _DEFAULTS.parent_critical_s
+    check_child_h: Annotated[int, Meta(ge=1, le=87_600)] = _DEFAULTS.child_h
+    check_failing_s: Annotated[int, Meta(ge=0, le=31_536_000)] = _DEFAULTS.failing_s
+    check_backlog_h: Annotated[int, Meta(ge=1, le=87_600)] = _DEFAULTS.backlog_h
+    check_backlog_rows: Annotated[int, Meta(ge=1, le=2**53)] = _DEFAULTS.backlog_rows
+    check_backup_days: Annotated[int, Meta(ge=1, le=36_500)] = _DEFAULTS.backup_days
+    check_certificate_days: Annotated[int, Meta(ge=0, le=3_650)] = _DEFAULTS.certificate_days
+    check_disk_mib: Annotated[int, Meta(ge=0, le=2**30)] = _DEFAULTS.disk_mib
 
     @property
     def is_sqlite(self) -> bool:
@@ -74,6 +89,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return "sqlite" if self.encrypted else "sqlite-portable"
 
     @property
+    def bounds(self) -> Bounds:
+        """The thresholds of `status --check`."""
+        return Bounds(**{name: getattr(self, PREFIX + name) for name in NAMES})
+
+    @property
     def listen_place(self) -> tuple[str, int]:
         """Host and port of `listen`."""
         host, _, port = self.listen.rpartition(":")
@@ -82,7 +102,18 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 KEYS = tuple(field.name for field in msgspec.structs.fields(Config))
 
+# What a running daemon cannot change under itself; HUP takes every other setting over.
+OF_RESTART = ("name", "database", "encrypted", "listen", "foreign_writes", "extra_tables")
+# What only commands read, each time anew.
+OF_COMMANDS = ("addresses", *(key for key in KEYS if key.startswith(PREFIX)))
+
 _TRUTH = Both("true hoặc false", "true or false")
+
+
+def _whole(least: int, most: int) -> Both:
+    return Both(f"số nguyên từ {least} đến {most}", f"a whole number from {least} to {most}")
+
+
 _URLS = Both("danh sách tối đa 8 địa chỉ https://máy[:cổng]", "a list of at most 8 addresses https://host[:port]")
 RULES: dict[str, Both] = {
     "name": Both("chữ, tối đa 200 ký tự", "text of at most 200 characters"),
@@ -101,6 +132,16 @@ RULES: dict[str, Both] = {
     "language": Both("auto, vi hoặc en", "auto, vi or en"),
     "log_level": Both("debug, info, warning hoặc error", "debug, info, warning or error"),
     "log_format": Both("text hoặc json", "text or json"),
+    "check_clock_s": _whole(1, 31_536_000),
+    "check_parent_warning_s": _whole(1, 31_536_000),
+    "check_parent_critical_s": _whole(1, 31_536_000),
+    "check_child_h": _whole(1, 87_600),
+    "check_failing_s": _whole(0, 31_536_000),
+    "check_backlog_h": _whole(1, 87_600),
+    "check_backlog_rows": _whole(1, 2**53),
+    "check_backup_days": _whole(1, 36_500),
+    "check_certificate_days": _whole(0, 3_650),
+    "check_disk_mib": _whole(0, 2**30),
 }
 """What a value of each key may be, in words."""
 if RULES.keys() != set(KEYS):  # a key without its words would fail only where somebody mistypes it: refuse to start
@@ -128,6 +169,40 @@ def load_config(directory: Path, environment: Mapping[str, str], flags: Mapping[
     return _convert(values, sources, texts)
 
 
+def require_parent_urls(config: Config) -> None:
+    """Raises ConfigError where a node below another has no address of it."""
+    if not config.parent_urls:
+        raise ConfigError(
+            say("không có địa chỉ cấp trên", "no address of the parent"),
+            say(
+                "đặt parent_urls trong syncd.toml như trong mã gia nhập",
+                "set parent_urls in syncd.toml as the token had it",
+            ),
+        )
+
+
+def waits_for_restart(now: Config, wanted: Config) -> list[str]:
+    """The settings that differ and that a running daemon does not take over."""
+    return [key for key in OF_RESTART if getattr(now, key) != getattr(wanted, key)]
+
+
+def taken_over(now: Config, wanted: Config) -> Config:
+    """What a running daemon works with from now on."""
+    return msgspec.structs.replace(wanted, **{key: getattr(now, key) for key in OF_RESTART})
+
+
+def restart_needed(keys: Sequence[str]) -> ConfigError:
+    """Settings were changed that count from the next start on."""
+    return ConfigError(
+        say(
+            "syncd.toml đã đổi {keys}, chưa có hiệu lực",
+            "syncd.toml has changed {keys}, without effect so far",
+            keys=", ".join(keys),
+        ),
+        say("khởi động lại dịch vụ syncd", "restart the service syncd"),
+    )
+
+
 def write_config(directory: Path, config: Config) -> None:
     """Write the settings that differ from their defaults, whole or not at all."""
     default = Config()
@@ -136,6 +211,10 @@ def write_config(directory: Path, config: Config) -> None:
         value = getattr(config, key)
         if value != getattr(default, key):
             lines.append(f"{key} = {json.dumps(value, ensure_ascii=False)}\n")
+    lines += ["\n# From when on `syncd status --check` warns; take away the # and change the number.\n"]
+    for name in NAMES:
+        if getattr(config, PREFIX + name) == getattr(default, PREFIX + name):
+            lines.append(f"# {PREFIX}{name} = {getattr(default, PREFIX + name)}  # {MEANINGS[name].en}\n")
     write_public_file(directory / CONFIG_FILE, "".join(lines).encode())
 
 

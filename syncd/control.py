@@ -62,6 +62,10 @@ class Control:
                     self._answer(connection)
                 except OSError:
                     continue  # the client went away; there is nobody to tell
+                except Exception as error:  # a picture that cannot be drawn is no reason never to answer again
+                    from syncd.node.barriers import tell  # a screen need not load it
+
+                    tell(error, worker="control")
 
     def _answer(self, connection: socket.socket) -> None:
         connection.settimeout(CLIENT_S_MAX)
@@ -98,6 +102,12 @@ def last_end(directory: Path) -> tuple[str | None, str | None]:
 
 def ask(directory: Path) -> dict[str, Any] | None:
     """The picture of the daemon running in `directory`; None when there is none (or it does not answer)."""
+    return asked(directory)[0]
+
+
+def asked(directory: Path) -> tuple[dict[str, Any] | None, bool]:
+    """The picture, and whether a daemon is there that took the question and does not answer: it hangs, or was stopped
+    in its steps."""
     try:
         place = json.loads((directory / CONTROL_FILE).read_bytes()[:CONTROL_FILE_BYTES_MAX])
         with socket.create_connection(("127.0.0.1", int(place["port"])), CLIENT_S_MAX) as connection:
@@ -106,7 +116,9 @@ def ask(directory: Path) -> dict[str, Any] | None:
             while received := connection.recv(limits.CHUNK_BYTES):
                 answer += received
                 if len(answer) > limits.CONTROL_BYTES_MAX:
-                    return None
-        return dict(json.loads(answer)) if answer else None
+                    return None, False
+        return (dict(json.loads(answer)) if answer else None), False
+    except TimeoutError:
+        return None, True
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # no daemon, or one that has just ended: the caller says so
+        return None, False  # no daemon, or one that has just ended: the caller says so

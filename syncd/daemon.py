@@ -13,7 +13,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import FrameType
@@ -21,11 +21,13 @@ from typing import TYPE_CHECKING, Any
 
 from syncd import __version__, failpoint, limits
 from syncd.clock import Clock, instant_of, system_clock
-from syncd.config import Config, load_config
+from syncd.config import Config, load_config, require_parent_urls, restart_needed, taken_over, waits_for_restart
 from syncd.control import Control, forget_end, note_end
 from syncd.errors import DatabaseReplaced, SyncdError, written
 from syncd.events import event, set_up
 from syncd.exchange import Link
+from syncd.language import prefer
+from syncd.messages import Silent
 from syncd.net.client import ParentClient
 from syncd.node.barriers import tell
 from syncd.node_files import LOCK_FILE, OpenNode, open_node, require_node
@@ -33,7 +35,7 @@ from syncd.reserve import Reserve
 from syncd.security import tls
 from syncd.security.names import ROOT_CERTIFICATE_FILE
 from syncd.security.tls import TlsFiles
-from syncd.startup import check_start
+from syncd.startup import check_start, note_exchanged_by
 from syncd.system import (
     hear_signals,
     lock_file,
@@ -43,6 +45,7 @@ from syncd.system import (
     signals_heard,
     watchdog_s,
 )
+from syncd.topology.silent import SilentBelow
 from syncd.upkeep import Upkeep
 from syncd.vitals import Vitals
 from syncd.workers import Applier, Bell, Life, Puller, Sender, Worker, Writer
@@ -56,11 +59,19 @@ RESCUED = "rescued-"  # folders with what was in a database that was taken away
 def run(directory: Path, environment: Mapping[str, str] = os.environ, flags: Mapping[str, Any] | None = None) -> int:
     """Run the node in `directory` until TERM or INT; returns the exit code. Raises SyncdError when it cannot start."""
     heard_before = hear_signals()
+    told_before, threading.excepthook = threading.excepthook, _tell_thread
     try:
         return _run(directory, environment, flags)
     finally:
+        threading.excepthook = told_before
         for number, handler in heard_before.items():
             signal.signal(number, handler)
+
+
+def _tell_thread(ended: threading.ExceptHookArgs) -> None:
+    """A thread that nobody's barrier stands around: its end is logged without the words of a library."""
+    if ended.exc_value is not None:
+        tell(ended.exc_value, worker=ended.thread.name if ended.thread else None)
 
 
 def _run(directory: Path, environment: Mapping[str, str], flags: Mapping[str, Any] | None) -> int:
@@ -77,6 +88,7 @@ def _run(directory: Path, environment: Mapping[str, str], flags: Mapping[str, An
         opened = open_node(directory, config, failpoint=failpoint.from_environment(environment), is_starting=True)
         try:
             check_start(opened)
+            note_exchanged_by(opened, "daemon")
             return Daemon(opened, lambda: load_config(directory, environment, flags), reserve=reserve).run()
         finally:
             opened.close()
@@ -202,6 +214,10 @@ class Daemon:
         from syncd.security.authority import load_issuer
 
         self._opened.store.is_asked_at_rest = True
+        self._opened.node.silent_below = SilentBelow(
+            self._opened.store, self._clock, self.vitals.heard_ago_s, self.vitals.silent_below,
+            lambda: self._config.bounds.child_h * 3600.0,
+        )  # fmt: skip
         context = tls.server_context(self._files)
         self._contexts.append(context)
         listener = listen(*self._config.listen_place)
@@ -226,7 +242,7 @@ class Daemon:
         """The main thread: watchdog, times of exchanges to the disk, reloads; asleep while nothing happens."""
         watchdog = watchdog_s(os.environ)
         flushed_at = time.monotonic()
-        upkeep = Upkeep(self._opened, lambda: self._config)
+        upkeep = Upkeep(self._opened, lambda: self._config, self.vitals)
         while not self._life.ending:
             waits = [upkeep.wait_s, *([watchdog] if watchdog else [])]
             if self.vitals.is_dirty:
@@ -255,17 +271,29 @@ class Daemon:
             tell(error, worker="flush")
 
     def _take_over(self) -> None:
-        """New settings and certificates: all of them or none."""
+        """New settings and certificates: all of them or none. What a running daemon cannot change under itself is
+        named, and stays as it is."""
         try:
             config = self._reread()
+            if self._client is not None:
+                require_parent_urls(config)
             for context in self._contexts:
                 tls.reload(context, self._files)
         except SyncdError as error:
             event("reload-failed", logging.ERROR, reason=written(error))
+            self.vitals.fails("settings", error)
             return
-        self._config = config
+        waiting = waits_for_restart(self._config, config)
+        self._config = taken_over(self._config, config)
+        prefer(config.language)
         set_up(config.log_level, config.log_format)
-        event("reloaded")
+        if self._client is not None:
+            self._client.use(config.parent_urls)
+        event("reloaded", restart_for=", ".join(waiting) or None)
+        if waiting:
+            self.vitals.fails("settings", restart_needed(waiting))
+        else:
+            self.vitals.waits("settings")
 
     def _stop(self, workers: list[Worker]) -> None:
         """Wait for what is in hand; a thread that only waits for the parent's answer is left behind."""
@@ -321,8 +349,13 @@ class _Observer:
     def __init__(self, vitals: Vitals) -> None:
         self._vitals = vitals
 
-    def child_seen(self, child: str, waiting_rows: int | None, open_cases: int | None, offset_ms: int | None) -> None:
-        self._vitals.peer_seen(child, waiting_rows=waiting_rows, open_cases=open_cases, offset_ms=offset_ms)
+    def child_seen(
+        self, child: str, waiting_rows: int | None, open_cases: int | None, offset_ms: int | None,
+        silent: Sequence[Silent] | None = None,
+    ) -> None:  # fmt: skip
+        told = None if silent is None else [(each.node_id, each.for_s) for each in silent]
+        self._vitals.peer_seen(child, waiting_rows=waiting_rows, open_cases=open_cases, offset_ms=offset_ms,
+                               silent=told)  # fmt: skip
 
     def exchanged(self, name: str, peer: str, envelopes: int, size_bytes: int, duration_s: float) -> None:
         if peer:

@@ -33,6 +33,7 @@ STATE = {
     "answered": Both("xã đã trả lời", "unit answered"),
     "later": Both("để sau", "put off"),
     "settled": Both("đã giải quyết", "settled"),
+    "undone": Both("quyết định đã rút lại", "decision taken back"),
 }
 WHY = {
     "unchanged": Both("giá trị chưa đổi từ khi người đề nghị xem", "unchanged since the proposer saw it"),

@@ -21,7 +21,7 @@ from syncd.errors import UsageError
 from syncd.language import Both, say
 from syncd.protocol.decoding import json_object
 from syncd.review.standing import ASKED_HERE, MOVE_KINDS, UNDECIDED, UNSETTLED_CASE, Word, standing_word, words
-from syncd.review.verbs import ANSWER, MOVES, OF_THE_ASKED, SETTLING, Verb, allowed
+from syncd.review.verbs import ANSWER, MOVES, OF_THE_ASKED, SETTLING, UNDO, Verb, allowed
 from syncd.status import table_names, unit_words
 from syncd.store.base import Row, Tx, known
 
@@ -32,6 +32,7 @@ __all__ = [
 
 REVIEW, LOST, ACCEPTED, WAITING, CASE = "review", "lost", "accepted", "waiting", "case"
 ASKED, QUESTION, ANSWERED, POSTPONED, SETTLED = "asked", "question", "answered", "later", "settled"
+UNDONE = "undone"  # decided at another node, and taken back there
 DONE = frozenset({ACCEPTED, SETTLED})  # shown only when everything is
 OPEN = frozenset({REVIEW, CASE, QUESTION, ANSWERED, POSTPONED})  # waits for a person's decision
 DECIDABLE = OPEN | {ASKED}  # who asked may decide without the answer
@@ -277,7 +278,7 @@ def _told(tx: Tx, values: tuple[Any, ...]) -> Iterator[Conflict]:
         unit = tx.one("SELECT code, name FROM unit WHERE id = ?", (last.unit_id,)) or (None, None)
         yield _case(
             tx, case_id, last.kind, said, [(table or "", row or "") for table, row in places],
-            state=QUESTION if is_asked else SETTLED if own else _told_state(standing_word(said, 0)),
+            state=QUESTION if is_asked else SETTLED if own else _told_state(said),
             unit_id=last.unit_id, unit=unit_words(*unit), detail=own[0] if own else "{}", opened_at=said[0].made_at,
             keeper=None,
             table=last.table, row_id=last.row_id, verdicts=OF_THE_ASKED if is_asked else (),
@@ -311,9 +312,14 @@ def _asked(tx: Tx, said: Sequence[Word], state: str) -> tuple[str, ...]:
     return tuple(sorted({name for name in names if name}))
 
 
-def _told_state(word: Word | None) -> str:
-    """Of a case that another node found. An answer ends what is asked of this node's units."""
-    if word is None or word.verb in SETTLING or word.verb == ANSWER:
+def _told_state(said: Sequence[Word]) -> str:
+    """Of a case that another node found. An answer ends what is asked of this node's units; what was decided there and
+    taken back is settled no more, and whether it waits that node alone knows."""
+    word = standing_word(said, 0)
+    if word is None:
+        was_decided = any(each.verb in SETTLING for each in said)
+        return UNDONE if was_decided and said[-1].verb == UNDO else SETTLED
+    if word.verb in SETTLING or word.verb == ANSWER:
         return SETTLED
     return ASKED if word.verb == Verb.ASK_COMMUNE else POSTPONED
 

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from syncd import setup
 from syncd.clock import Clock, instant_of, system_clock
 from syncd.config import Config, load_registry, write_config
-from syncd.errors import ConfigError
+from syncd.errors import ConfigError, WrongPeer
 from syncd.identity_files import ensure_keys, ensure_recovery, ensure_root, new_tls_keys, save_joined
 from syncd.inputs.mint import mint
 from syncd.language import say
@@ -28,6 +28,7 @@ from syncd.security import enrol
 from syncd.security.enrol import JoinReply, NodeInfo
 from syncd.security.identity import NodeKeys, RandomBytes
 from syncd.security.token import Token, decode_token, require_not_expired
+from syncd.security.validity import validities
 from syncd.setup import Place
 from syncd.store.causes import LOST
 from syncd.store.files import is_taken, make_room
@@ -138,11 +139,31 @@ def _ask(directory: Path, token: Token, node_keys: NodeKeys, config: Config, nam
     tls_keys = new_tls_keys(config)
     client = JoinClient(token)
     ca_pem = client.fetch_ca()
+    _require_begun(ca_pem, token)
     body = client.join(ca_pem, enrol.encode_request(enrol.build_request(token, node_keys, tls_keys, name)))
     reply = enrol.decode_reply(body)
     enrol.check_reply(reply, token, node_keys, tls_keys, ca_pem)
     save_joined(directory, tls_keys, reply.certificate_pem, reply.issuer_pem, ca_pem)
     return reply
+
+
+def _require_begun(ca_pem: str, token: Token) -> None:
+    """The token tells the parent's time whatever this clock says: an authority that begins after the token has ended
+    was made while the parent's clock was far ahead."""
+    begins_s = validities(ca_pem)[0][0]
+    if begins_s > token.expires_s:
+        raise WrongPeer(
+            say(
+                "chứng thư gốc của cấp trên đến {when} mới có hiệu lực: được tạo khi đồng hồ ở đó chạy nhanh",
+                "the parent's root certificate is not valid before {when}: it was made while the parent's clock was"
+                " ahead",
+                when=instant_of(int(begins_s * 1000)),
+            ),
+            say(
+                "đồng hồ máy này không phải nguyên nhân; nhờ người quản trị cấp trên chạy: syncd status --check",
+                "this computer's clock is not the cause; have the parent's operator run: syncd status --check",
+            ),
+        )
 
 
 def _create(

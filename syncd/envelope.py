@@ -277,6 +277,11 @@ def encode_header(header: Header) -> bytes:
     return encoded
 
 
+def written_ms(data: bytes) -> int:
+    """When an envelope of this node's own log was written, by its first bytes alone."""
+    return decode_header(data[4 : 4 + (int.from_bytes(data[:4], "big") & 0xFFFFFF)]).time_ms
+
+
 def decode_header(data: bytes) -> Header:
     """Strict: exact types and bounds, no other encoding of the same fields, nothing after them."""
     # The version comes first, as one byte, in every version of the protocol.

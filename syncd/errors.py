@@ -52,6 +52,7 @@ secret. What an operator meets is said in both languages (`syncd/language.py`); 
 
 # ruff: noqa: N818 - an error is named for what happened (`Gap`, `WrongPeer`); the tree above says that all are errors.
 
+import os
 from typing import ClassVar
 
 from syncd.language import english_of
@@ -252,5 +253,12 @@ class DatabaseUnreachable(TemporaryError):
 
 
 def written(error: BaseException) -> str:
-    """An error as it is stored: in English, whatever language this process speaks."""
-    return error.english if isinstance(error, SyncdError) else str(error)
+    """An error as it is stored or logged: in English, whatever language this process speaks. What is none of ours is
+    named by its kind: its words may quote a row. The system's own, of a file or a socket, tell which and why.
+    """
+    if isinstance(error, SyncdError):
+        return error.english
+    if isinstance(error, OSError) and error.errno is not None:
+        named = "" if error.filename is None else f": {error.filename}"
+        return f"{type(error).__name__}: {os.strerror(error.errno)}{named}"
+    return type(error).__name__

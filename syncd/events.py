@@ -12,11 +12,13 @@ import logging
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Any, Literal
 
 from syncd import limits
+from syncd.errors import written
 from syncd.text import escaped
 
 LOGGER = logging.getLogger("syncd")
@@ -134,7 +136,26 @@ def _repeated(cause: _Cause) -> logging.LogRecord:
     return record
 
 
-class _TextLines(logging.Formatter):
+class _Lines(logging.Formatter):
+    """Tracebacks without the words of libraries, which may quote a row: of those the kind alone is told."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - named by the standard library
+        return told_trace(ei[1])
+
+
+def told_trace(error: BaseException | None) -> str:
+    """Where an error and its causes were raised, innermost cause first, and what they are."""
+    told: list[str] = []
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        frames = "".join(traceback.format_tb(error.__traceback__)[-limits.FRAMES_MAX :])
+        told.insert(0, f"{frames}{type(error).__module__}.{type(error).__name__}: {written(error)}")
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\n".join(told)
+
+
+class _TextLines(_Lines):
     def format(self, record: logging.LogRecord) -> str:
         fields = getattr(record, "fields", {})
         parts = [_instant(record.created), record.levelname.lower(), record.getMessage()]
@@ -143,7 +164,7 @@ class _TextLines(logging.Formatter):
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info and record.exc_info[0] else line
 
 
-class _JsonLines(logging.Formatter):
+class _JsonLines(_Lines):
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
             "time": _instant(record.created),

@@ -309,7 +309,8 @@ class Link:
         partial = None if place is None else Partial(uuid.UUID(place[0]).bytes, place[1], len(self._unfinished))
         declined = [messages.raw_id(stream_id) for stream_id in self._declined.streams(tree)]
         wait_ms = int(min(wait_s, self._declined.wait_s_max) * 1000)
-        return Pull(down, owed, partial, wait_ms, waiting, cases, backed_up_ms, want, heard_ms, declined)
+        return Pull(down, owed, partial, wait_ms, waiting, cases, backed_up_ms, want, heard_ms, declined,
+                    self._node.silent_below())  # fmt: skip
 
     def take_pull(self, reply: PullReply, envelopes: Sequence[bytes], unfinished: bytes = b"") -> Received | None:
         """Take what came down; `unfinished` is the beginning of a frame whose rest did not come."""

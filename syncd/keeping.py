@@ -66,13 +66,18 @@ def order(
     """
     node.reread_tree()  # another process of this node may have ordered something
     with node.store.write("order") as tx:
-        planned = _checked(node, tx, unit_id, to_node, forced or revoke)
-        others = _others(node, tx, planned) if forced else []
-        for each in (planned, *others):
+        planned = _orders(node, tx, unit_id, to_node, forced=forced, revoke=revoke)
+        for each in planned:
             forced_at = _end_here(tx, each) if forced else (None, None)
             _insert(tx, node, each, forced_at, revoke, reason, author)
     node.refresh()
-    return planned
+    return planned[0]
+
+
+def _orders(node: Node, tx: Tx, unit_id: str, to_node: str, *, forced: bool, revoke: bool) -> list[Preview]:
+    """The order asked for, then those that come with it."""
+    planned = _checked(node, tx, unit_id, to_node, forced or revoke)
+    return [planned, *(_others(node, tx, planned) if forced else [])]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +120,7 @@ def reassign(node: Node, move: Move, *, author: str, reason: str) -> None:
 
     Raises UsageError as `plan_move` does.
     """
+    node.reread_tree()  # another process of this node may have ordered something
     with node.store.write("order-move") as tx:
         first = plan_move(node, tx, move)
         if first is not None:
@@ -165,8 +171,9 @@ def _require_apart(tx: Tx, move: Move) -> None:
 
 def plan(node: Node, unit_id: str, to_node: str, *, forced: bool = False, revoke: bool = False) -> Preview:
     """What `order` would do, with the same refusals; nothing is written."""
+    node.reread_tree()
     with node.store.read() as tx:
-        return _checked(node, tx, unit_id, to_node, forced or revoke)
+        return _orders(node, tx, unit_id, to_node, forced=forced, revoke=revoke)[0]
 
 
 def node_named(node: Node, named: str) -> str:

@@ -121,6 +121,9 @@ TURN_SHARE: Final = 0.6  # of it after which no group is begun, so that the last
 UPDATE_CELLS_MAX: Final = 500_000  # of updates of many masks in one statement: a list has eight bytes for each
 HISTORY_ENVELOPES_MAX: Final = 500  # how far back `latest` looks for when a value changed
 
+SILENT_MAX: Final = 64  # nodes below that a child tells of as silent
+SILENT_LOOK_S: Final = 60.0  # how often it looks which they are
+
 # Nodes. Below a node one step from the root, two, three and more: a province has some 700 nodes in all, a district 30.
 NODES_BELOW_MAX: Final = (4_000, 500, 50)
 NODES_MINTED_MAX: Final = 10_000  # records of one node: every tier reads them all
@@ -144,11 +147,13 @@ TERMS_MAX: Final = 10_000  # hand-overs of one unit
 
 # The log.
 LOG_REPEATED_S: Final = 60.0  # a warning of one cause is written once, then how often it came again, so often
+FRAMES_MAX: Final = 30  # of one traceback
 LOG_CAUSES_MAX: Final = 64  # of one event told apart; what is beyond is counted together
 
 # What an operator's screen shows or reads at most.
 STATUS_ENVELOPES_MAX: Final = 20_000  # longer logs are not added up: the screen must come at once
 STATUS_STREAMS_MAX: Final = 50
+STATUS_CHILDREN_MAX: Final = 30  # those that need help most; more are counted, or asked for
 STATUS_UNITS_MAX: Final = 6  # units kept here that a screen names; of more it gives the number
 CONFLICTS_SHOWN_MAX: Final = 200
 SQL_ROWS_MAX: Final = 100_000  # rows that `syncd sql` prints

@@ -141,13 +141,25 @@ class Want(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
 Wants = Annotated[list[Want], Meta(max_length=limits.WANTS_MAX)]
 
 
+class Silent(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A node below the sender that whoever stands above it has not heard for so many seconds; 0: never."""
+
+    node: Id
+    for_s: Natural
+
+    @property
+    def node_id(self) -> str:
+        return str(uuid.UUID(bytes=self.node))
+
+
 class Pull(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What the child holds of what flows down, and how far receipts have reached it. Waits up to `wait_ms` for news.
 
     `backed_up_ms`: the time of the custodian's newest backup that the child has heard of, by the custodian's clock.
     `want`: streams to be sent from the common past on, whoever wrote them. `heard_ms`: the time in the last answer from
     this parent; by it an answer to this very process is told from one that was long under way. `declined`: streams to
-    leave out, of which the child has refused the next envelope a moment ago.
+    leave out, of which the child has refused the next envelope a moment ago. `silent`: nodes below the child that have
+    not been heard for long, for the parent's screen.
     """
 
     down: Positions
@@ -160,6 +172,7 @@ class Pull(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     want: Wants = []
     heard_ms: TimeMs = 0
     declined: Annotated[list[Id], Meta(max_length=limits.STREAMS_MAX)] = []
+    silent: Annotated[list[Silent], Meta(max_length=limits.SILENT_MAX)] = []
 
 
 class PullReply(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -1,8 +1,8 @@
 """One exchange with the parent without a daemon: `syncd sync --once`.
 
 Enters: an open node that no daemon serves. Leaves: everything written here is at the parent and everything for here is
-applied, or an error (75: the parent is down, try later). Must hold: the same stages as the daemon's, so nothing
-differs.
+applied, or an error (75: the parent is down, try later); when it last got through, for `status`. Must hold: the same
+stages and the same checks as the daemon's, so nothing differs.
 """
 
 from __future__ import annotations
@@ -10,15 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from syncd import limits
-from syncd.errors import ConfigError
+from syncd.config import require_parent_urls
+from syncd.errors import ParentUnreachable, SyncdError, WrongPeer
 from syncd.exchange import Link
-from syncd.language import say
+from syncd.language import Said, english_of, say
 from syncd.messages import Position
 from syncd.net.client import ParentClient
 from syncd.node_files import OpenNode
 from syncd.recovery.capture import Capture
 from syncd.security import tls
 from syncd.security.tls import TlsFiles
+from syncd.startup import note_exchanged_by
+from syncd.vitals import Vitals
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,31 +43,61 @@ def sync_once(opened: OpenNode) -> Summary:
     if opened.parent_id is None:
         _settle(opened, summary)
         return summary
-    if not opened.config.parent_urls:
-        raise ConfigError(
-            say("không có địa chỉ cấp trên", "no address of the parent"),
-            say(
-                "đặt parent_urls trong syncd.toml như trong mã gia nhập",
-                "set parent_urls in syncd.toml as the token had it",
-            ),
-        )
-    context = tls.client_context(TlsFiles.in_directory(opened.directory))
-    client = ParentClient(opened.config.parent_urls, context, opened.parent_id)
+    require_parent_urls(opened.config)
+    vitals = Vitals(opened.node.clock, lambda: None)
+    client = ParentClient(
+        opened.config.parent_urls, tls.client_context(TlsFiles.in_directory(opened.directory)), opened.parent_id
+    )
     try:
-        link = Link(opened.node, opened.parent_id)
-        followed: set[Position] = set()
-        for _ in range(limits.SYNC_ROUNDS_MAX):
-            _settle(opened, summary)
-            moved = _send(opened, link, client, summary)
-            moved = _receive(link, client, summary, 0) or moved
-            owed = opened.node.rejoin.owed  # an answer without envelopes may ask for what the parent has lost
-            if not moved and not opened.node.has_backlog() and owed <= followed:
-                break
-            followed |= owed
-        summary.waiting_rows = _await_receipts(opened, link, client, summary)
+        exchange_at_any(opened, client, summary)
+    except SyncdError as error:
+        vitals.peer_failed(opened.parent_id, error)
+        raise
+    else:
+        vitals.peer_seen(opened.parent_id, carried=True, offset_ms=opened.node.clock_offset_ms)
     finally:
         client.close()
+        note_exchanged_by(opened, "once")
+        vitals.flush(opened.store)
     return summary
+
+
+def exchange_at_any(opened: OpenNode, client: ParentClient, summary: Summary) -> None:
+    """The whole exchange, at the first of the parent's addresses that serves; each question that fails goes to the
+    next one. Raises ParentUnreachable with what each of them said, or WrongPeer where all are somebody else."""
+    failed: list[SyncdError] = []
+    for _ in opened.config.parent_urls:
+        try:
+            _exchange(opened, client, summary)
+        except (ParentUnreachable, WrongPeer) as error:
+            failed.append(error)
+        else:
+            return
+    if len(failed) == 1 or all(isinstance(error, WrongPeer) for error in failed):
+        raise failed[-1]
+    said = [error.message for error in failed]
+    raise ParentUnreachable(
+        say(
+            "không địa chỉ nào của cấp trên dùng được: {said}",
+            "none of the parent's addresses serves: {said}",
+            said=Said("; ".join(said), "; ".join(map(english_of, said))),
+        ),
+        failed[-1].hint,
+    ) from failed[-1]
+
+
+def _exchange(opened: OpenNode, client: ParentClient, summary: Summary) -> None:
+    link = Link(opened.node, opened.parent_id or "")
+    followed: set[Position] = set()
+    for _ in range(limits.SYNC_ROUNDS_MAX):
+        _settle(opened, summary)
+        moved = _send(opened, link, client, summary)
+        moved = _receive(link, client, summary, 0) or moved
+        owed = opened.node.rejoin.owed  # an answer without envelopes may ask for what the parent has lost
+        if not moved and not opened.node.has_backlog() and owed <= followed:
+            break
+        followed |= owed
+    summary.waiting_rows = _await_receipts(opened, link, client, summary)
 
 
 def _settle(opened: OpenNode, summary: Summary) -> None:

@@ -29,6 +29,7 @@ from syncd.events import event
 from syncd.granting import GRANT, grant_down, grant_followers
 from syncd.language import say
 from syncd.log import Stream
+from syncd.messages import Silent
 from syncd.node.barriers import Barriers
 from syncd.node.receiving import receive_apart
 from syncd.own_streams import WRITTEN_TO, OwnStreams
@@ -67,6 +68,7 @@ class Node:
         self.keys = node_keys
         self.clock = clock
         self.clock_offset_ms: int | None = None
+        self.silent_below: Callable[[], list[Silent]] = list  # a daemon with children knows of some
         self.ring = keys.KeyRing(node_keys)
         self.signals = Signals()
         self._random = random_bytes

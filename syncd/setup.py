@@ -16,6 +16,7 @@ from syncd.clock import instant_of
 from syncd.errors import ConfigError
 from syncd.language import say
 from syncd.store.base import Store, Tx
+from syncd.store.named import definition_refused
 from syncd.terms import refresh_keepers
 from syncd.tree import NodeRecord
 
@@ -60,7 +61,7 @@ def create_schema(connect: Connect, dialect: str, registry: Registry, node_keys:
             say(
                 "cơ sở dữ liệu không nhận các bảng: {error}",
                 "the database does not take the tables: {error}",
-                error=str(getattr(error, "orig", error)).strip(),
+                error=definition_refused(getattr(error, "orig", None) or error),
             ),
             say(
                 "nếu là quy tắc (check) trong extra_tables thì sửa quy tắc đó, rồi chạy lại",

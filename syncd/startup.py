@@ -9,32 +9,31 @@ from __future__ import annotations
 import logging
 
 from syncd import setup
-from syncd.errors import ConfigError, written
+from syncd.clock import instant_of
+from syncd.config import require_parent_urls
+from syncd.errors import written
 from syncd.events import event
-from syncd.language import english_of, say
+from syncd.language import english_of
 from syncd.node import evolve, strangers
+from syncd.node.machine import certificates
 from syncd.node_files import OpenNode
 from syncd.recovery.capture import Capture
+from syncd.status import EXCHANGED_BY
 from syncd.store.base import Store
 from syncd.store.files import linked, linked_words
 
 
 def check_start(opened: OpenNode) -> None:
     """Examine and mend. Raises ConfigError when this node cannot work as it is configured."""
-    if opened.parent_id is not None and not opened.config.parent_urls:
-        raise ConfigError(
-            say("không có địa chỉ cấp trên", "no address of the parent"),
-            say(
-                "đặt parent_urls trong syncd.toml như trong mã gia nhập",
-                "set parent_urls in syncd.toml as the token had it",
-            ),
-        )
+    if opened.parent_id is not None:
+        require_parent_urls(opened.config)
     if opened.store.dialect != "sqlite":
         require_server(opened.store)
     evolve.bring_up(opened)  # before the triggers, which are made for the columns
     _check_capture(opened)
     _check_facts(opened)  # after the triggers, which are made anew when a setting differs from the recorded one
     strangers.tell(opened)
+    _tell_certificates(opened)
     if (path := linked(opened.store.held_files())) is not None:
         event("second-name", logging.WARNING, reason=english_of(linked_words(path)))
     if opened.store.dialect != "sqlite":
@@ -49,6 +48,24 @@ def _check_facts(opened: OpenNode) -> None:
     if changed:
         with opened.store.apply("facts") as tx:
             setup.set_facts(tx, changed)
+
+
+def _tell_certificates(opened: OpenNode) -> None:
+    """Of this node itself: whoever calls it would think of its own clock first."""
+    now_s = opened.node.clock() / 1000
+    for each in certificates(opened.directory):
+        if each.begins_s is None or each.ends_s is None or not each.begins_s <= now_s <= each.ends_s:
+            begins, ends = (None if s is None else instant_of(int(s * 1000)) for s in (each.begins_s, each.ends_s))
+            event("own-certificate-not-valid", logging.ERROR, file=each.file, begins=begins, ends=ends)
+
+
+def note_exchanged_by(opened: OpenNode, way: str) -> None:
+    """How this node exchanges: a machine that only runs `sync --once` is not missed between two of them."""
+    with opened.store.read() as tx:
+        before = tx.value("SELECT value FROM syncd_meta WHERE key = ?", (EXCHANGED_BY,))
+    if (before or "daemon") != way:
+        with opened.store.apply("facts") as tx:
+            setup.set_facts(tx, [(EXCHANGED_BY, way)])
 
 
 def _check_capture(opened: OpenNode) -> None:

@@ -7,14 +7,20 @@ queries only, no personal value, no guess: what the tables do not say is None an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from conflict.case import CaseKind
 from schema.replicated import KEY_GRANT, NODE
 from schema.spec import Kind
 from schema.tables import SCHEMA_REVISION
 from syncd import limits, log
+from syncd.clock import instant_of
+from syncd.limits import HEADER_BYTES_MAX
 from syncd.log import Stream
+from syncd.node.bounds import Bounds
+from syncd.node.machine import Machine
+from syncd.receipt import HEARD_KEY
 from syncd.review.standing import UNDECIDED, Waiting, open_reviews, unmatched_moves, unsettled_cases, waiting
 from syncd.store.base import Tx, known
 from syncd.succession import Succession, named_apart, retired_nodes, succession
@@ -22,6 +28,7 @@ from syncd.tree import Tree, load_tree
 
 # Grants and enrolments are no records: a clerk does not wait for them.
 _CONTROL_TABLES = (NODE.number, KEY_GRANT.number)
+EXCHANGED_BY = "exchanged_by"  # in syncd_meta: `once`, or `daemon` as where nothing is said
 ROW_MARKS = (0, 1)  # envelopes that carry rows: CLOSED and OPEN of `envelope.py`, which a screen need not load
 
 
@@ -35,6 +42,7 @@ class OwnChanges:
     at_custodian: int | None
     backed_up: int | None  # of those, in the custodian's last verified backup
     confirmed_at: str | None  # when the newest envelope that the custodian has confirmed was written
+    oldest_waiting_at: str | None = None  # when the oldest that it has not was written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +61,19 @@ class Neighbour:
     waiting_rows: int | None
     open_cases: int | None
     retired: str | None = None  # another machine took its place: `replaced`, or `revoked` where it is not believed
+    # By the running daemon's steady clock, where it has one to tell: since the last success; of failures in a row.
+    success_age_s: float | None = None
+    failing_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silent:
+    """A node further below that whoever stands above it has not heard for long; `via`: the child that says so."""
+
+    node_id: str
+    name: str
+    via: str
+    for_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +159,14 @@ class Status:
     rescued: str | None = None  # where a daemon has written down its database, which was taken away
     linked: str | None = None  # a file of the database that has a second name: whatever opens it by that one ruins it
     is_older_copy: bool = False  # the file beside the database knows of more than the database
+    created_at: str | None = None  # when this node was made, where somebody has looked
+    exchanged_by: str = "daemon"  # or `once`: the last exchange was a `sync --once`
+    newest_at: str | None = None  # the newest moment that this machine's own clock has written down
+    province_backup_at: str | None = None  # by the custodian's clock, as far as it is known here
+    silent: tuple[Silent, ...] = ()
+    is_silent: bool = False  # a daemon runs and does not answer
+    bounds: Bounds = field(default_factory=Bounds)
+    machine: Machine = field(default_factory=Machine)
 
 
 def status(tx: Tx) -> Status:
@@ -178,7 +207,28 @@ def status(tx: Tx) -> Status:
         hand_overs=_hand_overs(tx),
         late_writes=int(tx.value(_LATE, (CaseKind.WRITES_BEYOND_TERM.value,))),
         succession=None if is_root else succession(tx, facts),
+        exchanged_by=facts.get(EXCHANGED_BY, "daemon"),
+        newest_at=_newest(tx, facts),
+        province_backup_at=facts.get("last_backup_at") if is_root else _heard_backup_at(facts),
     )
+
+
+_NEWEST = """
+    SELECT max(at) FROM (
+        SELECT max(changed_at) AS at FROM syncd_stream WHERE own = 1
+        UNION ALL SELECT max(last_success_at) FROM syncd_peer UNION ALL SELECT max(checked_at) FROM syncd_checkpoint
+    ) AS written
+"""
+
+
+def _newest(tx: Tx, facts: Mapping[str, str]) -> str | None:
+    known = (facts.get("created_at"), facts.get("last_backup_at"), tx.value(_NEWEST))
+    return max((str(each) for each in known if each), default=None)
+
+
+def _heard_backup_at(facts: Mapping[str, str]) -> str | None:
+    heard_ms = int(facts.get(HEARD_KEY) or 0)
+    return instant_of(heard_ms) if heard_ms else None
 
 
 _ROOT_BRANCHES = """
@@ -218,7 +268,25 @@ def _own(tx: Tx, is_root: bool) -> OwnChanges:
         at_custodian=_rows_confirmed(tx, "s.custodian_seq"),
         backed_up=_rows_confirmed(tx, "s.backed_up_seq"),
         confirmed_at=_confirmed_at(tx),
+        oldest_waiting_at=_oldest_waiting_at(tx) if beyond else None,
     )
+
+
+_OLDEST = f"""
+    SELECT substr(l.envelope, 1, ?) FROM syncd_stream AS s JOIN syncd_log AS l ON l.stream_id = s.stream_id
+    WHERE s.own = 1 AND s.kind <> {int(Kind.CONTROL)} AND l.seq = (
+        SELECT min(x.seq) FROM syncd_log AS x
+        WHERE x.stream_id = s.stream_id AND x.seq > s.custodian_seq AND x.rows > 0)
+    LIMIT ?
+"""
+
+
+def _oldest_waiting_at(tx: Tx) -> str | None:
+    """When the oldest rows that the custodian has not confirmed were written: their envelopes' headers say so."""
+    from syncd.envelope import written_ms
+
+    heads = tx.all(_OLDEST, (HEADER_BYTES_MAX + 4, limits.STATUS_STREAMS_MAX))
+    return instant_of(min(written_ms(bytes(row[0])) for row in heads)) if heads else None
 
 
 def _rows_after(tx: Tx, position: str) -> int:

@@ -16,15 +16,17 @@ from syncd import limits
 from syncd.config import Config
 from syncd.errors import SyncdError, written
 from syncd.events import event
-from syncd.node.barriers import tell
+from syncd.node.barriers import tell, unforeseen
 from syncd.node_files import OpenNode
+from syncd.vitals import Vitals
 
 
 class Upkeep:
     """Asked by the main thread when it is time; works on a thread of its own."""
 
-    def __init__(self, opened: OpenNode, settings: Callable[[], Config]) -> None:
+    def __init__(self, opened: OpenNode, settings: Callable[[], Config], vitals: Vitals) -> None:
         self._opened = opened
+        self._vitals = vitals
         self._settings = settings
         self._thread: threading.Thread | None = None
         # A thousand stations that a power cut has stopped together do not work at the same minute.
@@ -47,10 +49,13 @@ class Upkeep:
     def _work(self) -> None:
         try:
             run(self._opened, self._settings())
+            self._vitals.waits("upkeep")
         except SyncdError as error:
             event("upkeep-failed", logging.WARNING, reason=written(error))
+            self._vitals.fails("upkeep", error)
         except Exception as error:  # some row brought it about, perhaps: tomorrow again
             tell(error, worker="upkeep")
+            self._vitals.fails("upkeep", unforeseen(error))
 
 
 def run(opened: OpenNode, config: Config) -> None:

@@ -130,10 +130,14 @@ class Worker(ABC, threading.Thread):
 
     def run(self) -> None:
         retries = Retries()
+        before: Exception | None = None
         while not self.life.ending:
             try:
                 self.turn()
                 retries.succeeded()
+                if before is not None:
+                    self.vitals.recovers(self.name, before)
+                    before = None
                 self._take_reserve_back()
             except Exception as error:  # a bug too: what some row or answer brought about ends no process
                 self.failed(error)
@@ -144,6 +148,7 @@ class Worker(ABC, threading.Thread):
                     tell(error, worker=self.name)
                 decision = retries.decide(ours)
                 self.vitals.fails(self.name, ours)
+                before = ours
                 if not decision.again:
                     self.life.give_up(self.name, error)
                     return
@@ -356,7 +361,7 @@ class Puller(Worker):
         self._wait_s = 0.0  # the first question after a start or an error is answered at once
 
     def turn(self) -> None:
-        self.vitals.waits(self.name)
+        self.vitals.asks(self.name)
         pull = self._link.pull(self._wait_s)
         self._failpoint("pull:before-send")
         self.in_network = True
@@ -371,6 +376,7 @@ class Puller(Worker):
             self._signals.emit(LOG, [self._link.parent])  # the parent is back: whoever sends greets it anew
         if pulled.error is not None:
             raise pulled.error
+        self.vitals.waits(self.name)
         self.life.pause(self._link.pause_s)
         # What must be asked for otherwise is known after a hello: no long wait before it, or while such a thing lasts.
         is_settled = self._link.has_greeted and not self._link.has_blocked

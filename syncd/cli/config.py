@@ -50,7 +50,8 @@ def check_command(directory: Path | None, as_json: bool) -> None:
         return
     default = asdict(Config())
     rows = [
-        [name, _text(value), "" if value == default[name] else _text(default[name])] for name, value in shown.items()
+        [name, _text(value), "" if value == default[name] else _text(default[name]), _taken(name), _meaning(name)]
+        for name, value in shown.items()
     ]
     emit(
         say("Cấu hình đúng: {path}", "The configuration is correct: {path}", path=path)
@@ -61,7 +62,24 @@ def check_command(directory: Path | None, as_json: bool) -> None:
             path=path,
         )
     )
-    emit(table([say("khóa", "key"), say("giá trị", "value"), say("mặc định", "default")], rows, indent="  "))
+    heads = [say("khóa", "key"), say("giá trị", "value"), say("mặc định", "default")]
+    emit(table([*heads, say("có hiệu lực", "takes effect"), say("cảnh báo khi", "warns when")], rows, indent="  "))
+
+
+def _taken(name: str) -> str:
+    """When a change of the file counts."""
+    from syncd.config import OF_COMMANDS, OF_RESTART
+
+    if name in OF_COMMANDS:
+        return say("ngay", "at once")
+    return say("khởi động lại", "restart") if name in OF_RESTART else "HUP"
+
+
+def _meaning(name: str) -> str:
+    """Of a threshold of `status --check`."""
+    from syncd.node.bounds import MEANINGS, PREFIX
+
+    return MEANINGS[name.removeprefix(PREFIX)].here if name.startswith(PREFIX) else ""
 
 
 def _text(value: object) -> str:

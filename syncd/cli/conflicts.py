@@ -167,10 +167,14 @@ def resolve_command(
     with opened_store(directory) as store:
         found = _chosen(store, ids, wanted)
         asked = _asked(verdict, author, reason, settings, row, other, found)
-        if not found or (wanted is not None and not _confirmed(found, asked, dry_run, yes)) or dry_run:
-            _report_plan(found, asked, as_json)
+        if dry_run:
+            refused = _resolve_each(store, found, asked, is_trial=True)
+            _report_plan([each for each in found if each.id not in refused], asked, as_json, refused)
+            return FAILED if refused else 0
+        if not found or (wanted is not None and not _confirmed(found, asked, yes)):
+            _report_plan(found, asked, as_json, {})
             return 0
-        refused = _resolve_each(store, found, asked)
+        refused = _resolve_each(store, found, asked, is_trial=False)
         settled = _again(store, [each for each in found if each.id not in refused])
         _report(store, settled, refused, as_json)
     return FAILED if refused else 0
@@ -267,22 +271,27 @@ def _asked(
     )  # fmt: skip
 
 
-def _confirmed(found: Sequence[Conflict], asked: Asked, dry_run: bool, yes: bool) -> bool:
+def _confirmed(found: Sequence[Conflict], asked: Asked, yes: bool) -> bool:
     """Whether many are to be decided: said with --yes, or answered at the terminal."""
     from syncd.cli.conflict_list import conflict_table
 
-    if dry_run or yes:
-        return not dry_run
+    if yes:
+        return True
     emit(conflict_table(escaped.tree(found)))
     question = say("Quyết định {verb} cho {n} vụ trên?", "Decide {verb} for these {n}?", verb=asked.verb.value,
                    n=number(len(found)))  # fmt: skip
     return click.confirm(question)
 
 
-def _report_plan(found: Sequence[Conflict], asked: Asked, as_json: bool) -> None:
+def _report_plan(found: Sequence[Conflict], asked: Asked, as_json: bool, refused: dict[str, str]) -> None:
+    """`refused`: what the very same would have been refused for."""
+    from syncd.disagreements import short_id
+
     if as_json:
-        emit_json({"dry_run": True, "verdict": asked.verb.value, "conflicts": found})
+        emit_json({"dry_run": True, "verdict": asked.verb.value, "conflicts": found, "refused": refused})
         return
+    for id_, why in refused.items():
+        emit(f"{short_id(id_)}  {paint(why, YELLOW)}")
     if found:
         from syncd.cli.conflict_list import conflict_table
 
@@ -297,17 +306,20 @@ def _report_plan(found: Sequence[Conflict], asked: Asked, as_json: bool) -> None
     )
 
 
-def _resolve_each(store: Store, found: Sequence[Conflict], asked: Asked) -> dict[str, str]:
-    """Each in a transaction of its own; one that cannot be decided so keeps no other from it. Id → why not."""
+def _resolve_each(store: Store, found: Sequence[Conflict], asked: Asked, *, is_trial: bool) -> dict[str, str]:
+    """Each in a transaction of its own; one that cannot be decided so keeps no other from it. Id → why not. A trial is
+    the same, taken back.
+    """
     import os
 
     from syncd.errors import SyncdError
-    from syncd.review.resolve import resolve
+    from syncd.review.resolve import resolve, try_to_resolve
 
+    carry_out = try_to_resolve if is_trial else resolve
     refused: dict[str, str] = {}
     for each in found:
         try:
-            resolve(store, each.id, asked, time.time_ns() // 1_000_000, os.urandom)
+            carry_out(store, each.id, asked, time.time_ns() // 1_000_000, os.urandom)
         except SyncdError as error:
             if len(found) == 1:
                 raise

@@ -21,6 +21,7 @@ from syncd.store.patience import patient
 from syncd.text import escaped
 
 INTERRUPTED = 130  # as a shell reports SIGINT
+BUG = 70  # EX_SOFTWARE of sysexits.h
 
 # Verb → file. The order is that of a node's life.
 VERBS = {
@@ -96,6 +97,10 @@ def run(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         from syncd.cli.usage import usage_words
 
+        if arguments[:1] == ["status"] and "--check" in arguments:  # monitoring reads stdout and a code of its own
+            from syncd.cli.status import unknown_line
+
+            return unknown_line(usage_words(error))
         return _failed(usage_words(error), error.exit_code)
     except SyncdError as error:
         from syncd.cli.reasons import told_once
@@ -107,6 +112,20 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     except KeyboardInterrupt:
         return _failed(say("đã dừng theo yêu cầu", "interrupted"), INTERRUPTED)
+    except Exception as error:  # a bug: its place, without the words of a library, which may quote a row
+        from syncd.events import told_trace
+        from syncd.node.barriers import place_of
+
+        print(told_trace(error), file=sys.stderr)
+        return _failed(
+            say(
+                "lỗi không lường trước: {kind} tại {place} — gửi các dòng trên cho nơi bảo trì syncd",
+                "an unexpected error: {kind} at {place} — send the lines above to whoever maintains syncd",
+                kind=type(error).__name__,
+                place=place_of(error.__traceback__),
+            ),
+            BUG,
+        )
 
 
 def _called(arguments: Sequence[str]) -> object:

@@ -45,6 +45,8 @@ def command(dry_run: bool, baseline: bool, unit: str | None, directory: Path | N
     where = node_directory(directory)
     opened = open_node(where, config_of(where))
     try:
+        if baseline or unit:
+            _streams(opened.node, unit)  # what the run would refuse, its preview does
         made = _make(opened.node, unit) if (baseline or unit) and not dry_run else []
         policy = Policy.of_days(opened.config.keep_days, opened.config.retention_days)
         now_ms = opened.node.clock()

@@ -258,6 +258,10 @@ MESSAGES = (
     Both("thông điệp không phải {kind}", "a message is not a {kind}"),
     # exchanges that failed (net/client, net/http, security/tls)
     Both("{place} không trả lời ({error})", "{place} does not answer ({error})"),
+    Both(
+        "{place} chờ mãi không nhận đủ câu hỏi: đường truyền bị nghẽn giữa chừng",
+        "{place} waited in vain for the rest of the question: the line stalls",
+    ),
     Both("trao đổi với {place} bị đứt ({error})", "the exchange with {place} broke off ({error})"),
     Both("{place} gửi quá nhiều hoặc quá chậm", "{place} sends too much or too slowly"),
     Both("{place} trả lời không như một máy", "{place} does not answer as a node does"),
@@ -379,8 +383,6 @@ MESSAGES = (
         "a row refers to a row that does not exist, or other rows still refer to one that was deleted",
     ),
     Both("PostgreSQL không trả lời: {error}", "PostgreSQL does not answer: {error}"),
-    Both("PostgreSQL bị ngắt: {text}", "PostgreSQL broke off: {text}"),
-    Both("PostgreSQL hết chỗ trên đĩa: {text}", "PostgreSQL has no space left: {text}"),
     Both("{what}: đĩa đầy", "{what}: no space left"),
 )
 

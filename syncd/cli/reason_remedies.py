@@ -9,6 +9,11 @@ from __future__ import annotations
 from syncd.language import Both
 
 REMEDIES = (
+    Both("không có gì được ghi", "nothing was written"),
+    Both(
+        "phần đã tới được giữ, sẽ tự thử lại; nếu lặp lại, kiểm tra đường truyền (MTU, VPN, tường lửa)",
+        "what arrived is kept, tried again by itself; if it comes again check the line (MTU, VPN, firewall)",
+    ),
     Both(
         "chạy: {backs}; sau đó syncd tự tiếp tục, kể cả những gì đã ghi trong lúc này",
         "run: {backs}; then syncd goes on by itself, with what was written meanwhile",
@@ -170,10 +175,15 @@ REMEDIES = (
         "renew it (syncd join with a new token), and check the clock",
     ),
     Both("sẽ tự thử lại; kiểm tra đường truyền và địa chỉ", "retried by itself; check the line and the address"),
-    Both("đồng hồ máy này chậm: hãy chỉnh lại", "this computer's clock is behind: set it"),
     Both(
-        "gia hạn ở đó; hoặc đồng hồ máy này nhanh: hãy chỉnh lại",
-        "renew it there; or this computer's clock is ahead: set it",
+        "so đồng hồ máy này ({now}) với giờ đúng: chậm thì chỉnh lại; nếu đúng thì máy kia được tạo khi đồng hồ"
+        " của nó chạy nhanh (chạy ở đó: syncd status --check)",
+        "compare this computer's clock ({now}) with the true time: behind? set it; right? then the other was"
+        " made while its own clock was ahead (there: syncd status --check)",
+    ),
+    Both(
+        "so đồng hồ máy này ({now}) với giờ đúng: nhanh thì chỉnh lại; nếu đúng thì gia hạn ở đó",
+        "compare this computer's clock ({now}) with the true time: ahead? set it; right? then renew it there",
     ),
     Both("kiểm tra địa chỉ cấp trên trong cấu hình", "check the parent's address in the configuration"),
     Both(

@@ -13,10 +13,10 @@ from syncd.cli import reason_messages, reason_remedies
 from syncd.cli.reason_messages import FACTS
 from syncd.errors import JoinRefused, ParentUnreachable, SyncdError, TokenError, TooLarge, TrustError, Unsupported
 from syncd.language import Both, Said, language, say
-from syncd.store import causes
+from syncd.store import causes, postgres_causes
 
-MESSAGES = (*reason_messages.MESSAGES, *causes.MESSAGES)
-REMEDIES = (*reason_remedies.REMEDIES, *causes.REMEDIES)
+MESSAGES = (*reason_messages.MESSAGES, *causes.MESSAGES, *postgres_causes.MESSAGES)
+REMEDIES = (*reason_remedies.REMEDIES, *causes.REMEDIES, *postgres_causes.REMEDIES)
 # What a daemon does, and a single command does not.
 PROMISES = (
     re.compile(r"(syncd |sẽ )?tự (thử|kết nối) lại( khi chúng đã vào nhật ký)?"),

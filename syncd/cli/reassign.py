@@ -57,6 +57,7 @@ def command(
         )
     opened = open_node(node_directory(directory))
     try:
+        opened.node.reread_tree()
         with opened.store.read() as tx:
             from_unit = keeping.unit_named(opened.node, tx, unit_code)
             to_unit = keeping.unit_named(opened.node, tx, target)

@@ -1,7 +1,8 @@
 """`syncd status`: one screen, one JSON document, or one line for monitoring.
 
 Enters: the node's tables and, when it runs, its daemon. Leaves: text; with --check an exit code 0, 1, 2 or 3 as Nagios
-reads it. Must hold: quick (no stages, no SQLAlchemy); a database that cannot be read is 3, unknown, never fine.
+reads it. Must hold: quick (no stages, no SQLAlchemy); with --check one line and one of these codes whatever happens; a
+node that cannot be examined is never fine: a database that is down or damaged is critical, all else unknown.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from syncd.errors import SyncdError
 from syncd.language import Both, say
 from syncd.text import escaped
 
-UNKNOWN = 3
-LIVE_FACTS = ("last_success_at", "last_attempt_at", "clock_offset_ms", "waiting_rows", "open_cases")
+CRITICAL, UNKNOWN = 2, 3
+LIVE_FACTS = (
+    "last_success_at", "last_attempt_at", "clock_offset_ms", "waiting_rows", "open_cases", "success_age_s", "failing_s",
+)  # fmt: skip
 CHECK_WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 
 
@@ -34,37 +37,105 @@ CHECK_WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 @option(
     "--check", is_flag=True, vi="Một dòng và mã thoát kiểu Nagios.", en="One line and an exit code, as Nagios has it."
 )
+@option(
+    "--children",
+    "wanted",
+    default=None,
+    metavar="WHICH",
+    vi="Đơn vị trực thuộc nào: all, late (im lặng), hoặc một phần mã, tên.",
+    en="Which children: all, late (silent), or a part of a code or name.",
+)
 @directory_option
 @json_option
-def command(check: bool, directory: Path | None, as_json: bool) -> int:
+def command(check: bool, wanted: str | None, directory: Path | None, as_json: bool) -> int:
     if not check:
         found, live = _read(directory)
-        _show(found, live, as_json)
+        _show(found, live, as_json, wanted)
         return 0
     try:
-        found, live = _read(directory)
-    except SyncdError as error:
-        emit(f"SYNCD {CHECK_WORDS[UNKNOWN]} - {escaped.line(str(error))}")
-        return UNKNOWN
-    return _check(found, live)
+        return _check(*_read(directory))
+    except Exception as error:  # whatever it is: monitoring reads one line and a code
+        return unknown(error)
+
+
+def unknown(error: Exception) -> int:
+    """The line for a node that cannot be examined: critical where it cannot work either, else unknown."""
+    from syncd.cli.reasons import told_once
+    from syncd.errors import DatabaseUnreachable, DiskFull, StoreError
+    from syncd.node.barriers import unforeseen
+    from syncd.system import translate_os_error
+
+    ours = error if isinstance(error, SyncdError) else unforeseen(error)
+    if isinstance(error, OSError):
+        place = error.filename or "?"
+        ours = translate_os_error(error, say("không xem được {path}", "cannot examine {path}", path=place))
+    code = CRITICAL if isinstance(ours, DatabaseUnreachable | DiskFull | StoreError) else UNKNOWN
+    _line(code, told_once(ours))
+    return code
+
+
+def unknown_line(words: str) -> int:
+    """The line where not even the question makes sense."""
+    _line(UNKNOWN, words)
+    return UNKNOWN
+
+
+def _line(code: int, words: str, figures: str = "") -> None:
+    """One line, whatever the words hold; what follows a bar is read as figures."""
+    text = escaped.line(" ".join(words.split())).replace("|", "¦")
+    emit(f"SYNCD {CHECK_WORDS[code]} - {text}{figures}")
 
 
 def _read(directory: Path | None) -> tuple[Any, dict[str, Any] | None]:
     from dataclasses import replace
 
-    from syncd.cli.place import node_directory, opened_store
-    from syncd.control import ask
+    from syncd.cli.place import config_of, node_directory, opened_store
+    from syncd.control import asked
+    from syncd.node.machine import machine
     from syncd.positions import HighWater
     from syncd.status import status
     from syncd.store.files import linked
 
     place = node_directory(directory)
+    config = config_of(place)
     with opened_store(directory) as store, store.read() as tx:
         found = replace(status(tx), is_older_copy=bool(HighWater(place).behind(tx)))
-        live = ask(place)
+        made_at = tx.value("SELECT value FROM syncd_meta WHERE key = 'created_at'")
+        live, is_silent = asked(place)
         trouble, rescued = _trouble(place, live)
-        at_hand = replace(with_live(found, live), trouble=trouble, rescued=rescued)
-        return replace(at_hand, linked=linked(store.held_files())), live
+        found = replace(with_live(found, live), trouble=trouble, rescued=rescued, silent=_silent(tx, live))
+        found = replace(found, linked=linked(store.held_files()))
+        of_machine = machine(place, is_sqlite=config.is_sqlite)
+        return replace(
+            found, is_silent=is_silent, created_at=made_at, bounds=config.bounds, machine=of_machine
+        ), live  # fmt: skip
+
+
+def _silent(tx: Any, live: dict[str, Any] | None) -> tuple[Any, ...]:
+    """Nodes further below that are silent, by the names they have here; children themselves stand in their table."""
+    from syncd.limits import SILENT_MAX
+    from syncd.status import Silent, unit_words
+
+    told = {
+        str(node_id): (child, float(for_s))
+        for child, peer in ((live or {}).get("peers") or {}).items()
+        for node_id, for_s in peer.get("silent") or ()
+    }
+    if not told:
+        return ()
+    known = {
+        row[0]: unit_words(row[2], row[3]) or row[1]
+        for row in tx.all(
+            "SELECT CAST(n.node_id AS text), max(n.name), max(u.code), max(u.name) FROM node AS n"
+            " LEFT JOIN unit AS u ON u.id = n.home_unit_id GROUP BY n.node_id"
+        )
+    }
+    found = [
+        Silent(node_id=node_id, name=known[node_id], via=known.get(child, child[-8:]), for_s=for_s)
+        for node_id, (child, for_s) in told.items()
+        if node_id in known
+    ]
+    return tuple(sorted(found, key=lambda each: (each.for_s > 0, -each.for_s, each.name))[:SILENT_MAX])
 
 
 def _trouble(place: Path, live: dict[str, Any] | None) -> tuple[str | None, str | None]:
@@ -101,13 +172,13 @@ def with_live(found: Any, live: dict[str, Any] | None) -> Any:
     )
 
 
-def _show(found: Any, live: dict[str, Any] | None, as_json: bool) -> None:
+def _show(found: Any, live: dict[str, Any] | None, as_json: bool, wanted: str | None) -> None:
     if as_json:
         emit_json({"daemon": live, **plain(found)})
         return
     from syncd.cli.status_text import screen
 
-    emit(screen(escaped.tree(found), escaped.tree(live), time.time_ns() // 1_000_000))
+    emit(screen(escaped.tree(found), escaped.tree(live), time.time_ns() // 1_000_000, wanted))
 
 
 def _check(found: Any, live: dict[str, Any] | None) -> int:
@@ -116,9 +187,6 @@ def _check(found: Any, live: dict[str, Any] | None) -> int:
     code, reasons = verdict(escaped.tree(found), escaped.tree(live), time.time_ns() // 1_000_000)
     own = found.own
     words = "; ".join(reasons) or say("mọi việc bình thường", "everything is fine")
-    words = words.replace("|", "¦")  # what follows a bar is read as figures
-    emit(
-        f"SYNCD {CHECK_WORDS[code]} - {words} | waiting={own.waiting} at_parent={own.at_parent} "
-        f"reviews={found.reviews} cases={found.cases}"
-    )
+    figures = f" | waiting={own.waiting} at_parent={own.at_parent} reviews={found.reviews} cases={found.cases}"
+    _line(code, words, figures)
     return code

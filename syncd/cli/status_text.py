@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from textwrap import wrap
 from typing import Any
 
+from syncd import limits
+from syncd.cli.grading import CRITICAL, is_by_schedule, is_late, machine_findings, peer_findings, since_s
 from syncd.cli.output import BOLD, DIM, GREEN, RED, YELLOW, paint, shorten, table, width
 from syncd.cli.times import age, age_s, duration, moment
 from syncd.language import number, say
@@ -23,26 +25,28 @@ SCREEN_LINES = 24
 CELLS_MAX = 100
 STOPPED_SHOWN_MAX = 2
 AWAITED_SHOWN_MAX = 3
+SILENT_SHOWN_MAX = 3
+REFUSED_SHOWN_MAX = 2
 NAME_CELLS_MAX = 30
-WORKERS = ("writer", "applier", "sender")
 INDENT = "    "
 NEXT = "→ syncd conflicts list"
-LATE_S = 24 * 3600.0  # a day without a successful exchange is worth a warning
-LOST_S = 3 * LATE_S
 UNPROVEN_S = 300.0  # longer without a checkpoint behind the newest rows is worth a warning: one comes 30 s after them
 
 
-def screen(found: Status, live: dict[str, Any] | None, now_ms: int) -> str:
-    """The whole screen."""
+def screen(found: Status, live: dict[str, Any] | None, now_ms: int, wanted: str | None = None) -> str:
+    """The whole screen. `wanted`: which children: `all`, `late`, or a part of a unit's code or name; None: those that
+    need help most.
+    """
     lines = [
         *_head(found, live),
         _own(found),
-        *_troubles(found, live),
+        *_troubles(found, live, now_ms),
         *_succession(found),
         *_rejoining(found, live),
         *_passing(found),
         *_parent(found, live, now_ms),
-        *_children(found, now_ms),
+        *_children(found, now_ms, wanted),
+        *_silent(found),
         *_streams(found),
         *_conflicts(found, now_ms),
         *_checks(found, now_ms),
@@ -72,21 +76,17 @@ def verdict(found: Status, live: dict[str, Any] | None, now_ms: int) -> tuple[in
         warning.append(awaited)
     if found.linked:
         warning.append(linked_words(found.linked))
-    if live is None:
+    if live is None and not found.is_silent and not is_by_schedule(found, live):
         warning.append(say("chương trình đồng bộ đã dừng", "the daemon is stopped"))
-    for peer in (*([found.parent] if found.parent else []), *(each for each in found.children if not each.retired)):
-        seconds = age_s(peer.last_success_at, now_ms)
-        if seconds is None or seconds > LATE_S:
-            text = f"{peer.name}: {age(peer.last_success_at, now_ms)}"
-            (critical if peer.role == "parent" and (seconds or 0) > LOST_S else warning).append(text)
+    for each in (*machine_findings(found, live, now_ms), *peer_findings(found, live, now_ms)):
+        (critical if each.code == CRITICAL else warning).append(each.text)
     if found.reviews or found.cases:
         warning.append(say("{n} xung đột chờ", "{n} conflicts wait", n=found.reviews + found.cases))
     return (2, [*critical, *warning]) if critical else (1, warning) if warning else (0, [])
 
 
 def troubles(of: Status, live: dict[str, Any] | None) -> list[str]:
-    """What keeps the daemon from its work: a full disk here or at the parent, a locked database, its files taken away.
-    What is told with a neighbour is not told twice."""
+    """What has ended the daemon, or keeps it from its work whatever it tries: files taken away, a full disk."""
     found = [] if of.trouble is None else [_reason(of.trouble)]
     if of.rescued is not None:
         found.append(
@@ -97,9 +97,7 @@ def troubles(of: Status, live: dict[str, Any] | None) -> list[str]:
                 path=of.rescued,
             )
         )
-    if live is None:
-        return found
-    if live.get("disk_full_since"):
+    if live is not None and live.get("disk_full_since"):
         found.append(
             say(
                 "đĩa đầy từ {when}, đang dùng phần dự trữ — hãy giải phóng đĩa; không mất gì đã ghi nhận",
@@ -107,17 +105,19 @@ def troubles(of: Status, live: dict[str, Any] | None) -> list[str]:
                 when=moment(live["disk_full_since"]),
             )
         )
-    shown = {peer["last_error"] for peer in live.get("peers", {}).values()}
-    workers = live.get("workers", {})
-    errors = [workers.get(name, {}).get("error") for name in WORKERS]
-    return found + [_reason(error) for error in errors if error and error not in shown]
+    return found
 
 
-def _troubles(of: Status, live: dict[str, Any] | None) -> list[str]:
-    told = [paint(_told(say("Trục trặc", "Trouble"), text), RED) for text in troubles(of, live)]
+def _troubles(of: Status, live: dict[str, Any] | None, now_ms: int) -> list[str]:
+    label = say("Trục trặc", "Trouble")
+    lines = [paint(_told(label, text), RED) for text in troubles(of, live)]
     if of.linked:
-        told.append(paint(_told(say("Cảnh báo", "Warning"), linked_words(of.linked)), YELLOW))
-    return told
+        lines.append(paint(_told(say("Cảnh báo", "Warning"), linked_words(of.linked)), YELLOW))
+    for each in machine_findings(of, live, now_ms):
+        is_critical = each.code == CRITICAL
+        word = label if is_critical else say("Lưu ý", "Note")
+        lines.append(paint(_told(word, each.text), RED if is_critical else YELLOW))
+    return lines
 
 
 def _rejoining(found: Status, live: dict[str, Any] | None) -> list[str]:
@@ -216,7 +216,14 @@ def _passing(found: Status) -> list[str]:
 
 
 def _head(found: Status, live: dict[str, Any] | None) -> list[str]:
-    state = paint(say("đã dừng", "stopped"), YELLOW) if live is None else paint(say("đang chạy", "running"), GREEN)
+    if live is not None:
+        state = paint(say("đang chạy", "running"), GREEN)
+    elif found.is_silent:
+        state = paint(say("không trả lời", "does not answer"), RED)
+    elif is_by_schedule(found, live):
+        state = say("trao đổi theo lịch (sync --once)", "exchanges by schedule (sync --once)")
+    else:
+        state = paint(say("đã dừng", "stopped"), YELLOW)
     unit = f"{found.unit_code} {found.unit_name}"
     name = "" if found.name in ("", found.unit_name) else f" ({found.name})"
     head = f"{paint(unit, BOLD)}{name} · {say('máy', 'node')} {found.node_id[-8:]} · {state}"
@@ -271,14 +278,31 @@ def _parent(found: Status, live: dict[str, Any] | None, now_ms: int) -> list[str
     if peer is None:
         return []
     label = f"{say('Cấp trên', 'Parent')}: {peer.unit or peer.name}"
+    seconds = since_s(peer, now_ms)
     if live is None:
         when = moment(peer.last_success_at) or say("chưa có lần nào", "none yet")
+        if seconds is not None and seconds < 0:
+            when += f" ({age(peer.last_success_at, now_ms)})"
+        state = "" if is_by_schedule(found, live) else say("chương trình đồng bộ đã dừng; ", "daemon stopped; ")
         lines = [
             say(
-                "{label} · chương trình đồng bộ đã dừng; lần trao đổi thành công cuối được ghi: {when}",
-                "{label} · daemon stopped; last recorded successful exchange: {when}",
+                "{label} · {state}lần trao đổi thành công cuối được ghi: {when}",
+                "{label} · {state}last recorded successful exchange: {when}",
                 label=label,
+                state=state,
                 when=when,
+            )
+        ]
+    elif seconds is None:
+        lines = [say("{label} · chưa trao đổi thành công lần nào", "{label} · no successful exchange yet", label=label)]
+    elif seconds < 0:
+        lines = [
+            say(
+                "{label} · trao đổi thành công cuối: {when}, {age}",
+                "{label} · last successful exchange: {when}, {age}",
+                label=label,
+                when=moment(peer.last_success_at),
+                age=age(peer.last_success_at, now_ms),
             )
         ]
     else:
@@ -287,17 +311,16 @@ def _parent(found: Status, live: dict[str, Any] | None, now_ms: int) -> list[str
                 "{label} · trao đổi thành công {age} trước",
                 "{label} · last successful exchange {age} ago",
                 label=label,
-                age=age(peer.last_success_at, now_ms),
+                age=duration(seconds),
             )
-            if peer.last_success_at
-            else say("{label} · chưa trao đổi thành công lần nào", "{label} · no successful exchange yet", label=label)
         ]
-    if peer.last_error and (peer.last_attempt_at or "") >= (peer.last_success_at or ""):
+    if peer.last_error:  # a success takes it away, whatever the clock said then
         lines.append(paint(_told(f"  {say('lần thử cuối', 'last attempt')}", _reason(peer.last_error)), RED))
     return lines
 
 
-def _children(found: Status, now_ms: int) -> list[str]:
+def _children(found: Status, now_ms: int, wanted: str | None) -> list[str]:
+    """Those who need help most come first; of many the rest is counted."""
     if not found.children:
         return []
     headers = [
@@ -308,15 +331,76 @@ def _children(found: Status, now_ms: int) -> list[str]:
         say("vụ việc", "cases"),
     ]
     names = Counter(peer.unit or peer.name for peer in found.children)
-    rows = [_child(peer, names[peer.unit or peer.name] > 1, now_ms) for peer in found.children]
-    return table(headers, rows, (2, 3, 4)).split("\n")
+    chosen = [peer for peer in by_need(found, now_ms) if _is_wanted(found, peer, wanted, now_ms)]
+    shown = chosen if wanted else chosen[: limits.STATUS_CHILDREN_MAX]
+    rows = [_child(found, peer, names[peer.unit or peer.name] > 1, now_ms) for peer in shown]
+    lines = table(headers, rows, (2, 3, 4)).split("\n")
+    if not rows:
+        lines.append(say("  không có đơn vị nào khớp với {wanted}", "  no child is like {wanted}", wanted=wanted or ""))
+    for peer in [each for each in shown if each.last_error and not each.retired][:REFUSED_SHOWN_MAX]:
+        label = f"  {peer.unit or peer.name}, {say('lần thử cuối', 'last attempt')}"
+        lines += paint(_told(label, _reason(peer.last_error or "")), YELLOW).split("\n")
+    if left := len(chosen) - len(shown):
+        late = sum(is_late(found, peer, now_ms) for peer in chosen[len(shown) :] if not peer.retired)
+        lines.append(
+            say(
+                "… và {n} đơn vị nữa, {late} im lặng (syncd status --children all, late, hoặc mã, tên)",
+                "… and {n} more, {late} of them silent (syncd status --children all, late, or a code, a name)",
+                n=number(left),
+                late=number(late),
+            )
+        )
+    return lines
 
 
-def _child(peer: Neighbour, has_namesake: bool, now_ms: int) -> list[str]:
+def by_need(found: Status, now_ms: int) -> list[Neighbour]:
+    """Children in the order of who needs help: silent ones, the longest first; clocks far off; refused ones; then by
+    what waits; who was replaced comes last."""
+
+    def need(peer: Neighbour) -> tuple[Any, ...]:
+        seconds = since_s(peer, now_ms)
+        is_off = abs(peer.clock_offset_ms or 0) > 1000 * found.bounds.clock_s
+        late = is_late(found, peer, now_ms)
+        return (
+            bool(peer.retired), not late, -(seconds if seconds is not None else float("inf")) if late else 0.0,
+            not is_off, peer.last_error is None, -(peer.open_cases or 0), -(peer.waiting_rows or 0), peer.unit or "",
+            peer.name,
+        )  # fmt: skip
+
+    return sorted(found.children, key=need)
+
+
+def _is_wanted(found: Status, peer: Neighbour, wanted: str | None, now_ms: int) -> bool:
+    if wanted is None or wanted == "all":
+        return True
+    if wanted == "late":
+        return not peer.retired and is_late(found, peer, now_ms)
+    return wanted.casefold() in f"{peer.unit or ''} {peer.name} {peer.node_id}".casefold()
+
+
+def _silent(found: Status) -> list[str]:
+    """Nodes further below that those above them do not hear: each with whom to ask."""
+    lines = []
+    for each in found.silent[:SILENT_SHOWN_MAX]:
+        text = say(
+            "  im lặng ở cấp dưới: {name} (trực thuộc {via}), {age}", "  silent below: {name} (below {via}), {age}",
+            name=each.name, via=each.via,
+            age=duration(each.for_s) if each.for_s else say("chưa từng trao đổi", "never heard"),
+        )  # fmt: skip
+        lines.append(paint(text, RED))
+    if len(found.silent) > SILENT_SHOWN_MAX:
+        more = number(len(found.silent) - SILENT_SHOWN_MAX)
+        lines.append(say("  … và {n} nơi nữa (syncd status --json)", "  … and {n} more (syncd status --json)", n=more))
+    return lines
+
+
+def _child(found: Status, peer: Neighbour, has_namesake: bool, now_ms: int) -> list[str]:
     """One line. `has_namesake`: two machines of one unit are told apart by their tags."""
-    seconds = age_s(peer.last_success_at, now_ms)
-    late = seconds is None or seconds > LATE_S
-    lag = say("chưa từng", "never") if seconds is None else duration(seconds)
+    seconds = since_s(peer, now_ms)
+    if seconds is None:
+        lag = say("chưa từng", "never")
+    else:
+        lag = duration(seconds) if seconds >= 0 else f"-{duration(-seconds)}"
     name = shorten(peer.unit or peer.name, NAME_CELLS_MAX)
     if has_namesake:
         tag = f" · {peer.node_id[-8:]}"
@@ -327,7 +411,7 @@ def _child(peer: Neighbour, has_namesake: bool, now_ms: int) -> list[str]:
     return [
         name,
         moment(peer.last_success_at) or "–",
-        paint(lag, *([RED] if late else [])),
+        paint(lag, *([RED] if is_late(found, peer, now_ms) else [])),
         _count(peer.waiting_rows),
         _count(peer.open_cases),
     ]

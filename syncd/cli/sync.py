@@ -35,16 +35,16 @@ def command(once: bool, directory: Path | None, as_json: bool) -> None:
             say("thiếu --once; để chạy mãi: syncd run", "--once is missing; to run for ever: syncd run")
         )
     from syncd.cli.place import node_directory
-    from syncd.node.evolve import bring_up
     from syncd.node_files import LOCK_FILE, open_node
     from syncd.once import sync_once
+    from syncd.startup import check_start
     from syncd.system import lock_file
 
     where = node_directory(directory)
     opened = open_node(where, is_starting=True)
     try:
         with lock_file(where / LOCK_FILE):
-            bring_up(opened)  # many a station never runs a daemon
+            check_start(opened)  # as a daemon does: many a station never runs one
             done = sync_once(opened)
     finally:
         opened.close()

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 from syncd.language import language, say
 
+AT_ONCE_S = 2.0  # two readings of one moment
 VIETNAM = timezone(timedelta(hours=7))
 
 
@@ -27,14 +28,17 @@ def age(instant: str | None, now_ms: int) -> str:
     seconds = age_s(instant, now_ms)
     if seconds is None:
         return say("chưa từng", "never")
+    if seconds < 0:
+        return say("sau giờ máy này {span}", "{span} ahead of this clock", span=duration(-seconds))
     return duration(seconds)
 
 
 def age_s(instant: str | None, now_ms: int) -> float | None:
-    """Seconds since an instant; None for none. A clock that is behind gives 0."""
+    """Seconds since an instant; None for none. Less than nothing where this clock is behind whoever wrote it."""
     if not instant:
         return None
-    return max(0.0, now_ms / 1000 - datetime.fromisoformat(instant).timestamp())
+    seconds = now_ms / 1000 - datetime.fromisoformat(instant).timestamp()
+    return seconds if seconds > 0 or seconds < -AT_ONCE_S else 0.0
 
 
 def duration(seconds: float) -> str:

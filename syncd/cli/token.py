@@ -6,6 +6,7 @@ Enters: the unit's code. Leaves: the token's text; only the hash of its secret s
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,9 +105,11 @@ def _warn_of_holder(directory: Path, unit_code: str) -> None:
 def issue(directory: Path, unit_code: str, kind: TokenKind, valid_s: int, succession: Succession) -> str:
     """A token of the node in `directory`; its daemon may be running."""
     from syncd.admission import Way, make_token
+    from syncd.node.machine import require_begun
     from syncd.node_files import open_node
     from syncd.security.names import ROOT_CERTIFICATE_FILE
 
+    require_begun(directory, time.time())
     opened = open_node(directory)
     try:
         way = Way(

@@ -23,7 +23,7 @@ import httpcore  # noqa: E402 - the line above must come first
 import httpx  # noqa: E402
 
 from syncd import limits, messages  # noqa: E402
-from syncd.errors import Altered, EnvelopeError, ParentUnreachable, SyncdError, TooLarge  # noqa: E402
+from syncd.errors import Altered, EnvelopeError, ParentUnreachable, SyncdError, TooLarge, WrongPeer  # noqa: E402
 from syncd.exchange import Link, Sending  # noqa: E402
 from syncd.framing import FrameReader  # noqa: E402
 from syncd.language import say  # noqa: E402
@@ -54,8 +54,9 @@ class ParentClient:
     """Asks the parent. Used by two threads: one sends up (hello, push), one pulls down."""
 
     def __init__(self, urls: list[str], context: ssl.SSLContext, parent_id: str) -> None:
-        self._up = _Line(urls, context, parent_id)
-        self._down = _Line(urls, context, parent_id)
+        self._addresses = _Addresses(urls)
+        self._up = _Line(self._addresses, context, parent_id)
+        self._down = _Line(self._addresses, context, parent_id)
 
     def hello(self, hello: Hello) -> HelloReply:
         return messages.decode(self._up.ask(http.HELLO, messages.encode(hello), limits.HANDSHAKE_BYTES_MAX), HelloReply)
@@ -68,6 +69,15 @@ class ParentClient:
         """Ask for what flows down; waits up to `pull.wait_ms` and as long again as an exchange may take."""
         return self._down.read(http.PULL, messages.encode(pull), _PullReader(link), pull.wait_ms / 1000)
 
+    @property
+    def address(self) -> str:
+        """The one that is asked next."""
+        return self._addresses.chosen
+
+    def use(self, urls: list[str]) -> None:
+        """Other addresses of the same parent, from the next question on."""
+        self._addresses.use(urls)
+
     def close(self) -> None:
         self._up.close()
         self._down.close()
@@ -78,20 +88,35 @@ class JoinClient:
 
     def __init__(self, token: Token) -> None:
         self._token = token
+        self._addresses = _Addresses(list(token.parent_urls))
 
     def fetch_ca(self) -> str:
-        """The root certificate, already compared with the token's fingerprint."""
-        line = _Line(list(self._token.parent_urls), tls.probe_context(), self._token.parent_id)
+        """The root certificate, already compared with the token's fingerprint; of the first of the parent's addresses
+        that has it."""
+        for left in range(len(self._token.parent_urls) - 1, -1, -1):
+            try:
+                return self._fetch_ca()
+            except (ParentUnreachable, WrongPeer):
+                if not left:
+                    raise
+        raise ValueError("a token without addresses")
+
+    def _fetch_ca(self) -> str:
+        line = _Line(self._addresses, tls.probe_context(), self._token.parent_id)
         try:
             text = line.get(http.CA, PEM_BYTES_MAX).decode("ascii", "replace")
         finally:
             line.close()
-        require_ca(text, self._token.ca_fingerprint)
+        try:
+            require_ca(text, self._token.ca_fingerprint)
+        except WrongPeer:
+            self._addresses.failed(self._addresses.chosen)
+            raise
         return text
 
     def join(self, ca_pem: str, body: bytes) -> bytes:
         """Send the join request over TLS that proves the parent; returns the reply's bytes."""
-        line = _Line(list(self._token.parent_urls), tls.join_context(ca_pem), self._token.parent_id)
+        line = _Line(self._addresses, tls.join_context(ca_pem), self._token.parent_id)
         try:
             return line.ask(http.JOIN, body, JOIN_REPLY_BYTES_MAX)
         finally:
@@ -141,12 +166,32 @@ class _PullReader:
         )
 
 
+class _Addresses:
+    """The parent's addresses, tried in turn: what one line finds dead the other need not try."""
+
+    def __init__(self, urls: list[str]) -> None:
+        self.use(urls)
+
+    def use(self, urls: list[str]) -> None:
+        """These, from the next question on."""
+        self._urls = [url.rstrip("/") for url in urls]
+
+    @property
+    def chosen(self) -> str:
+        return self._urls[0]
+
+    def failed(self, url: str) -> None:
+        """Put this one last, unless another line has done so already."""
+        urls = self._urls
+        if urls[0] == url:
+            self._urls = [*urls[1:], url]
+
+
 class _Line:
     """One kept connection to whichever of the parent's addresses answers."""
 
-    def __init__(self, urls: list[str], context: ssl.SSLContext, parent_id: str) -> None:
-        self._urls = [url.rstrip("/") for url in urls]
-        self._chosen = 0
+    def __init__(self, addresses: _Addresses, context: ssl.SSLContext, parent_id: str) -> None:
+        self._addresses = addresses
         self._parent_id = parent_id
         self._deadline = Deadline()
         self._client = httpx.Client(
@@ -186,8 +231,9 @@ class _Line:
     @contextmanager
     def _answer(self, method: str, path: str, body: bytes | None, wait_s: float) -> Iterator[httpx.Response]:
         """The answer, its body still to be read; errors inside become ours."""
+        url = self._addresses.chosen
         request = self._client.build_request(
-            method, self._urls[self._chosen] + path, content=body, headers={"host": HOST}, timeout=_timeout(wait_s),
+            method, url + path, content=body, headers={"host": HOST}, timeout=_timeout(wait_s),
             extensions={"sni_hostname": tls_name(self._parent_id)},
         )  # fmt: skip
         self._deadline.begin(limits.EXCHANGE_S_MAX + wait_s)
@@ -203,22 +249,37 @@ class _Line:
                 response.close()
                 self._client.cookies.clear()  # a neighbour's, which would be kept and sent back
         except httpx.HTTPError as error:
-            place = self._place
-            self._chosen = (self._chosen + 1) % len(self._urls)
-            raise _translate(error, place) from error
+            ours = _translate(error, self._place)
+            self._addresses.failed(url)
+            raise ours from error
+        except (ParentUnreachable, WrongPeer):  # somebody else answers there: a portal, another machine
+            self._addresses.failed(url)
+            raise
 
     def _send(self, request: httpx.Request) -> httpx.Response:
         """The answer's head. Whatever the library meets in one that it did not foresee is the neighbour's doing."""
         try:
             return self._client.send(request, stream=True)
-        except httpx.HTTPError:
+        except httpx.HTTPError as error:
+            if isinstance(error, httpx.RemoteProtocolError) and _is_no_http(error):
+                raise _strange(self._place) from error
             raise
         except Exception as error:
             raise _strange(self._place) from error
 
     @property
     def _place(self) -> str:
-        return f"{self._urls[self._chosen]} (node {self._parent_id})"
+        return f"{self._addresses.chosen} (node {self._parent_id})"
+
+
+def _is_no_http(error: BaseException) -> bool:
+    """Whether what came was read and is no answer of HTTP; a line that closed before one came is none of its doing."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if type(cause).__module__.startswith("h11"):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def _timeout(wait_s: float) -> httpx.Timeout:
@@ -295,21 +356,27 @@ def _translate(error: httpx.HTTPError, place: str) -> SyncdError:
         if isinstance(cause, ssl.SSLError):
             return tls.explain(cause, place)
         cause = cause.__cause__ or cause.__context__
+    why = _why(error)
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
         return ParentUnreachable(
-            say("{place} không trả lời ({error})", "{place} does not answer ({error})", place=place, error=error),
+            say("{place} không trả lời ({error})", "{place} does not answer ({error})", place=place, error=why),
             hint=say(
                 "sẽ tự thử lại; kiểm tra cấp trên có đang chạy, địa chỉ và đường truyền",
                 "tried again by itself; check that the parent runs, its address, and the line",
             ),
         )
     return ParentUnreachable(
-        say(
-            "trao đổi với {place} bị đứt ({kind}: {error})",
-            "the exchange with {place} broke off ({kind}: {error})",
-            place=place,
-            kind=type(error).__name__,
-            error=error,
-        ),
+        say("trao đổi với {place} bị đứt ({error})", "the exchange with {place} broke off ({error})", place=place,
+            error=why),
         hint=say("phần đã tới được giữ; sẽ tự thử lại", "what arrived is kept; tried again by itself"),
-    )
+    )  # fmt: skip
+
+
+def _why(error: BaseException) -> str:
+    """The system's reason where there is one, else the kind: a library's own words may quote what was received."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError) and cause.strerror:
+            return f"{type(error).__name__}: {cause.strerror}"
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__

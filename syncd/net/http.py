@@ -15,6 +15,7 @@ from syncd.protocol.decoding import decoding
 from syncd.text import escaped
 
 CA, JOIN, HELLO, PUSH, PULL = "/v1/ca", "/v1/join", "/v1/hello", "/v1/push", "/v1/pull"
+STALLED = 408  # what was asked did not arrive whole in time
 LENGTH_BYTES = 4
 ERROR_CHARS_MAX = 1000  # of its text, and of its hint
 
@@ -66,6 +67,18 @@ def encode_error(error: SyncdError) -> bytes:
 
 def decode_error(status: int, body: bytes, place: str) -> SyncdError:
     """The other side's error as ours."""
+    if status == STALLED:
+        return ParentUnreachable(
+            say(
+                "{place} chờ mãi không nhận đủ câu hỏi: đường truyền bị nghẽn giữa chừng",
+                "{place} waited in vain for the rest of the question: the line stalls",
+                place=place,
+            ),
+            hint=say(
+                "phần đã tới được giữ, sẽ tự thử lại; nếu lặp lại, kiểm tra đường truyền (MTU, VPN, tường lửa)",
+                "what arrived is kept, tried again by itself; if it comes again check the line (MTU, VPN, firewall)",
+            ),
+        )
     foreign = ParentUnreachable(
         say(
             "{place} trả lời với mã {status}, không như một máy",

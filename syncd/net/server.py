@@ -13,7 +13,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from hashlib import sha256
 from typing import Any, Protocol, TypeVar
 
@@ -28,7 +28,7 @@ from starlette.routing import Route
 from syncd import admission, limits, messages
 from syncd.errors import Busy, SyncdError, TooLarge, TooMany, TrustError, WrongPeer
 from syncd.exchange import Desk
-from syncd.messages import Hello, HelloReply, Pull, PullReply
+from syncd.messages import Hello, HelloReply, Pull, PullReply, Silent
 from syncd.net import http
 from syncd.net.accepting import Acceptor, connections_most
 from syncd.net.connections import Connections
@@ -51,8 +51,9 @@ class Observer(Protocol):
     """Who is told of successful exchanges, for status and log. Called on any thread; must be quick."""
 
     def child_seen(
-        self, child: str, waiting_rows: int | None, open_cases: int | None, offset_ms: int | None
-    ) -> None: ...
+        self, child: str, waiting_rows: int | None, open_cases: int | None, offset_ms: int | None,
+        silent: Sequence[Silent] | None = None,
+    ) -> None: ...  # fmt: skip
 
     def exchanged(self, event: str, peer: str, envelopes: int, size_bytes: int, duration_s: float) -> None: ...
 
@@ -235,7 +236,7 @@ class _Service:
                 reply, body = await self._news(pull, peer, waiter, self._waiting, is_large)
             finally:
                 self._waiting.leave(waiter)
-        self.observer.child_seen(peer, pull.waiting_rows, pull.open_cases, None)
+        self.observer.child_seen(peer, pull.waiting_rows, pull.open_cases, None, pull.silent)
         if reply.frames or reply.receipts:
             self.observer.exchanged("pull", peer, reply.frames, len(body), time.monotonic() - began)
         head = http.prefixed(messages.encode(reply))
@@ -373,7 +374,7 @@ def _answered(service: _Service, endpoint: Endpoint) -> Endpoint:
             return Response(http.encode_error(error), http.status_of(error), {"connection": "close", **_later(error)})
         except (ClientDisconnect, TimeoutError) as error:
             service.observer.failed(event, request.scope.get("peer", ""), error)
-            return Response(status_code=408, headers={"connection": "close"})
+            return Response(status_code=http.STALLED, headers={"connection": "close"})
         except Exception as error:  # whatever a request made of our code ends that request alone
             tell(error, duty=f"serve {event}", about=request.scope.get("peer", "") or None)
             return Response(http.encode_error(unforeseen(error)), 500, headers={"connection": "close"})

@@ -19,6 +19,7 @@ from syncd.events import event
 from syncd.language import say
 from syncd.node_files import OpenNode, connector, identity_of, raw_transaction
 from syncd.setup import name_taken
+from syncd.store.named import definition_refused
 
 
 def add(opened: OpenNode, tables: Sequence[Table], columns: Sequence[tuple[Table, Column]]) -> None:
@@ -33,7 +34,7 @@ def add(opened: OpenNode, tables: Sequence[Table], columns: Sequence[tuple[Table
             say(
                 "cơ sở dữ liệu không nhận các bảng hoặc cột mới: {error}",
                 "the database does not take the new tables or columns: {error}",
-                error=str(error).strip(),
+                error=definition_refused(error),
             ),
             say(
                 "nếu là quy tắc (check) trong extra_tables thì sửa quy tắc đó; nếu là quyền thì cấp quyền cho "

@@ -6,6 +6,8 @@ name of whoever decides is in the rows, which this node's streams sign; who may 
 
 from __future__ import annotations
 
+import contextlib
+
 from syncd.errors import PermissionDenied, UsageError
 from syncd.language import say
 from syncd.review.cases import case_of, resolve_case
@@ -21,22 +23,39 @@ from syncd.tree import load_tree
 def resolve(store: Store, conflict_id: str, asked: Asked, now_ms: int, random_bytes: RandomBytes) -> None:
     """Carry out a verdict about a review (the proposal's id) or a case. Raises UsageError, PermissionDenied."""
     with store.write("resolve") as tx:
-        desk = _desk(tx, store, now_ms, random_bytes)
-        review = review_of(desk, conflict_id)
-        if review is not None:
-            verbs = allowed(review.kind)
-            if asked.verb not in verbs:
-                raise UsageError(
-                    say("đề nghị này không nhận quyết định {verb}", "this proposal does not take {verb}",
-                        verb=asked.verb.value),
-                    say("dùng một trong: {verbs}", "use one of: {verbs}", verbs=", ".join(verbs)),
-                )  # fmt: skip
-            resolve_review(desk, review, asked)
-            return
-        case = case_of(desk, conflict_id)
-        if case is None:
-            raise _nowhere(tx, desk, conflict_id)
-        resolve_case(desk, case, asked)
+        _resolve_in(tx, store, conflict_id, asked, now_ms, random_bytes)
+
+
+def try_to_resolve(store: Store, conflict_id: str, asked: Asked, now_ms: int, random_bytes: RandomBytes) -> None:
+    """The very same, taken back at its end: what it would refuse is refused."""
+    with contextlib.suppress(_TakenBack), store.write("resolve-tried") as tx:
+        _resolve_in(tx, store, conflict_id, asked, now_ms, random_bytes)
+        raise _TakenBack
+
+
+class _TakenBack(Exception):  # noqa: N818 - rolls a transaction back, and is no error
+    pass
+
+
+def _resolve_in(
+    tx: Tx, store: Store, conflict_id: str, asked: Asked, now_ms: int, random_bytes: RandomBytes
+) -> None:  # fmt: skip
+    desk = _desk(tx, store, now_ms, random_bytes)
+    review = review_of(desk, conflict_id)
+    if review is not None:
+        verbs = allowed(review.kind)
+        if asked.verb not in verbs:
+            raise UsageError(
+                say("đề nghị này không nhận quyết định {verb}", "this proposal does not take {verb}",
+                    verb=asked.verb.value),
+                say("dùng một trong: {verbs}", "use one of: {verbs}", verbs=", ".join(verbs)),
+            )  # fmt: skip
+        resolve_review(desk, review, asked)
+        return
+    case = case_of(desk, conflict_id)
+    if case is None:
+        raise _nowhere(tx, desk, conflict_id)
+    resolve_case(desk, case, asked)
 
 
 def undo(store: Store, conflict_id: str, asked: Asked, now_ms: int, random_bytes: RandomBytes) -> None:

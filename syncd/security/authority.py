@@ -26,6 +26,7 @@ from syncd.errors import Altered, JoinRefused, KeyFileError, TrustError, WrongPe
 from syncd.language import say
 from syncd.limits import TREE_DEPTH_MAX
 from syncd.protocol.decoding import decoding
+from syncd.security import names
 from syncd.security.identity import require_node_id_text
 from syncd.security.keyfile import refuse_overwrite
 from syncd.security.limits import (
@@ -50,7 +51,7 @@ from syncd.system import (
 
 ROOT_KEY_FILE = "ca.key"
 ISSUER_KEY_FILE = "issuer.key"
-ISSUER_CHAIN_FILE = "issuer.crt"
+ISSUER_CHAIN_FILE = names.ISSUER_CHAIN_FILE
 
 _PEER_CACHE_ENTRIES = 4096
 

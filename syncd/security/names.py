@@ -5,6 +5,7 @@ stays cheap.
 TLS_KEY_FILE = "tls.key"
 TLS_CHAIN_FILE = "tls.crt"
 ROOT_CERTIFICATE_FILE = "ca.crt"
+ISSUER_CHAIN_FILE = "issuer.crt"
 NODE_URI_PREFIX = "urn:syncd:node:"
 _TLS_DOMAIN = "syncd.internal"
 

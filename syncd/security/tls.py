@@ -8,6 +8,7 @@ lives as long as its server; `reload` renews in it.
 """
 
 import ssl
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -116,14 +117,21 @@ def _explain_certificate(error: ssl.SSLCertVerificationError, place: str) -> Wro
     if error.verify_code == _NOT_YET_VALID:
         return WrongPeer(
             say("chứng thư của {place} chưa có hiệu lực", "the certificate of {place} is not valid yet", place=place),
-            say("đồng hồ máy này chậm: hãy chỉnh lại", "this computer's clock is behind: set it"),
+            say(
+                "so đồng hồ máy này ({now}) với giờ đúng: chậm thì chỉnh lại; nếu đúng thì máy kia được tạo khi đồng hồ"
+                " của nó chạy nhanh (chạy ở đó: syncd status --check)",
+                "compare this computer's clock ({now}) with the true time: behind? set it; right? then the other was"
+                " made while its own clock was ahead (there: syncd status --check)",
+                now=_now(),
+            ),
         )
     if error.verify_code == _EXPIRED:
         return WrongPeer(
             say("chứng thư của {place} đã hết hạn", "the certificate of {place} has expired", place=place),
             say(
-                "gia hạn ở đó; hoặc đồng hồ máy này nhanh: hãy chỉnh lại",
-                "renew it there; or this computer's clock is ahead: set it",
+                "so đồng hồ máy này ({now}) với giờ đúng: nhanh thì chỉnh lại; nếu đúng thì gia hạn ở đó",
+                "compare this computer's clock ({now}) with the true time: ahead? set it; right? then renew it there",
+                now=_now(),
             ),
         )
     if error.verify_code == _NAME_MISMATCH:
@@ -145,6 +153,11 @@ def _explain_certificate(error: ssl.SSLCertVerificationError, place: str) -> Wro
             "check the parent's address; if it is right, somebody stands in between: call the parent's operator",
         ),
     )
+
+
+def _now() -> str:
+    """By this computer's clock, which may be what is wrong."""
+    return time.strftime("%Y-%m-%d %H:%M", time.gmtime())
 
 
 def _pinned(protocol: ssl._SSLMethod, ca_pem: str) -> ssl.SSLContext:

@@ -27,10 +27,12 @@ from syncd.errors import (
     TemporaryError,
 )
 from syncd.language import Both, say
+from syncd.store.base import known
+from syncd.store.named import named
 from syncd.system import as_owner, is_read_only_disk, when_denied
 
 # The numbers of sqlite3.h; an extended one has its primary one in the low byte.
-GENERAL, PERM, BUSY, LOCKED, READONLY, IOERR, CORRUPT, FULL = 1, 3, 5, 6, 8, 10, 11, 13
+GENERAL, PERM, BUSY, LOCKED, NOMEM, READONLY, IOERR, CORRUPT, FULL = 1, 3, 5, 6, 7, 8, 10, 11, 13
 CANTOPEN, SCHEMA, NOT_A_DATABASE = 14, 17, 26
 OF_STATEMENT = (
     GENERAL,
@@ -229,7 +231,7 @@ LOG_TAKEN_AWAY = Cause(
 LOG_PUT_IN_PLACE = Cause(DatabaseReplaced, PUT_IN_PLACE.what, LOG_TAKEN_AWAY.remedy)
 OTHER = Cause(
     StoreError,
-    Both("cơ sở dữ liệu {place}: {text}", "database {place}: {text}"),
+    Both("cơ sở dữ liệu {place} từ chối ({why})", "the database {place} refuses ({why})"),
     Both(
         "không có gì được ghi; nếu lặp lại, gửi dòng này cho người phụ trách syncd",
         "nothing was written; if it comes again, send this line to whoever looks after syncd",
@@ -237,7 +239,7 @@ OTHER = Cause(
 )
 NOT_OPENED = Cause(
     StoreError,
-    Both("không mở được cơ sở dữ liệu {place}: {text}", "cannot open the database {place}: {text}"),
+    Both("không mở được cơ sở dữ liệu {place} ({why})", "cannot open the database {place} ({why})"),
     Both(
         "syncd tự thử lại; kiểm tra số tệp đang mở (ulimit -n) và bộ nhớ của máy",
         "syncd tries again by itself; look at the number of open files (ulimit -n) and at the memory of this machine",
@@ -248,6 +250,22 @@ UNSAID = Cause(
     Both("cơ sở dữ liệu {place}: trình điều khiển từ chối", "database {place}: the driver refused"),
     OTHER.remedy,
 )
+NO_MEMORY = Cause(
+    TemporaryError,
+    Both("máy thiếu bộ nhớ cho cơ sở dữ liệu {place}", "too little memory for the database {place}"),
+    Both("đóng bớt chương trình khác; syncd tự thử lại", "close other programs; syncd tries again by itself"),
+)
+REFUSED_BY_TRIGGER = Cause(
+    StoreError,
+    Both(
+        "một trigger không phải của syncd trong {place} không nhận một bản ghi",
+        "a trigger in {place} that is not syncd's refuses a row",
+    ),
+    Both(
+        "bỏ trigger đó, hoặc để nó nhận bản ghi syncd ghi; sổ tự đi tiếp",
+        "remove that trigger, or have it take what syncd writes; the stream goes on by itself",
+    ),
+)
 _CHMOD = Both("chạy: chmod u+{rights} {file}", "run: chmod u+{rights} {file}")
 _OF_DISK = Both(
     "gắn lại đĩa cho phép ghi, hoặc bỏ thuộc tính chỉ đọc của tệp (lsattr)",
@@ -256,7 +274,7 @@ _OF_DISK = Both(
 CAUSES = (
     LOCK_HELD, NO_SPACE, DISK_FAILS, DAMAGED, KEY_REFUSED, NO_SQLITE, NOT_ENCRYPTED, TABLES_CHANGED, NOT_TEXT,
     READ_ONLY, CLOSED_TO_US, IS_DIRECTORY, EMPTY, GONE, LOST, NOT_OURS, TAKEN_AWAY, PUT_IN_PLACE, LOG_TAKEN_AWAY,
-    LOG_PUT_IN_PLACE, NOT_OPENED, UNSAID, OTHER,
+    LOG_PUT_IN_PLACE, NO_MEMORY, REFUSED_BY_TRIGGER, NOT_OPENED, UNSAID, OTHER,
 )  # fmt: skip
 # What is stored of these in English is told in the operator's language (`cli/reasons.py`).
 MESSAGES = tuple(each.what for each in CAUSES)
@@ -269,15 +287,32 @@ def translate(error: Exception, place: str) -> Exception:
     if code is None:
         undecoded = UNDECODED.match(str(error))
         return NOT_TEXT.error(place=place, column=undecoded[1]) if undecoded else UNSAID.error(place=place)
-    facts = {"place": place, "name": getattr(error, "sqlite_errorname", code), "text": str(error)}
+    name = str(getattr(error, "sqlite_errorname", code))
+    facts = {"place": place, "name": name, "why": _why(name, code, str(error))}
     if code == READONLY_DBMOVED:
         return PUT_IN_PLACE.error(**facts)
     primary = code & 0xFF
     if primary in (READONLY, CANTOPEN, PERM):
-        return _denied(Path(place), is_read_only=primary == READONLY, text=str(error))
+        return _denied(Path(place), is_read_only=primary == READONLY, why=name)
     if code == IOERR_SHMSIZE:
         return NO_SPACE.error(**facts)
     return BY_CODE.get(primary, OTHER).error(**facts)
+
+
+# What the library itself says of a statement's names; whatever else it says may quote a value.
+_OF_NAMES = re.compile(
+    r"(error in (trigger|view|index) \w+( after [a-z ]+)?: )?"
+    r"(no such (table|column|function|index|view|trigger|module): [A-Za-z_][A-Za-z0-9_.]*"
+    r"|table [A-Za-z_]\w* has no column named [A-Za-z_]\w*|malformed JSON)"
+)
+
+
+def _why(name: str, code: int, text: str) -> str:
+    """Of a refusal: the library's own name for it, and the names of ours that it spoke of."""
+    if code == GENERAL and _OF_NAMES.fullmatch(text):
+        return text
+    spoken = named(known(), text)
+    return f"{name}: {spoken}" if spoken else name
 
 
 def is_of_statement(error: Exception) -> bool:
@@ -287,7 +322,7 @@ def is_of_statement(error: Exception) -> bool:
 
 BY_CODE = {
     BUSY: LOCK_HELD, LOCKED: LOCK_HELD, FULL: NO_SPACE, IOERR: DISK_FAILS, CORRUPT: DAMAGED,
-    NOT_A_DATABASE: KEY_REFUSED, SCHEMA: TABLES_CHANGED,
+    NOT_A_DATABASE: KEY_REFUSED, SCHEMA: TABLES_CHANGED, NOMEM: NO_MEMORY,
 }  # fmt: skip
 
 
@@ -302,7 +337,7 @@ def require_there(path: Path, *, has_keys: bool) -> None:
             raise GONE.error(place=path) from None
         return
     except PermissionError:
-        raise _denied(path, is_read_only=False, text="") from None
+        raise _denied(path, is_read_only=False, why="SQLITE_CANTOPEN") from None
     except OSError as error:
         raise DISK_FAILS.error(place=path, name=error.strerror) from error
     if path.is_dir():
@@ -311,7 +346,7 @@ def require_there(path: Path, *, has_keys: bool) -> None:
         raise EMPTY.error(place=path)
 
 
-def _denied(path: Path, *, is_read_only: bool, text: str) -> SyncdError:
+def _denied(path: Path, *, is_read_only: bool, why: str) -> SyncdError:
     """Which of directory and files this account cannot use, and how it can."""
     real = Path(os.path.realpath(path))
     for each in (real.parent, real, *(Path(f"{real}{suffix}") for suffix in ("-wal", "-shm", "-journal"))):
@@ -331,7 +366,7 @@ def _denied(path: Path, *, is_read_only: bool, text: str) -> SyncdError:
             return cause.error(place=each, remedy=as_owner(each) or _chmod(rights, each))
     if is_read_only:
         return READ_ONLY.error(place=path, remedy=say(*_OF_DISK))
-    return NOT_OPENED.error(place=path, text=text) if real.exists() else GONE.error(place=path)
+    return NOT_OPENED.error(place=path, why=why) if real.exists() else GONE.error(place=path)
 
 
 def _may(path: Path, mode: int) -> bool:

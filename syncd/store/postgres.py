@@ -23,11 +23,10 @@ from schema.fit import POSTGRES_MARK
 from schema.names import listed, quoted
 from schema.spec import Registry, Table, Type
 from syncd import limits
-from syncd.errors import DatabaseUnreachable, SyncdError
-from syncd.language import say
+from syncd.errors import SyncdError
 from syncd.store.base import Columns, Failpoint, Row, Store, Tx, know, no_failpoint
 from syncd.store.patience import of_this_command
-from syncd.store.postgres_errors import translate
+from syncd.store.postgres_errors import translate, unreached
 from syncd.store.postgres_session import prepare
 from syncd.system import return_memory
 from syncd.wire import copy_chunks
@@ -57,13 +56,7 @@ def connect(dsn: str) -> psycopg.Connection[Any]:
     try:
         connection = psycopg.connect(dsn, autocommit=True, client_encoding="UTF8", application_name="syncd")
     except psycopg.OperationalError as error:
-        raise DatabaseUnreachable(
-            say("PostgreSQL không trả lời: {error}", "PostgreSQL does not answer: {error}", error=error),
-            hint=say(
-                "khởi động máy chủ hoặc sửa `database` trong syncd.toml",
-                "start the server or correct `database` in syncd.toml",
-            ),
-        ) from error
+        raise unreached(error) from error
     try:
         prepare(connection)
     except psycopg.Error as error:

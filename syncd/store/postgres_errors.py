@@ -11,79 +11,78 @@ import re
 import psycopg
 from psycopg import errors as pg
 
-from syncd.errors import DatabaseLocked, DatabaseUnreachable, DiskFull, StoreError
+from schema.refusals import is_ours
+from syncd.errors import DatabaseUnreachable, StoreError, SyncdError
 from syncd.language import say
-from syncd.store.base import not_unique, rule_broken
+from syncd.store.base import known, not_unique, rule_broken
+from syncd.store.causes import Cause
+from syncd.store.named import named
+from syncd.store.postgres_causes import BROKEN_OFF, BY_CLASS, BY_CODE, REFUSED
 
-# Classes of SQLSTATE whose messages quote the value at fault.
-DATA, INTEGRITY, RAISED = "22", "23", "P0"
+INTEGRITY = "23"
+UNIQUE, EXCLUSION, NOT_NULL, CHECK = "23505", "23P01", "23502", "23514"
 _FUNCTION = re.compile(r'function (?:[\w$."]+\.)?([\w$"]+)\(')
-OURS = "syncd"
 
 
 def translate(error: psycopg.Error) -> Exception:
     """Our error for a database error, with the remedy."""
     state = error.sqlstate or ""
-    text = (error.diag.message_primary or str(error)).strip()  # never the DETAIL, which quotes the row
-    if isinstance(error, pg.DiskFull | pg.OutOfMemory):
-        return DiskFull(
-            say("PostgreSQL hết chỗ trên đĩa: {text}", "PostgreSQL has no space left: {text}", text=text),
-            hint=say("giải phóng đĩa; không mất gì đã ghi nhận", "free disk space; nothing acknowledged is lost"),
-        )
-    if isinstance(error, pg.LockNotAvailable | pg.DeadlockDetected | pg.SerializationFailure | pg.QueryCanceled):
-        return DatabaseLocked(
-            f"PostgreSQL: {text}",
-            hint=say(
-                "giao dịch khác đang giữ bản ghi; syncd tự thử lại",
-                "another transaction holds the rows; syncd tries again by itself",
-            ),
-        )
-    if isinstance(error, psycopg.OperationalError):
-        return DatabaseUnreachable(
-            say("PostgreSQL bị ngắt: {text}", "PostgreSQL broke off: {text}", text=text),
-            hint=say("syncd tự kết nối lại; xem nhật ký máy chủ", "syncd reconnects by itself; see the server's log"),
-        )
+    text = (error.diag.message_primary or "").strip()
+    if is_ours(text):  # our own guard
+        return StoreError(text, say("không có gì được ghi", "nothing was written"))
     name = error.diag.constraint_name or ""
-    if isinstance(error, pg.UniqueViolation | pg.ExclusionViolation) and not name.startswith(("pk_", "syncd_")):
+    if state in (UNIQUE, EXCLUSION) and not name.startswith(("pk_", "syncd_")):
         return not_unique(f"{error.diag.table_name}, {name}")
-    if state[:2] == INTEGRITY:
-        return rule_broken(_rule(error)) or _quiet(error)
-    if state[:2] in (DATA, RAISED) and not text.startswith(OURS):
-        return _quiet(error)
-    return StoreError(
-        f"PostgreSQL: {text}",
-        hint=say(
-            "chạy `syncd verify`; nhật ký máy chủ có câu lệnh đó",
-            "run `syncd verify`; the server's log has the statement",
-        ),
-    )
+    if state[:2] == INTEGRITY and (broken := rule_broken(_rule(state, error))):
+        return broken
+    return cause_of(error).error(why=_why(error, text))
 
 
-def _rule(error: psycopg.Error) -> str:
+def cause_of(error: psycopg.Error) -> Cause:
+    """What sort of trouble it is, by the server's code; a connection that broke has none."""
+    state = error.sqlstate or ""
+    if not state:
+        return BROKEN_OFF if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) else REFUSED
+    return BY_CODE.get(state) or BY_CLASS.get(state[:2], REFUSED)
+
+
+def _rule(state: str, error: psycopg.Error) -> str:
     """The broken rule as a server that speaks English names it."""
     found = error.diag
-    if isinstance(error, pg.NotNullViolation):
+    if state == NOT_NULL:
         return f'null value in column "{found.column_name}" of relation "{found.table_name}" violates a constraint'
-    return f'violates check constraint "{found.constraint_name}"' if isinstance(error, pg.CheckViolation) else ""
+    return f'violates check constraint "{found.constraint_name}"' if state == CHECK else ""
 
 
-def _quiet(error: psycopg.Error) -> StoreError:
-    """Names and the code alone: the message quotes what somebody typed, or is an application's own."""
+def _why(error: psycopg.Error, text: str) -> str:
+    """The code with the server's name for it, and names: the message quotes what somebody typed, or is an
+    application's own."""
     found = error.diag
     function = _FUNCTION.search(found.context or "")
-    names = [
-        name for name in (found.table_name, found.column_name, found.constraint_name, function and function[1]) if name
-    ]
-    where = ", ".join(names) or "–"
-    return StoreError(
+    names = [found.table_name, found.column_name, found.constraint_name, function and function[1]]
+    known_names = named(known(), text)
+    listed = list(dict.fromkeys(name for name in (*names, *known_names.split(", ")) if name))
+    code = f"{error.sqlstate} {_word(error.sqlstate)}" if error.sqlstate else type(error).__name__
+    return "; ".join([code, *([", ".join(listed)] if listed else [])])
+
+
+def _word(state: str) -> str:
+    try:
+        return pg.lookup(state).__name__
+    except KeyError:
+        return "?"
+
+
+def unreached(error: psycopg.OperationalError) -> SyncdError:
+    """There is no connection yet, so that no row can be quoted: the library's words tell host, port and account."""
+    return DatabaseUnreachable(
         say(
-            "PostgreSQL từ chối một giá trị (mã {state}; {where})",
-            "PostgreSQL refuses a value (code {state}; {where})",
-            state=error.sqlstate,
-            where=where,
+            "PostgreSQL không trả lời: {error}",
+            "PostgreSQL does not answer: {error}",
+            error="; ".join(line.strip() for line in str(error).splitlines() if line.strip()),
         ),
-        hint=say(
-            "xem ràng buộc, trigger hoặc hàm nêu trên; nhật ký máy chủ có câu lệnh đó",
-            "see the constraint, trigger or function named; the server's log has the statement",
+        say(
+            "khởi động máy chủ hoặc sửa `database` trong syncd.toml",
+            "start the server or correct `database` in syncd.toml",
         ),
     )

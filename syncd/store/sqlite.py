@@ -19,14 +19,28 @@ from typing import Any
 from sqlcipher3 import dbapi2 as sqlite
 
 from schema.names import listed, quoted
+from schema.refusals import is_ours
 from schema.spec import Registry, Table
 from syncd import limits
-from syncd.errors import ConfigError, DiskFull
+from syncd.errors import ConfigError, DiskFull, StoreError
 from syncd.language import say
 from syncd.store import causes
-from syncd.store.base import Columns, Failpoint, Row, Store, Tx, dangling, know, no_failpoint, not_unique, rule_broken
+from syncd.store.base import (
+    Columns,
+    Failpoint,
+    Row,
+    Store,
+    Tx,
+    dangling,
+    know,
+    known,
+    no_failpoint,
+    not_unique,
+    rule_broken,
+)
 from syncd.store.causes import NO_SQLITE, NOT_A_DATABASE, NOT_ENCRYPTED, NOT_OURS
 from syncd.store.files import HeldFiles, Identity
+from syncd.store.named import named
 from syncd.store.patience import of_this_command
 from syncd.system import fsync_directory, note_library_file, return_memory
 from syncd.wire import copy_text
@@ -109,7 +123,9 @@ def _not_opened(path: str, key: bytes | None, error: Exception) -> Exception:
 
 
 # Of a column other than the id of a replicated table; the node's own tables say nothing to an operator.
-_UNIQUE = re.compile(r"UNIQUE constraint failed: (?!syncd_)(\w+\.(?!id\b).*)")
+_UNIQUE = re.compile(r"UNIQUE constraint failed: (?!syncd_)(\w+\.(?!id\b)\w+(, \w+\.\w+)*|index '\w+')")
+# What the library says of its own constraints; any other text with that code is a trigger's.
+_OF_LIBRARY = re.compile(r"(CHECK|NOT NULL|UNIQUE|PRIMARY KEY) constraint failed|cannot store \w+ value in \w+ column")
 
 
 def watcher(path: Path | str, key: bytes | None) -> Any:
@@ -134,14 +150,21 @@ def _unlock(connection: Any, key: bytes | None) -> None:
 
 
 def translate(error: Exception, place: str) -> Exception:
-    """Our error for a database error, with the remedy."""
+    """Our error for a database error, with the remedy. Judged by its code, told without what any row held."""
     if (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF != CONSTRAINT:
         return causes.translate(error, place)
+    # This driver tells no more than that some constraint failed: which one, the library's own sentence says. A trigger
+    # may say anything, so that nothing of a sentence goes on but names of the schema.
     text = str(error)
-    unique = _UNIQUE.search(text)
-    if unique:
-        return not_unique(unique[1])
-    return dangling() if "FOREIGN KEY" in text else rule_broken(text) or causes.translate(error, place)
+    if is_ours(text):
+        return StoreError(text, say("không có gì được ghi", "nothing was written"))
+    if text == "FOREIGN KEY constraint failed":
+        return dangling()
+    if unique := _UNIQUE.fullmatch(text):
+        return not_unique(named(known(), text) or unique[0].partition(":")[0])
+    if not _OF_LIBRARY.match(text):
+        return causes.REFUSED_BY_TRIGGER.error(place=place)
+    return rule_broken(text) or causes.translate(error, place)
 
 
 class SqliteTx(Tx):

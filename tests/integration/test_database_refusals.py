@@ -17,7 +17,7 @@ import pytest
 from syncd import enrolment
 from syncd.cli.program import run as run_verb
 from syncd.config import Config
-from syncd.errors import DatabaseLocked, DiskFull, NotCanonical, RuleBroken, StoreError, SyncdError
+from syncd.errors import DatabaseLocked, DiskFull, NotCanonical, RuleBroken, StoreError, SyncdError, TemporaryError
 from syncd.node_files import open_node
 from syncd.store.sqlite import SqliteStore
 from tests.nodes import ROOT_UNIT
@@ -212,7 +212,8 @@ def failing(code: int, name: str, text: str) -> Exception:
     (13, "SQLITE_FULL", DiskFull, "no space left"), (5, "SQLITE_BUSY", DatabaseLocked, "locked by another program"),
     (517, "SQLITE_BUSY_SNAPSHOT", DatabaseLocked, "locked"), (6, "SQLITE_LOCKED", DatabaseLocked, "locked"),
     (4874, "SQLITE_IOERR_SHMSIZE", DiskFull, "no space left"), (266, "SQLITE_IOERR_READ", StoreError, "the disk"),
-    (11, "SQLITE_CORRUPT", StoreError, "is damaged (SQLITE_CORRUPT)"), (1, "SQLITE_ERROR", StoreError, "full_name"),
+    (11, "SQLITE_CORRUPT", StoreError, "is damaged (SQLITE_CORRUPT)"), (1, "SQLITE_ERROR", StoreError, "SQLITE_ERROR"),
+    (7, "SQLITE_NOMEM", TemporaryError, "memory"), (19, "SQLITE_CONSTRAINT", StoreError, "that is not syncd's"),
     (267, "SQLITE_CORRUPT_VTAB", StoreError, "is damaged"), (17, "SQLITE_SCHEMA", SyncdError, "changed the tables"),
 ])  # fmt: skip
 def test_an_error_is_known_by_its_number_whatever_its_words(

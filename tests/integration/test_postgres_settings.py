@@ -241,6 +241,14 @@ def test_a_role_that_cannot_apply_is_told_before_anything_waits(own_role_dsn: st
         "INSERT INTO book (title, state) VALUES ('x', '{name}')",
         "DO $$ BEGIN RAISE EXCEPTION 'không nhận {name}'; END $$",
         "DO $$ BEGIN RAISE EXCEPTION SQLSTATE '22023' USING MESSAGE = '{name}'; END $$",
+        "DO $$ BEGIN RAISE EXCEPTION SQLSTATE '53100' USING MESSAGE = '{name}'; END $$",
+        "DO $$ BEGIN RAISE EXCEPTION SQLSTATE 'ZZ001' USING MESSAGE = '{name}', TABLE = 'person'; END $$",
+        "DO $$ BEGIN EXECUTE 'SELECT {name}'; END $$",
+        "DO $$ BEGIN EXECUTE 'SELECT \"{name}\"'; END $$",
+        "SELECT 'x'::pg_catalog.\"{name}\"",
+        "SELECT json_extract_path_text('{name}'::json, 'a')",
+        "SELECT to_date('{name}', 'YYYY')",
+        "SELECT '{name}' COLLATE \"{name}\"",
     ],
 )
 def test_no_value_of_a_row_stands_in_an_error(installed_dsn: str, broken: str) -> None:

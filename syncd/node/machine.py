@@ -1,0 +1,100 @@
+"""What a node's machine and files say, beside its database: space on the disk, rights, how long certificates hold.
+
+Enters: a node's directory. Leaves: figures for a screen. Must hold: nothing is written or opened that a database
+library has open; what cannot be read is said to be unreadable, never left out.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from syncd.clock import instant_of
+from syncd.errors import ConfigError
+from syncd.language import say
+from syncd.security.names import ISSUER_CHAIN_FILE, ROOT_CERTIFICATE_FILE, TLS_CHAIN_FILE
+from syncd.security.validity import validities
+from syncd.system import is_read_only_disk
+
+DATABASE_FILES = ("syncd.db", "syncd.db-wal", "syncd.db-shm")
+CHAIN_BYTES_MAX = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """A file of certificates: when the first to begin has begun and the first to end ends; None: unreadable."""
+
+    file: str
+    begins_s: float | None
+    ends_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """`free_bytes`: on the node's disk, None where it cannot be asked. `unwritable`: what this account cannot write."""
+
+    free_bytes: int | None = None
+    unwritable: tuple[str, ...] = ()
+    certificates: tuple[Certificate, ...] = ()
+
+
+def machine(directory: Path, *, is_sqlite: bool) -> Machine:
+    """As it is now."""
+    try:
+        free_bytes = shutil.disk_usage(directory).free
+    except OSError:
+        free_bytes = None
+    names = DATABASE_FILES if is_sqlite else ()
+    paths = [directory, *(path for name in names if os.path.lexists(path := directory / name))]
+    return Machine(
+        free_bytes=free_bytes,
+        unwritable=tuple(str(path) for path in paths if not _is_writable(path)),
+        certificates=certificates(directory),
+    )
+
+
+def certificates(directory: Path) -> tuple[Certificate, ...]:
+    """Those of a node, whatever they are worth."""
+    names = (TLS_CHAIN_FILE, ISSUER_CHAIN_FILE, ROOT_CERTIFICATE_FILE)
+    return tuple(_certificate(directory / name) for name in names if os.path.lexists(directory / name))
+
+
+def require_begun(directory: Path, now_s: float) -> None:
+    """Raises ConfigError where this node's own certificates are not valid yet: nobody could join it."""
+    for each in certificates(directory):
+        if each.begins_s is not None and each.begins_s > now_s:
+            raise ConfigError(
+                say(
+                    "chứng thư {file} của chính máy này đến {when} mới có hiệu lực, nên không máy nào gia nhập được",
+                    "this machine's own certificate {file} is not valid before {when}, so that nobody can join",
+                    file=each.file,
+                    when=instant_of(int(each.begins_s * 1000)),
+                ),
+                say(
+                    "đồng hồ máy này chậm thì chỉnh lại; nếu đúng, máy đã được tạo khi đồng hồ chạy nhanh: dời thư mục"
+                    " này đi và tạo lại bằng syncd init",
+                    "is this clock behind? Set it. Right? Then the machine was made while it was ahead: move this"
+                    " directory away and make it anew with syncd init",
+                ),
+            )
+
+
+def _is_writable(path: Path) -> bool:
+    try:
+        effective = os.access in os.supports_effective_ids
+        return os.access(path, os.W_OK, effective_ids=effective) and not is_read_only_disk(path)
+    except OSError:
+        return False
+
+
+def _certificate(path: Path) -> Certificate:
+    try:
+        with path.open("rb") as file:
+            found = validities(file.read(CHAIN_BYTES_MAX).decode("ascii"))
+    except (OSError, ValueError):
+        return Certificate(file=path.name, begins_s=None, ends_s=None)
+    return Certificate(
+        file=path.name, begins_s=max(begin for begin, _ in found), ends_s=min(end for _, end in found)
+    )  # fmt: skip
