@@ -69,9 +69,9 @@ def peer_findings(found: Status, live: Live, now_ms: int) -> Iterator[Finding]:
         more = number(len(late) - PEERS_NAMED_MAX)
         yield Finding(code=WARNING, text=say("và {n} đơn vị trực thuộc nữa im lặng", "and {n} more children are silent",
                                              n=more))  # fmt: skip
-    refused = [peer for peer in found.children
-               if not peer.retired and peer.last_error and (peer.failing_s or 0.0) > found.bounds.failing_s]  # fmt: skip
-    for peer in refused[:PEERS_NAMED_MAX]:
+    bound_s = found.bounds.failing_s
+    refused = [peer for peer in found.children if peer.last_error and (peer.failing_s or 0.0) > bound_s]
+    for peer in [each for each in refused if not each.retired][:PEERS_NAMED_MAX]:
         yield Finding(code=WARNING, text=f"{peer.name}: {_reason(str(peer.last_error))}")
     if found.silent:
         names = "; ".join(f"{each.name} {duration(each.for_s)}" for each in found.silent[:AWAY_NAMED_MAX])
