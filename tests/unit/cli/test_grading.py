@@ -316,10 +316,10 @@ def test_a_daemon_that_takes_the_question_and_says_nothing_is_told_from_none(
 
 
 def test_a_picture_that_cannot_be_drawn_is_no_silence_for_ever(tmp_path: Path, contained: Contained) -> None:
-    drawn = iter([0])
+    drawn, nobody = iter([0]), dict[str, dict[str, Any]]()
 
     def picture() -> dict[str, Any]:
-        return {"pid": 1} if next(drawn, None) is None else {}["Nguyễn Thị Bưởi"]
+        return {"pid": 1} if next(drawn, None) is None else nobody["Nguyễn Thị Bưởi"]
 
     answering = control.Control(tmp_path, picture, lambda count: bytes(count), {})
     try:
