@@ -34,6 +34,7 @@ from tests.contained import Contained
 
 NOW_MS = 1_800_000_000_000
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
+SOMEBODY = "Nguyễn Thị Bưởi"
 DAY_S = 86_400.0
 B = Bounds()
 ME, PARENT, CHILD = (f"0000000{place}-0000-4000-8000-00000000000{place}" for place in (1, 2, 3))
@@ -319,7 +320,7 @@ def test_a_picture_that_cannot_be_drawn_is_no_silence_for_ever(tmp_path: Path, c
     drawn, nobody = iter([0]), dict[str, dict[str, Any]]()
 
     def picture() -> dict[str, Any]:
-        return {"pid": 1} if next(drawn, None) is None else nobody["Nguyễn Thị Bưởi"]
+        return {"pid": 1} if next(drawn, None) is None else nobody[SOMEBODY]
 
     answering = control.Control(tmp_path, picture, lambda count: bytes(count), {})
     try:
