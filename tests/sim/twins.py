@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from syncd import keeping
 from syncd.errors import UsageError
 from tests.sim.clerk import Clerk
-from tests.trees import TreeNode, asks_only
+from tests.trees import TreeNode, asks_only, step
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -64,22 +64,28 @@ class Twins:
         world, root = self.world, self.world.root
         if len(root.children) != 1:
             return  # of several, one that had heard less may speak for all: that is a person's to settle
-        (child,) = root.children
-        for is_copied in (True, False):
+        was_mortal, world.mortal = world.mortal, False  # else hardly a disk would hold nothing of its own
+        try:
+            self._root_and_child(root)
+            world.machines.snapshot(root)
+            root.node.checkpoint()
+            self._root_and_child(root)
+            if not world.put_back(root, has_mark=False):
+                return
+            world.counts["roots put back with their mark"] += 1
             self._root_writes(root)
-            for work in (world.sequence, *([] if is_copied else [world.settle_one])):
-                work(root)
-            world.exchange(child)
-            world.exchange(child)
-            if is_copied:
-                world.machines.snapshot(root)
-        if not world.put_back(root, has_mark=False):
-            return
-        world.counts["roots put back with their mark"] += 1
+            root.node.write()
+            root.node.checkpoint()
+            root.node.settle()
+        finally:
+            world.mortal = was_mortal
+
+    def _root_and_child(self, root: TreeNode) -> None:
+        """It writes, and its child hears of it, on a good line."""
         self._root_writes(root)
-        world.alive(root, root.node.write)
-        world.alive(root, root.node.checkpoint)
-        world.alive(root, root.node.settle)
+        for at in (root, *root.children * 3, root, *root.children * 3):
+            step(at)
+            self.world.keepers.watch(at)
 
     def _root_writes(self, root: TreeNode) -> None:
         code = str(self.world.random.randrange(10_000, 99_999))

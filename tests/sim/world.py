@@ -65,7 +65,7 @@ class World:
         self.clock = TestClock()
         self.clocks = {name: NodeClock(self.clock) for name in ALL_SHAPES[self.shape]}
         self.network = Network(random=self.random, faults=self.faults, counts=self.counts, alive=self.alive)
-        self._mortal = False
+        self.mortal = False
         self.nodes = template(self.shape).copy(folder, self.clocks.__getitem__, self.random, self._failpoint_of)
         self.root = self.nodes[0]
         self.revisions: dict[str, int] = {}  # of nodes that another release runs at than the others
@@ -90,12 +90,12 @@ class World:
         try:
             with other_limits(GROUP_ROWS_MAX=self._group_rows, WRITE_LOCK_MS_MAX=self._write_lock_ms):
                 self._begin()
-                self._mortal = True
+                self.mortal = True
                 for number in range(self.preset.actions) if script is None else script:
                     self.random.seed(f"{self.seed}/{number}")
                     self._act(number)
                 self.counts["events"] += len(self.trace)
-                self._mortal = False
+                self.mortal = False
                 self.random.seed(f"{self.seed}/peace")
                 with release(max([SCHEMA_REVISION, *self.revisions.values()])):
                     self._settle()
@@ -332,9 +332,9 @@ class World:
                 self.counts[point.partition(":")[0]] += 1
             if point == "apply:after-commit":
                 self._check_whole(name)
-            if self._mortal and point == "sequence-piece:after-commit":
+            if self.mortal and point == "sequence-piece:after-commit":
                 self._write_meanwhile(name)
-            if not self._mortal or point.startswith(("clerk", "propose", "resolve")):
+            if not self.mortal or point.startswith(("clerk", "propose", "resolve")):
                 return
             if self.random.random() < self.faults.crash:
                 raise Crash(f"{name}: {point}")
