@@ -253,7 +253,10 @@ class Moving:
             self.world.counts["baselines"] += made is not None
 
     def prune(self, _node: TreeNode) -> None:
-        """A day has passed: the custodian backs up, and everywhere logs forget what may go."""
+        """A day has passed: the custodian backs up, and everywhere logs forget what may go. Not while a machine of the
+        first day is away: of a term that ended meanwhile its branch could never be left (a known limit)."""
+        if self.world.twins.is_one_away:
+            return
         self.back_up(self.world.root)
         for node in self.world.nodes:
             cuts = self.world.alive(node, partial(prune, node.store, NO_AGE, node.node.clock()))

@@ -27,6 +27,12 @@ class Twins:
     """Of one world."""
 
     world: World
+    twin: str | None = None  # the node that was two machines from the first day on
+
+    @property
+    def is_one_away(self) -> bool:
+        """Whether a machine from the first day has not handed over what it holds."""
+        return self.twin is not None and self.twin in self.world.machines.second
 
     def from_the_first_day(self) -> None:
         """An image is started twice before anything of its register was sealed, both machines are typed at. What comes
@@ -34,6 +40,7 @@ class Twins:
         world = self.world
         leaf = world.random.choice([node for node in world.nodes if not node.children])
         world.machines.clone(leaf)
+        self.twin = leaf.name
         for _ in range(2):
             for clerk in self._clerks(leaf):
                 clerk.write()
