@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +18,8 @@ from syncd import admission, control, enrolment
 from syncd.admission import TokenKind, Way
 from syncd.config import Config, load_config, write_config
 from syncd.node_files import OpenNode, open_node
+from tests import forking
+from tests.forking import Forked
 from tests.waiting import WAIT_S_MAX, until
 
 LISTEN = "127.0.0.1:0"
@@ -34,7 +34,7 @@ class TestNode:
     __test__ = False
 
     directory: Path
-    process: subprocess.Popen[bytes] | None = None
+    process: Forked | None = None
     address: str = ""
     _opened: list[OpenNode] = field(default_factory=list)
 
@@ -72,10 +72,8 @@ class TestNode:
 
     def spawn(self, environment: Mapping[str, str]) -> None:
         with self.directory.with_suffix(".log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.daemon_process", str(self.directory)],
-                stderr=log,
-                env={**os.environ, **environment},
+            self.process = forking.start(
+                "tests.daemon_process", [str(self.directory)], {**os.environ, **environment}, stdout=log, stderr=log
             )
 
     def _answers(self) -> dict[str, Any] | None:

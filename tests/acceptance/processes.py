@@ -10,7 +10,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from syncd import control, enrolment
 from syncd.admission import TokenKind
 from syncd.config import Config
 from syncd.failpoint import STAGE_FILE, read_stages
+from tests import forking
 from tests.acceptance.recount import opened as plain
 from tests.nodes import END_S_MAX, TestNode
 from tests.waiting import until
@@ -53,14 +53,10 @@ class Station(TestNode):
     def spawn(self, environment: Mapping[str, str]) -> None:
         self.stage_file.unlink(missing_ok=True)
         with self.directory.with_suffix(".log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "syncd", "run", "--dir", str(self.directory)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=ROOT,
-                env=clean_environment({STAGE_FILE: str(self.stage_file), **environment}),
-            )
+            self.process = forking.start(
+                "syncd", ["run", "--dir", str(self.directory)],
+                clean_environment({STAGE_FILE: str(self.stage_file), **environment}), stdout=log, stderr=log,
+            )  # fmt: skip
 
     def kill(self) -> dict[str, str]:
         """SIGKILL; the stages it died in."""
@@ -186,10 +182,7 @@ _UNIT = "INSERT INTO unit (parent_id, level, code, name) VALUES (?, ?, ?, ?) RET
 
 def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """One command of the program, in a process of its own, in English."""
-    return subprocess.run(
-        [sys.executable, "-m", "syncd", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=ROOT,
-        env=clean_environment(environment), timeout=COMMAND_S_MAX, check=False,
-    )  # fmt: skip
+    return forking.run("syncd", *arguments, env=clean_environment(environment), timeout=COMMAND_S_MAX)
 
 
 def clean_environment(more: Mapping[str, str]) -> dict[str, str]:
