@@ -95,7 +95,9 @@ class TreeBuilder:
 
     def __init__(self, folder: Path, seed: int = 1, registry: Registry | None = None) -> None:
         self.folder = folder
+        self.seed = seed
         self.random = random.Random(seed)
+        self.is_ordinary = registry is None
         self.registry = registry or base_registry()
         self.clock = TestClock()
         self.nodes: list[TreeNode] = []
@@ -119,20 +121,28 @@ class TreeBuilder:
             ancestors=ancestors,
             recovery_public=b"",
         )
-        opener = self._database(name, keys, place, dsn)
-        store = opener()
-        record_place(store, keys, place, self.clock())
-        node = Node(store, keys, self.clock, self.random.randbytes)
-        link = None if parent is None else Link(node, parent.node.node_id)
-        found = TreeNode(name, unit_id, code, node, keys, Desk(node), link, parent, place, opener, dsn)
+        with closing(self.new_database(name, keys, place, dsn)()) as store:
+            record_place(store, keys, place, self.clock())
+        found = self.open(name, code, unit_id, keys, place, parent, dsn)
         if parent is not None:
-            parent.children.append(found)
             with parent.store.write("enrol") as tx:
                 insert_node(tx, _record(found), self.clock())
             with parent.store.apply("enrol-keepers") as tx:
                 refresh_keepers(tx)
                 set_peer(tx, keys.node_id, "child", name)
             parent.node.forget_tree()
+        return found
+
+    def open(
+        self, name: str, code: str, unit_id: str, keys: NodeKeys, place: Place, parent: TreeNode | None, dsn: str | None
+    ) -> TreeNode:
+        """A node over its database that is there."""
+        opener = self._opener(name, dsn)
+        node = Node(opener(), keys, self.clock, self.random.randbytes)
+        link = None if parent is None else Link(node, parent.node.node_id)
+        found = TreeNode(name, unit_id, code, node, keys, Desk(node), link, parent, place, opener, dsn)
+        if parent is not None:
+            parent.children.append(found)
         self.nodes.append(found)
         built.append(found)
         return found
@@ -148,21 +158,25 @@ class TreeBuilder:
             )
         return unit_id
 
-    def _database(self, name: str, keys: NodeKeys, place: Place, dsn: str | None) -> Callable[[], Store]:
+    def new_database(self, name: str, keys: NodeKeys, place: Place, dsn: str | None) -> Callable[[], Store]:
+        """An empty one with this identity, and what opens it."""
         identity = Identity(node_id=keys.node_id, tag=keys.tag, unit_id=place.unit_id)
         if dsn is not None:
             # Not by migrations, which make the same (`test_migrations.py`) and cost twice the time.
             with closing(postgres.connect(dsn)) as made, made.transaction():
                 made.execute(";\n".join(statements("postgres", self.registry, identity)))
+            return self._opener(name, dsn)
+        with closing(sqlite.connect(self.folder / f"{name}.db", None)) as connection:
+            connection.execute("BEGIN")
+            for statement in statements("sqlite", self.registry, identity):
+                connection.execute(statement)
+            connection.execute("COMMIT")
+        return self._opener(name, dsn)
+
+    def _opener(self, name: str, dsn: str | None) -> Callable[[], Store]:
+        if dsn is not None:
             return lambda: postgres.PostgresStore(dsn, self.registry)
-        path = self.folder / f"{name}.db"
-        connection = sqlite.connect(path, None)
-        connection.execute("BEGIN")
-        for statement in statements("sqlite", self.registry, identity):
-            connection.execute(statement)
-        connection.execute("COMMIT")
-        connection.close()
-        return lambda: sqlite.SqliteStore(path, self.registry)
+        return lambda: sqlite.SqliteStore(self.folder / f"{name}.db", self.registry)
 
     def settle(self, rounds: int = ROUNDS_MAX) -> None:
         """Exchange until nothing moves any more."""

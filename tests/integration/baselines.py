@@ -58,7 +58,7 @@ def forget(at: TreeNode, stream_id: str, seq: int) -> None:
 def emptied(tiers: ThreeTiers, at: TreeNode, dsn: str | None = None) -> TreeNode:
     """The node's keys with an empty database, as after a lost disk."""
     at.store.close()
-    opener = tiers.builder._database(f"{at.name}-new", at.keys, at.place, dsn)
+    opener = tiers.builder.new_database(f"{at.name}-new", at.keys, at.place, dsn)
     store = opener()
     record_place(store, at.keys, at.place, at.node.clock())
     at.node = Node(store, at.keys, at.node.clock, at.node._random)

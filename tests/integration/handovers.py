@@ -7,10 +7,11 @@ Must hold: nothing here knows how a hand-over is carried out.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from syncd import keeping
+from tests.grown import grow
 from tests.integration.shapes import Died
 from tests.trees import ROUNDS_MAX, TreeBuilder, TreeNode, step
 
@@ -25,17 +26,22 @@ MEMBER = (
 )
 
 
-def country(builder: TreeBuilder, dsns: dict[str, str] | None = None) -> TreeBuilder:
-    """province → north → (one, two), south → three; settled. `dsns`: node → DSN; the others are SQLite files."""
-    found = dsns or {}
-    province = builder.root(dsn=found.get("province"))
-    north = builder.child(province, "north", "1", found.get("north"))
-    builder.child(north, "one", "11", found.get("one"))
+def country(builder: TreeBuilder, dsns: Mapping[str, str] | None = None) -> TreeBuilder:
+    """province → north → (one, two), south → three; settled. `dsns`: node → DSN of an empty database; the others are
+    SQLite files.
+    """
+    grow(builder, _build_country, dsns or {})
+    return builder
+
+
+def _build_country(builder: TreeBuilder, dsns: Mapping[str, str]) -> None:
+    province = builder.root(dsn=dsns.get("province"))
+    north = builder.child(province, "north", "1", dsns.get("north"))
+    builder.child(north, "one", "11", dsns.get("one"))
     builder.child(north, "two", "12")
     south = builder.child(province, "south", "2")
     builder.child(south, "three", "21")
     builder.settle()
-    return builder
 
 
 def at(tree: TreeBuilder, name: str) -> TreeNode:

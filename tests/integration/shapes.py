@@ -5,12 +5,13 @@ Enters: a builder, DSNs of empty databases per node. Leaves: nodes, rows of plai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.grown import grow
 from tests.postgres import PostgresServer
 from tests.trees import TreeBuilder, TreeNode
 
@@ -42,14 +43,24 @@ class ThreeTiers:
         self.builder.settle()
 
 
-def three_tiers(builder: TreeBuilder, dsns: dict[str, str] | None = None) -> ThreeTiers:
-    """Built and settled. `dsns`: node name → DSN; the others are SQLite files."""
-    found = dsns or {}
-    province = builder.root("province", "42", found.get("province"))
-    district = builder.child(province, "district", "425", found.get("district"))
-    commune = builder.child(district, "commune", "42501", found.get("commune"))
-    builder.settle()
+def three_tiers(builder: TreeBuilder, dsns: Mapping[str, str] | None = None) -> ThreeTiers:
+    """Built and settled. `dsns`: node name → DSN of an empty database; the others are SQLite files."""
+    grow(builder, build_three_tiers, dsns or {})
+    return tiers_of(builder)
+
+
+def tiers_of(builder: TreeBuilder) -> ThreeTiers:
+    """The nodes by their tier."""
+    province, district, commune = builder.nodes
     return ThreeTiers(builder=builder, province=province, district=district, commune=commune)
+
+
+def build_three_tiers(builder: TreeBuilder, dsns: Mapping[str, str]) -> None:
+    """The same in databases as they are, whatever was set on them."""
+    province = builder.root("province", "42", dsns.get("province"))
+    district = builder.child(province, "district", "425", dsns.get("district"))
+    builder.child(district, "commune", "42501", dsns.get("commune"))
+    builder.settle()
 
 
 @contextmanager

@@ -68,7 +68,7 @@ def prune_all(tree: TreeBuilder, folder: Path) -> int:
 
 def emptied(tree: TreeBuilder, node: TreeNode) -> None:
     node.store.close()
-    node.opener = tree._database(f"{node.name}-new", node.keys, node.place, None)
+    node.opener = tree.new_database(f"{node.name}-new", node.keys, node.place, None)
     store = node.opener()
     record_place(store, node.keys, node.place, node.node.clock())
     node.node = Node(store, node.keys, node.node.clock, node.node._random)

@@ -20,7 +20,7 @@ from syncd.prove import prove
 from syncd.startup import require_server
 from syncd.store import postgres
 from syncd.store.postgres_session import known_holes
-from tests.integration.shapes import ThreeTiers, add_person, three_tiers
+from tests.integration.shapes import ThreeTiers, add_person, build_three_tiers, tiers_of
 from tests.postgres import PostgresServer
 from tests.programs import Program
 from tests.schema_builders import IDENTITY, PERSON, REGISTRY
@@ -75,7 +75,9 @@ def hostile_dsn(postgres_server: PostgresServer) -> Iterator[str]:
 
 @pytest.fixture
 def hostile_tree(hostile_dsn: str, tmp_path: Path) -> ThreeTiers:
-    return three_tiers(TreeBuilder(tmp_path), {"district": hostile_dsn})
+    builder = TreeBuilder(tmp_path)
+    build_three_tiers(builder, {"district": hostile_dsn})
+    return tiers_of(builder)
 
 
 def test_no_setting_of_the_database_changes_what_a_node_does(hostile_tree: ThreeTiers) -> None:
