@@ -20,8 +20,6 @@ from tests.trees import TreeBuilder, TreeNode, step
 
 WRITERS = 8
 ROWS = 10  # of one transaction
-CHANGES = 50_000
-CHANGES_AGAIN = 10_000  # on further major versions of PostgreSQL
 ROUNDS_MAX = 5_000
 PAUSES = 6
 WAIT_S_MAX = 300.0
@@ -121,11 +119,9 @@ class Writer(threading.Thread):
                 self.batches[stamp.split("/")[0]] = stamp
 
 
-def test_concurrent_writers_lose_nothing_and_are_seen_whole(
-    pair: tuple[TreeNode, TreeNode], request: pytest.FixtureRequest
-) -> None:
+@pytest.mark.parametrize("changes", [10_000, pytest.param(50_000, marks=pytest.mark.long)])
+def test_concurrent_writers_lose_nothing_and_are_seen_whole(pair: tuple[TreeNode, TreeNode], changes: int) -> None:
     province, commune = pair
-    changes = CHANGES_AGAIN if request.node.callspec.indices["postgres_server"] else CHANGES
     dsn = commune.dsn
     assert dsn is not None
     torn: list[object] = []
