@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import pytest
 
 from syncd.admission import TokenKind
 from syncd.proposing import Wish, propose
+from tests import forking
 from tests.nodes import Nodes, TestNode
 from tests.waiting import until
 
@@ -44,11 +43,8 @@ class Officer:
 
     def __call__(self, line: str) -> str:
         self.typed += 1
-        done = subprocess.run(
-            [sys.executable, "-m", "syncd", *line.split()],
-            env={**os.environ, "SYNCD_LANGUAGE": self.language, "SYNCD_DIR": str(self.node.directory)},
-            capture_output=True, text=True, timeout=300, check=False,
-        )  # fmt: skip
+        environment = {**os.environ, "SYNCD_LANGUAGE": self.language, "SYNCD_DIR": str(self.node.directory)}
+        done = forking.run("syncd", *line.split(), env=environment, timeout=300)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -62,10 +58,8 @@ def nodes(tmp_path: Path) -> Iterator[Nodes]:
 
 def document(node: TestNode) -> dict[str, object]:
     """`status --json` of a node."""
-    done = subprocess.run(
-        [sys.executable, "-m", "syncd", "status", "--json", "--dir", str(node.directory)],
-        capture_output=True, text=True, timeout=300, check=True,
-    )  # fmt: skip
+    done = forking.run("syncd", "status", "--json", "--dir", str(node.directory), env=os.environ, timeout=300)
+    assert done.returncode == 0, done.stderr
     found: dict[str, object] = json.loads(done.stdout)
     return found
 
@@ -113,10 +107,7 @@ def test_two_conflicts_are_settled_and_equal_at_every_tier_in_four_commands(node
     ]
     assert outcomes == ["rejected"] * 3
     until(lambda: root.value("SELECT count(*) FROM resolution") == 2, "both sides' resolution at the root")
-    assert subprocess.run(
-        [sys.executable, "-m", "syncd", "verify", "--dir", str(commune.directory)], check=False, timeout=300,
-        capture_output=True,
-    ).returncode == 0  # fmt: skip
+    assert forking.run("syncd", "verify", "--dir", str(commune.directory), env=os.environ, timeout=300).returncode == 0
 
 
 def test_one_decided_at_the_upper_tier_and_one_at_the_commune_take_two_commands_each(nodes: Nodes) -> None:

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from syncd import __version__
 from syncd.cli import program
 from syncd.cli.verb import Group, Verb
+from tests import forking
 
 README = Path(__file__).parents[3] / "README.md"
 # What a screen must not load: each costs more than the screen itself.
@@ -38,15 +39,8 @@ def commands() -> list[tuple[str, click.Command]]:
 def run(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
     from os import environ
 
-    return subprocess.run(
-        [sys.executable, "-m", "syncd", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        cwd=cwd,
-        env={**environ, "SYNCD_LANGUAGE": "en", **environment},
-    )
+    described = {**environ, "SYNCD_LANGUAGE": "en", **environment}
+    return forking.run("syncd", *arguments, env=described, timeout=300, cwd=cwd or forking.ROOT)
 
 
 @pytest.mark.parametrize("language", ["vi", "en"])
