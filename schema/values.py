@@ -11,7 +11,7 @@ import re
 import sqlite3
 import threading
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,6 +21,7 @@ from schema.spec import ROW_BYTES_MAX, Column, Kind, Registry, Table, Type
 
 Value = str | int | float | bytes | None
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
+ROWS_AT_ONCE, VALUES_AT_ONCE = 200, 30_000  # asked of SQLite in one query
 
 REQUIRED = ("bắt buộc phải có", "is required")
 UNKNOWN = ("không có cột này", "no such column")
@@ -75,13 +76,7 @@ ALWAYS = Problem(column="", rule_vi="", rule_en="")  # of the constant that ever
 
 def check_row(table: Table, values: Mapping[str, Value]) -> list[Problem]:
     """Problems of a whole row to be inserted; `id` and a register's `unit_id` may be absent (they have defaults)."""
-    defaults = {"id", "unit_id"} if table.kind is Kind.REGISTER else {"id"}
-    missing = [
-        Problem(column=column.name, rule_vi=REQUIRED[0], rule_en=REQUIRED[1])
-        for column in table.all_columns
-        if not column.nullable and column.name not in values and column.name not in defaults
-    ]
-    return [*missing, *check_values(table, values)]
+    return [*_missing(table, values), *check_values(table, values)]
 
 
 def check_values(table: Table, values: Mapping[str, Value]) -> list[Problem]:
@@ -95,6 +90,27 @@ def check_values(table: Table, values: Mapping[str, Value]) -> list[Problem]:
     if 0 not in verdicts:
         return []
     return [rule for rule, verdict in zip(rules, verdicts, strict=True) if verdict == 0 and _decided(table, rule, row)]
+
+
+def rows_hold(table: Table, rows: Sequence[Mapping[str, Value]]) -> bool:
+    """Whether `check_row` finds nothing in any of these rows, which give the same columns: asked of all at once."""
+    return not rows or (not _missing(table, rows[0]) and values_hold(table, rows))
+
+
+def values_hold(table: Table, rows: Sequence[Mapping[str, Value]]) -> bool:
+    """Whether `check_values` finds nothing in any of these rows, which give the same columns: asked of many at once.
+    False also where it would have to look closer."""
+    if any(next(_shape_problems(table, row), None) is not None for row in rows):
+        return False
+    names = tuple(rows[0]) if rows else ()
+    at_once = max(min(ROWS_AT_ONCE, VALUES_AT_ONCE // max(len(names), 1)), 1)
+    for start in range(0, len(rows), at_once):
+        some = rows[start : start + at_once]
+        query = _query_of_many(table, names, len(some))
+        normal = map(normalise, some)
+        if 0 in _connection().execute(query, [row[name] for row in normal for name in names]).fetchone():
+            return False
+    return True
 
 
 def broken_rule(registry: Registry, text: str) -> tuple[Table, Problem] | None:
@@ -116,6 +132,16 @@ def broken_rule(registry: Registry, text: str) -> tuple[Table, Problem] | None:
 def normalise(values: Mapping[str, Value]) -> dict[str, Value]:
     """Text in Unicode NFC, so that equal names are equal bytes; everything else as it is."""
     return {name: unicodedata.normalize("NFC", v) if isinstance(v, str) else v for name, v in values.items()}
+
+
+def _missing(table: Table, given: Container[str]) -> list[Problem]:
+    """Columns that a new row must give and does not."""
+    defaults = {"id", "unit_id"} if table.kind is Kind.REGISTER else {"id"}
+    return [
+        Problem(column=column.name, rule_vi=REQUIRED[0], rule_en=REQUIRED[1])
+        for column in table.all_columns
+        if not column.nullable and column.name not in given and column.name not in defaults
+    ]
 
 
 def _shape_problems(table: Table, values: Mapping[str, Value]) -> Iterator[Problem]:
@@ -149,11 +175,27 @@ def _decided(table: Table, problem: Problem, row: Mapping[str, Value]) -> bool:
 def _query(table: Table, given: tuple[str, ...]) -> tuple[str, tuple[Problem, ...]]:
     """One SELECT of the checks of the columns given, and of those across columns, over one row of parameters; and the
     problem each stands for."""
-    found = [(_problem(table, name, sql), sql) for name, sql in checks(Dialect.SQLITE, table)]
-    rules = [(problem, sql) for problem, sql in found if problem.column in given or problem.column not in table.by_name]
+    rules = _rules(table, given)
     rest = [f"NULL AS {column.sql}" for column in table.all_columns if column.name not in given]
     row = ", ".join([*(f"? AS {quoted(name)}" for name in given), *rest])
     return f"SELECT 1{''.join(f', ({sql})' for _, sql in rules)} FROM (SELECT {row})", (ALWAYS, *(p for p, _ in rules))
+
+
+@lru_cache(maxsize=16)
+def _query_of_many(table: Table, given: tuple[str, ...], count: int) -> str:
+    """One SELECT of the worst answer to each of these checks over `count` rows of parameters."""
+    rest = [f"NULL AS {column.sql}" for column in table.all_columns if column.name not in given]
+    rows = ", ".join([f"(1{', ?' * len(given)})"] * count)  # a row without any column is one too
+    worst = "".join(f", min({sql})" for _, sql in _rules(table, given))
+    names = ", ".join(["syncd_one", *map(quoted, given)])
+    row = ", ".join(["syncd_one", *map(quoted, given), *rest])
+    return f"WITH given ({names}) AS (VALUES {rows}) SELECT 1{worst} FROM (SELECT {row} FROM given)"
+
+
+def _rules(table: Table, given: tuple[str, ...]) -> list[tuple[Problem, str]]:
+    """The checks of the columns given, and of those across columns, with the problem each stands for."""
+    found = [(_problem(table, name, sql), sql) for name, sql in checks(Dialect.SQLITE, table)]
+    return [(problem, sql) for problem, sql in found if problem.column in given or problem.column not in table.by_name]
 
 
 def _problem(table: Table, name: str, sql: str) -> Problem:

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from conflict.decide import decide
 from conflict.errors import ConflictError
 from conflict.policy import Policy, Rules
@@ -23,7 +25,7 @@ from conflict.verdict import Why
 from schema.names import listed, quoted
 from schema.spec import Column, Kind, Registry, Table, Type
 from schema.triggers_sqlite import KEYS_AT_ONCE
-from schema.values import INT_MAX, INT_MIN, check_row, check_values
+from schema.values import INT_MAX, INT_MIN, Problem, check_row, check_values, rows_hold, values_hold
 from syncd import limits
 from syncd.carrying_out import Decision, Writer
 from syncd.clock import Clock, time_ms_of
@@ -51,6 +53,7 @@ from syncd.undecided import (
 # Stream, table, row → mask of columns: (row, column number) → when it last changed.
 ChangedAt = Callable[[Tx, str, Table, Mapping[str, int]], Mapping[tuple[str, int], int]]
 
+NAMED_APART = frozenset(("id", "unit_id"))  # a wish names its row and unit beside its values
 REFUSED = (
     ConflictError, StoreError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError,
 )  # fmt: skip
@@ -128,6 +131,15 @@ def rules_of(table: Table) -> Rules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Due:
+    """A proposal that is decided now, in the stream of `unit_id`. `values`: of its row; None where there is none."""
+
+    waiting: Waiting
+    unit_id: str
+    values: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Item:
     """A proposal read as what it says, with the row it speaks of. `unit_id`: in whose stream it is decided."""
 
@@ -199,7 +211,7 @@ class _Desk:
     def _decide(self, wave: Sequence[Waiting]) -> list[Decision]:
         rows, settled = self._read_rows(wave), twins_decided(self._tx, wave)
         self._referrals = self._writer.referrals = referrals(self._tx, wave)
-        items: list[_Item] = []
+        due: list[_Due] = []
         decisions: list[Decision] = []
         for each in wave:
             unit_id, values = rows.get((each.table, each.row_id or ""), (None, None))
@@ -219,11 +231,9 @@ class _Desk:
                 decisions.append(Decision(waiting=each, unit_id=home, outcome="rejected", detail=_detail(
                     Why.SUPERSEDED, newer=[settled[each.id]])))  # fmt: skip
                 continue
-            try:
-                found = self._read_wish(each, home, values)
-            except REFUSED as error:
-                found = self._refused(each, home, error)
-            (items if isinstance(found, _Item) else decisions).append(found)  # type: ignore[arg-type]  # by its type
+            due.append(_Due(waiting=each, unit_id=home, values=values))
+        items, malformed = self._read_wishes(due)
+        decisions += malformed
         changed, references = self._changes(items), self._references(items)
         self._likeness.prepare([(each.unit_id, each.table, each.proposal) for each in items])
         return decisions + [self._verdict(each, changed, references) for each in items]
@@ -256,25 +266,48 @@ class _Desk:
                 found[table_name, row[0]] = (row[1], dict(zip(names, row[2:], strict=True)))
         return found
 
-    def _read_wish(self, of: Waiting, unit_id: str, values: dict[str, Any] | None) -> _Item | Decision:
-        """What a proposal says. Raises ValueError where it is malformed."""
-        table = self._registry.by_name.get(of.table)
+    def _read_wishes(self, due: Sequence[_Due]) -> tuple[list[_Item], list[Decision]]:
+        """What proposals say, and verdicts about those that are malformed or break a rule of their table."""
+        read: list[tuple[_Due, Table, dict[str, Any]]] = []
+        items: list[_Item] = []
+        decisions: list[Decision] = []
+        for each in due:
+            try:
+                table = self._table(each.waiting.table)
+                read.append((each, table, _values(table, each.waiting.wished)))
+            except REFUSED as error:
+                decisions.append(self._refused(each.waiting, each.unit_id, error))
+        sound = _sound(read)
+        for each, table, wished in read:
+            of = each.waiting
+            if of.id not in sound and (problems := _problems(of, table, wished)):
+                detail = _detail(Why.RULE_VIOLATED, columns_wrong=[problem.column for problem in problems])
+                decisions.append(Decision(waiting=of, unit_id=each.unit_id, outcome="rejected", detail=detail))
+                continue
+            try:
+                items.append(self._read_wish(each, table, wished))
+            except REFUSED as error:
+                decisions.append(self._refused(of, each.unit_id, error))
+        return items, decisions
+
+    def _table(self, name: str) -> Table:
+        table = self._registry.by_name.get(name)
         if table is None or table.name not in self._rules:
-            raise ValueError(f"table {of.table} takes no proposals")
-        wished = _values(table, of.wished)
-        problems = (check_row if of.operation == "insert" else check_values)(table, wished)
-        if problems:
-            detail = _detail(Why.RULE_VIOLATED, columns_wrong=[problem.column for problem in problems])
-            return Decision(waiting=of, unit_id=unit_id, outcome="rejected", detail=detail)
+            raise ValueError(f"table {name} takes no proposals")
+        return table
+
+    def _read_wish(self, due: _Due, table: Table, wished: dict[str, Any]) -> _Item:
+        """What a proposal says. Raises ValueError where it is malformed."""
+        of = due.waiting
         author = self._authors.get(of.author_tag, of.author_tag)
         proposal = Proposal(
             id=of.id, op=of.operation, table=table.name, row_id=of.row_id, seen=_values(table, of.seen), wished=wished,  # type: ignore[arg-type]  # checked by Proposal
             author_node=author, author_tier_depth=self._author_depth(author, of), made_at_ms=time_ms_of(of.made_at),
             clock_offset_ms=of.clock_offset_ms, reason=of.reason, is_withdrawn=of.withdrawn_at is not None,
             expires_at_ms=None if of.expires_at is None else time_ms_of(of.expires_at),
-            is_from_line=of.unit_id == unit_id or author in self._line,
+            is_from_line=of.unit_id == due.unit_id or author in self._line,
         )  # fmt: skip
-        return _Item(waiting=of, unit_id=unit_id, table=table, proposal=proposal, values=values)
+        return _Item(waiting=of, unit_id=due.unit_id, table=table, proposal=proposal, values=due.values)
 
     def _author_depth(self, author: str, of: Waiting) -> int:
         """The author's tier as the tree knows it; a node that is not above this one is nobody's upper tier."""
@@ -363,10 +396,31 @@ def _detail(why: Why, **facts: Any) -> str:
     return json.dumps({"columns": [], "why": why, **facts}, sort_keys=True, ensure_ascii=False)
 
 
+def _sound(read: Iterable[tuple[_Due, Table, dict[str, Any]]]) -> set[str]:
+    """Proposals whose wished values break no rule, as far as that is found by asking of all alike at once."""
+    alike: dict[tuple[str, bool, tuple[str, ...]], list[tuple[str, Table, dict[str, Any]]]] = {}
+    for each, table, wished in read:
+        place = (table.name, each.waiting.operation == "insert", tuple(sorted(wished)))
+        alike.setdefault(place, []).append((each.waiting.id, table, wished))
+    found: set[str] = set()
+    for (_table, is_insert, _names), some in alike.items():
+        hold = rows_hold if is_insert else values_hold
+        if hold(some[0][1], [wished for _id, _of, wished in some]):
+            found.update(proposal_id for proposal_id, _of, _wished in some)
+    return found
+
+
+def _problems(of: Waiting, table: Table, wished: Mapping[str, Any]) -> list[Problem]:
+    return (check_row if of.operation == "insert" else check_values)(table, wished)
+
+
 def _values(table: Table, text: str) -> dict[str, Any]:
     """Column → canonical value of a JSON object. Raises ValueError unless it is one, of columns of this table."""
-    values = json.loads(text)
-    if not isinstance(values, dict) or not values.keys() <= table.by_name.keys() - {"id", "unit_id"}:
+    try:
+        values = msgspec.json.decode(text)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"not a JSON text of {table.name}") from error
+    if not isinstance(values, dict) or not values.keys() <= table.by_name.keys() or values.keys() & NAMED_APART:
         raise ValueError(f"not an object of columns of {table.name}")
     return {name: _value(table.by_name[name], value) for name, value in values.items()}
 
@@ -375,9 +429,6 @@ def _value(column: Column, value: Any) -> Any:
     """A JSON value as the database has it: bytes are hexadecimal there, `\\x` before them or not, or an object."""
     if column.type is Type.BYTES and isinstance(value, dict | str):
         return bytes.fromhex(value["hex"] if isinstance(value, dict) else value.removeprefix("\\x"))
-    if isinstance(value, str):
-        value.encode()  # half a surrogate pair is no text
-        return value
-    if value is None or (type(value) is int and INT_MIN <= value <= INT_MAX):
+    if value is None or isinstance(value, str) or (type(value) is int and INT_MIN <= value <= INT_MAX):
         return value
     raise ValueError(f"column {column.name}: no canonical value")

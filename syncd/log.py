@@ -14,7 +14,7 @@ from syncd import limits
 from syncd.clock import instant_of
 from syncd.envelope import Header, Mark
 from syncd.errors import ForkError, StoreError
-from syncd.store.base import Row, Tx
+from syncd.store.base import Row, Tx, in_lists
 
 NO_HASH = bytes(32)
 _COLUMNS = (
@@ -93,16 +93,17 @@ def among(tx: Tx, wanted: Mapping[str, Collection[str]]) -> list[Stream]:
         return []
     if sum(map(len, chosen.values())) > limits.SQL_VALUES_MAX:
         return streams(tx)
-    matches = " OR ".join(f"{name} IN ({', '.join('?' * len(values))})" for name, values in chosen.items())
-    return streams(tx, matches, [value for values in chosen.values() for value in values])
+    lists = [(name, *each) for name, values in chosen.items() for each in in_lists(values)]
+    matches = " OR ".join(f"{name} IN ({marks})" for name, marks, _some in lists)
+    return streams(tx, matches, [value for _name, _marks, some in lists for value in some])
 
 
 def unvouched(tx: Tx, keepers: Collection[str]) -> list[Stream]:
     """Streams of which the custodian has not signed for all that is held here, but those that `keepers` write, in the
     order of `streams`."""
-    few = sorted(keepers)[: limits.SQL_VALUES_MAX]
-    others = f" AND keeper NOT IN ({', '.join('?' * len(few))})" if few else ""
-    return streams(tx, f"custodian_seq < held_seq{others}", few)
+    lists = list(in_lists(sorted(keepers)[: limits.SQL_VALUES_MAX]))
+    others = "".join(f" AND keeper NOT IN ({marks})" for marks, _some in lists)
+    return streams(tx, f"custodian_seq < held_seq{others}", [value for _marks, some in lists for value in some])
 
 
 def create(tx: Tx, new: Stream) -> None:

@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from schema.spec import Audience, Kind, Registry, Table
-from syncd import limits, log
+from syncd import log
 from syncd.derived import derived_id
 from syncd.envelope import stream_id_of
 from syncd.errors import StreamBehind
 from syncd.log import Stream
-from syncd.store.base import Tx
+from syncd.store.base import Tx, in_lists
 from syncd.tree import Term, Tree, covers, units_above
 from syncd.wire import DELETE, INSERT, Block
 
@@ -280,7 +280,6 @@ def _elsewhere(tx: Tx, registry: Registry, at: Stream, block: Block) -> Iterator
     table = registry.by_number.get(block.table)
     if table is None:
         return  # of a newer schema: the stream stops there
-    for start in range(0, len(block.ids), limits.SQL_VALUES_MAX):
-        some = block.ids[start : start + limits.SQL_VALUES_MAX]
-        query = f"SELECT id, unit_id FROM {table.sql} WHERE unit_id <> ? AND id IN ({', '.join('?' * len(some))})"
+    for marks, some in in_lists(block.ids):
+        query = f"SELECT id, unit_id FROM {table.sql} WHERE unit_id <> ? AND id IN ({marks})"
         yield from ((row[0], row[1]) for row in tx.all(query, (at.unit_id, *some)))

@@ -16,10 +16,9 @@ from conflict.match import normalise_name
 from conflict.proposal import Newer
 from schema.names import literal
 from schema.spec import Kind, Registry, Table
-from syncd import limits
 from syncd.derived import LATE, stem
 from syncd.protocol.decoding import json_object
-from syncd.store.base import Row, Tx
+from syncd.store.base import Row, Tx, in_lists
 
 REFERRED = "referred"  # the outcome in the stream of the unit that a wish names, where its row went to another unit
 _MINE = "SELECT unit_id FROM syncd_keeper WHERE mine = 1"
@@ -193,9 +192,8 @@ def rows_of(tx: Tx, query: str, row_ids: Sequence[str], values: Sequence[Any] = 
         if row_ids:
             yield from tx.all(query.format(chosen="= ANY(?::uuid[])"), (*values, list(row_ids)))
         return
-    for start in range(0, len(row_ids), limits.SQL_VALUES_MAX):
-        chunk = row_ids[start : start + limits.SQL_VALUES_MAX]
-        yield from tx.all(query.format(chosen=f"IN ({', '.join('?' * len(chunk))})"), (*values, *chunk))
+    for marks, some in in_lists(row_ids):
+        yield from tx.all(query.format(chosen=f"IN ({marks})"), (*values, *some))
 
 
 def takes_proposals(table: Table | None) -> bool:

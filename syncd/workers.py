@@ -179,7 +179,7 @@ class Writer(Worker):
         self._active_until = 0.0
         self._written_at = self._checked_at = time.monotonic()
         self._stirred_by: int | None = None  # the mark as last seen
-        self._relax_at = math.inf
+        self._relax_at, self._relax_again_s = math.inf, limits.RELAX_AFTER_S
 
     def turn(self) -> None:
         poll_s, checkpoint_after_s = self._settings()
@@ -268,13 +268,15 @@ class Writer(Worker):
         self.vitals.waits(self.name)
 
     def _relax(self, mark: int | None) -> None:
-        """Once nobody has committed for a while: detecting and receipts go on long after a checkpoint."""
+        """Once nobody has committed for a while: detecting and receipts go on long after a checkpoint. Whoever looks
+        for disagreements only reads, and keeps the log from being shortened meanwhile."""
         now = time.monotonic()
         if mark != self._stirred_by:
             self._stirred_by, self._relax_at = mark, now + limits.RELAX_AFTER_S
+            self._relax_again_s = limits.RELAX_AFTER_S
         elif now >= self._relax_at and not self._store.is_busy():
-            self._relax_at = math.inf
-            self._store.relax()
+            self._relax_again_s = min(2 * self._relax_again_s, limits.RELAX_AGAIN_S_MAX)
+            self._relax_at = math.inf if self._store.relax() else now + self._relax_again_s
 
 
 class Sender(Worker):

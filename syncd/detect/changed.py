@@ -21,7 +21,7 @@ from syncd.keys import KeyRing
 from syncd.node.barriers import Barriers
 from syncd.open import open_parts
 from syncd.rebuild import void_groups
-from syncd.store.base import Tx
+from syncd.store.base import Tx, in_lists
 from syncd.wire import DELETE, UPDATE, Block, decode_touched
 
 # Of each table the columns that can make or end a disagreement; None: all of them.
@@ -211,17 +211,17 @@ def _streams(tx: Tx, only: Collection[str] | None) -> list[log.Stream]:
     where = "kind IN (1, 2) AND unit_id IS NOT NULL AND applied_seq > 0"
     if only is None or len(only) > limits.DETECT_IDS_MAX:
         return log.streams(tx, where)
-    return log.streams(tx, f"{where} AND stream_id IN ({', '.join('?' * len(only))})", sorted(only)) if only else []
+    found = (log.streams(tx, f"{where} AND stream_id IN ({marks})", some) for marks, some in in_lists(sorted(only)))
+    return [at for some in found for at in some]
 
 
 def _saved(tx: Tx, stream_ids: Sequence[str]) -> dict[str, Looked]:
     query = "SELECT stream_id, seq, place, row_tab, row_id FROM syncd_looked"
-    if not stream_ids:
-        return {}
-    if len(stream_ids) <= limits.DETECT_IDS_MAX:
-        rows = tx.all(f"{query} WHERE stream_id IN ({', '.join('?' * len(stream_ids))})", stream_ids)
-    else:
+    if len(stream_ids) > limits.DETECT_IDS_MAX:
         rows = tx.all(query)
+    else:
+        lists = in_lists(stream_ids)
+        rows = [row for marks, some in lists for row in tx.all(f"{query} WHERE stream_id IN ({marks})", some)]
     return {
         row[0]: Looked(stream_id=row[0], seq=row[1], place=row[2], table=row[3], row_id=row[4]) for row in rows
     }  # fmt: skip

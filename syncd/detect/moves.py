@@ -19,7 +19,7 @@ from syncd import limits
 from syncd.detect.finding import Finding, Side
 from syncd.detect.place import Places
 from syncd.detect.records import Move, Records, chosen
-from syncd.store.base import Tx
+from syncd.store.base import Tx, in_lists
 
 DEPARTURE, ARRIVAL = "departure", "arrival"
 ALONE = {DEPARTURE: CaseKind.DEPARTURE_WITHOUT_ARRIVAL, ARRIVAL: CaseKind.ARRIVAL_WITHOUT_DEPARTURE}
@@ -117,10 +117,8 @@ def _known(tx: Tx, ids: set[str]) -> tuple[list[Standing], set[frozenset[str]]]:
     """Matches that stand, and pairs that a person took apart."""
     mine = str(tx.value("SELECT value FROM syncd_meta WHERE key = 'tag'"))
     rows: dict[str, list[tuple[str, str, str, str, str]]] = defaultdict(list)
-    ordered = sorted(ids)
-    for start in range(0, len(ordered), limits.DETECT_IDS_MAX):
-        chunk = ordered[start : start + limits.DETECT_IDS_MAX]
-        for match_id, *rest in tx.all(_MATCHES.format(marks=", ".join("?" * len(chunk))), chunk):
+    for marks, some in in_lists(sorted(ids)):
+        for match_id, *rest in tx.all(_MATCHES.format(marks=marks), some):
             rows[match_id].append(tuple(rest))
     standing, apart = [], set()
     for match_id, of_match in rows.items():

@@ -14,7 +14,7 @@ from typing import Any
 
 from syncd import limits
 from syncd.detect.changed import Changed
-from syncd.store.base import Row, Tx
+from syncd.store.base import Row, Tx, in_lists
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,11 +130,9 @@ def marked(tx: Tx, units: Iterable[str]) -> set[str]:
 
 def chosen(tx: Tx, query: str, column: str, values: Iterable[Any], rest: str = "") -> list[Row]:
     """Rows of a query whose `column` is one of these values; IN lists are bounded, both databases read them alike."""
-    ordered = sorted(set(values))
     rows: list[Row] = []
-    for start in range(0, len(ordered), limits.DETECT_IDS_MAX):
-        chunk = ordered[start : start + limits.DETECT_IDS_MAX]
-        rows += tx.all(f"{query} {column} IN ({', '.join('?' * len(chunk))}) {rest}", chunk)
+    for marks, some in in_lists(sorted(set(values))):
+        rows += tx.all(f"{query} {column} IN ({marks}) {rest}", some)
     return rows
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from syncd.limits import IDENTITY_IDS_MAX
-from syncd.store.base import Row, Tx
+from syncd.store.base import Row, Tx, in_lists
 
 UUIDS, NUMBERS = "uuid[]", "bigint[]"
 
@@ -18,12 +18,12 @@ UUIDS, NUMBERS = "uuid[]", "bigint[]"
 def select_in(tx: Tx, select: str, column: str, values: Sequence[Any], kind: str = UUIDS, rest: str = "") -> list[Row]:
     """`select` for the rows whose `column` is one of `values`; `rest` follows the condition."""
     rows: list[Row] = []
+    if tx.dialect == "sqlite":
+        for marks, some in in_lists(values):
+            rows += tx.all(f"{select} WHERE {column} IN ({marks}) {rest}", some)
+        return rows
     for start in range(0, len(values), IDENTITY_IDS_MAX):
-        chunk = list(values[start : start + IDENTITY_IDS_MAX])
-        if tx.dialect == "sqlite":
-            rows += tx.all(f"{select} WHERE {column} IN ({', '.join('?' * len(chunk))}) {rest}", chunk)
-        else:
-            rows += tx.all(f"{select} WHERE {column} = ANY(?::{kind}) {rest}", (chunk,))
+        rows += tx.all(f"{select} WHERE {column} = ANY(?::{kind}) {rest}", (list(values[start:][:IDENTITY_IDS_MAX]),))
     return rows
 
 

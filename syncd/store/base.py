@@ -15,12 +15,26 @@ from pathlib import Path
 from typing import Any
 
 from schema.spec import Registry, Table
+from syncd import limits
 from syncd.errors import RuleBroken, StoreError
 from syncd.language import Both, say
 
 Row = tuple[Any, ...]
 Columns = Sequence[Sequence[Any]]
 Failpoint = Callable[[str], None]
+
+
+def in_lists(values: Iterable[Any]) -> Iterator[tuple[str, list[Any]]]:
+    """Marks for an IN list and what stands for them, in as few lists as are bounded. They come in few lengths, filled
+    up with the last value: each length is one more text that a connection keeps prepared."""
+    left = list(values)
+    for start in range(0, len(left), limits.LIST_VALUES_MAX):
+        some = left[start : start + limits.LIST_VALUES_MAX]
+        length = 1
+        while length < len(some):
+            length *= 4
+        some += some[-1:] * (length - len(some))
+        yield ", ".join("?" * length), some
 
 
 def no_failpoint(_name: str) -> None:
@@ -205,8 +219,10 @@ class Store(ABC):
         """Whether committed journal rows wait to be sequenced."""
 
     @abstractmethod
-    def relax(self) -> None:
-        """Give back memory that only a burst needed; called when the node falls quiet."""
+    def relax(self) -> bool:
+        """Give back memory and space that only a burst needed; called when the node falls quiet. Returns whether all of
+        it was: else somebody still reads, and another call later gives back the rest."""
+        return True
 
     def held_files(self) -> Mapping[str, tuple[int, int]]:
         """The files this store has open, path → (device, number); none where a server has them."""

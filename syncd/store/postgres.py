@@ -318,8 +318,9 @@ class PostgresStore(Store):
         with self.read() as tx:
             return tx.one("SELECT 1 FROM syncd_journal LIMIT 1") is not None
 
-    def relax(self) -> None:
+    def relax(self) -> bool:
         return_memory()
+        return True
 
     def close(self) -> None:
         self._close_idle()

@@ -32,6 +32,7 @@ from syncd.store.base import (
     Store,
     Tx,
     dangling,
+    in_lists,
     know,
     known,
     no_failpoint,
@@ -237,11 +238,9 @@ class SqliteTx(Tx):
 
     def select_ids(self, table: Table, unit_id: str | None, ids: Sequence[str], names: Sequence[str]) -> list[Row]:
         rows: list[Row] = []
-        for start in range(0, len(ids), limits.SQL_VALUES_MAX):
-            chunk = ids[start : start + limits.SQL_VALUES_MAX]
-            marks = ", ".join("?" * len(chunk))
+        for marks, some in in_lists(ids):
             rows += self.all(
-                f"SELECT {listed(names)} FROM {table.sql} WHERE id IN ({marks}) AND unit_id IS ?", (*chunk, unit_id)
+                f"SELECT {listed(names)} FROM {table.sql} WHERE id IN ({marks}) AND unit_id IS ?", (*some, unit_id)
             )
         return rows
 
@@ -455,9 +454,9 @@ class SqliteStore(Store):
         with self.read() as tx:
             return tx.one("SELECT 1 FROM syncd_journal LIMIT 1") is not None
 
-    def relax(self) -> None:
+    def relax(self) -> bool:
         with self._writing:
-            self._shorten_log()
+            is_short = self._shorten_log()
             # For the questions of a daemon at rest. Opened now, not for the next question: started by root, SQLite sets
             # the owner of its log whenever it opens it, and that is a write. And opened first: where it cannot be (no
             # descriptor is left), everything stays as it was.
@@ -472,19 +471,22 @@ class SqliteStore(Store):
                 connection.close()
             self._watcher.execute("PRAGMA shrink_memory")
         return_memory()
+        return is_short
 
-    def _shorten_log(self) -> None:
+    def _shorten_log(self) -> bool:
         """Have the file of the log give its space back: SQLite would use it again, and never make it smaller while
-        anybody has it open. Where a reader still needs it, the next quiet hour does."""
+        anybody has it open. Returns False where a reader still needs it; a short one is waited for."""
         try:
             size_bytes = Path(f"{self.path}-wal").stat().st_size
         except FileNotFoundError:
-            return
-        if size_bytes > limits.LOG_FILE_BYTES_AT_REST:
-            writer = self._open_writer()
-            writer.execute("PRAGMA busy_timeout = 0")
-            writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            writer.execute(f"PRAGMA busy_timeout = {limits.BUSY_TIMEOUT_MS}")
+            return True
+        if size_bytes <= limits.LOG_FILE_BYTES_AT_REST:
+            return True
+        writer = self._open_writer()
+        writer.execute(f"PRAGMA busy_timeout = {limits.LOG_FILE_WAIT_MS}")
+        (is_busy, _frames, _moved), *_ = writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        writer.execute(f"PRAGMA busy_timeout = {limits.BUSY_TIMEOUT_MS}")
+        return not is_busy
 
     def close(self) -> None:
         with self._writing, self._readers_guard:

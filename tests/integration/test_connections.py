@@ -21,6 +21,8 @@ from syncd.security.names import tls_name
 from syncd.security.tls import TlsFiles
 from syncd.store.base import Store
 from syncd.store.sqlite import SqliteStore
+from syncd.vitals import Vitals
+from syncd.workers import Life, Writer
 from tests.nodes import Nodes, TestNode
 from tests.waiting import until
 
@@ -213,22 +215,47 @@ def log_file_bytes(store: SqliteStore) -> int:
     return Path(f"{store.path}-wal").stat().st_size
 
 
-def test_log_file_shrinks_again_while_the_database_is_open(child: TestNode) -> None:
-    """A reader kept the log from being used again from its beginning, so it grew beyond all need."""
-    store = child.opened().store
-    assert isinstance(store, SqliteStore)
-    store.relax()
+def grow_log_file(store: SqliteStore) -> None:
     with store.read() as reader:
         reader.all("SELECT 1 FROM syncd_meta")
         with store.write("burst") as tx:
             tx.run("CREATE TABLE burst (data BLOB)")
             tx.run("INSERT INTO burst VALUES (zeroblob(?))", (2 * limits.LOG_FILE_BYTES_MAX,))
     assert log_file_bytes(store) > 2 * limits.LOG_FILE_BYTES_MAX
+
+
+def test_log_file_that_was_being_read_shrinks_at_a_later_quiet_moment(
+    child: TestNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks for disagreements reads on for minutes, and nothing is written in the meantime."""
+    opened = child.opened()
+    store = opened.store
+    assert isinstance(store, SqliteStore)
+    monkeypatch.setattr(limits, "RELAX_AFTER_S", 0.0)
+    monkeypatch.setattr(limits, "RELAX_AGAIN_S_MAX", 0.0)
+    writer = Writer(Life(), Vitals(opened.node.clock, lambda: None), opened, lambda: (0.001, 0.0))
+    grow_log_file(store)
+    writer._relax(1)
+    with store.read():
+        writer._relax(1)
+    assert log_file_bytes(store) > limits.LOG_FILE_BYTES_AT_REST
+    writer._relax(1)
+    assert log_file_bytes(store) <= limits.LOG_FILE_BYTES_AT_REST
+    with store.write("after") as tx:
+        tx.run("DROP TABLE burst")
+
+
+def test_log_file_shrinks_again_while_the_database_is_open(child: TestNode) -> None:
+    """A reader kept the log from being used again from its beginning, so it grew beyond all need."""
+    store = child.opened().store
+    assert isinstance(store, SqliteStore)
+    assert store.relax()
+    grow_log_file(store)
     for number in range(20):  # first it is moved into the database, then it begins anew
         with store.write("after") as tx:
             tx.run("UPDATE burst SET data = ?", (str(number),))
     assert log_file_bytes(store) <= limits.LOG_FILE_BYTES_MAX
-    store.relax()
+    assert store.relax()
     assert log_file_bytes(store) <= limits.LOG_FILE_BYTES_AT_REST
     with store.write("after") as tx:
         tx.run("DROP TABLE burst")

@@ -11,7 +11,7 @@ import sqlcipher3.dbapi2 as sqlcipher
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schema.values import Problem, check_row, check_values, normalise
+from schema.values import ROWS_AT_ONCE, Problem, check_row, check_values, normalise, rows_hold, values_hold
 from tests.schema_builders import PERSON, REGISTRY, insert, sqlite_node
 
 PERSON_TABLE = REGISTRY.by_name["person"]
@@ -108,3 +108,32 @@ def test_what_passes_here_passes_in_the_table_and_what_fails_there_fails_here(va
         if strict:
             with pytest.raises((sqlcipher.Error, sqlite3.Error, OverflowError, UnicodeError)):
                 insert(node, "person", normalise(row))
+
+
+GOOD: dict[str, Any] = {"full_name": "A", "birth_date": "2000-01-31", "citizen_id": None, "line_no": 1, "phone": "1"}
+BAD: list[tuple[str, Any]] = [
+    ("birth_date", "2024-02-31"), ("full_name", None), ("full_name", "\ud800"), ("full_name", "a\0b"),
+    ("citizen_id", "12"), ("line_no", 1.5), ("phone", "1" * 10_000),
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from([None, None, None, *BAD]), max_size=6), st.permutations(sorted(GOOD)))
+def test_many_rows_asked_at_once_hold_where_each_of_them_does(bad: list[Any], names: list[str]) -> None:
+    rows = [{name: GOOD[name] for name in names} | (dict([each]) if each else {}) for each in bad]
+    assert values_hold(PERSON_TABLE, rows) == (not any(check_values(PERSON_TABLE, row) for row in rows))
+    whole = [{**PERSON, **row} for row in rows]
+    assert rows_hold(PERSON_TABLE, whole) == (not any(check_row(PERSON_TABLE, row) for row in whole))
+
+
+def test_the_last_of_very_many_rows_is_asked_about_too() -> None:
+    rows = [dict(GOOD) for _ in range(2 * ROWS_AT_ONCE + 1)]
+    assert values_hold(PERSON_TABLE, rows)
+    rows[-1]["citizen_id"] = "12"
+    assert not values_hold(PERSON_TABLE, rows)
+
+
+def test_rows_that_lack_a_column_do_not_hold() -> None:
+    lacking = {name: value for name, value in PERSON.items() if name != "sex"}
+    assert not rows_hold(PERSON_TABLE, [lacking])
+    assert values_hold(PERSON_TABLE, [lacking])
+    assert values_hold(PERSON_TABLE, [{}, {}])
