@@ -112,6 +112,7 @@ LIST_VALUES_MAX: Final = 1_024  # values in one IN list: prepared, it takes 200 
 CONNECTIONS_IDLE_MAX: Final = 8
 LOG_FILE_BYTES_MAX: Final = 16 * MIB  # of SQLite, once its beginning is used again
 LOG_FILE_BYTES_AT_REST: Final = 4 * MIB  # of SQLite; a longer one is cut off once it is quiet
+READER_WAIT_S: Final = 0.02  # for one of these, before another is opened for a while
 READERS_AT_REST: Final = 2  # kept with the schema in memory (SQLite) by a node that has children: 1.5 MB each
 STRANGERS_SHOWN_MAX: Final = 5  # roles named that may create objects beside our tables
 DIGEST_ROWS: Final = 250  # in memory at once while content is digested; more cost memory and are not faster

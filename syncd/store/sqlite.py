@@ -294,7 +294,8 @@ class SqliteStore(Store):
         self._open_writer()
         self._writing = threading.RLock()
         self._readers: list[Any] = []
-        self._readers_guard = threading.Lock()
+        self._readers_guard = threading.Condition()  # told of every reader given back
+        self._lent = 0
         self._is_relaxed = False  # nothing was written since memory was given back: readers forget the schema after use
         self._watcher = watcher(path, key)
         self.change_mark()  # has the watcher hold the log: it stays where it is when every other connection is closed
@@ -370,8 +371,10 @@ class SqliteStore(Store):
 
     def _give_back(self, connection: Any) -> None:
         with self._readers_guard:
+            self._lent -= 1
             if not self._is_relaxed or (self.is_asked_at_rest and len(self._readers) < limits.READERS_AT_REST):
                 self._readers.append(connection)
+                self._readers_guard.notify()
                 return
         if self.is_asked_at_rest:  # of many children that asked at once
             connection.close()
@@ -383,9 +386,18 @@ class SqliteStore(Store):
 
     def _take_reader(self) -> Any:
         with self._readers_guard:
+            if not self._readers and self._is_relaxed and self.is_asked_at_rest and self._lent:
+                # Of many children that ask at once: reading the schema anew costs more than waiting for the others.
+                self._readers_guard.wait_for(lambda: self._readers, limits.READER_WAIT_S)
+            self._lent += 1
             if self._readers:
                 return self._readers.pop()
-        return self._open_reader()
+        try:
+            return self._open_reader()
+        except BaseException:
+            with self._readers_guard:
+                self._lent -= 1
+            raise
 
     def _open_reader(self) -> Any:
         connection = self._connect()
