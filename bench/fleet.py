@@ -140,18 +140,22 @@ class Fleet:
         finally:
             opened.close()
 
-    def enrol(self) -> None:
-        """All children, from all processes at once; then a few more beside all of them, which wait for news."""
+    def join(self) -> None:
+        """All children, from all processes at once; ends when each knows that it keeps its unit."""
         shares = [self.tokens[at : at + PER_PROCESS] for at in range(0, self.number, PER_PROCESS)]
         shares[-1] = shares[-1][: self.number - PER_PROCESS * (len(shares) - 1)]
         self._hosts = [self._host(place) for place in range(len(shares))]
-        answers = self._pool.map(lambda pair: pair[0].ask("join", pair[1]), zip(self._hosts, shares, strict=True))
-        spent = [second for answer in answers for second in answer["seconds"]]
+        with _timed("all of them joined"):
+            answers = self._pool.map(lambda pair: pair[0].ask("join", pair[1]), zip(self._hosts, shares, strict=True))
+            spent = [second for answer in answers for second in answer["seconds"]]
         self.values["enrol_p95_s"] = _p95(spent)
         self.all("wait")
         left = sum(answer["left"] for answer in self.all("keep", JOINED_S_MAX))
         if left:
             raise RuntimeError(f"{left} children never heard that they keep their units")
+
+    def enrol(self) -> None:
+        """A few more beside all the others, which wait for news."""
         before = process_cpu_s(self.hub.pid)
         self._hosts.append(self._host(len(self._hosts)))
         for token in self.tokens[self.number : self.number + LATER]:
@@ -264,8 +268,8 @@ def run(folder: Path, server: PostgresServer, database: str, number: int, only: 
     with _timed(f"{database}, {number} children: hub and units"):
         fleet = Fleet(folder, server, database, number)
     try:
-        for name in ("enrol", "rest", "month", "rename", "herd", "newcomer"):
-            if (name == "enrol" or not only or name in only) and time.monotonic() < deadline:
+        for name in ("join", "enrol", "rest", "month", "rename", "herd", "newcomer"):
+            if (name == "join" or not only or name in only) and time.monotonic() < deadline:
                 with _timed(name):
                     getattr(fleet, name)()
     finally:
@@ -299,7 +303,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.fleet", description="One hub, many children.")
     parser.add_argument("--children", type=int, nargs="+", default=list(SIZES), help="sizes, one run each")
     parser.add_argument("--database", nargs="+", choices=("postgresql", "sqlite"), default=["postgresql", "sqlite"])
-    parser.add_argument("--only", nargs="+", default=[], help="rest month rename herd newcomer (enrol always)")
+    parser.add_argument("--only", nargs="+", default=[], help="enrol rest month rename herd newcomer (join always)")
     parser.add_argument("--seconds", type=float, default=3_600.0, help="no section begins after so long")
     return parser.parse_args()
 

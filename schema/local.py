@@ -80,7 +80,7 @@ LOCAL_TABLES = (
     # Baselines held here: which stream each is the content of, at which position; is_whole once its end is held.
     LocalTable(name="syncd_baseline", key=("stream_id",),
                columns=(_c("stream_id", U), _c("of_id", U), _c("at_seq", I), _c("at_hash", X),
-                        _c("is_whole", I, default="0"))),
+                        _c("is_whole", I, default="0")), indexes=(("of_id",),)),
     # Who kept each unit's register in each term, and where it ended; derived from node records and hand-overs.
     # ended_seq NULL: not known to have ended. source: how the term began ('record', 'handover', 'forced').
     LocalTable(name="syncd_term", key=("unit_id", "term"),

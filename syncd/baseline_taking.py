@@ -117,7 +117,7 @@ def _ahead(tx: Tx, at: Stream) -> floor.Baseline | None:
     """The newest whole baseline beyond what the tables show, where they need one."""
     if at.kind != Kind.REGISTER or (at.own and not at.rejoin_seq):
         return None
-    found = floor.newest(tx).get(at.stream_id)
+    found = floor.newest_of(tx, [at.stream_id]).get(at.stream_id)
     if found is None or not max(at.applied_seq + 1, at.floor_seq) <= found.at_seq <= at.held_seq:
         return None
     if at.applied_seq >= at.floor_seq and at.state != "stopped" and not _begins_anew(tx, at, found):

@@ -6,6 +6,7 @@ Must hold: a floor stands only where a whole baseline reaches, so whoever lacks 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from schema.spec import Kind
@@ -13,7 +14,7 @@ from syncd import limits, log
 from syncd.envelope import Adopted, Genesis, stream_id_of
 from syncd.errors import Foreign, Gap
 from syncd.log import Stream
-from syncd.store.base import Tx
+from syncd.store.base import Tx, in_lists
 from syncd.tree import Tree
 
 
@@ -98,33 +99,58 @@ def note_whole(tx: Tx, stream_id: str) -> None:
     tx.run("UPDATE syncd_baseline SET is_whole = 1 WHERE stream_id = ? AND is_whole = 0", (stream_id,))
 
 
+_ORDER = "ORDER BY of_id, at_seq DESC"
+
+
 def baselines(tx: Tx) -> list[Baseline]:
     """Every baseline held here, of each stream the newest first."""
-    rows = tx.all("SELECT stream_id, of_id, at_seq, at_hash, is_whole FROM syncd_baseline ORDER BY of_id, at_seq DESC")
+    return _baselines(tx, _ORDER)
+
+
+def baselines_of(tx: Tx, of_ids: Iterable[str]) -> list[Baseline]:
+    """The same of these streams alone."""
+    lists = in_lists(sorted(of_ids))
+    return [each for marks, some in lists for each in _baselines(tx, f"WHERE of_id IN ({marks}) {_ORDER}", some)]
+
+
+def baseline(tx: Tx, stream_id: str) -> Baseline | None:
+    """One of them."""
+    found = _baselines(tx, "WHERE stream_id = ?", (stream_id,))
+    return found[0] if found else None
+
+
+def _baselines(tx: Tx, rest: str, values: Sequence[str] = ()) -> list[Baseline]:
+    rows = tx.all(f"SELECT stream_id, of_id, at_seq, at_hash, is_whole FROM syncd_baseline {rest}", values)
     return [
         Baseline(stream_id=row[0], of_id=row[1], at_seq=row[2], at_hash=bytes(row[3]), is_whole=bool(row[4]))
         for row in rows
     ]
 
 
-def baseline(tx: Tx, stream_id: str) -> Baseline | None:
-    """One of them."""
-    return next((found for found in baselines(tx) if found.stream_id == stream_id), None)
-
-
 def newest(tx: Tx) -> dict[str, Baseline]:
     """Stream → its newest whole baseline."""
+    return _newest(baselines(tx))
+
+
+def newest_of(tx: Tx, of_ids: Iterable[str]) -> dict[str, Baseline]:
+    """The same of these streams alone."""
+    return _newest(baselines_of(tx, of_ids))
+
+
+def _newest(held: Iterable[Baseline]) -> dict[str, Baseline]:
     found: dict[str, Baseline] = {}
-    for each in baselines(tx):
+    for each in held:
         if each.is_whole:
             found.setdefault(each.of_id, each)
     return found
 
 
-def superseded(tx: Tx) -> set[str]:
-    """Baselines that nobody needs to be sent: a newer one of the same stream is whole."""
-    found, best = set(), dict[str, int]()
-    for each in baselines(tx):  # the newest first
+def superseded(tx: Tx, stream_ids: Iterable[str]) -> set[str]:
+    """Those of these baselines that nobody needs to be sent (and others of the same streams): a newer one is whole."""
+    found, best, of_ids = set(), dict[str, int](), set[str]()
+    for marks, some in in_lists(sorted(stream_ids)):
+        of_ids |= {row[0] for row in tx.all(f"SELECT of_id FROM syncd_baseline WHERE stream_id IN ({marks})", some)}
+    for each in baselines_of(tx, of_ids):  # the newest first
         if each.at_seq < best.get(each.of_id, 0):
             found.add(each.stream_id)
         elif each.is_whole:

@@ -29,7 +29,7 @@ def _samples(tx: Tx, at: Stream | None) -> list[Sample]:
     if at is None:
         return [Sample(0, log.NO_HASH[:SHORT_HASH_BYTES])]
     steps = [at.held_seq, *(at.held_seq - (1 << step) for step in range(limits.SAMPLES_MAX - 4))]
-    best = floor.newest(tx).get(at.stream_id)
+    best = floor.newest_of(tx, [at.stream_id]).get(at.stream_id)
     if best is not None and best.at_seq < at.held_seq:
         steps.append(best.at_seq)
     places = sorted({*(seq for seq in steps if seq > at.floor_seq), at.floor_seq, 0}, reverse=True)
@@ -75,7 +75,7 @@ def common_pasts(tx: Tx, tree: Tree, peer: str, wants: Sequence[Want]) -> list[t
 
 def _baselines_for(tx: Tx, asked: Sequence[tuple[Stream, Position]]) -> list[tuple[Stream, Position]]:
     """Where the common past was forgotten here: the baselines that stand for it, unless they are asked for as well."""
-    best = floor.newest(tx)
+    best = floor.newest_of(tx, {at.stream_id for at, _position in asked})
     wanted = {
         best[at.stream_id].stream_id for at, position in asked if position.seq < at.floor_seq and at.stream_id in best
     }

@@ -204,7 +204,7 @@ def _stated(tx: Tx, ring: KeyRing, stream: Stream) -> tuple[dict[int, list[Check
 
 def _end_of_baseline(tx: Tx, stream: Stream, last_rows: int) -> tuple[str, int] | None:
     """Where the log tells of no digest any more: the last envelope of a baseline behind which no row has changed."""
-    found = floor.newest(tx).get(stream.stream_id)
+    found = floor.newest_of(tx, [stream.stream_id]).get(stream.stream_id)
     if found is None or not last_rows <= found.at_seq <= stream.applied_seq:
         return None
     held = log.stream(tx, found.stream_id)

@@ -39,7 +39,7 @@ def lacking(tx: Tx, streams: Iterable[Stream], theirs: Mapping[str, Position], b
     batch = Batch()
     room = bytes_max
     streams = list(streams)
-    outdated = floor.superseded(tx) if any(stream.kind == Kind.BASELINE for stream in streams) else set()
+    outdated = floor.superseded(tx, (stream.stream_id for stream in streams if stream.kind == Kind.BASELINE))
     for stream in streams:
         if stream.stream_id in outdated:
             continue  # a newer baseline says more

@@ -27,7 +27,7 @@ from starlette.routing import Route
 
 from syncd import admission, limits, messages
 from syncd.errors import Busy, SyncdError, TooLarge, TooMany, TrustError, WrongPeer
-from syncd.exchange import Desk
+from syncd.exchange import Desk, Sending
 from syncd.messages import Hello, HelloReply, Pull, PullReply, Silent
 from syncd.net import http
 from syncd.net.accepting import Acceptor, connections_most
@@ -242,6 +242,10 @@ class _Service:
         head = http.prefixed(messages.encode(reply))
         return StreamingResponse(_chunks(head, body), headers={"content-length": str(len(head) + len(body))})
 
+    def _lacking(self, peer: str, pull: Pull, news: set[str]) -> tuple[PullReply, Sending]:
+        self._require_enrolled(peer)  # whoever waits may be revoked meanwhile
+        return self.desk.pull(peer, pull, news)
+
     async def _news(
         self, pull: Pull, peer: str, waiter: Waiter, waiting: Waiting, is_large: bool
     ) -> tuple[PullReply, bytes]:
@@ -250,9 +254,8 @@ class _Service:
         deadline = time.monotonic() + min(pull.wait_ms / 1000, wait_s_max)
         last = deadline + (limits.RECEIPT_BUSY_S_MAX if pull.owed and pull.wait_ms and not is_large else 0.0)
         while True:
-            await self.work(self._require_enrolled, peer)  # whoever waits may be revoked meanwhile
             async with self._turns.work(is_large):
-                reply, sending = await self.work(self.desk.pull, peer, pull, waiting.asks(waiter))
+                reply, sending = await self.work(self._lacking, peer, pull, waiting.asks(waiter))
             left_s = deadline - time.monotonic()
             if left_s <= 0 and deadline < last and await self.work(self.desk.is_behind, pull):
                 # What the child waits for comes as soon as this node gets to it: it is not sent away before.

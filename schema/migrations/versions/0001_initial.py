@@ -489,6 +489,7 @@ def _log_tables() -> None:
             need("is_whole", "int", default="0"),
         ),
     )
+    op.create_index("ix_syncd_baseline_of_id", "syncd_baseline", ["of_id"])
     local(
         "syncd_term",
         ("unit_id", "term"),
