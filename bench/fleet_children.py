@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,9 @@ AGAIN_S = 0.5  # after a failed question
 INSERT = "INSERT INTO household (number, kind) VALUES (?, 'family')"
 OWED = "SELECT count(*) FROM syncd_stream WHERE own = 1 AND kind = 1 AND custodian_seq < held_seq"
 EMPTY = Config(encrypted=False)
+NOBODY = Identity(
+    node_id="b0b0b0b0-0000-8000-8000-0000d1d2d3d4", tag="d1d2d3d4", unit_id="c0c0c0c0-0000-8000-8000-0000e1e2e3e4"
+)
 
 
 @dataclass(eq=False)
@@ -152,8 +156,8 @@ def joined(directory: Path, token_text: str) -> tuple[Child, float]:
     identity = Identity(node_id=node_keys.node_id, tag=node_keys.tag, unit_id=place.unit_id)
     connection = sqlite.connect(directory / "syncd.db", None)
     connection.execute("BEGIN")
-    for statement in statements("sqlite", registry(), identity):
-        connection.execute(statement)
+    for statement in _statements():
+        connection.execute(_spoken_by(identity, statement))
     connection.execute("COMMIT")
     connection.close()
     store = SqliteStore(directory / "syncd.db", registry())
@@ -165,6 +169,18 @@ def joined(directory: Path, token_text: str) -> tuple[Child, float]:
         directory=directory, node=node, link=link, unit_id=place.unit_id,
         client=ParentClient(list(token.parent_urls), context, token.parent_id),
     ), spent_s  # fmt: skip
+
+
+@cache
+def _statements() -> list[str]:
+    """What makes a database, for a node that is none: writing it down anew takes longer than running it."""
+    return list(statements("sqlite", registry(), NOBODY))
+
+
+def _spoken_by(identity: Identity, statement: str) -> str:
+    for named in ("node_id", "unit_id", "tag"):
+        statement = statement.replace(getattr(NOBODY, named), getattr(identity, named))
+    return statement
 
 
 class Host:
