@@ -9,8 +9,11 @@ another unit's stream does not count.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from conflict.match import normalise_name
 from conflict.proposal import Newer
@@ -44,6 +47,7 @@ _THESE = f"SELECT {_COLUMNS} FROM proposal AS p WHERE {_UNDECIDED} AND p.id {{ch
 _ABOUT_ROWS = f"""SELECT p.id, p.table_name, p.row_id, p.operation, p.wished, p.author, p.made_at FROM proposal AS p
     WHERE p.withdrawn_at IS NULL AND {_UNDECIDED} AND p.row_id {{chosen}}"""
 
+_WISHED_TWICE = "SELECT row_id FROM proposal WHERE row_id {chosen} GROUP BY row_id HAVING count(*) > 1"
 _DECIDED_ABOUT = f"""SELECT p.id, p.table_name, p.operation, p.wished FROM proposal AS p
     WHERE NOT ({_UNDECIDED}) AND p.row_id {{chosen}} ORDER BY p.id"""
 # A row wished under an id of who kept the unit then, inserted under one of who decided: later wishes name the first.
@@ -52,15 +56,13 @@ _KEPT_AS = """SELECT p.unit_id, p.row_id, v.row_id FROM proposal AS p
     JOIN verdict AS v ON v.proposal_id = p.id AND v.unit_id = p.unit_id
     WHERE p.operation = 'insert' AND v.outcome = 'accepted' AND v.row_id <> p.row_id AND p.row_id {chosen}
     ORDER BY v.decided_at, v.id"""
-_NAMED_INSERT = "SELECT 1 FROM proposal WHERE operation = 'insert' AND row_id IS NOT NULL LIMIT 1"
 _ANY_REFERRAL = f"SELECT 1 FROM verdict WHERE outcome = '{REFERRED}' LIMIT 1"
 _REFERRALS = f"""SELECT v.proposal_id, v.id, EXISTS (SELECT 1 FROM syncd_journal AS j WHERE j.row_id = v.id)
     FROM verdict AS v JOIN proposal AS p ON p.id = v.proposal_id AND p.unit_id = v.unit_id
     WHERE v.outcome = '{REFERRED}' AND v.proposal_id {{chosen}} ORDER BY v.id"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
+class Waiting(msgspec.Struct, frozen=True):  # thousands are made at once
     """One proposal as stored. `seen` and `wished` are JSON texts. `row_id`: the row as it is kept; `named_id`: as the
     proposal names it."""
 
@@ -98,10 +100,10 @@ def undecided(tx: Tx, registry: Registry) -> list[str]:
     """Ids of the proposals that wait here, oldest first; of one moment those about households before persons, so that
     a new row finds the new row it names.
     """
-    sources = [
-        _ADDRESSED,
-        *(_FOLLOWING.format(sql=table.sql, text=literal(table.name)) for table in _tables_kept(tx, registry)),
-    ]
+    sources = [_ADDRESSED]
+    if tx.one(_ANY_REFERRAL) is not None:
+        tables = _tables_kept(tx, registry)
+        sources += [_FOLLOWING.format(sql=table.sql, text=literal(table.name)) for table in tables]
     numbers = {table.name: table.number for table in registry}
     rows = tx.all(" UNION ALL ".join(sources))
     return [row[0] for row in sorted(rows, key=lambda row: (row[1], numbers.get(row[2], 0), row[0]))]
@@ -111,11 +113,11 @@ def waiting(tx: Tx, proposal_ids: Sequence[str]) -> list[Waiting]:
     """Those of these proposals that wait still, in this order, each with the row it is about as it is kept."""
     found = {row[0]: row for row in rows_of(tx, _THESE, proposal_ids)}
     rows = (found[proposal_id] for proposal_id in proposal_ids if proposal_id in found)
-    batch = [Waiting(**dict(zip(Waiting.__slots__, (*row, row[3]), strict=True))) for row in rows]
-    if tx.one(_NAMED_INSERT) is None:  # as a rule: new rows get their ids where they are kept
-        return batch
+    batch = [Waiting(*row, row[3]) for row in rows]
     named = sorted({each.row_id for each in batch if each.row_id is not None and each.operation != "insert"})
     kept_as = {(row[0], row[1]): row[2] for row in rows_of(tx, _KEPT_AS, named)}
+    if not kept_as:  # as a rule: new rows get their ids where they are kept
+        return batch
     return [replace(each, row_id=kept_as.get((each.unit_id, each.row_id), each.row_id)) for each in batch]
 
 
@@ -137,7 +139,11 @@ def newer_wishes(tx: Tx, batch: Sequence[Waiting]) -> dict[str, list[Newer]]:
     """
     kept_as = {str(each.named_id): str(each.row_id) for each in batch if each.row_id is not None}
     by_key: dict[tuple[str, str, str, str], list[Row]] = {}
-    for row in rows_of(tx, _ABOUT_ROWS, sorted({*kept_as, *kept_as.values()})):
+    rows_named = sorted({*kept_as, *kept_as.values()})
+    several = sorted({row[0] for row in rows_of(tx, _WISHED_TWICE, rows_named)})
+    if any(named != row_id for named, row_id in kept_as.items()):  # wishes about one row may bear two names of it
+        several = rows_named
+    for row in rows_of(tx, _ABOUT_ROWS, several):
         row_id = kept_as[row[2]] if row[2] in kept_as else row[2]
         by_key.setdefault((row[0][28:], row[5], row[1], row_id), []).append(row)
     found: dict[str, list[Newer]] = {}
@@ -162,8 +168,6 @@ def twins_decided(tx: Tx, wave: Sequence[Waiting]) -> dict[str, str]:
 
 def referrals(tx: Tx, batch: Sequence[Waiting]) -> dict[str, Referral]:
     """Proposal → the verdict that refers it to the unit its row is in."""
-    if tx.one(_ANY_REFERRAL) is None:
-        return {}
     rows = rows_of(tx, _REFERRALS, sorted(each.id for each in batch))
     return {row[0]: Referral(id=row[1], is_sealed=not row[2]) for row in rows}
 
