@@ -113,7 +113,7 @@ def waiting(tx: Tx, proposal_ids: Sequence[str]) -> list[Waiting]:
     """Those of these proposals that wait still, in this order, each with the row it is about as it is kept."""
     found = {row[0]: row for row in rows_of(tx, _THESE, proposal_ids)}
     rows = (found[proposal_id] for proposal_id in proposal_ids if proposal_id in found)
-    batch = [Waiting(*row, row[3]) for row in rows]
+    batch = [Waiting(*(*row, row[3])) for row in rows]
     named = sorted({each.row_id for each in batch if each.row_id is not None and each.operation != "insert"})
     kept_as = {(row[0], row[1]): row[2] for row in rows_of(tx, _KEPT_AS, named)}
     if not kept_as:  # as a rule: new rows get their ids where they are kept
