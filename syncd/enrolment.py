@@ -170,12 +170,20 @@ def _create(
     directory: Path, config: Config, node_keys: NodeKeys, place: Place, clock: Clock, moved_to: Path | None
 ) -> Made:
     """Tables, triggers and the first rows; `created_at` comes last and says that all is there."""
+    if not config.is_sqlite:
+        from syncd.store.postgres_roles import require_rights
+
+        require_rights(config.database)
     setup.create_schema(
         connector(directory, config), config.schema_dialect, load_registry(config, directory), node_keys, place
     )
     store = open_store(directory, config)
     try:
         setup.record_place(store, node_keys, place, clock())
+        if not config.is_sqlite:
+            from syncd.store.postgres_roles import give_rights
+
+            give_rights(store)
     finally:
         store.close()
     return _made(_facts(directory, config), already=False, moved_to=moved_to)

@@ -38,6 +38,9 @@ def check_start(opened: OpenNode) -> None:
         event("second-name", logging.WARNING, reason=english_of(linked_words(path)))
     if opened.store.dialect != "sqlite":
         forget_old_numbers(opened.store)
+        from syncd.store.postgres_roles import give_rights
+
+        give_rights(opened.store)
         _warn_of_others(opened)
 
 

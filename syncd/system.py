@@ -27,6 +27,7 @@ SECRET_FILE_MODE = 0o600
 SECRET_DIRECTORY_MODE = 0o700
 PUBLIC_FILE_MODE = 0o644
 OTHERS_MASK = 0o077
+GROUP_READS_MASK = 0o037  # for the one secret that a clerk's program in the node's group may be given: the database's
 LOCK_TEXT_BYTES_MAX = 64
 # Windows forbids reading a locked byte, so the lock lies far behind the text that says who holds it.
 LOCK_OFFSET_BYTES = 1 << 30
@@ -60,11 +61,11 @@ def write_public_file(path: Path, data: bytes) -> None:
     _write_file(path, data, PUBLIC_FILE_MODE)
 
 
-def read_secret_file(path: Path, bytes_max: int) -> bytes:
+def read_secret_file(path: Path, bytes_max: int, closed_mask: int = OTHERS_MASK) -> bytes:
     """The content of a secret file that only its owner can read; raises `KeyFileError` when it is not so, or is too
-    large.
+    large. `closed_mask`: the rights that nobody else may have.
     """
-    check_secret_file(path)
+    check_secret_file(path, closed_mask)
     data = read_beginning(path, bytes_max + 1)
     if len(data) > bytes_max:
         raise KeyFileError(
@@ -118,7 +119,7 @@ def refuse_library_file(path: Path) -> None:
 _of_library: set[str] = set()
 
 
-def check_secret_file(path: Path) -> None:
+def check_secret_file(path: Path, closed_mask: int = OTHERS_MASK) -> None:
     """Refuse a secret file that is absent, no plain file, another account's, or (POSIX) open to group or others.
 
     On Windows the rights are set when the file is written and not examined again.
@@ -141,7 +142,7 @@ def check_secret_file(path: Path) -> None:
             say("đặt tệp khóa của máy vào đó", "put the node's key file there"),
         )
     if sys.platform != "win32":
-        if found.st_mode & OTHERS_MASK:
+        if found.st_mode & closed_mask:
             raise KeyFileError(
                 say(
                     "tài khoản khác đọc được {path} (quyền {mode:o})",

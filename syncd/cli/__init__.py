@@ -1,7 +1,8 @@
 """The command line: one verb per file, loaded when it is called.
 
 Enters: arguments. Leaves: results on stdout, logs and errors on stderr, an exit code (`syncd/errors.py`).
-Must hold: an error is printed once, with what to do about it; `syncd --version` loads nothing.
+Must hold: an error is printed once, with what to do about it; `syncd --version` loads next to
+nothing.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ __all__ = ["main"]
 def main() -> int:
     """Run the command line of this process; returns the exit code."""
     if sys.argv[1:] == ["--version"]:
-        from syncd import __version__
+        from syncd.cli.versions import print_version
 
-        print(f"syncd {__version__}")
+        print_version()
         return 0
     if sys.argv[1:2] == ["run"]:
         from syncd.system import hear_signals

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from syncd.cli.output import emit, emit_json, plain
-from syncd.cli.settings import chosen_config, settings_options
+from syncd.cli.settings import chosen_config, printed_roles, settings_options
 from syncd.cli.verb import directory_option, json_option, option, verb
 from syncd.language import Both, say
 
@@ -41,7 +41,10 @@ def command(code: str, unit_name: str, level: str, directory: Path | None, as_js
     from syncd.security.recovery import RECOVERY_KEY_FILE
 
     where = node_directory(directory)
-    made = init_root(where, Unit(code=code, name=unit_name, level=level), chosen_config(where, settings))
+    config = chosen_config(where, settings)
+    if printed_roles(config, settings):
+        return
+    made = init_root(where, Unit(code=code, name=unit_name, level=level), config)
     if as_json:
         emit_json({"directory": str(where), **{name: plain(getattr(made, name)) for name in made.__slots__}})
         return

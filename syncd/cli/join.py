@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from syncd.cli.output import emit, emit_json, plain
-from syncd.cli.settings import chosen_config, settings_options
+from syncd.cli.settings import chosen_config, printed_roles, settings_options
 from syncd.cli.verb import directory_option, json_option, verb
 from syncd.language import Both, say
 
@@ -39,8 +39,11 @@ def command(token: str, directory: Path | None, as_json: bool, **settings: objec
     from syncd.enrolment import join
 
     where = node_directory(directory)
+    config = chosen_config(where, settings)
+    if printed_roles(config, settings):
+        return
     text = sys.stdin.read(TOKEN_CHARS_MAX) if token == "-" else token
-    made = join(where, text.strip(), chosen_config(where, settings))
+    made = join(where, text.strip(), config)
     if as_json:
         emit_json({"directory": str(where), **{name: plain(getattr(made, name)) for name in made.__slots__}})
         return

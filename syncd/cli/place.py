@@ -101,10 +101,10 @@ def database_key(directory: Path, config: Config) -> bytes | None:
     if not config.is_sqlite or not config.encrypted:
         return None
     from syncd.errors import KeyFileError
-    from syncd.system import read_secret_file
+    from syncd.system import GROUP_READS_MASK, read_secret_file
 
     try:
-        return read_secret_file(directory / DATABASE_KEY_FILE, DATABASE_KEY_BYTES_MAX)
+        return read_secret_file(directory / DATABASE_KEY_FILE, DATABASE_KEY_BYTES_MAX, GROUP_READS_MASK)
     except KeyFileError:
         from syncd.store.sqlite import require_encrypted
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import click
 
+from syncd.cli.alone import require_own_packages
 from syncd.cli.progress import tell_waiting
 from syncd.cli.verb import Group
 from syncd.errors import SyncdError
@@ -130,6 +131,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _called(arguments: Sequence[str]) -> object:
     """A command waits for others and says so; a daemon's threads come again by themselves."""
+    require_own_packages()
     if tuple(arguments[:1]) == ("run",):
         return program().main(list(arguments), prog_name="syncd", standalone_mode=False)
     with patient(tell_waiting):
@@ -147,9 +149,9 @@ def _version() -> click.Option:
 
     def show(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
         if value:
-            from syncd import __version__
+            from syncd.cli.versions import print_version
 
-            click.echo(f"syncd {__version__}")
+            print_version()
             ctx.exit()
 
     return Option(

@@ -6,16 +6,19 @@ Enters: options as typed. Leaves: a checked `Config` (option > environment > fil
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from syncd.cli.verb import option
+from syncd.language import say
 
 if TYPE_CHECKING:
     from syncd.config import Config
 
 OF_ONE_RUN = ("language", "log_level", "log_format", "poll_ms", "checkpoint_after_s")
+PASSWORD_FILE = "pgpass"
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -65,6 +68,19 @@ def settings_options(function: _Function) -> _Function:
                 vi="Ghi vào đơn vị máy khác giữ: từ chối hay thành đề nghị.",
                 en="A write to another node's unit: refuse it, or make it a proposal.",
             ),
+            option(
+                "--print-roles",
+                is_flag=True,
+                vi="PostgreSQL: in lệnh SQL lập các vai trò cho người quản trị cơ sở dữ liệu, rồi dừng.",
+                en="PostgreSQL: print the SQL that makes the roles, for the database's administrator, and end.",
+            ),
+            option(
+                "--make-roles",
+                default=None,
+                metavar="DSN",
+                vi="PostgreSQL: lập các vai trò đó ngay, bằng địa chỉ của quản trị viên.",
+                en="PostgreSQL: make these roles now, through the administrator's DSN.",
+            ),
         )
     ):
         function = each(function)
@@ -88,4 +104,48 @@ def chosen_config(directory: Path, settings: Mapping[str, Any]) -> Config:
     }
     passing = {ENVIRONMENT_PREFIX + key.upper() for key in OF_ONE_RUN}
     environment = {name: value for name, value in os.environ.items() if name not in passing}
-    return load_config(directory, environment, flags)
+    return _without_password(load_config(directory, environment, flags), directory)
+
+
+def printed_roles(config: Config, settings: Mapping[str, Any]) -> bool:
+    """Make the roles of a PostgreSQL database where that was asked for; True where they were only printed."""
+    if not settings["print_roles"] and settings["make_roles"] is None:
+        return False
+    from syncd.cli.output import emit
+    from syncd.errors import UsageError
+    from syncd.store.postgres_roles import make, roles_of, script
+
+    if config.is_sqlite:
+        raise UsageError(
+            say("vai trò chỉ có trên PostgreSQL", "only PostgreSQL has roles"),
+            say("nêu --database postgresql://…", "name --database postgresql://…"),
+        )
+    roles = roles_of(config.database)
+    if settings["print_roles"]:
+        emit(script(roles))
+        return True
+    make(settings["make_roles"], roles)
+    return False
+
+
+def _without_password(config: Config, directory: Path) -> Config:
+    """A password is moved into a file of the node's that this account alone reads: the settings are for everybody."""
+    if config.is_sqlite:
+        return config
+    from msgspec.structs import replace
+
+    from syncd.store.postgres_roles import without_password
+    from syncd.system import make_secret_directory, write_secret_file
+
+    kept = directory.absolute() / PASSWORD_FILE
+    dsn, line = without_password(config.database, str(kept))
+    if line:
+        make_secret_directory(directory)
+        write_secret_file(kept, line.encode())
+        words = say(
+            "mật khẩu đã được dời vào {path} (chỉ tài khoản này đọc được); lần sau đừng ghi nó trên dòng lệnh",
+            "the password was moved into {path} (for this account alone); do not type it on a command line again",
+            path=kept,
+        )
+        print(words, file=sys.stderr)
+    return replace(config, database=dsn)

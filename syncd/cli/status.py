@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from syncd.cli.output import emit, emit_json, plain
+from syncd.cli.place import node_directory
 from syncd.cli.verb import directory_option, json_option, option, verb
+from syncd.cli.versions import facts, whereabouts
 from syncd.errors import SyncdError
 from syncd.language import Both, say
 from syncd.text import escaped
@@ -50,7 +52,7 @@ CHECK_WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 def command(check: bool, wanted: str | None, directory: Path | None, as_json: bool) -> int:
     if not check:
         found, live = _read(directory)
-        _show(found, live, as_json, wanted)
+        _show(found, live, as_json, wanted, node_directory(directory))
         return 0
     try:
         return _check(*_read(directory))
@@ -89,7 +91,7 @@ def _line(code: int, words: str, figures: str = "") -> None:
 def _read(directory: Path | None) -> tuple[Any, dict[str, Any] | None]:
     from dataclasses import replace
 
-    from syncd.cli.place import config_of, node_directory, opened_store
+    from syncd.cli.place import config_of, opened_store
     from syncd.control import asked
     from syncd.node.machine import machine
     from syncd.positions import HighWater
@@ -172,13 +174,14 @@ def with_live(found: Any, live: dict[str, Any] | None) -> Any:
     )
 
 
-def _show(found: Any, live: dict[str, Any] | None, as_json: bool, wanted: str | None) -> None:
+def _show(found: Any, live: dict[str, Any] | None, as_json: bool, wanted: str | None, place: Path) -> None:
     if as_json:
-        emit_json({"daemon": live, **plain(found)})
+        emit_json({"daemon": live, **facts(place, live), **plain(found)})
         return
     from syncd.cli.status_text import screen
 
     emit(screen(escaped.tree(found), escaped.tree(live), time.time_ns() // 1_000_000, wanted))
+    emit(whereabouts(place, live))
 
 
 def _check(found: Any, live: dict[str, Any] | None) -> int:

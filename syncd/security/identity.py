@@ -23,7 +23,7 @@ from syncd.language import say
 from syncd.protocol.decoding import decoding
 from syncd.security.keyfile import ED25519, X25519, read_private_key, refuse_overwrite, write_private_key
 from syncd.security.limits import KEY_BYTES, KEY_FILE_BYTES_MAX, SIGNATURE_BYTES
-from syncd.system import make_secret_directory, read_secret_file, write_secret_file
+from syncd.system import GROUP_READS_MASK, make_secret_directory, read_secret_file, write_secret_file
 
 SIGNING_KEY_FILE = "signing.key"
 EXCHANGE_KEY_FILE = "exchange.key"
@@ -158,7 +158,7 @@ class DatabaseKey:
     def load(cls, directory: Path) -> Self:
         """The key in `directory`/database.key; raises `KeyFileError` when it cannot be a key that we wrote."""
         path = directory / DATABASE_KEY_FILE
-        raw = read_secret_file(path, KEY_FILE_BYTES_MAX)
+        raw = read_secret_file(path, KEY_FILE_BYTES_MAX, GROUP_READS_MASK)
         _refuse_no_key(raw, path)
         return cls(raw=raw)
 
