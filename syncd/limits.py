@@ -102,8 +102,7 @@ FOUND_WORDS_MAX: Final = 1_000  # of a case that names tables and rows
 # Databases.
 BUSY_TIMEOUT_MS: Final = 5_000
 PATIENCE_S: Final = 60.0  # that a command waits for others at one of its commit boundaries
-PATIENCE_LOOK_S: Final = 0.002  # between two tries: who writes in a loop leaves gaps of some milliseconds
-PATIENCE_BUSY_MS: Final = 10  # that one try may take
+PATIENCE_LOOK_S: Final = 0.0005  # between two tries: who writes in a loop leaves the database free for so long
 PATIENCE_TOLD_AFTER_S: Final = 2.0  # a shorter wait is not worth a word
 PATIENCE_TOLD_EVERY_S: Final = 10.0
 SQL_VALUES_MAX: Final = 30_000  # values bound in one SQLite statement

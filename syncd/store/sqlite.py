@@ -269,7 +269,7 @@ def begin(connection: Any, place: str, *, is_writing: bool = True) -> None:
     elif patience is None:
         tx.run("BEGIN IMMEDIATE")
     else:
-        connection.execute(f"PRAGMA busy_timeout = {limits.PATIENCE_BUSY_MS}")
+        connection.execute("PRAGMA busy_timeout = 0")  # SQLite's own waiting looks ten times a second at most
         try:
             patience.until_free(partial(tx.run, "BEGIN IMMEDIATE"), place)
         finally:
