@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
@@ -337,6 +338,7 @@ class SqliteStore(Store):
         writer = self._open_writer()
         tx = SqliteTx(writer, self.path)
         begin(writer, self.path)
+        began = time.monotonic()
         try:
             self.require_same_files()
             if applying:
@@ -355,6 +357,8 @@ class SqliteStore(Store):
                 self.when_full()
             raise
         self.failpoint(f"{stage}:after-commit")
+        if time.monotonic() - began >= limits.GIVE_WAY_AFTER_S:
+            time.sleep(limits.GIVE_WAY_S)
 
     @contextmanager
     def read(self) -> Iterator[Tx]:

@@ -22,7 +22,7 @@ from syncd.language import prefer
 from syncd.store.patience import patient
 from syncd.store.postgres import PostgresStore
 from tests.schema_builders import REGISTRY
-from tests.waiting import until
+from tests.waiting import WAIT_S_MAX, until
 
 
 @dataclass
@@ -114,6 +114,29 @@ def test_a_verb_that_gave_up_says_what_to_do_and_has_lost_nothing(
     assert code == DatabaseLocked.exit_code
     assert station.says("run this command again")
     assert not station.says("by itself")
+
+
+def test_who_writes_in_a_loop_leaves_room_for_a_command(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two long transactions lay some microseconds: a command would wait for many of them."""
+    monkeypatch.setattr(limits, "GIVE_WAY_AFTER_S", 0.0)
+    monkeypatch.setattr(limits, "GIVE_WAY_S", 1.0)
+    order: list[str] = []
+    is_waiting = threading.Event()
+
+    def command() -> None:
+        with patient(lambda _seconds: is_waiting.set()), opened_store(station.directory) as store, store.write("c"):
+            order.append("command")
+
+    waiting = threading.Thread(target=command)
+    with opened_store(station.directory) as store:
+        for turn in range(2):
+            with store.write("loop"):
+                order.append("loop")
+                if not turn:
+                    waiting.start()
+                    assert is_waiting.wait(WAIT_S_MAX)
+        waiting.join()
+    assert order == ["loop", "command", "loop"]
 
 
 @pytest.fixture
