@@ -37,7 +37,10 @@ require_root() {
 find_python() {
     for candidate in ${python:-python3.14 python3.13 python3.12 python3.11 python3}; do
         "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue
-        if "$candidate" -c 'import venv, ensurepip' 2>/dev/null && "$candidate" -m pip --python "$candidate" --version >/dev/null 2>&1; then
+        if "$candidate" -c '
+import ensurepip, venv, pip, sys
+sys.exit([int(part) for part in pip.__version__.split(".")[:2]] < [22, 3])
+' 2>/dev/null; then
             python=$candidate pip=''
             return
         fi
@@ -76,9 +79,8 @@ find_wheel() {
             "tệp không khớp $sums — chép lại từ nguồn" "the files are not those of $sums — copy them again"
     fi
     for each in "$wheel" $([ -d "$1" ] && find "$1" -maxdepth 1 -name '*.whl'); do
-        "$python" -m zipfile -t "$each" 2>/dev/null | grep -q '^Done testing$' \
-            && ! "$python" -m zipfile -t "$each" 2>/dev/null | grep -q 'is corrupted' \
-            || fail 1 "$each bị hỏng — chép lại từ nguồn" "$each is damaged — copy it again"
+        "$python" -c 'import sys, zipfile; sys.exit(zipfile.ZipFile(sys.argv[1]).testzip() is not None)' "$each" \
+            2>/dev/null || fail 1 "$each bị hỏng — chép lại từ nguồn" "$each is damaged — copy it again"
     done
     version=$(basename "$wheel" | cut -d- -f2)
     name=$version-$(sha256sum "$wheel" | cut -c1-12)
@@ -192,7 +194,7 @@ change_over() {
 # --- verbs ---------------------------------------------------------------------------------------------------------------
 
 do_install() {
-    require_root; find_python; find_wheel "$1"; require_ours
+    require_root; require_ours; find_python; find_wheel "$1"
     if [ "$(current)" = "$name" ]; then
         say "syncd $version này đã được cài; không đổi gì." "This syncd $version is installed already; nothing changed."
         return

@@ -307,13 +307,23 @@ def test_the_units_are_sound_and_sandboxed(tmp_path: Path) -> None:
 # --- the wheel
 
 
+def _clean_copy(folder: Path) -> Path:
+    """What a wheel is made of, without the bytecode that other tests write meanwhile."""
+    folder.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(name, folder)
+    for name in ("syncd", "schema", "conflict"):
+        shutil.copytree(name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project's own wheel in an environment of its own, as the installer makes it; what it depends on is the tests'
     own (the working copy is not: nothing of a site's `.pth` files counts through a `.pth` file)."""
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(build, check=True, capture_output=True)
+    subprocess.run(build, cwd=_clean_copy(folder / "source"), check=True, capture_output=True)
     made = folder / "current"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", made], check=True, capture_output=True)
     (packages,) = made.glob("lib/python3*/site-packages")
