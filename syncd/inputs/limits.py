@@ -6,9 +6,16 @@ from typing import Final
 
 # A file a person gives: lines are read one by one, but a wrong file must not be read for ever.
 FILE_LINES_MAX: Final = 5_000_000
+HEAD_LINES_MAX: Final = 60  # among which the titles are looked for
 CELL_CHARS_MAX: Final = 10_000
 PROBLEMS_MAX: Final = 1_000  # problems kept with their text; further ones are only counted
 UNIT_LINES_MAX: Final = 200_000  # the whole country's conversion has 10 566
+
+# What a date of a list may say; beyond it a digit is wrong, or a program filled in a date of its own.
+AGE_YEARS_MAX: Final = 125
+HOUSEHOLD_YEAR_MIN: Final = 1900
+INSURED_YEAR_MIN: Final = 1992  # before it nobody was insured
+INSURED_YEARS_AHEAD_MAX: Final = 50
 
 # One write transaction of an import: short enough that clerks and the daemon do not wait noticeably.
 BATCH_PERSONS_MAX: Final = 2_000

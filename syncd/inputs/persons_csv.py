@@ -1,15 +1,15 @@
 """Imports households and persons of one unit from a CSV (`person_file.py`), a few thousand persons per transaction.
 
 Enters: a store and a file. Leaves: committed rows and a report; `preview_persons` writes nothing.
-Must hold: a household is imported whole or not at all; a household is found by unit and number, a person by household
-and line number; only columns that differ are updated, and an empty cell never erases what is kept. So the same file
-again changes nothing, and an interrupted import is finished by running it again.
+Must hold: a household is imported whole or not at all; a household is found by unit and number, a person by who it is
+(`person_match.py`), never by a place; only columns that differ are updated, and an empty cell never erases what is
+kept. So the same file again changes nothing, and an interrupted import is finished by running it again.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,14 +18,17 @@ from random import Random
 from schema.population import HOUSEHOLD, PERSON
 from schema.spec import Table
 from schema.values import Value
-from syncd.clock import Clock, instant_of
+from syncd.clock import Clock, day_of
 from syncd.errors import PermissionDenied
+from syncd.inputs.cell_numbers import canonical_number
 from syncd.inputs.codes import codes_of
 from syncd.inputs.limits import BATCH_PERSONS_MAX, LOOKUP_VALUES_MAX
 from syncd.inputs.mint import mint, tag_of_node
 from syncd.inputs.person_cells import CODE_LISTS, DEFAULTS, FIELDS, code_keys
 from syncd.inputs.person_file import HouseholdLines, Survey, households, survey
-from syncd.inputs.problem import Problem, ProblemList
+from syncd.inputs.person_match import Kept, Matched, match
+from syncd.inputs.person_survey import IDENTITIES
+from syncd.inputs.problem import Problem, ProblemList, Severity
 from syncd.language import say
 from syncd.store.base import Row, Store, Tx
 
@@ -84,10 +87,10 @@ class _Run:
         with store.read() as tx:
             _require_kept(tx, unit_id)
             codes = {name: code_keys(codes_of(tx, name)) for name in CODE_LISTS}
+            self._spellings = _odd_spellings(tx, unit_id)
         self._survey: Survey = survey(path)
         self.report.columns_unknown = self._survey.unknown
-        today = instant_of(clock())[:10]
-        self._households = households(path, self._survey, codes, today, self.report.problems)
+        self._households = households(path, self._survey, codes, day_of(clock()), self.report.problems)
 
     def each_batch(
         self, transaction: Callable[[], AbstractContextManager[Tx]], settle: Callable[[Tx, _Plan], None]
@@ -95,7 +98,7 @@ class _Run:
         """Compare, settle, count; the counts of a batch appear only once its transaction has ended well."""
         for batch in _batches(self._households):
             with transaction() as tx:
-                plan = _compare(tx, self._unit_id, [item for item in batch if not item.refused])
+                plan = _compare(tx, self._unit_id, [item for item in batch if not item.refused], self._spellings)
                 settle(tx, plan)
             self._count(batch, plan)
             self._progress(self.report.lines, self._survey.lines)
@@ -146,43 +149,72 @@ class _Plan:
             _update(tx, table, unit_id, self.changed[table.name])
 
 
-def _compare(tx: Tx, unit_id: str, batch: Sequence[HouseholdLines]) -> _Plan:
-    """The plan of a batch against what is kept. Households that match more than one row are refused here."""
+def _compare(tx: Tx, unit_id: str, batch: Sequence[HouseholdLines], spellings: Mapping[str, Sequence[str]]) -> _Plan:
+    """The plan of a batch against what is kept. What cannot be told is asked here, and its household refused."""
     plan = _Plan()
-    kept = _by_key(
-        _lookup(tx, HOUSEHOLD, HOUSEHOLD_COLUMNS, "number", unit_id, [item.number for item in batch]), "number"
-    )
+    numbers = [each for item in batch for each in (item.number, *spellings.get(item.number, ()))]
+    kept: defaultdict[str, list[Kept]] = defaultdict(list)
+    for row in _lookup(tx, HOUSEHOLD, HOUSEHOLD_COLUMNS, "number", unit_id, numbers):
+        kept[canonical_number(str(row["number"]))].append(row)
     ids = [str(row["id"]) for rows in kept.values() for row in rows]
     persons = defaultdict(list)
     for row in _lookup(tx, PERSON, ("household_id", *PERSON_COLUMNS), "household_id", unit_id, ids):
         persons[row["household_id"]].append(row)
+    bearers = _bearers(tx, unit_id, batch)
     for item in batch:
         rows = kept.get(item.number, [])
-        if not rows:
-            plan.added.append(item)
-        elif len(rows) > 1:
-            _ambiguous(plan, item, "household_number", item.line)
-        else:
-            _compare_known(plan, item, rows[0], _by_key(persons[rows[0]["id"]], "line_no"))
+        if len(rows) > 1:
+            _ambiguous(plan, item)
+            continue
+        home = str(rows[0]["id"]) if rows else ""
+        elsewhere = {column: {number for number, homes in found.items() if homes - {home}}
+                     for column, found in bearers.items()}  # fmt: skip
+        matched = match(item.persons, persons[home], elsewhere)
+        _settle(plan, item, rows[0] if rows else None, matched)
     return plan
 
 
-Kept = dict[str, Value]
-
-
-def _compare_known(plan: _Plan, item: HouseholdLines, row: Kept, persons: dict[Value, list[Kept]]) -> None:
-    doubled = [line for line in item.persons if len(persons.get(line.values["line_no"], [])) > 1]
-    for line in doubled:
-        _ambiguous(plan, item, "line_no", line.line)
-    if doubled:
+def _settle(plan: _Plan, item: HouseholdLines, row: Kept | None, matched: Matched) -> None:
+    for line, column, words in matched.questions:
+        item.refused = True
+        plan.problems.append(Problem(line=line, column=column, rule="who", text_vi=words[0], text_en=words[1]))
+    if item.refused:
         return
-    _note_change(plan, HOUSEHOLD, row, item.values)
-    for line in item.persons:
-        found = persons.get(line.values["line_no"])
-        if found:
-            _note_change(plan, PERSON, found[0], dict(line.values))
-        else:
-            plan.joined.append((str(row["id"]), dict(line.values)))
+    for line, column, words in matched.notes:
+        plan.problems.append(Problem(line=line, column=column, rule="number_replaced", text_vi=words[0],
+                                     text_en=words[1], severity=Severity.NOTE))  # fmt: skip
+    if row is None:
+        plan.added.append(item)
+        return
+    # Spelt otherwise (01020), a number is the same: the register keeps its own spelling.
+    _note_change(plan, HOUSEHOLD, row, {name: value for name, value in item.values.items() if name != "number"})
+    for person, kept in matched.pairs:
+        _note_change(plan, PERSON, kept, dict(person.values))
+    plan.joined += [(str(row["id"]), dict(person.values)) for person in matched.new]
+
+
+def _bearers(tx: Tx, unit_id: str, batch: Sequence[HouseholdLines]) -> dict[str, dict[Value, set[str | None]]]:
+    """Column → number → the households whose persons bear it, of the numbers in a batch."""
+    found: dict[str, dict[Value, set[str | None]]] = {}
+    for column in IDENTITIES:
+        wanted = [str(number) for item in batch for line in item.persons if (number := line.values.get(column))]
+        found[column] = {}
+        for row in _lookup(tx, PERSON, ("household_id", column), column, unit_id, wanted):
+            home = row["household_id"]
+            found[column].setdefault(row[column], set()).add(None if home is None else str(home))
+    return found
+
+
+def _odd_spellings(tx: Tx, unit_id: str) -> dict[str, list[str]]:
+    """Plain number → how the register spells it otherwise (01020, 1020.0): other programs write them too."""
+    spellings: defaultdict[str, list[str]] = defaultdict(list)
+    for (number,) in tx.all(
+        "SELECT DISTINCT number FROM household WHERE unit_id = ? AND (number LIKE '0%' OR number LIKE '%.0')",
+        (unit_id,),
+    ):
+        if canonical_number(number) != number:
+            spellings[canonical_number(number)].append(number)
+    return dict(spellings)
 
 
 def _note_change(plan: _Plan, table: Table, row: Kept, values: dict[str, Value]) -> None:
@@ -191,12 +223,12 @@ def _note_change(plan: _Plan, table: Table, row: Kept, values: dict[str, Value])
         plan.changed[table.name].append((str(row["id"]), differing))
 
 
-def _ambiguous(plan: _Plan, item: HouseholdLines, column: str, line: int) -> None:
+def _ambiguous(plan: _Plan, item: HouseholdLines) -> None:
     item.refused = True
     plan.problems.append(Problem(
-        line=line, column=column, rule="ambiguous",
-        text_vi="trong sổ đã có nhiều bản ghi cùng số này: hãy sửa sổ trước, hộ không được nhập",
-        text_en="the register holds several rows of this number: correct it first; the household is not imported",
+        line=item.line, column="household_number", rule="ambiguous",
+        text_vi="trong sổ đã có nhiều hộ cùng số này: hãy sửa sổ trước, hộ không được nhập",
+        text_en="the register holds several households of this number: correct it first; the household is not imported",
     ))  # fmt: skip
 
 
@@ -212,13 +244,6 @@ def _lookup(
         )
         for row in rows:
             yield dict(zip(names, row, strict=True))
-
-
-def _by_key(rows: Iterable[Kept], key: str) -> dict[Value, list[Kept]]:
-    grouped: defaultdict[Value, list[Kept]] = defaultdict(list)
-    for row in rows:
-        grouped[row[key]].append(row)
-    return grouped
 
 
 def _values(columns: Sequence[str], values: dict[str, Value]) -> list[Value]:

@@ -7,7 +7,7 @@ units are no such values.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from syncd.inputs.limits import PROBLEMS_MAX
@@ -61,3 +61,30 @@ class ProblemList:
             self.notes += 1
         if len(self.kept) < PROBLEMS_MAX:
             self.kept.append(problem)
+
+
+@dataclass(slots=True)
+class Notes:
+    """What was read and is worth a look: one note for a column and rule, whose first line it names, with how many lines
+    follow it. A file of a program has the same oddity on every line.
+    """
+
+    first: dict[tuple[str, str], Problem] = field(default_factory=dict)
+    more: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def add(self, line: int, column: str, rule: str, text_vi: str, text_en: str) -> None:
+        if (column, rule) in self.first:
+            self.more[column, rule] += 1
+            return
+        self.more[column, rule] = 0
+        self.first[column, rule] = Problem(
+            line=line, column=column, rule=rule, text_vi=text_vi, text_en=text_en, severity=Severity.NOTE
+        )
+
+    def tell(self, problems: ProblemList) -> None:
+        """Add the notes to a list of problems."""
+        for key, note in self.first.items():
+            if n := self.more[key]:
+                vi, en = f"{note.text_vi} (và {n} dòng nữa)", f"{note.text_en} (and {n} more lines)"
+                note = replace(note, text_vi=vi, text_en=en)
+            problems.add(note)

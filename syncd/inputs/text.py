@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 from functools import lru_cache
 
-TONES = "\u0300\u0301\u0303\u0309\u0323"  # huyền, sắc, ngã, hỏi, nặng: a syllable has at most one
+from syncd.text.vietnamese import TONES
 
 
 def clean(value: str) -> str:

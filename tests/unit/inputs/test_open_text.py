@@ -36,7 +36,7 @@ KINDS: dict[str, tuple[Callable[[Path], None], str]] = {
     "xls": (content(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500)), "is an old Office file"),
     "xls of a browser": (content(b'\xef\xbb\xbf\r\n<HTML xmlns:x="urn"><table>'), "is a page of HTML or XML"),
     "xml": (content(b'<?xml version="1.0"?><Workbook/>'), "is a page of HTML or XML"),
-    "utf-16": (content(CSV.encode("utf-16")), "is UTF-16 text"),
+    "utf-32": (content(CSV.encode("utf-32")), "is UTF-16 text|is a binary file"),
     "utf-16 without a mark": (content(CSV.encode("utf-16-le")), "is a binary file"),
     "pdf": (content(b"%PDF-1.7\n"), "is a PDF file"),
     "gzip": (content(b"\x1f\x8b\x08\x00"), "is compressed"),
