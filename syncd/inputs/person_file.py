@@ -85,6 +85,9 @@ class _Reader:
     def take(self, row: Row) -> HouseholdLines | None:
         """Add one row; returns the household before it when this row begins another."""
         texts = texts_of(self._survey.fields, row.cells)
+        if len(row.cells) < len(self._survey.fields) and other_mark(row.cells, self._survey.delimiter):
+            self._stray(row.line, None, "cells", *OTHER_MARK)
+            return None
         sort = sort_of(self._survey.fields, row.cells, texts)
         if sort is Sort.OTHER_TITLES:
             raise self._other_titles(row.line)
@@ -142,17 +145,14 @@ class _Reader:
             )
             self._add(current, row, texts, Sort.PERSON)
             return
-        self._strays = True
-        self._say(
-            row.line,
-            NUMBER,
-            "required",
-            "thiếu số hộ, dòng bị bỏ qua: ghi số hộ vào dòng này",
-            "no household number, the line is left out: write the number on it",
-        )
-        if current is not None and not self._is_broken_off and line_no != 1:
-            self._doubt(current, row.line)
-        self._is_broken_off = True
+        self._stray(row.line, line_no, "required", *NO_NUMBER)
+
+    def _stray(self, line: int, line_no: int | None, rule: str, text_vi: str, text_en: str) -> None:
+        """A row that belongs to nobody known; perhaps to the household above, unless it is the first of another."""
+        self._say(line, NUMBER, rule, text_vi, text_en)
+        if self._current is not None and not self._is_broken_off and line_no != 1:
+            self._doubt(self._current, line)
+        self._strays = self._is_broken_off = True
 
     def _check_strays(self, household: HouseholdLines, line: int, texts: Mapping[str, str]) -> None:
         if self._strays and (household.lines or _line_no(texts) != 1):
@@ -194,11 +194,6 @@ class _Reader:
             said = (
                 f"dòng có nhiều hơn {wanted} ô của tiêu đề: chữ có dấu ngăn ô phải đứng trong dấu nháy kép",
                 f"the line has more cells than the {wanted} titles: text that holds the mark between cells is quoted",
-            )
-        elif len(cells) < wanted and other_mark(cells, self._survey.delimiter):
-            said = (
-                "dòng ngăn ô bằng dấu khác với dòng tiêu đề: dùng một dấu cho cả tệp",
-                "its cells are parted by another mark than the titles: use one mark in the whole file",
             )
         elif len(cells) < wanted and row.is_cut:
             said = (
@@ -283,6 +278,14 @@ class _Reader:
         )
 
 
+NO_NUMBER = (
+    "thiếu số hộ, dòng bị bỏ qua: ghi số hộ vào dòng này",
+    "no household number, the line is left out: write the number on it",
+)
+OTHER_MARK = (
+    "dòng ngăn ô bằng dấu khác với dòng tiêu đề: dùng một dấu cho cả tệp",
+    "its cells are parted by another mark than the titles: use one mark in the whole file",
+)
 DEFAULTS_OF_HOUSEHOLD: Mapping[str, Value] = {"kind": DEFAULTS["kind"]}
 DEFAULTS_OF_PERSON: Mapping[str, Value] = {"residence": DEFAULTS["residence"]}
 

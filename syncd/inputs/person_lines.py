@@ -17,7 +17,7 @@ from syncd.inputs.person_cells import BY_HEADER, REQUIRED, Field, title_key
 from syncd.inputs.text import clean, plain
 
 NUMBER = "household_number"
-OF_PERSON = ("line_no", "full_name", "sex", "birth_date", "ethnic")
+OF_PERSON = ("line_no", "full_name", "sex", "birth_date", "ethnic", "citizen_id", "insurance_no")
 HOUSEHOLD_NUMBER = re.compile(r"\d+(\.\d)?")
 SUM = re.compile(r"(tong cong|tong so|grand total|cong don|cong trang|tong|cong|total|sum)\b[^a-z]*(\d.*)?")
 REMARK = re.compile(

@@ -15,7 +15,7 @@ from syncd.errors import FileRefused
 from syncd.inputs.cell_dates import is_month_first
 from syncd.inputs.open_text import open_text
 from syncd.inputs.person_cells import BY_HEADER, FIELDS, REQUIRED, Field, title_key
-from syncd.inputs.person_lines import NUMBER, household_key
+from syncd.inputs.person_lines import HOUSEHOLD_NUMBER, NUMBER, household_key
 from syncd.inputs.sheet import Sheet
 from syncd.inputs.text import clean
 from syncd.language import Both, say
@@ -85,7 +85,7 @@ class _Reading:
     def take(self, cells: Sequence[str]) -> None:
         self.lines += 1
         number = household_key(cells[self._number]) if self._number < len(cells) else ""
-        if number and number != self._current:
+        if number != self._current and HOUSEHOLD_NUMBER.fullmatch(number):
             if number in self._finished:
                 self.scattered.add(number)
             self._finished.add(number)

@@ -17,8 +17,8 @@ from tests.unit.inputs.builders import OTHER_UNIT, UNIT, clock, count, random
 HEADER = "household_number;hamlet;line_no;full_name;sex;birth_date;ethnic;residence;phone"
 
 
-def write_csv(path: Path, *lines: str) -> Path:
-    path.write_text("\n".join([HEADER, *lines]) + "\n", encoding="utf-8")
+def write_csv(path: Path, *lines: str, header: str = HEADER) -> Path:
+    path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
     return path
 
 
@@ -97,6 +97,99 @@ def test_codes_are_checked_once_their_list_is_here(root: Store, tmp_path: Path) 
     with root.write("test") as tx:
         load_codes(tx, package_codes())
     assert preview_persons(root, path, unit_id=UNIT, clock=clock).problems.kept[0].rule == "code"
+
+
+WHOLE = "household_number;line_no;full_name;sex;birth_date;ethnic;relation;citizen_id;insurance_no;phone"
+FATHER = "1;Đặng Văn Cha;1;1960;01;01;042060000001;;0912000091"
+DAUGHTER = "2;Đặng Thị Con;2;1990;01;03;042190000002;HT4429900000002;0912000092"
+SON = "3;Đặng Văn Út;1;05/06/1995;01;03;;;0912000093"
+
+
+def family(path: Path, *people: str, number: str = "1090") -> Path:
+    return write_csv(path, *(f"{number};{person}" for person in people), header=WHOLE)
+
+
+def people(store: Store) -> list[tuple[object, ...]]:
+    with store.read() as tx:
+        return tx.all("SELECT full_name, line_no, citizen_id, insurance_no, phone FROM person ORDER BY full_name")
+
+
+def test_a_line_put_in_between_makes_nobody_somebody_else(commune: Store, tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    import_(commune, family(path, FATHER, DAUGHTER, SON))
+    wife = "2;Lê Thị Vợ;2;1962;01;02;;;"
+    family(path, FATHER, wife, DAUGHTER.replace("2;", "3;", 1), SON.replace("3;", "4;", 1))
+    report = import_(commune, path)
+    assert counts(report) == (0, 0, 1, 0, 1, 2, 1)
+    assert people(commune) == [
+        ("Lê Thị Vợ", 2, None, None, None),
+        ("Đặng Thị Con", 3, "042190000002", "HT4429900000002", "0912000092"),
+        ("Đặng Văn Cha", 1, "042060000001", None, "0912000091"),
+        ("Đặng Văn Út", 4, None, None, "0912000093"),
+    ]
+    journal = count(commune, "syncd_journal")
+    assert counts(import_(commune, path)) == (0, 0, 1, 0, 0, 0, 4)
+    assert count(commune, "syncd_journal") == journal
+
+
+TOLD = {
+    "a name corrected, told by the citizen id": DAUGHTER.replace("Thị Con", "Thị Côn"),
+    "told by the insurance number": DAUGHTER.replace("042190000002", "").replace("Thị Con", "Thị Côn"),
+    "told by name, birth and sex at another line": SON.replace("3;", "7;", 1),
+    "a birth date known better": DAUGHTER.replace("042190000002;HT4429900000002", ";").replace("1990", "02/03/1990"),
+}
+ASKED = {
+    "the number of one, all else of another": SON.replace("01;03;;", "01;03;042190000002;"),
+    "somebody else at a line": "3;Trần Văn Lạ;1;2001;01;11;;;",
+    "a name alike, nothing to tell by": SON.replace("Văn Út", "Văn Út Em"),
+    "another birth date, nothing to tell by": SON.replace("1995", "1996"),
+    "the line of somebody whom the file leaves out": DAUGHTER.replace("2;", "3;", 1),
+}
+
+
+@pytest.mark.parametrize("person", TOLD.values(), ids=TOLD)
+def test_somebody_is_told_by_who_it_is(commune: Store, tmp_path: Path, person: str) -> None:
+    path = tmp_path / "p.csv"
+    import_(commune, family(path, FATHER, DAUGHTER, SON))
+    report = import_(commune, family(path, person))
+    assert counts(report) == (0, 0, 1, 0, 0, 1, 0)
+
+
+@pytest.mark.parametrize("person", ASKED.values(), ids=ASKED)
+def test_what_cannot_be_told_is_a_question_and_nothing_is_written(commune: Store, tmp_path: Path, person: str) -> None:
+    path = tmp_path / "p.csv"
+    import_(commune, family(path, FATHER, DAUGHTER, SON))
+    before, journal = people(commune), count(commune, "syncd_journal")
+    report = import_(commune, family(path, FATHER.replace("091", "099"), person))
+    assert counts(report) == (0, 0, 0, 1, 0, 0, 0)
+    assert {(problem.line, problem.rule) for problem in report.problems.kept} == {(3, "who")}
+    assert (people(commune), count(commune, "syncd_journal")) == (before, journal)
+
+
+def test_a_place_of_somebody_gone_is_free_and_a_number_of_another_household_is_a_question(
+    commune: Store, tmp_path: Path
+) -> None:
+    path = tmp_path / "p.csv"
+    import_(commune, family(path, FATHER, DAUGHTER, SON))
+    with commune.write("test") as tx:
+        tx.run("UPDATE person SET residence = 'deceased' WHERE full_name = ?", ("Đặng Văn Út",))
+    baby = "3;Đặng Thị Bé;2;01/11/2026;01;03;;;"
+    assert counts(import_(commune, family(path, FATHER, DAUGHTER, baby))) == (0, 0, 1, 0, 1, 0, 2)
+    elsewhere = import_(commune, family(path, DAUGHTER.replace("2;", "1;", 1), number="1091"))
+    assert elsewhere.problems.kept[0].rule == "who"
+    assert count(commune, "household") == 1
+
+
+def test_other_spellings_of_a_household_number_find_the_household(commune: Store, tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    with commune.write("test") as tx:
+        tx.run("INSERT INTO household (number, kind) VALUES ('01021', 'family')")
+    import_(commune, family(path, FATHER, number="1020"))
+    for number in ("1020.0", "01020", "1020"):
+        assert counts(import_(commune, family(path, FATHER, number=number))) == (0, 0, 1, 0, 0, 0, 1)
+    assert counts(import_(commune, family(path, DAUGHTER, number="1021"))) == (0, 0, 1, 0, 1, 0, 0)
+    with commune.read() as tx:
+        assert tx.all("SELECT number FROM household ORDER BY number") == [("01021",), ("1020",)]
 
 
 def test_a_unit_kept_elsewhere_is_refused_before_reading(commune: Store, tmp_path: Path) -> None:
