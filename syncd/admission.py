@@ -14,7 +14,7 @@ from hashlib import sha256
 from ssl import PEM_cert_to_DER_cert
 
 from syncd import limits
-from syncd.clock import instant_of, time_ms_of
+from syncd.clock import day_of, instant_of, time_ms_of
 from syncd.errors import ConfigError, JoinRefused, TokenExpired, TokenMalformed, TokenUsed, UsageError
 from syncd.language import say
 from syncd.pipeline import Node
@@ -87,7 +87,7 @@ def make_token(
     expires_s = now_ms // 1000 + valid_s  # the very second that the token's text names
     secret = token.new_secret(random_bytes)
     with node.store.write("token") as tx:
-        unit = unit_of_code(tx, unit_code, instant_of(now_ms)[:10])
+        unit = unit_of_code(tx, unit_code, day_of(now_ms))
         _require_free(tx, node, unit.id, None)
         tx.run(
             "INSERT INTO syncd_token (secret_hash, unit_id, hub, successor, expires_at) VALUES (?, ?, ?, ?, ?)",
@@ -116,7 +116,7 @@ def holder_of(node: Node, unit_code: str) -> tuple[str, str, str | None] | None:
     """Name, tag and last exchange of the enrolled node that a newcomer for this unit would be refused for; None where
     the unit is free."""
     with node.store.read() as tx:
-        unit = unit_of_code(tx, unit_code, instant_of(node.clock())[:10])
+        unit = unit_of_code(tx, unit_code, day_of(node.clock()))
         kept = tx.value("SELECT node_id FROM syncd_keeper WHERE unit_id = ?", (unit.id,))
         holders = [each for each in records_about(tx, unit.id) if each.status == "enrolled"]
         if not holders:

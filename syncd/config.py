@@ -19,6 +19,7 @@ from msgspec import Meta
 
 from schema.spec import Registry
 from schema.tables import registry
+from syncd.clock import UTC_OFFSET_MIN
 from syncd.errors import ConfigError
 from syncd.failpoint import FAILPOINT, STAGE_FILE
 from syncd.language import Both, say
@@ -61,6 +62,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     keep_days: Annotated[int, Meta(ge=0, le=3_650)] = 30  # nothing younger is pruned
     retention_days: Annotated[int, Meta(ge=0, le=36_500)] = 0  # what is older goes without a backup; 0: never
     language: Literal["auto", "vi", "en"] = "auto"
+    utc_offset_min: Annotated[int, Meta(ge=-720, le=840)] = UTC_OFFSET_MIN  # where days begin: the same at every node
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
     # From when on `status --check` warns: `node/bounds.py` says what each is about.
@@ -129,6 +131,7 @@ RULES: dict[str, Both] = {
     "prune": _TRUTH,
     "keep_days": Both("số nguyên từ 0 đến 3650", "a whole number from 0 to 3650"),
     "retention_days": Both("số nguyên từ 0 đến 36500", "a whole number from 0 to 36500"),
+    "utc_offset_min": Both("số nguyên từ -720 đến 840", "a whole number from -720 to 840"),
     "language": Both("auto, vi hoặc en", "auto, vi or en"),
     "log_level": Both("debug, info, warning hoặc error", "debug, info, warning or error"),
     "log_format": Both("text hoặc json", "text or json"),

@@ -1,20 +1,19 @@
 """Until when a proposal stands, as people say it.
 
 Enters: `30d`, `2026-12-31` or `31/12/2026`, and the time now. Leaves: a canonical instant by the reference clock.
-Must hold: a day ends where the people concerned live (UTC+7); nothing is guessed.
+Must hold: a day ends where the people concerned live (`clock.civil_zone`); nothing is guessed.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, time, timedelta, timezone
+from datetime import date, timedelta
 
 from syncd import limits
-from syncd.clock import instant_of
+from syncd.clock import beginning_of_day, instant_of
 from syncd.errors import UsageError
 from syncd.language import say
 
-VIETNAM = timezone(timedelta(hours=7))
 DAY_MS = 24 * 3600 * 1000
 _DAYS = re.compile(r"([0-9]{1,5})d")
 _ISO = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
@@ -41,10 +40,9 @@ def _end_ms(text: str) -> int:
             day = date(int(written[3]), int(written[2]), int(written[1]))
         else:
             raise _unreadable()
-        after = datetime.combine(day + timedelta(days=1), time(), VIETNAM)
+        return beginning_of_day(day + timedelta(days=1))
     except (ValueError, OverflowError) as error:
         raise _unreadable() from error
-    return int(after.astimezone(UTC).timestamp() * 1000)
 
 
 def _unreadable() -> UsageError:

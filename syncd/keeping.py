@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from schema.spec import Kind
 from syncd import log
 from syncd.admission import unit_of_code
-from syncd.clock import instant_of
+from syncd.clock import day_of, instant_of
 from syncd.envelope import stream_id_of
 from syncd.errors import UsageError
 from syncd.language import say
@@ -199,7 +199,7 @@ def node_named(node: Node, named: str) -> str:
 
 def unit_named(node: Node, tx: Tx, named: str) -> str:
     """The id of a unit by its code or id. Raises UsageError."""
-    return unit_of_code(tx, named, instant_of(node.clock())[:10]).id
+    return unit_of_code(tx, named, day_of(node.clock())).id
 
 
 def _checked(

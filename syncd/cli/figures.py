@@ -5,12 +5,10 @@ Enters: a unit's code, a month. Leaves: one screen or one JSON document; how com
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from syncd.cli.output import BOLD, emit, emit_json, paint
-from syncd.cli.times import VIETNAM
 from syncd.cli.verb import directory_option, json_option, option, verb
 from syncd.language import Both, language
 from syncd.text import escaped
@@ -44,10 +42,11 @@ if TYPE_CHECKING:
 @json_option
 def command(unit_code: str | None, period: str | None, directory: Path | None, as_json: bool) -> None:
     from syncd.cli.place import opened_store
-    from syncd.inputs.figures import figures
+    from syncd.clock import system_clock
+    from syncd.inputs.figures import figures, month_of
 
-    month = period or f"{datetime.now(VIETNAM):%Y-%m}"
     with opened_store(directory) as store, store.read() as tx:
+        month = period or month_of(system_clock())
         unit_id, name = _unit(tx, unit_code)
         found = figures(tx, store.registry, [unit_id], month)
     if as_json:

@@ -91,6 +91,7 @@ def command(
 ) -> None:
     from syncd.cli.import_csv import own_unit
     from syncd.cli.place import opened_store
+    from syncd.clock import day_of, system_clock
     from syncd.inputs.generate import generate
     from syncd.inputs.twice import Shares, place_of, written
     from syncd.inputs.twice_rows import generate_twice, write_truth
@@ -99,9 +100,9 @@ def command(
         duplicates=duplicates, moves=moves, twins=twins, strangers=strangers, typing_errors=typing_errors
     )  # fmt: skip
     unit, units = place_of(share)
-    today = date.today()
-    homes = written(seed=seed, unit=unit, units=units, persons=persons, shares=shares, today=today)
     with opened_store(directory) as store:
+        today = date.fromisoformat(day_of(system_clock()))
+        homes = written(seed=seed, unit=unit, units=units, persons=persons, shares=shares, today=today)
         unit_id = own_unit(store, unit_code)
         done = generate(store, unit_id=unit_id, persons=persons, seed=seed, today=today)
         more, known = generate_twice(store, unit_id=unit_id, seed=seed, today=today, households=homes)

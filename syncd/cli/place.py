@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from syncd.clock import live_at
 from syncd.errors import ConfigError, UsageError
 from syncd.language import prefer, say
 
@@ -49,11 +50,12 @@ def _directory(given: Path | None) -> Path:
 
 
 def config_of(directory: Path) -> Config:
-    """The node's configuration; from here on its language is spoken."""
+    """The node's configuration; from here on its language is spoken, and its days are counted."""
     from syncd.config import load_config
 
     config = load_config(directory, os.environ)
     prefer(config.language)
+    live_at(config.utc_offset_min)
     return config
 
 

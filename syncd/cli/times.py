@@ -5,21 +5,21 @@ Enters: canonical instants (UTC). Leaves: short texts. Must hold: JSON never pas
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 
+from syncd.clock import civil_zone
 from syncd.language import language, say
 
 AT_ONCE_S = 2.0  # two readings of one moment
-VIETNAM = timezone(timedelta(hours=7))
 
 
 def moment(instant: str | None) -> str:
-    """An instant in the reader's zone (Vietnamese: UTC+7)."""
+    """An instant in the reader's zone (Vietnamese: that of the country's days)."""
     if not instant:
         return ""
     when = datetime.fromisoformat(instant)
     if language() == "vi":
-        return f"{when.astimezone(VIETNAM):%d/%m/%Y %H:%M:%S}"
+        return f"{when.astimezone(civil_zone()):%d/%m/%Y %H:%M:%S}"
     return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from datetime import date
 
+from syncd.clock import day_of, system_clock
 from syncd.demo.story import Story, counts_of
 from syncd.demo.tree import COMMUNE, CUT_CODE, SHAPE, DemoNode, DemoTree
 from syncd.language import decimal, number, say
@@ -52,7 +53,7 @@ def load(tree: DemoTree, story: Story) -> None:
     persons = {code: count for communes in SHAPE.values() for code, count in communes.items()}
     for code, count in persons.items():
         node = tree.node(code)
-        generate(node.store, unit_id=node.unit_id, persons=count, seed=SEED, today=date.today())
+        generate(node.store, unit_id=node.unit_id, persons=count, seed=SEED, today=_today())
         story.live(_arrived(tree, sum(persons.values())))
     arrive(
         tree,
@@ -150,7 +151,13 @@ def type_edits(node: DemoNode, count: int, round_number: int) -> None:
     from syncd.inputs.edits import edits
 
     with node.store.read() as tx:
-        made = edits(tx, unit_id=node.unit_id, count=count, seed=SEED + round_number, today=date.today())
+        made = edits(
+            tx,
+            unit_id=node.unit_id,
+            count=count,
+            seed=SEED + round_number,
+            today=_today(),
+        )
     with node.program() as program:
         for each in made:
             program.execute("BEGIN IMMEDIATE")
@@ -195,3 +202,7 @@ def _arrived(tree: DemoTree, total: int) -> str:
         n=number(tree.province.value("SELECT count(*) FROM person")),
         total=number(total),
     )
+
+
+def _today() -> date:
+    return date.fromisoformat(day_of(system_clock()))

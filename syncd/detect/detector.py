@@ -20,7 +20,7 @@ from conflict.case import CaseKind
 from schema.names import quoted
 from syncd import limits
 from syncd.cases import close_case, open_case
-from syncd.clock import Clock, instant_of, time_ms_of
+from syncd.clock import Clock, beginning_of, day_of_instant, instant_of, time_ms_of
 from syncd.detect import changed as reading
 from syncd.detect import moves
 from syncd.detect.apart import by_halves
@@ -216,9 +216,10 @@ class Detector:
 
     def _sweep(self, tx: Tx, changed: Changed, now: str) -> None:
         """Once a day the rows of open cases: what no change of theirs tells (a date, the tree, another's row)."""
-        if self._swept_on == now[:10]:
+        today = day_of_instant(now)
+        if self._swept_on == today:
             return
-        self._swept_on = now[:10]
+        self._swept_on = today
         names = {table.number: table.name for table in self._store.registry}
         kinds = sorted(kind.value for kind in KINDS)
         marks = ", ".join("?" * len(kinds))
@@ -267,7 +268,7 @@ class Detector:
         with self._store.read() as tx:
             records = gather(tx, changed)
             gone = changed.rows.get("migration", set()) - records.moves.keys()
-            moved = moves.look(tx, places, records, gone, now[:10]) if "moves" in rules else moves.Moved()
+            moved = moves.look(tx, places, records, gone, day_of_instant(now)) if "moves" in rules else moves.Moved()
             look = Look(tx=tx, places=places, changed=changed, records=records, moved=moved)
             return self._result(look, rules, now)
 
@@ -304,7 +305,8 @@ class Detector:
     ) -> str | None:
         """None: it stands now. Else when to look again."""
         if found.stands_from is not None:
-            return None if found.stands_from <= now[:10] else f"{found.stands_from}T00:00:00.000Z"
+            stands = instant_of(beginning_of(found.stands_from))
+            return None if stands <= now else stands
         if not found.grace_days or found.case_id in open_cases:
             return None
         is_late = any(self._is_behind(tx, node) for node in found.nodes)

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from schema.spec import Registry
+from syncd.clock import day_of
 from syncd.errors import UsageError
 from syncd.inputs.codes import codes_of
 from syncd.inputs.counted_once import counted_twice
@@ -158,6 +159,11 @@ def figures(tx: Tx, registry: Registry, unit_ids: Sequence[str], period: str) ->
         deaths=flows["death"], arrivals=flows["arrival"], departures=flows["departure"],
         registers=registers, registers_missing=missing, notes=_notes(unborn, twice.total()),
     )  # fmt: skip
+
+
+def month_of(time_ms: int) -> str:
+    """The month it is then, YYYY-MM."""
+    return day_of(time_ms)[:7]
 
 
 def month_number(period: str) -> int:

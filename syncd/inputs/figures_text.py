@@ -1,4 +1,4 @@
-"""Figures as an operator reads them: Vietnamese or English, decimal comma in Vietnamese, dates dd/mm/yyyy at UTC+7.
+"""Figures as an operator reads them: Vietnamese or English, decimal comma in Vietnamese, dates dd/mm/yyyy.
 
 Enters: `Figures`. Leaves: lines of text. Must hold: nothing is computed here, and what is not known is said.
 """
@@ -6,11 +6,11 @@ Enters: `Figures`. Leaves: lines of text. Must hold: nothing is computed here, a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 
+from syncd.clock import civil_zone
 from syncd.inputs.figures import BySex, Figures, RegisterState, SexRatio
 
-LOCAL = timezone(timedelta(hours=7))
 REGISTERS_SHOWN_MAX = 40
 
 VIETNAMESE: Mapping[str, str] = {
@@ -129,4 +129,4 @@ def _units(n: int) -> str:
 
 
 def _local_time(instant: str) -> str:
-    return f"{datetime.fromisoformat(instant).astimezone(LOCAL):%d/%m/%Y %H:%M}"
+    return f"{datetime.fromisoformat(instant).astimezone(civil_zone()):%d/%m/%Y %H:%M}"
