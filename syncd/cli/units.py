@@ -20,6 +20,8 @@ from syncd.language import Both, language, number, say
 if TYPE_CHECKING:
     from syncd.inputs.problem import ProblemList
 
+CORRECTED_SHOWN_MAX = 200
+
 command = Group(
     name="units",
     words=Both("Đơn vị hành chính (tại máy gốc).", "Administrative units (at the root)."),
@@ -29,12 +31,12 @@ command = Group(
 
 @verb(
     Both(
-        "Nhập bảng chuyển đổi đơn vị hành chính, hoặc danh sách đơn vị kèm theo (--demo).\n\nDòng sai được báo theo "
-        "số dòng, phần còn lại "
-        "được nhập; nhập lần hai không đổi gì. Danh mục mã (dân tộc, học vấn …) được nạp cùng lúc.",
-        "Import the official conversion of units, or the short list that ships with syncd (--demo).\n\nWrong lines "
-        "are reported by "
-        "number and the rest is imported; a second import changes nothing. The code lists are loaded too.",
+        "Nhập bảng chuyển đổi đơn vị hành chính, danh sách đơn vị đổi loại hình, hoặc danh sách kèm theo (--demo).\n\n"
+        "Dòng sai được báo theo số dòng, phần còn lại được nhập; tệp đã sửa nhập lại thì sửa những gì khác và báo từng "
+        "chỗ; nhập lần hai không đổi gì. Danh mục mã (dân tộc, học vấn …) được nạp cùng lúc.",
+        "Import the official conversion of units, a list of units that changed their kind, or the short list that "
+        "ships with syncd (--demo).\n\nWrong lines are reported by number and the rest is imported; a corrected file "
+        "changes what differs and tells each change; a second import changes nothing. The code lists are loaded too.",
     ),
     "syncd units import unit_changes_2025.csv --province 42",
     "syncd units import --demo",
@@ -116,6 +118,33 @@ def _import(store: Any, file: Path, province: str | None, dry_run: bool) -> Any:
 
 def _tell(report: Any, dry_run: bool) -> None:
     tell_problems(report.problems)
+    _tell_corrected(report.corrected, dry_run)
+    if report.is_conversion:
+        _tell_conversion(report)
+    words = (
+        Both("Sẽ thêm {units} đơn vị, {changes} biến động; sẽ sửa {n} giá trị.",
+             "Would add {units} units, {changes} successions; would correct {n} values.")
+        if dry_run
+        else Both("Đã thêm {units} đơn vị, {changes} biến động; đã sửa {n} giá trị.",
+                  "Added {units} units, {changes} successions; corrected {n} values.")
+    )  # fmt: skip
+    n = len(report.corrected)
+    emit(say(*words, units=number(report.units_added), changes=number(report.changes_added), n=number(n)))
+    if not (report.units_added or report.changes_added or n):
+        emit(say("Không có gì khác với dữ liệu đang có.", "Nothing differs from what is here."))
+
+
+def _tell_corrected(corrected: Any, dry_run: bool) -> None:
+    """One line for each value: nothing is corrected in silence."""
+    if corrected:
+        emit(say("Sẽ sửa:", "Would correct:") if dry_run else say("Đã sửa:", "Corrected:"))
+    for each in corrected[:CORRECTED_SHOWN_MAX]:
+        emit(f"  {each.text(language())}")
+    if len(corrected) > CORRECTED_SHOWN_MAX:
+        emit(say("  … và {n} dòng nữa", "  … and {n} more", n=number(len(corrected) - CORRECTED_SHOWN_MAX)))
+
+
+def _tell_conversion(report: Any) -> None:
     emit(
         say(
             "{lines} dòng: {new} xã mới từ {old} xã cũ ({districts} huyện cũ), {successions} kế thừa.",
@@ -128,12 +157,6 @@ def _tell(report: Any, dry_run: bool) -> None:
             successions=number(report.successions),
         )
     )
-    words = (
-        Both("Sẽ thêm {units} đơn vị, {changes} biến động.", "Would add {units} units, {changes} successions.")
-        if dry_run
-        else Both("Đã thêm {units} đơn vị, {changes} biến động.", "Added {units} units, {changes} successions.")
-    )
-    emit(say(*words, units=number(report.units_added), changes=number(report.changes_added)))
 
 
 def tell_problems(problems: ProblemList) -> None:

@@ -76,7 +76,7 @@ def sort_of(fields: Sequence[Field | None], cells: Sequence[str], texts: Mapping
 
 
 def _titles_again(fields: Sequence[Field | None], cells: Sequence[str]) -> Sort | None:
-    if not any(cell[:1].isalpha() for cell in cells[:1] + cells[-1:]) and (not cells or cells[0][:1].isdigit()):
+    if not any(cell[:1].isalpha() for cell in (*cells[:1], *cells[-1:])) and (not cells or cells[0][:1].isdigit()):
         return None  # the usual row, told at little cost
     names = [found.name if (found := BY_HEADER.get(title_key(cell))) else None for cell in cells]
     if not set(REQUIRED) <= set(names):

@@ -9,19 +9,22 @@ reported.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
 from syncd.errors import FileRefused, UsageError
+from syncd.inputs.cell import INVISIBLE
+from syncd.inputs.cell_texts import LOST_LETTER
 from syncd.inputs.limits import UNIT_LINES_MAX
 from syncd.inputs.problem import Problem, ProblemList, Severity
+from syncd.inputs.sheet import Sheet
 from syncd.inputs.text import clean, name_key
 from syncd.language import Both, say
+from syncd.text.garbled import code_of
 
 COLUMNS = (
     "new_province_code", "new_province", "new_code", "new_name",
@@ -40,7 +43,12 @@ T = TypeVar("T")
 # rule → what the operator reads, Vietnamese and English.
 RULES = {
     "cells": ("dòng có {found} ô, tiêu đề có {wanted}", "the line has {found} cells, the header {wanted}"),
+    "titles": ("dòng tiêu đề lặp lại; bỏ qua", "the titles again; passed over"),
     "required": ("ô trống", "the cell is empty"),
+    "letters": (
+        "chữ bị sai mã ({code}): chuyển sang Unicode rồi xuất lại CSV UTF-8",
+        "the letters are those of another code ({code}): convert to Unicode and export as CSV UTF-8",
+    ),
     "digits": (
         "mã phải có đúng {digits} chữ số (giữ số 0 ở đầu)",
         "a code of this column has {digits} digits (leading zeros kept)",
@@ -68,7 +76,8 @@ RULES = {
         "old unit {code}: no line says where its people went",
     ),
 }
-NOTE_RULES = ("spelling", "people")
+NOTE_RULES = ("spelling", "people", "titles")
+LOST = Both("có chữ đã mất", "letters are lost")
 
 
 class Level(StrEnum):
@@ -101,11 +110,15 @@ class UnitKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitFact:
-    """`parent` None: a province, or a unit about whose parent the lines contradict each other."""
+    """`parent` None: a province, or a unit about whose parent the lines contradict each other. `line`: the first that
+    speaks of it. `is_named`: the lines agree about the name.
+    """
 
     key: UnitKey
     name: str
     parent: UnitKey | None
+    line: int = 1
+    is_named: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,42 +202,36 @@ class _Row:
 
 
 def _rows(lines: Iterable[str], problems: ProblemList) -> Iterator[_Row]:
-    reader = csv.reader(lines)
-    header = _header(reader)
+    sheet = Sheet(say("tệp", "the file"), lines, titles_in)
+    header = [title_of(title) for title in sheet.titles]
     missing = [name for name in COLUMNS if name not in header]
     if missing:
         raise FileRefused(
             say("tệp thiếu các cột {names}", "the file lacks the columns {names}", names=", ".join(missing)), HINT.here
         )
-    try:
-        for cells in reader:
-            if reader.line_num > UNIT_LINES_MAX:
-                raise FileRefused(
-                    say("tệp có hơn {most} dòng", "the file has more than {most} lines", most=UNIT_LINES_MAX), HINT.here
-                )
-            if len(cells) == len(header):
-                yield _Row(line=reader.line_num, cells=dict(zip(header, map(clean, cells), strict=True)))
-            elif cells:
-                _say(problems, reader.line_num, header[0], "cells", found=len(cells), wanted=len(header))
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise _no_csv(reader.line_num) from error
+    wanted = 1 + max(header.index(name) for name in COLUMNS)
+    for row in sheet.rows():
+        if row.line > UNIT_LINES_MAX:
+            raise FileRefused(
+                say("tệp có hơn {most} dòng", "the file has more than {most} lines", most=UNIT_LINES_MAX), HINT.here
+            )
+        cells = [clean(cell) for cell in row.cells]
+        if [title_of(cell) for cell in cells[:wanted]] == header[:wanted]:
+            _say(problems, row.line, header[0], "titles")
+        elif len(cells) < wanted or any(cells[len(header) :]):
+            _say(problems, row.line, header[0], "cells", found=len(cells), wanted=len(header))
+        else:
+            yield _Row(line=row.line, cells=dict(zip(header, cells, strict=False)))
 
 
-def _header(reader: Iterator[list[str]]) -> list[str]:
-    try:
-        return [clean(name.lstrip("\ufeff")) for name in next(reader, [])]
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise _no_csv(1) from error
+def titles_in(cells: Sequence[str]) -> int:
+    """How many columns of the conversion a row names."""
+    return len(set(COLUMNS) & {title_of(cell) for cell in cells})
 
 
-def _no_csv(line: int) -> FileRefused:
-    return FileRefused(
-        say("dòng {line} không phải CSV mã UTF-8", "line {line} is no CSV in UTF-8", line=line),
-        say(
-            "tìm dấu nháy kép chưa đóng; lưu tệp dạng CSV UTF-8",
-            "look for a quotation mark that is not closed; save as CSV UTF-8",
-        ),
-    )
+def title_of(cell: str) -> str:
+    """A title without what cannot be seen."""
+    return clean(INVISIBLE.sub("", cell)).lower()
 
 
 def _well_formed(row: _Row, problems: ProblemList) -> bool:
@@ -235,6 +242,9 @@ def _well_formed(row: _Row, problems: ProblemList) -> bool:
         if not value and column != "old_code":
             fine = False
             _say(problems, row.line, column, "required")
+        elif (code := code_of(value)) is not None or LOST_LETTER.search(value) or "\ufffd" in value:
+            fine = False
+            _say(problems, row.line, column, "letters", code=code or LOST)
         elif digits and value and not (len(value) == digits and value.isascii() and value.isdigit()):
             fine = False
             _say(problems, row.line, column, "digits", digits=digits)
@@ -269,8 +279,15 @@ class _Reading:
                 successions.append(succession)
         successions = self._without_doubled(successions)
         self._note_people_unknown(successions)
-        units = {unit for row in chosen for unit in self._units_of(row)}
-        facts = [UnitFact(key=unit, name=self._name(unit), parent=self._parent.get(unit)) for unit in units]
+        units: dict[UnitKey, int] = {}
+        for row in chosen:
+            for unit in self._units_of(row):
+                units.setdefault(unit, row.line)
+        facts = [
+            UnitFact(key=unit, name=self._name(unit), parent=self._parent.get(unit), line=line,
+                     is_named=self._name_keys[unit] is not None)
+            for unit, line in units.items()
+        ]  # fmt: skip
         order = list(Level)
         facts.sort(key=lambda fact: (order.index(fact.key.level), fact.key.era, fact.key.code))
         return Conversion(
@@ -388,6 +405,9 @@ def _majority(votes: Counter[T]) -> T | None:
 
 
 def _say(problems: ProblemList, line: int, column: str, rule: str, **words: object) -> None:
-    text_vi, text_en = (text.format(**words) for text in RULES[rule])
+    text_vi, text_en = (
+        text.format(**{name: word[place] if isinstance(word, Both) else word for name, word in words.items()})
+        for place, text in enumerate(RULES[rule])
+    )
     severity = Severity.NOTE if rule in NOTE_RULES else Severity.ERROR
     problems.add(Problem(line=line, column=column, rule=rule, text_vi=text_vi, text_en=text_en, severity=severity))

@@ -1,36 +1,48 @@
 """Administrative units and their successions into the tables `unit` and `unit_change`, at the root.
 
-Enters: the official conversion (`unit_file.py`) or a short list of units.
-Leaves: units with validity dates, successions.
-Must hold: importing again changes nothing; a unit is found by level, code and validity, never by code alone;
-what is there already is never altered, so corrections made by hand survive the next import.
+Enters: the official conversion (`unit_file.py`), a list of units that changed their kind (`unit_kinds.py`), or a short
+list of units. Leaves: units with validity dates, successions.
+Must hold: importing again changes nothing; a unit is found by level, code and validity, never by code alone; a
+corrected file changes what it corrects (`unit_corrections.py`), and every change and refusal is reported.
 """
 
 from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.resources import files
+from itertools import islice
 from random import Random
 
 from schema.population import UNIT, UNIT_CHANGE
 from schema.spec import Table, Type
-from syncd.clock import Clock
+from syncd.clock import Clock, day_of
 from syncd.errors import PermissionDenied, UsageError
+from syncd.inputs.limits import UNIT_LINES_MAX
 from syncd.inputs.mint import mint, tag_of_node
-from syncd.inputs.problem import ProblemList
+from syncd.inputs.problem import Problem, ProblemList
 from syncd.inputs.text import clean
-from syncd.inputs.unit_file import Conversion, Era, Level, UnitFact, UnitKey, read_conversion
+from syncd.inputs.unit_corrections import (
+    Correction,
+    change_rows,
+    correct_units,
+    once,
+    settle_successions,
+    unit_rows,
+    write,
+)
+from syncd.inputs.unit_file import Conversion, Era, Level, Operation, UnitFact, UnitKey, read_conversion
+from syncd.inputs.unit_kinds import is_kind_list, plan_kinds
 from syncd.language import say
 from syncd.store.base import Row, Store, Tx
 
 EFFECTIVE_ON = "2025-07-01"
 UNIT_NAMES = ("id", "parent_id", "level", "code", "name", "valid_from", "valid_to")
 UNIT_TYPES = (Type.UUID, Type.UUID, Type.TEXT, Type.TEXT, Type.TEXT, Type.DATE, Type.DATE)
-CHANGE_NAMES = ("id", "old_unit_id", "new_unit_id", "operation", "scope_note", "effective_on")
-CHANGE_TYPES = (Type.UUID, Type.UUID, Type.UUID, Type.TEXT, Type.TEXT, Type.DATE)
+CHANGE_NAMES = ("id", "old_unit_id", "new_unit_id", "operation", "scope_note", "decision_no", "effective_on")
+CHANGE_TYPES = (Type.UUID, Type.UUID, Type.UUID, Type.TEXT, Type.TEXT, Type.TEXT, Type.DATE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +59,8 @@ class UnitImport:
     units_added: int
     changes_added: int
     problems: ProblemList
+    corrected: tuple[Correction, ...] = ()  # values of rows that were here
+    is_conversion: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,25 +79,42 @@ class UnitRow:
 def import_units(
     store: Store, lines: Iterable[str], *, clock: Clock, random: Random, province: str | None = None
 ) -> UnitImport:
-    """Import the conversion in one transaction. `province`: only what went into the new province of this code.
+    """Import a list in one transaction. `province`: only what went into the new province of this code.
 
-    Raises FileRefused for a file that is no conversion, PermissionDenied elsewhere than at the root.
+    Raises FileRefused for a file that is no such list, PermissionDenied elsewhere than at the root.
     """
-    conversion = read_conversion(lines, province)
+    read = _read(lines, province)
     with store.write("import") as tx:
-        plan = _plan(tx, conversion, clock(), random)
+        plan, report = read(tx, clock(), random)
         _copy(tx, UNIT, UNIT_NAMES, UNIT_TYPES, plan.units)
         _copy(tx, UNIT_CHANGE, CHANGE_NAMES, CHANGE_TYPES, plan.changes)
-    return _report(conversion, plan)
+        write(tx, plan.corrected)
+    return report
 
 
 def preview_units(
     store: Store, lines: Iterable[str], *, clock: Clock, random: Random, province: str | None = None
 ) -> UnitImport:
     """What `import_units` would do now; writes nothing."""
-    conversion = read_conversion(lines, province)
+    read = _read(lines, province)
     with store.read() as tx:
-        return _report(conversion, _plan(tx, conversion, clock(), random))
+        return read(tx, clock(), random)[1]
+
+
+def _read(
+    lines: Iterable[str], province: str | None
+) -> Callable[[Tx, int, Random], tuple[_Plan, UnitImport]]:  # fmt: skip
+    """What to ask of the tables once a list is read: by its titles, which of the two kinds it is."""
+    held = list(islice(lines, UNIT_LINES_MAX + 1))
+    if is_kind_list(held):
+        return lambda tx, time_ms, random: _plan_kinds(tx, held, province, time_ms, random)
+    conversion = read_conversion(held, province)
+
+    def plan(tx: Tx, time_ms: int, random: Random) -> tuple[_Plan, UnitImport]:
+        made = _plan(tx, conversion, time_ms, random)
+        return made, _report(conversion, made)
+
+    return plan
 
 
 def load_units(tx: Tx, rows: Sequence[UnitRow], *, time_ms: int, random: Random) -> dict[tuple[str, str], str]:
@@ -129,10 +160,12 @@ def read_unit_rows(lines: Iterable[str]) -> list[UnitRow]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
-    """Rows that are missing here, in the order of the columns above."""
+    """Rows that are missing here, in the order of the columns above; what others say otherwise, and what is refused."""
 
     units: list[tuple[str | None, ...]]
     changes: list[tuple[str | None, ...]]
+    corrected: list[Correction] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
 
 
 def _plan(tx: Tx, conversion: Conversion, time_ms: int, random: Random) -> _Plan:
@@ -144,13 +177,36 @@ def _plan(tx: Tx, conversion: Conversion, time_ms: int, random: Random) -> _Plan
     ids |= {fact.key: unit_id for fact, unit_id in zip(facts, minted, strict=True)}
     tops = _tops(tx, conversion, own)
     units = [_unit_values(fact, ids, tops.get(fact.key)) for fact in facts]
-    existing = set(tx.all("SELECT old_unit_id, new_unit_id FROM unit_change"))
-    missing = [item for item in conversion.successions if (ids[item.old], ids[item.new]) not in existing]
+    known, before = unit_rows(tx), change_rows(tx)
+    corrections = correct_units(tx, conversion, ids, known, own.unit_id if own else None, before)
+    missing, settled = settle_successions(conversion.successions, ids, known, before)
     changes: list[tuple[str | None, ...]] = [
-        (change_id, ids[item.old], ids[item.new], item.operation, item.scope_note, EFFECTIVE_ON)
+        (change_id, ids[item.old], ids[item.new], item.operation, item.scope_note, None, EFFECTIVE_ON)
         for change_id, item in zip(mint(len(missing), tag_of_node(tx), time_ms, random), missing, strict=True)
     ]
-    return _Plan(units=units, changes=changes)
+    return _Plan(
+        units=units, changes=changes, corrected=corrections.changed + settled.changed,
+        problems=corrections.problems + settled.problems,
+    )  # fmt: skip
+
+
+def _plan_kinds(
+    tx: Tx, lines: Sequence[str], province: str | None, time_ms: int, random: Random
+) -> tuple[_Plan, UnitImport]:
+    """The plan of a list of decisions that change kinds."""
+    _require_root(tx)
+    found = plan_kinds(lines, unit_rows(tx), change_rows(tx), day_of(time_ms), province)
+    minted = mint(len(found.added), tag_of_node(tx), time_ms, random)
+    changes: list[tuple[str | None, ...]] = [
+        (change_id, unit_id, unit_id, Operation.WHOLE, each.scope_note, each.decision_no, each.effective_on)
+        for change_id, (unit_id, each) in zip(minted, found.added, strict=True)
+    ]
+    plan = _Plan(units=[], changes=changes, corrected=found.changed)
+    return plan, UnitImport(
+        lines=found.lines, new_communes=0, old_communes=0, old_districts=0, new_provinces=0, old_provinces=0,
+        successions=len(found.added), units_added=0, changes_added=len(changes), problems=found.problems,
+        corrected=tuple(found.changed), is_conversion=False,
+    )  # fmt: skip
 
 
 def _unit_values(fact: UnitFact, ids: Mapping[UnitKey, str], top: str | None) -> tuple[str | None, ...]:
@@ -261,6 +317,7 @@ def _copy(
 
 def _report(conversion: Conversion, plan: _Plan) -> UnitImport:
     counts = Counter((fact.key.level, fact.key.era) for fact in conversion.units)
+    problems = _together(conversion.problems, plan.problems)
     return UnitImport(
         lines=conversion.lines,
         new_communes=counts[Level.COMMUNE, Era.NEW],
@@ -268,8 +325,18 @@ def _report(conversion: Conversion, plan: _Plan) -> UnitImport:
         old_districts=counts[Level.DISTRICT, Era.OLD],
         new_provinces=counts[Level.PROVINCE, Era.NEW],
         old_provinces=counts[Level.PROVINCE, Era.OLD],
-        successions=len(conversion.successions),
+        successions=len(once(conversion.successions)),
         units_added=len(plan.units),
         changes_added=len(plan.changes),
-        problems=conversion.problems,
+        problems=problems,
+        corrected=tuple(plan.corrected),
     )
+
+
+def _together(of_file: ProblemList, of_plan: Sequence[Problem]) -> ProblemList:
+    """One list by line; the file's own stays as it is, since a plan may be made again."""
+    found = ProblemList(kept=list(of_file.kept), errors=of_file.errors, notes=of_file.notes)
+    for problem in of_plan:
+        found.add(problem)
+    found.kept.sort(key=lambda problem: problem.line)
+    return found

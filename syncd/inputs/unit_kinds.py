@@ -1,0 +1,245 @@
+"""Units that change their kind and keep code, place and people: a commune becomes a ward, a province a central city.
+
+Enters: the lines of a list of decisions (`effective, decision, operation, unit_code, name, old_kind, new_kind,
+province_code`), the units that are here, today. Leaves: new names, and one succession of a unit to itself that keeps
+the old kind, the decision and its day. Must hold: identity does not change, so nobody hands anything over; a line is
+believed only where code, name, kind and province fit one valid unit; nothing is guessed, and what is not in force yet
+waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from syncd.errors import FileRefused
+from syncd.inputs.cell import CellError
+from syncd.inputs.cell_dates import read_partial_date
+from syncd.inputs.limits import UNIT_LINES_MAX
+from syncd.inputs.problem import Problem, ProblemList, Severity
+from syncd.inputs.sheet import Sheet
+from syncd.inputs.text import clean, name_key
+from syncd.inputs.unit_corrections import ChangeRow, Correction, UnitRow
+from syncd.inputs.unit_file import Level, title_of
+from syncd.language import say
+
+COLUMNS = (
+    "effective", "decision", "operation", "unit_code", "name", "old_kind", "new_kind", "province_code",
+)  # fmt: skip
+REQUIRED = ("effective", "decision", "operation", "name", "old_kind", "new_kind", "province_code")
+RECLASSIFY = "reclassify"
+KINDS: Mapping[Level, tuple[str, ...]] = {
+    Level.PROVINCE: ("Tỉnh", "Thành phố"),
+    Level.DISTRICT: ("Huyện", "Quận", "Thị xã", "Thành phố"),
+    Level.COMMUNE: ("Xã", "Phường", "Thị trấn", "Đặc khu"),
+}
+LEVEL_OF_DIGITS = {2: Level.PROVINCE, 3: Level.DISTRICT, 5: Level.COMMUNE}
+RULES = {
+    "required": ("ô trống", "the cell is empty"),
+    "operation": ("thao tác này không nhập được ở đây; chỉ có reclassify", "no such operation here; only reclassify"),
+    "date": ("ngày hiệu lực không đọc được (dd/mm/yyyy hoặc yyyy-mm-dd)",
+             "the day it takes force cannot be read (dd/mm/yyyy or yyyy-mm-dd)"),
+    "not_yet": ("chưa đến ngày hiệu lực; nhập lại từ ngày đó", "not in force yet; import it again from that day on"),
+    "digits": ("mã tỉnh có 2, mã huyện 3, mã xã 5 chữ số (giữ số 0 ở đầu)",
+               "a province's code has 2 digits, a district's 3, a commune's 5 (leading zeros kept)"),
+    "kind": ("loại hình cũ và mới phải khác nhau và cùng cấp (Xã, Phường, Thị trấn, Đặc khu; Tỉnh, Thành phố)",
+             "old and new kind differ and are of one level (Xã, Phường, Thị trấn, Đặc khu; Tỉnh, Thành phố)"),
+    "unknown_unit": ("không có đơn vị nào như vậy còn hiệu lực ở đây", "no such unit that is valid is here"),
+    "several": ("có nhiều đơn vị cùng tên: ghi mã đơn vị", "several units have this name: give the unit's code"),
+    "name": ("đơn vị mang mã này có tên khác: {name}", "the unit of this code has another name: {name}"),
+    "province": ("đơn vị {name} không thuộc tỉnh mang mã này", "{name} is not in the province of this code"),
+    "twice": ("dòng {line} đã nói khác về đơn vị này: không dòng nào được nhập",
+              "line {line} says otherwise about this unit: neither is taken"),
+    "again": ("lặp lại dòng {line}; bỏ qua", "says line {line} again; passed over"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One line that can be believed by itself."""
+
+    line: int
+    level: Level
+    code: str
+    name: str
+    old_kind: str
+    new_kind: str
+    province: str
+    decision_no: str
+    effective_on: str
+
+    @property
+    def scope_note(self) -> str:
+        return f"Đổi loại hình: {self.old_kind} → {self.new_kind}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindPlan:
+    """`added`: (unit, what was decided) of successions that are not here yet."""
+
+    lines: int
+    changed: list[Correction]
+    added: list[tuple[str, Decision]]
+    problems: ProblemList
+
+
+def titles_in(cells: Sequence[str]) -> int:
+    """How many columns of such a list a row names."""
+    return len(set(COLUMNS) & {title_of(cell) for cell in cells})
+
+
+def is_kind_list(lines: Sequence[str]) -> bool:
+    """Whether lines are such a list rather than a conversion."""
+    try:
+        sheet = Sheet("", lines, titles_in)
+    except FileRefused:
+        return False
+    return set(COLUMNS) <= {title_of(title) for title in sheet.titles}
+
+
+def plan_kinds(
+    lines: Iterable[str], known: Mapping[str, UnitRow], changes: Sequence[ChangeRow], today: str,
+    province: str | None = None,
+) -> KindPlan:  # fmt: skip
+    """What a list changes here. `province`: only units of the province of this code."""
+    problems = ProblemList()
+    rows = [(line, cells) for line, cells in _rows(lines, problems) if province in (None, cells["province_code"])]
+    decisions = [decision for line, cells in rows if (decision := _decision(line, cells, today, problems)) is not None]
+    units = {decision.line: unit for decision in decisions if (unit := _unit(decision, known, problems)) is not None}
+    plan = KindPlan(lines=len(rows), changed=[], added=[], problems=problems)
+    for decision in _agreed(decisions, units, problems):
+        _add(plan, decision, units[decision.line], changes)
+    problems.kept.sort(key=lambda problem: problem.line)
+    return plan
+
+
+def _rows(lines: Iterable[str], problems: ProblemList) -> Iterator[tuple[int, dict[str, str]]]:
+    sheet = Sheet(say("tệp", "the file"), lines, titles_in)
+    header = [title_of(title) for title in sheet.titles]
+    for row in sheet.rows():
+        if row.line > UNIT_LINES_MAX:
+            raise FileRefused(
+                say("tệp có hơn {most} dòng", "the file has more than {most} lines", most=UNIT_LINES_MAX),
+                say("tách tệp", "split the file"),
+            )
+        cells = dict.fromkeys(header, "") | dict(zip(header, map(clean, row.cells), strict=False))
+        empty = [name for name in REQUIRED if not cells[name]]
+        for name in empty:
+            _say(problems, row.line, name, "required")
+        if not empty:
+            yield row.line, cells
+
+
+def _decision(line: int, cells: Mapping[str, str], today: str, problems: ProblemList) -> Decision | None:
+    level, code = _level(cells), cells["unit_code"]
+    if cells["operation"].lower() != RECLASSIFY:
+        return _say(problems, line, "operation", "operation")
+    if code and (not code.isascii() or not code.isdigit() or len(code) not in LEVEL_OF_DIGITS):
+        return _say(problems, line, "unit_code", "digits")
+    kinds = [_kind(cells[name], level) for name in ("old_kind", "new_kind")]
+    if level is None or None in kinds or kinds[0] == kinds[1]:
+        return _say(problems, line, "new_kind", "kind")
+    try:
+        day, precision = read_partial_date(cells["effective"])
+    except CellError:
+        day, precision = "", ""
+    if precision != "d":
+        return _say(problems, line, "effective", "date")
+    if day > today:
+        return _say(problems, line, "effective", "not_yet")
+    return Decision(
+        line=line, level=level, code=code, name=cells["name"], old_kind=str(kinds[0]), new_kind=str(kinds[1]),
+        province=cells["province_code"], decision_no=cells["decision"], effective_on=day,
+    )  # fmt: skip
+
+
+def _level(cells: Mapping[str, str]) -> Level | None:
+    """By the code; without one, by kinds that only one level has."""
+    if cells["unit_code"]:
+        return LEVEL_OF_DIGITS.get(len(cells["unit_code"]))
+    fitting = [level for level in Level if all(_kind(cells[name], level) for name in ("old_kind", "new_kind"))]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _kind(text: str, level: Level | None) -> str | None:
+    kinds = KINDS[level] if level is not None else ()
+    return next((kind for kind in kinds if name_key(kind) == name_key(text)), None)
+
+
+def _unit(decision: Decision, known: Mapping[str, UnitRow], problems: ProblemList) -> UnitRow | None:
+    """The one valid unit a line means."""
+    names = {name_key(f"{kind} {decision.name}") for kind in (decision.old_kind, decision.new_kind)}
+    valid = [
+        row for row in known.values()
+        if row.level == decision.level and (row.valid_from or "") <= decision.effective_on
+        and (row.valid_to is None or decision.effective_on < row.valid_to)
+    ]  # fmt: skip
+    if decision.code:
+        found = [row for row in valid if row.code == decision.code]
+    else:
+        found = [row for row in valid if name_key(row.name) in names and _province(row, known) == decision.province]
+    if len(found) != 1:
+        return _say(problems, decision.line, "unit_code", "several" if found else "unknown_unit")
+    if name_key(found[0].name) not in names:
+        return _say(problems, decision.line, "name", "name", name=found[0].name)
+    if _province(found[0], known) != decision.province:
+        return _say(problems, decision.line, "province_code", "province", name=found[0].name)
+    return found[0]
+
+
+def _province(row: UnitRow, known: Mapping[str, UnitRow]) -> str | None:
+    """The code of the province a unit is or lies in."""
+    seen: set[str] = set()
+    current: UnitRow | None = row
+    while current is not None and current.level != Level.PROVINCE and current.id not in seen:
+        seen.add(current.id)
+        current = known.get(current.parent_id or "")
+    return current.code if current is not None else None
+
+
+def _agreed(
+    decisions: Sequence[Decision], units: Mapping[int, UnitRow], problems: ProblemList
+) -> Iterator[Decision]:  # fmt: skip
+    """Lines about one unit that say the same are one; lines that contradict each other are none."""
+    of_unit: dict[str, list[Decision]] = {}
+    for decision in decisions:
+        if decision.line in units:
+            of_unit.setdefault(units[decision.line].id, []).append(decision)
+    for found in of_unit.values():
+        first, *others = found
+        said = {(each.new_kind, each.decision_no, each.effective_on) for each in found}
+        for each in others:
+            _say(problems, each.line, "name", "again" if len(said) == 1 else "twice", line=first.line)
+        if len(said) == 1:
+            yield first
+
+
+def _add(plan: KindPlan, decision: Decision, unit: UnitRow, changes: Sequence[ChangeRow]) -> None:
+    if name_key(unit.name) == name_key(f"{decision.old_kind} {decision.name}"):
+        # The spelling of the name itself stays as it is here.
+        words = unit.name.split(" ")[len(decision.old_kind.split(" ")) :]
+        name = " ".join([decision.new_kind, *words])
+        plan.changed.append(_correction("unit", unit.id, "name", unit, unit.name, name))
+    kept = next((row for row in changes if row.old_unit_id == row.new_unit_id == unit.id
+                 and row.scope_note == decision.scope_note), None)  # fmt: skip
+    if kept is None:
+        plan.added.append((unit.id, decision))
+        return
+    for column, old, new in (
+        ("decision_no", kept.decision_no, decision.decision_no),
+        ("effective_on", kept.effective_on, decision.effective_on),
+    ):
+        if old != new:
+            plan.changed.append(_correction("unit_change", kept.id, column, unit, old, new))
+
+
+def _correction(table: str, row_id: str, column: str, unit: UnitRow, old: str | None, new: str) -> Correction:
+    return Correction(
+        table=table, row_id=row_id, column=column, unit=f"{unit.code} {unit.name}", old=old, new=new, value=new
+    )
+
+
+def _say(problems: ProblemList, line: int, column: str, rule: str, **words: object) -> None:
+    vi, en = (text.format(**words) for text in RULES[rule])
+    severity = Severity.NOTE if rule in ("again", "not_yet") else Severity.ERROR
+    problems.add(Problem(line=line, column=column, rule=rule, text_vi=vi, text_en=en, severity=severity))
