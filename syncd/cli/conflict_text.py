@@ -134,7 +134,7 @@ def _why(found: Conflict) -> list[tuple[str, str]]:
     facts = json_object(found.why)
     if str(facts.get("what", kind)) in WORDS or kind not in EXPLAINED:
         return case_words(found.kind, found.why, found.unit or found.keeper or "", found.keeper or "")
-    rule = RULES.get(str(facts.get("rule")))
+    rule = RULES.get(str(facts.get("rule")).partition(":")[0])
     lines = [(label, EXPLAINED[kind].here), (say("quy tắc", "rule"), rule.here if rule else "")]
     if "column" in facts:
         lines.append((say("cột", "column"), str(facts["column"])))

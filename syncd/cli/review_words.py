@@ -90,6 +90,10 @@ EXPLAINED: Mapping[str, Both] = {
 RULES: Mapping[str, Both] = {
     "mother_not_female": Both("người mẹ trong bản ghi sinh không phải nữ", "the mother of a birth is not female"),
     "mother_age": Both("tuổi mẹ khi sinh ngoài khoảng 10–55", "the mother's age at the birth is outside 10–55"),
+    "unknown_code": Both(
+        "mã không có trong danh mục; số liệu đếm riêng mã này, không gộp vào nhóm nào",
+        "a code that is not in its list; figures count it apart, in no group",
+    ),
     "births_too_close": Both(
         "hai lần sinh của một người mẹ cách nhau chưa tới 7 tháng", "two births of one mother less than 7 months apart"
     ),

@@ -80,7 +80,7 @@ class Reader:
         self._barriers = barriers
         self._masks = {
             name: {registry.by_name[name].by_name[column].number for column in columns or ()}
-            for name, columns in WATCHED.items()
+            for name, columns in _watched(registry).items()
             if name in registry.by_name
         }
 
@@ -162,7 +162,7 @@ class Reader:
 
     def _note(self, at: log.Stream, block: Block, changed: Changed) -> None:
         table = self._registry.by_number.get(block.table)
-        if table is None or table.name not in WATCHED:
+        if table is None or table.name not in self._masks:
             return
         watched = self._masks[table.name]
         if block.op == UPDATE and watched and watched.isdisjoint(block.columns):
@@ -195,6 +195,17 @@ class Reader:
         values = (unit_id,) if after is None else (unit_id, after)
         query = f"SELECT id FROM {table} WHERE unit_id = ?{beyond} ORDER BY id LIMIT ?"
         return [row[0] for row in tx.all(query, (*values, limits.DETECT_ROWS))]
+
+
+def _watched(registry: Registry) -> Mapping[str, frozenset[str] | None]:
+    """The columns above, and of every register table those whose values come from a list."""
+    watched = dict(WATCHED)
+    for table in registry.of_kind(Kind.REGISTER):
+        coded = frozenset(column.name for column in table.columns if column.code_list)
+        before = watched.get(table.name, frozenset())
+        if coded and before is not None:
+            watched[table.name] = before | coded
+    return watched
 
 
 def save(tx: Tx, positions: Iterable[Looked]) -> None:

@@ -18,6 +18,7 @@ from functools import partial
 
 from conflict.case import CaseKind
 from schema.names import quoted
+from schema.spec import Registry
 from syncd import limits
 from syncd.cases import close_case, open_case
 from syncd.clock import Clock, beginning_of, day_of_instant, instant_of, time_ms_of
@@ -25,6 +26,7 @@ from syncd.detect import changed as reading
 from syncd.detect import moves
 from syncd.detect.apart import by_halves
 from syncd.detect.changed import Changed, Looked
+from syncd.detect.codes import Lists, lists_of, spoken_against, unknown_codes
 from syncd.detect.events import broken_rules, twin_events
 from syncd.detect.finding import Finding
 from syncd.detect.people import missing, same_numbers
@@ -52,6 +54,7 @@ class Look:
     """What a turn's rows are judged by: one snapshot, and what was read of it."""
 
     tx: Tx
+    registry: Registry
     places: Places
     changed: Changed
     records: Records
@@ -66,7 +69,10 @@ RULES: Mapping[str, tuple[frozenset[CaseKind], Callable[[Look], Iterable[Finding
     ),
     "missing rows": (frozenset({CaseKind.UNRESOLVED_REFERENCE}), lambda at: missing(at.records, at.places)),
     "twin events": (frozenset({CaseKind.TWIN_EVENT}), lambda at: twin_events(at.records)),
-    "rules across rows": (frozenset({CaseKind.RULE_VIOLATED}), lambda at: broken_rules(at.records)),
+    "rules across rows": (
+        frozenset({CaseKind.RULE_VIOLATED}),
+        lambda at: (*broken_rules(at.records), *unknown_codes(at.tx, at.registry, at.changed)),
+    ),
     "moves": (
         frozenset({CaseKind.DEPARTURE_WITHOUT_ARRIVAL, CaseKind.ARRIVAL_WITHOUT_DEPARTURE}),
         lambda at: at.moved.alone,
@@ -135,6 +141,7 @@ class Detector:
         self._positions: dict[str, Looked] = {}  # newer than those written down
         self._unsaved_rows = 0
         self._swept_on = ""
+        self._lists: Lists | None = None
         self._tree: Tree | None = None
         self._turn, self._guard = threading.Lock(), threading.Lock()
         self._news: set[str] | None = None  # streams that may have moved; None: nobody has told yet
@@ -156,6 +163,7 @@ class Detector:
                 counts = self._run(Places(tree), news)
             except BaseException:
                 self._forget(news)
+                self._lists = {}  # all is looked at again
                 raise
             self._tree = tree
             if counts.more:
@@ -183,6 +191,7 @@ class Detector:
             only = None if news is None else news | self._unread
             changed = self._reader.read(tx, places, self._positions, only, now)
             self._sweep(tx, changed, now)
+            self._look_at_lists(tx, changed)
         self._unread = changed.unread
         if not changed.count and not changed.positions:
             return Counts()
@@ -232,6 +241,15 @@ class Detector:
             if tab in names:
                 changed.rows[names[tab]].add(row_id)
 
+    def _look_at_lists(self, tx: Tx, changed: Changed) -> None:
+        """Once the code lists have changed, all rows that they now speak against. The first time they are only noted:
+        what was there before this process was looked at when it came."""
+        lists = lists_of(tx, self._store.registry)
+        before, self._lists = self._lists, lists
+        if before is not None and before != lists:
+            for table, row_id in spoken_against(tx, self._store.registry, lists):
+                changed.rows[table].add(row_id)
+
     # --- judging --------------------------------------------------------------------------------------------------
 
     def _judged(self, places: Places, changed: Changed, now: str) -> _Result:
@@ -269,7 +287,7 @@ class Detector:
             records = gather(tx, changed)
             gone = changed.rows.get("migration", set()) - records.moves.keys()
             moved = moves.look(tx, places, records, gone, day_of_instant(now)) if "moves" in rules else moves.Moved()
-            look = Look(tx=tx, places=places, changed=changed, records=records, moved=moved)
+            look = Look(tx=tx, registry=self._store.registry, places=places, changed=changed, records=records, moved=moved)
             return self._result(look, rules, now)
 
     def _result(self, look: Look, rules: Sequence[str], now: str) -> _Result:

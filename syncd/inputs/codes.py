@@ -91,3 +91,8 @@ def codes_of(tx: Tx, list_name: str) -> dict[str, str]:
             (list_name, list_name),
         )
     )
+
+
+def names_of(tx: Tx, list_name: str) -> dict[str, str]:
+    """Code → its newest name, of every version of a list: records may be older than the newest."""
+    return dict(tx.all("SELECT code, name FROM code WHERE list_name = ? ORDER BY version", (list_name,)))

@@ -20,7 +20,7 @@ from typing import Any
 from schema.spec import Registry
 from syncd.clock import day_of
 from syncd.errors import UsageError
-from syncd.inputs.codes import codes_of
+from syncd.inputs.codes import names_of
 from syncd.inputs.counted_once import counted_twice
 from syncd.inputs.limits import AGE_TOP, LOOKUP_VALUES_MAX
 from syncd.language import say
@@ -38,6 +38,10 @@ NOTES = {
     "year": (
         "Người chỉ biết năm sinh được tính như sinh tháng 1.",
         "A person whose birth is known to the year only counts as born in January.",
+    ),
+    "codes": (
+        "{n} người mang mã dân tộc không có trong danh mục: đếm riêng, không gộp vào dân tộc nào.",
+        "{n} persons bear a code of an ethnic group that is not in the list: counted apart, in no group.",
     ),
     "unborn": (
         "{n} người sinh sau kỳ, không tính.",
@@ -75,9 +79,12 @@ class AgeGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EthnicGroup:
+    """`name` None: the list, if it is here at all, does not have this code. `is_known` False: it is here."""
+
     code: str
     name: str | None
     n: int
+    is_known: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,13 +158,15 @@ def figures(tx: Tx, registry: Registry, unit_ids: Sequence[str], period: str) ->
     usual = [row for row in counted if row[3] in USUAL]
     flows = _flows(tx, tree, period)
     registers, missing = _completeness(tx, tree)
+    ethnic = _ethnic(tx, usual)
+    uncoded = sum(group.n for group in ethnic if not group.is_known)
     return Figures(
         period=period, units=tuple(unit_ids), units_below=len(tree) - len(set(unit_ids)),
         usual=_by_sex({sex: sum(int(row[4]) for row in usual if row[0] == sex) for sex in (MALE, FEMALE)}),
-        ages=_ages(usual, month), residence=_totals(counted, 3), ethnic=_ethnic(tx, usual),
+        ages=_ages(usual, month), residence=_totals(counted, 3), ethnic=ethnic,
         births=flows["birth"], sex_ratio=sex_ratio(flows["birth"].male, flows["birth"].female),
         deaths=flows["death"], arrivals=flows["arrival"], departures=flows["departure"],
-        registers=registers, registers_missing=missing, notes=_notes(unborn, twice.total()),
+        registers=registers, registers_missing=missing, notes=_notes(unborn, twice.total(), uncoded),
     )  # fmt: skip
 
 
@@ -246,10 +255,10 @@ def _totals(rows: Sequence[Row], place: int) -> dict[str, int]:
 
 
 def _ethnic(tx: Tx, rows: Sequence[Row]) -> tuple[EthnicGroup, ...]:
-    names = codes_of(tx, "ethnic")
+    names = names_of(tx, "ethnic")
     counts = _totals(rows, 2)
     return tuple(
-        EthnicGroup(code=code, name=names.get(code), n=n)
+        EthnicGroup(code=code, name=names.get(code), n=n, is_known=not names or code in names)
         for code, n in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     )
 
@@ -279,9 +288,10 @@ def _completeness(tx: Tx, units: Sequence[str]) -> tuple[tuple[RegisterState, ..
     return found, missing
 
 
-def _notes(unborn: int, twice: int) -> tuple[tuple[str, str], ...]:
+def _notes(unborn: int, twice: int, uncoded: int) -> tuple[tuple[str, str], ...]:
     notes = [NOTES["stock"], NOTES["year"]]
-    for n, (vietnamese, english) in ((unborn, NOTES["unborn"]), (twice, NOTES["twice"])):
+    for n, key in ((unborn, "unborn"), (twice, "twice"), (uncoded, "codes")):
+        vietnamese, english = NOTES[key]
         if n:
             notes.append((vietnamese.format(n=n), english.format(n=n)))
     return tuple(notes)

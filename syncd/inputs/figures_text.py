@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from syncd.clock import civil_zone
-from syncd.inputs.figures import BySex, Figures, RegisterState, SexRatio
+from syncd.inputs.figures import BySex, EthnicGroup, Figures, RegisterState, SexRatio
 
 REGISTERS_SHOWN_MAX = 40
 
@@ -18,6 +18,7 @@ VIETNAMESE: Mapping[str, str] = {
     "usual": "Nhân khẩu thực tế thường trú",
     "male": "nam", "female": "nữ", "unknown": "không rõ", "age": "Tuổi", "over": "{first} trở lên",
     "residence": "Tình trạng cư trú", "ethnic": "Dân tộc",
+    "not_listed": "[mã {code} không có trong danh mục]",
     "births": "Sinh", "deaths": "Chết", "arrivals": "Chuyển đến", "departures": "Chuyển đi",
     "ratio": "Tỷ số giới tính khi sinh",
     "ratio_is": "{ratio} bé trai/100 bé gái (n = {n}; khoảng tin cậy 95 %: {low}–{high})",
@@ -30,6 +31,7 @@ ENGLISH: Mapping[str, str] = {
     "usual": "Usual residents",
     "male": "male", "female": "female", "unknown": "unknown", "age": "Age", "over": "{first} and over",
     "residence": "Residence", "ethnic": "Ethnic group",
+    "not_listed": "[code {code} is in no list]",
     "births": "Births", "deaths": "Deaths", "arrivals": "Arrivals", "departures": "Departures",
     "ratio": "Sex ratio at birth", "ratio_is": "{ratio} boys per 100 girls (n = {n}; 95 % interval {low}–{high})",
     "ratio_none": "cannot be formed (n = {n})",
@@ -89,8 +91,13 @@ class _Report:
         return [f"{self._words['residence']}: {', '.join(parts)}"] if parts else []
 
     def _ethnic(self) -> list[str]:
-        parts = [f"{group.name or group.code} {self._int(group.n)}" for group in self._figures.ethnic]
+        parts = [f"{self._ethnic_name(group)} {self._int(group.n)}" for group in self._figures.ethnic]
         return [f"{self._words['ethnic']}: {', '.join(parts)}"] if parts else []
+
+    def _ethnic_name(self, group: EthnicGroup) -> str:
+        if group.is_known:
+            return group.name or group.code
+        return self._words["not_listed"].format(code=group.code)
 
     def _ratio(self, ratio: SexRatio) -> str:
         if ratio.ratio is None or ratio.low is None or ratio.high is None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from conflict.case import CaseKind, case_id
+from syncd.inputs.codes import load_codes, package_codes
 from tests.integration.registers import (
     DAY_MS,
     Registers,
@@ -313,3 +314,41 @@ def link(tree: Registers, one: str, other: str) -> None:
                 " '2026-09-21T00:00:00Z')",
                 (unit_id, person_id),
             )
+
+
+# --- codes ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_code_that_is_in_no_list_is_a_case_until_it_is_mended_or_listed(tree: Registers) -> None:
+    with tree.province.store.write("test") as tx:
+        load_codes(tx, package_codes())
+    tree.settle()
+    fine = person(tree.a)
+    ids = [person(tree.a, ethnic="zz"), person(tree.a, education="99"), person(tree.b, ethnic="zz")]
+    tree.settle()
+    assert tree.found_at(CaseKind.RULE_VIOLATED) == {"a": 2, "b": 1}
+    found = {case for node in (tree.a, tree.b) for case, _, _ in cases(node, CaseKind.RULE_VIOLATED)}
+    rules = ("unknown_code:ethnic", "unknown_code:education", "unknown_code:ethnic")
+    assert found == {case_id(CaseKind.RULE_VIOLATED, rule, row) for rule, row in zip(rules, ids, strict=True)}
+    with tree.a.store.write("clerk") as tx:
+        tx.run("UPDATE person SET education = '05' WHERE id = ?", (ids[1],))
+        tx.run("UPDATE person SET marital = '77' WHERE id = ?", (fine,))
+    tree.settle()
+    rules_at_a = {detail["rule"] for _, _, detail in cases(tree.a, CaseKind.RULE_VIOLATED)}
+    assert rules_at_a == {"unknown_code:ethnic", "unknown_code:marital"}
+    with tree.province.store.write("test") as tx:
+        tx.run("INSERT INTO code (list_name, version, code, name) VALUES ('ethnic', 2, 'zz', 'Thử')")
+    tree.settle()
+    tree.later(1)
+    assert tree.found_at(CaseKind.RULE_VIOLATED) == {"a": 1}
+
+
+def test_a_list_that_comes_after_the_rows_speaks_against_them(tree: Registers) -> None:
+    person(tree.a, ethnic="zz")
+    person(tree.b)
+    tree.settle()
+    assert tree.found_at(CaseKind.RULE_VIOLATED) == {}
+    with tree.province.store.write("test") as tx:
+        load_codes(tx, package_codes())
+    tree.settle()
+    assert tree.found_at(CaseKind.RULE_VIOLATED) == {"a": 1}

@@ -10,8 +10,10 @@ import pytest
 from schema.population import DEATH, MIGRATION
 from schema.spec import Table
 from syncd.aggregate import Cells
+from syncd.inputs.codes import load_codes, package_codes
 from syncd.inputs.edits import edits, run, sql_text
 from syncd.inputs.figures import figures
+from syncd.inputs.figures_text import figures_text
 from syncd.inputs.generate import TABLES, generate
 from syncd.store.base import Store
 from tests.unit.inputs.builders import OTHER_UNIT, UNIT, count
@@ -144,3 +146,19 @@ def with_tree(store: Store) -> None:
             " VALUES (?, ?, 'commune', '18133', 'Thị trấn Phố Châu')",
             (UNIT, OTHER_UNIT),
         )
+
+
+def test_a_code_that_no_list_has_is_counted_apart_and_named(root: Store) -> None:
+    with root.write("test") as tx:
+        load_codes(tx, package_codes())
+    generate(root, unit_id=UNIT, persons=50, seed=1, today=TODAY)
+    with root.write("test") as tx:
+        chosen = tx.value("SELECT min(CAST(id AS text)) FROM person WHERE residence = 'usual'")
+        tx.run("UPDATE person SET ethnic = 'zz' WHERE CAST(id AS text) = ?", (chosen,))
+    fold(root)
+    with root.read() as tx:
+        found = figures(tx, root.registry, [UNIT], "2026-11")
+    (unknown,) = (group for group in found.ethnic if not group.is_known)
+    assert (unknown.code, unknown.name, unknown.n) == ("zz", None, 1)
+    assert "[mã zz không có trong danh mục] 1" in figures_text(found, "vi")
+    assert any("not in the list" in note for _, note in found.notes)
