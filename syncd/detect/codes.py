@@ -1,8 +1,8 @@
 """Codes that their list does not have: what any program may write, and what came from a node with other lists.
 
 Enters: changed ids, the lists that are here. Leaves: a finding for each row and column, and, once the lists change, the
-rows they now speak against. Must hold: every column with a list is treated alike; nothing is refused or changed, since a
-code may be on its way here; while a list is not here nothing is said of it.
+rows they now speak against. Must hold: every column with a list is treated alike; nothing is refused or changed, since
+a code may be on its way here; while a list is not here nothing is said of it.
 
 Why a case and no trigger: a trigger at the origin would judge by the lists of that node and moment, and a row that it
 let pass would have to be taken by nodes whose lists differ; and every change of a clerk would read the list.
