@@ -10,15 +10,14 @@ Enters: a file. Its first line names the columns, in any order, but `set` comes 
     expires     a day (YYYY-MM-DD or DD/MM/YYYY) or a number of days (30d); empty: never
     set         column=value; the cells after it may hold more of them; nothing after = means no value
 
-`table` and `row_id` must be there, the others may be left out. Separated by commas or semicolons, UTF-8, with or
-without a mark at its beginning.
+`table` and `row_id` must be there, the others may be left out. Parted by commas, semicolons or tabs, UTF-8 (with
+or without a mark at its beginning) or UTF-16 that says so.
 Leaves: one proposal per line, or none and the problems by line and column.
 Must hold: a problem never repeats a value; the same file again writes nothing while its proposals are pending.
 """
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,8 +25,10 @@ from pathlib import Path
 from syncd import limits
 from syncd.errors import UsageError
 from syncd.expiry import expires_at
-from syncd.inputs.open_text import refuse_other_kind
+from syncd.inputs.open_text import open_text
 from syncd.inputs.problem import Problem, ProblemList
+from syncd.inputs.sheet import Sheet
+from syncd.inputs.text import clean
 from syncd.language import say
 from syncd.proposing import Proposed, Proposer, Ready, Wish, parse_settings, register_table
 from syncd.store.base import Store
@@ -136,21 +137,19 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, str], tuple[str, ...]]]:
     """(line, cells by column, column=value texts). Raises UsageError for a file that is no such CSV."""
     if path.stat().st_size > limits.WISHES_BYTES_MAX:
         raise _no_file(say("tệp quá lớn", "the file is too large"))
-    refuse_other_kind(path)
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        try:
-            first = file.readline()
-            file.seek(0)
-            reader = csv.reader(file, delimiter=";" if first.count(";") > first.count(",") else ",", strict=True)
-            names = [name.strip().lower() for name in next(reader, [])]
-            _check_header(names)
-            for count, row in enumerate(reader):
-                if count >= limits.WISHES_LINES_MAX:
-                    raise _no_file(say("tệp có quá nhiều dòng", "the file has too many lines"))
-                if any(cell.strip() for cell in row):
-                    yield reader.line_num, *_cells(names, row)
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise _no_file(say("tệp không phải CSV dạng UTF-8", "the file is no CSV in UTF-8")) from error
+    with open_text(path) as lines:
+        sheet = Sheet(str(path), lines, titles_in)
+        names = [clean(name).lower() for name in sheet.titles]
+        _check_header(names)
+        for count, row in enumerate(sheet.rows()):
+            if count >= limits.WISHES_LINES_MAX:
+                raise _no_file(say("tệp có quá nhiều dòng", "the file has too many lines"))
+            yield row.line, *_cells(names, row.cells)
+
+
+def titles_in(cells: Sequence[str]) -> int:
+    """How many columns of proposals a row names."""
+    return len(set(COLUMNS) & {clean(cell).lower() for cell in cells})
 
 
 def _cells(names: Sequence[str], row: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...]]:
