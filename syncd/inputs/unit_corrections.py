@@ -146,7 +146,7 @@ def correct_units(
         above = known.get(row.parent_id or "")
         found.changed.append(Correction(
             table="unit", row_id=row.id, column="parent_id", unit=f"{row.code} {row.name}",
-            old=above and above.name, new=names.get(parent), value=parent,
+            old=None if above is None else above.name, new=names.get(parent), value=parent,
         ))  # fmt: skip
     return found
 
@@ -198,11 +198,11 @@ def settle_successions(
             _refuse_people(found, items, before, contradicted[0], known, ids)
             continue
         for item in items:
-            row = before.get(ids[item.new])
-            if row is None:
+            there = before.get(ids[item.new])
+            if there is None:
                 added.append(item)
             else:
-                _correct_succession(found, item, row)
+                _correct_succession(found, item, there)
     return added, found
 
 

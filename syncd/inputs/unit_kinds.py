@@ -48,9 +48,9 @@ RULES = {
     "several": ("có nhiều đơn vị cùng tên: ghi mã đơn vị", "several units have this name: give the unit's code"),
     "name": ("đơn vị mang mã này có tên khác: {name}", "the unit of this code has another name: {name}"),
     "province": ("đơn vị {name} không thuộc tỉnh mang mã này", "{name} is not in the province of this code"),
-    "twice": ("dòng {line} đã nói khác về đơn vị này: không dòng nào được nhập",
-              "line {line} says otherwise about this unit: neither is taken"),
-    "again": ("lặp lại dòng {line}; bỏ qua", "says line {line} again; passed over"),
+    "twice": ("dòng {before} đã nói khác về đơn vị này: không dòng nào được nhập",
+              "line {before} says otherwise about this unit: neither is taken"),
+    "again": ("lặp lại dòng {before}; bỏ qua", "says line {before} again; passed over"),
 }  # fmt: skip
 
 
@@ -133,20 +133,25 @@ def _rows(lines: Iterable[str], problems: ProblemList) -> Iterator[tuple[int, di
 def _decision(line: int, cells: Mapping[str, str], today: str, problems: ProblemList) -> Decision | None:
     level, code = _level(cells), cells["unit_code"]
     if cells["operation"].lower() != RECLASSIFY:
-        return _say(problems, line, "operation", "operation")
+        _say(problems, line, "operation", "operation")
+        return None
     if code and (not code.isascii() or not code.isdigit() or len(code) not in LEVEL_OF_DIGITS):
-        return _say(problems, line, "unit_code", "digits")
+        _say(problems, line, "unit_code", "digits")
+        return None
     kinds = [_kind(cells[name], level) for name in ("old_kind", "new_kind")]
     if level is None or None in kinds or kinds[0] == kinds[1]:
-        return _say(problems, line, "new_kind", "kind")
+        _say(problems, line, "new_kind", "kind")
+        return None
     try:
         day, precision = read_partial_date(cells["effective"])
     except CellError:
         day, precision = "", ""
     if precision != "d":
-        return _say(problems, line, "effective", "date")
+        _say(problems, line, "effective", "date")
+        return None
     if day > today:
-        return _say(problems, line, "effective", "not_yet")
+        _say(problems, line, "effective", "not_yet")
+        return None
     return Decision(
         line=line, level=level, code=code, name=cells["name"], old_kind=str(kinds[0]), new_kind=str(kinds[1]),
         province=cells["province_code"], decision_no=cells["decision"], effective_on=day,
@@ -179,11 +184,14 @@ def _unit(decision: Decision, known: Mapping[str, UnitRow], problems: ProblemLis
     else:
         found = [row for row in valid if name_key(row.name) in names and _province(row, known) == decision.province]
     if len(found) != 1:
-        return _say(problems, decision.line, "unit_code", "several" if found else "unknown_unit")
+        _say(problems, decision.line, "unit_code", "several" if found else "unknown_unit")
+        return None
     if name_key(found[0].name) not in names:
-        return _say(problems, decision.line, "name", "name", name=found[0].name)
+        _say(problems, decision.line, "name", "name", name=found[0].name)
+        return None
     if _province(found[0], known) != decision.province:
-        return _say(problems, decision.line, "province_code", "province", name=found[0].name)
+        _say(problems, decision.line, "province_code", "province", name=found[0].name)
+        return None
     return found[0]
 
 
@@ -209,7 +217,7 @@ def _agreed(
         first, *others = found
         said = {(each.new_kind, each.decision_no, each.effective_on) for each in found}
         for each in others:
-            _say(problems, each.line, "name", "again" if len(said) == 1 else "twice", line=first.line)
+            _say(problems, each.line, "name", "again" if len(said) == 1 else "twice", before=first.line)
         if len(said) == 1:
             yield first
 

@@ -89,7 +89,7 @@ def test_a_quotation_mark_that_closes_lines_later_refuses_the_file(path: Path) -
 @pytest.mark.parametrize(
     ("row", "whole"),
     [
-        (person("2", hamlet="Thôn 1; xóm 2"), ["1", "3"]),  # text that holds the mark
+        (person("2", hamlet="Thôn 1; xóm 2", phone="0912000001"), ["1", "3"]),  # text that holds the mark
         (person("1", "2").replace(";", ","), ["3"]),  # it may be the household's before it
     ],
 )
