@@ -65,7 +65,7 @@ def test_a_unit_and_a_case_begin_with_the_countrys_day(tmp_path: Path, instant: 
             tx.run(
                 "INSERT INTO unit (parent_id, level, code, name, valid_from, valid_to)"
                 " VALUES (?, 'commune', '42777', ?, ?, ?)",
-                (province.node.unit_id, name, valid_from, valid_to),
+                (province.unit_id, name, valid_from, valid_to),
             )
         expected = "new" if stands else "old"
         assert unit_of_code(tx, "42777", day_of(builder.clock.now_ms)).name == expected
