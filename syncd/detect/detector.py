@@ -287,7 +287,9 @@ class Detector:
             records = gather(tx, changed)
             gone = changed.rows.get("migration", set()) - records.moves.keys()
             moved = moves.look(tx, places, records, gone, day_of_instant(now)) if "moves" in rules else moves.Moved()
-            look = Look(tx=tx, registry=self._store.registry, places=places, changed=changed, records=records, moved=moved)
+            look = Look(
+                tx=tx, registry=self._store.registry, places=places, changed=changed, records=records, moved=moved
+            )
             return self._result(look, rules, now)
 
     def _result(self, look: Look, rules: Sequence[str], now: str) -> _Result:
