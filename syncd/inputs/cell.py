@@ -67,6 +67,8 @@ TEXT_FORMULA = re.compile(r'="(?P<text>[^"]*)"')
 
 def prepared(text: str, odd: Oddities) -> str:
     """The text without what programs put around it; empty where it stands for nothing. Raises CellError."""
+    if text.isascii() and text.isalnum() and text not in NOTHING:
+        return text  # the usual cell, told at little cost
     value = clean(text)
     seen = clean(INVISIBLE.sub("", value))
     if seen != value and value.strip("\ufeff"):

@@ -53,6 +53,8 @@ def texts_of(fields: Sequence[Field | None], cells: Sequence[str]) -> dict[str, 
 
 def household_key(text: str) -> str:
     """What the numbers of one household share, whatever was done to them; empty for none."""
+    if text.isascii() and text.isdigit() and text[0] != "0":
+        return text  # the usual cell, told at little cost
     try:
         value = prepared(text, Oddities())
         return canonical_number(digits_of(value))
@@ -88,5 +90,7 @@ def _titles_again(fields: Sequence[Field | None], cells: Sequence[str]) -> Sort 
 
 def _numbers_columns(cells: Sequence[str]) -> bool:
     """(1) (2) (3) …, or 1 2 3 … of which no person's row could consist."""
+    if not cells or cells[0].strip(" ()[]") != "1":
+        return False
     found = [cell.strip(" ()[]") for cell in cells]
     return len(found) >= len(REQUIRED) and found == [str(place + 1) for place in range(len(found))]

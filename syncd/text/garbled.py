@@ -39,6 +39,12 @@ _VNI_PAIR = re.compile("([aeouyAEOUYôöÔÖ])([ùøûõïâáàåãäêéèúü
 # Bytes of the last Windows code page that stand for no character of Latin-1.
 _CP1252 = {bytes([code]).decode("cp1252", "ignore"): code for code in range(0x80, 0xA0)}
 _BLANK_ONCE_A_BYTE = re.compile(b"(\xc3|\xc6|\xba)(?: |$)")
+_LETTERS = frozenset("đ").union(
+    unicodedata.normalize("NFC", vowel + tone)
+    for vowel in "aăâeêioôơuưy"
+    for tone in ("", "\u0300", "\u0301", "\u0303", "\u0309", "\u0323")
+)
+_INNER_CAPITAL = re.compile("[a-z][\u00c0-\u00d6\u00d8-\u00de\u0102\u0110\u0128\u0168\u01a0\u01af]")
 _WORD = re.compile(r"[^\s\d.,;:/()+'’-]+")
 
 
@@ -52,11 +58,10 @@ def code_of(text: str) -> Both | None:
         return None
     if _read_twice(text):
         return TWICE_UTF_8
-    for read, code in ((_tcvn3, TCVN3), (_vni, VNI)):
-        other = read(composed)
-        if other != composed and _all_syllables(other):
-            return code
-    return None
+    if _is_strange(composed) and _all_syllables(_tcvn3(composed)):
+        return TCVN3
+    other = _vni(composed)
+    return VNI if other != composed and _all_syllables(other) else None
 
 
 def code_of_bytes(data: bytes) -> Both | None:
@@ -79,6 +84,14 @@ def _share(text: str, latin: str) -> float:
 def _all_syllables(text: str) -> bool:
     words = _WORD.findall(text)
     return bool(words) and all(map(is_syllable, words))
+
+
+def _is_strange(text: str) -> bool:
+    """Whether it holds what no Vietnamese word does: signs among letters, other letters, capitals within a word.
+    Without that a name of another people may merely look like a syllable read so (Ia Púch)."""
+    return _INNER_CAPITAL.search(text) is not None or any(
+        not letter.isascii() and letter.casefold() not in _LETTERS for letter in text
+    )
 
 
 def _tcvn3(text: str) -> str:

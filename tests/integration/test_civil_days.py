@@ -77,8 +77,6 @@ def test_a_unit_and_a_case_begin_with_the_countrys_day(tmp_path: Path, instant: 
         "SELECT count(*) FROM syncd_case WHERE kind = ? AND closed_at IS NULL", (CaseKind.DEPARTURE_WITHOUT_ARRIVAL,)
     )
     assert alone == [(stands,)]
-    for node in (province, commune):
-        node.store.close()
 
 
 def test_the_offset_is_a_setting_and_bounded(tmp_path: Path) -> None:

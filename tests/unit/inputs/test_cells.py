@@ -54,6 +54,8 @@ READ = [
     ("full_name", "Ksor Y Blŏ", "Ksor Y Blŏ", None),
     ("full_name", "H'Hen Niê", "H'Hen Niê", None),
     ("full_name", "Ê Ban", "Ê Ban", None),
+    ("hamlet", "Ia Púch", "Ia Púch", None),
+    ("hamlet", "Krông Năng, Ea Kuăng", "Krông Năng, Ea Kuăng", None),
     ("hamlet", "-", None, "nothing"),
     ("hamlet", "Nan", "Nan", None),
     ("birth_date", "1981.0", ("1981-01-01", "y"), None),
