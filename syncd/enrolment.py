@@ -155,7 +155,7 @@ def _require_begun(ca_pem: str, token: Token) -> None:
         raise WrongPeer(
             say(
                 "chứng thư gốc của cấp trên đến {when} mới có hiệu lực: được tạo khi đồng hồ ở đó chạy nhanh",
-                "the parent's root certificate is not valid before {when}: it was made while the parent's clock was"
+                "the parent's root certificate is not valid yet (from {when}): it was made while the parent's clock was"
                 " ahead",
                 when=instant_of(int(begins_s * 1000)),
             ),
