@@ -87,6 +87,8 @@ class Column:
     inside_unit: bool = False  # a real foreign key: both rows always live in one unit
     on_delete: str = "restrict"  # of an inside_unit key: restrict, cascade or set null
     code_list: str | None = None  # values come from this code list (soft)
+    title_vi: str = ""  # of a deployment's own columns; the release's own stand in `titles.py`
+    title_en: str = ""
 
     @property
     def sql(self) -> str:

@@ -13,8 +13,12 @@ v_counted_twice  the same columns without the last: usual residents whom links s
 v_flow        unit_id, unit_code, unit_name, month, kind (birth, death, arrival, departure), sex (0 unknown), n, is_past
               is_past 1: the unit passed on to a keeper whose register is not here: the rows are of before that
 v_unit        unit_id, parent_id, level, code, name, valid_from, valid_to, parent_code, parent_name
-v_completeness  unit_id, unit_code, unit_name, keeper (node id), term, state, applied_seq, held_seq, changed_at:
-              one line per register; state 'missing' and applied_seq 0 while a kept register has not come here
+v_completeness  unit_id, unit_code, unit_name, keeper (node id), term, state, applied_seq, held_seq, changed_at,
+              is_past: one line per unit: those whose register is here, as its present keeper writes it where that has
+              come, and state 'missing', applied_seq 0 for every unit at or below this node's own that should have one
+              and has none; keeper is NULL where nobody keeps it. A unit should have a register while it is valid and
+              no valid unit lies below it.
+v_completeness_term  the same columns without the last, one line per term of a register of which something is here
 
 The table `person` shows rows as they are kept; `person_with_pending` (and so for each register table) shows them with
 what this node wishes, as long as nobody has decided, withdrawn, or let it expire:
@@ -65,6 +69,18 @@ PASSED_ON = """SELECT s.unit_id FROM syncd_stream AS s JOIN syncd_keeper AS k ON
     EXCEPT SELECT s.unit_id FROM syncd_stream AS s JOIN syncd_keeper AS k
         ON k.unit_id = s.unit_id AND k.node_id = s.keeper AND k.term = s.term
     WHERE s.kind = 1 AND s.applied_seq > 0"""
+# Of every unit the register that its keeper writes, else the newest: place 1.
+REGISTERS = """SELECT s.unit_id, s.keeper, s.term, s.state, s.applied_seq, s.held_seq, s.changed_at,
+  row_number() OVER (PARTITION BY s.unit_id
+    ORDER BY CASE WHEN k.unit_id IS NULL THEN 1 ELSE 0 END, s.term DESC, s.stream_id) AS place
+FROM syncd_stream AS s
+LEFT JOIN syncd_keeper AS k ON k.unit_id = s.unit_id AND k.node_id = s.keeper AND k.term = s.term
+WHERE s.kind = 1"""
+# The day it is where the records are kept (UTC+7).
+TODAY = {
+    True: "date('now', '+7 hours')",  # SQLite
+    False: "CAST(clock_timestamp() AT TIME ZONE 'UTC' + interval '7 hours' AS date)",
+}
 PAST = "CASE WHEN e.unit_id IS NULL THEN 0 ELSE 1 END"
 VIEWS = {
     "v_population": f"""
@@ -80,15 +96,36 @@ LEFT JOIN ({PASSED_ON}) AS e ON e.unit_id = c.unit_id""",
 SELECT u.id AS unit_id, u.parent_id, u.level, u.code, u.name, u.valid_from, u.valid_to,
   p.code AS parent_code, p.name AS parent_name
 FROM unit AS u LEFT JOIN unit AS p ON p.id = u.parent_id""",
-    "v_completeness": """
+    "v_completeness_term": """
 SELECT s.unit_id, u.code AS unit_code, u.name AS unit_name, s.keeper, s.term, s.state, s.applied_seq, s.held_seq,
   s.changed_at
-FROM syncd_stream AS s LEFT JOIN unit AS u ON u.id = s.unit_id WHERE s.kind = 1
-UNION ALL
-SELECT k.unit_id, u.code, u.name, k.node_id, k.term, 'missing', 0, 0, NULL
-FROM syncd_keeper AS k LEFT JOIN unit AS u ON u.id = k.unit_id
-WHERE NOT EXISTS (SELECT 1 FROM syncd_stream AS s WHERE s.kind = 1 AND s.unit_id = k.unit_id)""",
+FROM syncd_stream AS s LEFT JOIN unit AS u ON u.id = s.unit_id WHERE s.kind = 1""",
 }
+
+
+def leaves(dialect: Dialect) -> str:
+    """Units that should have a register: valid today, below another, and with no valid unit below them."""
+    valid = "({0}.valid_from IS NULL OR {0}.valid_from <= {1}) AND ({0}.valid_to IS NULL OR {0}.valid_to > {1})"
+    today = TODAY[dialect.is_sqlite]
+    return f"""SELECT u.id, u.code, u.name FROM unit AS u WHERE u.parent_id IS NOT NULL AND {valid.format("u", today)}
+  AND NOT EXISTS (SELECT 1 FROM unit AS c WHERE c.parent_id = u.id AND {valid.format("c", today)})"""
+
+
+def _completeness(dialect: Dialect) -> str:
+    """Whose home is not known yet has nothing below it."""
+    return f"""
+WITH RECURSIVE below (id) AS (
+  SELECT h.id FROM unit AS h WHERE CAST(h.id AS text) = (SELECT value FROM syncd_meta WHERE key = 'unit_id')
+  UNION SELECT u.id FROM unit AS u JOIN below AS b ON u.parent_id = b.id
+)
+SELECT r.unit_id, u.code AS unit_code, u.name AS unit_name, r.keeper, r.term, r.state, r.applied_seq, r.held_seq,
+  r.changed_at, {PAST} AS is_past
+FROM ({REGISTERS}) AS r LEFT JOIN unit AS u ON u.id = r.unit_id
+LEFT JOIN ({PASSED_ON}) AS e ON e.unit_id = r.unit_id WHERE r.place = 1
+UNION ALL
+SELECT w.id, w.code, w.name, k.node_id, k.term, 'missing', 0, 0, NULL, 0
+FROM ({leaves(dialect)}) AS w JOIN below AS b ON b.id = w.id LEFT JOIN syncd_keeper AS k ON k.unit_id = w.id
+WHERE NOT EXISTS (SELECT 1 FROM syncd_stream AS s WHERE s.kind = 1 AND s.unit_id = w.id)"""
 
 
 def view_statements(dialect: str, registry: Registry) -> list[str]:
@@ -132,7 +169,8 @@ def views(dialect: Dialect, registry: Registry) -> Mapping[str, str]:
     """Every view's query by its name."""
     tables = [table for table in registry.of_kind(Kind.REGISTER) if table.name != "verdict"]
     twice = {"v_counted_twice": COUNTED_TWICE} if "person_link" in registry.by_name else {}
-    return {**VIEWS, **twice, **{f"{table.name}{SUFFIX}": _with_pending(dialect, table) for table in tables}}
+    told = {"v_completeness": _completeness(dialect)}
+    return {**VIEWS, **told, **twice, **{f"{table.name}{SUFFIX}": _with_pending(dialect, table) for table in tables}}
 
 
 def _create(dialect: Dialect, name: str, query: str) -> str:

@@ -21,12 +21,13 @@ from syncd import adopting, baseline, baseline_taking, handover, keys, lift, lim
 from syncd.aggregate import Cells
 from syncd.applying import Applier, ChangedAt, More
 from syncd.awaited import Awaited
-from syncd.clock import Clock, instant_of
+from syncd.clock import Clock
 from syncd.clockwatch import ClockWatch
 from syncd.envelope import Mark
 from syncd.errors import EnvelopeError, ForkError, StoreError, written
 from syncd.events import event
 from syncd.granting import GRANT, grant_down, grant_followers
+from syncd.identity.matching import Matching
 from syncd.language import say
 from syncd.log import Stream
 from syncd.messages import Silent
@@ -85,6 +86,7 @@ class Node:
         self.barriers = Barriers(store, clock)
         self.passing = Passing(self)
         self._detecting: Detector | None = None
+        self.matching = Matching(store, clock, random_bytes)
         self.clocks = ClockWatch(store, clock)
         schema = baseline.wire_schema(store)
         self.applier = Applier(store, self.ring, schema, clock, node_keys, self._tables_changed)
@@ -455,20 +457,21 @@ class Node:
         """When a disagreement is to be looked for again, although nothing moves: a term runs out."""
         return self._detector().next_look_s()
 
-    def _identify(self, persons: set[str]) -> int:
-        """Match changed persons where `syncd identity match` has made an index; most nodes never load what it needs."""
-        with self.store.read() as tx:
-            if not persons or tx.one("SELECT 1 FROM syncd_identity_person LIMIT 1") is None:
-                return 0
-        from syncd.identity.match import match_persons
-
-        return match_persons(self.store, persons, instant_of(self.clock()), self._random)
+    def match(self, may_go_on: Callable[[], bool]) -> Outcome:
+        """Part of the first look at everybody for rows that are one person; `waiting`: it has not ended. A daemon asks
+        when nothing else is to do. Once it has ended this costs nothing, and `look` matches whoever changes."""
+        if self.rejoin.holds_back():
+            return Outcome()
+        done = self.barriers.run("match persons", lambda: self.matching.step(self.tree(), may_go_on), None)
+        return Outcome(wrote=bool(done and done.wrote), waiting=bool(done and done.more))
 
     def _detector(self) -> Detector:
         if self._detecting is None:
             from syncd.detect.detector import Detector
 
-            self._detecting = Detector(self.store, self.ring, self.clock, self._random, self.barriers, self._identify)
+            self._detecting = Detector(
+                self.store, self.ring, self.clock, self._random, self.barriers, self.matching.changed
+            )
             self.signals.subscribe(self._detecting.on_signal)
         return self._detecting
 

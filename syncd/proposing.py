@@ -20,6 +20,7 @@ from syncd.errors import UsageError
 from syncd.inputs.problem import not_in_list
 from syncd.language import Both, say
 from syncd.store.base import Store, Tx
+from syncd.text import titles
 from syncd.undecided import takes_proposals
 
 ID_CHARS = 36
@@ -264,7 +265,7 @@ def _parse(table: Table, setting: str) -> tuple[str, str | int | None]:
             say("--set …: thiếu dấu =", "--set …: the = is missing"),  # it may be a value: not repeated
             say("viết --set cột=giá_trị, không có dấu cách quanh dấu =", "write --set column=value, without blanks"),
         )
-    column = table.by_name.get(name.strip())
+    column = titles.meant(table, name)
     if column is None or column.number < 2:
         names = ", ".join(each.name for each in table.columns)
         raise UsageError(
@@ -285,13 +286,19 @@ def _canonical(column: Column, text: str) -> str | int | None:
     value = unicodedata.normalize("NFC", text.strip())
     if not value:
         return None
+    if (written := titles.kept(column, value)) is not None:
+        return written
     if column.type is not Type.INT:
         return value
     try:
         return int(value)
     except ValueError as error:
         raise UsageError(
-            say("cột {name} cần một số nguyên", "column {name} takes a whole number", name=column.name),
+            say(
+                "cột {name} cần một số nguyên",
+                "column {name} takes a whole number",
+                name=titles.column("", column.name),
+            ),
             say("sửa --set {name}=…", "correct --set {name}=…", name=column.name),
         ) from error
 
@@ -303,7 +310,10 @@ def _check_wish(table: Table, wish: Wish) -> None:
         return
     problems = (check_row if wish.operation == "insert" else check_values)(table, dict(wish.wished))
     if not wish.wished or problems:
-        said = "; ".join(f"{problem.column}: {Both(problem.rule_vi, problem.rule_en).here}" for problem in problems)
+        said = "; ".join(
+            f"{titles.column(table.name, problem.column)}: {Both(problem.rule_vi, problem.rule_en).here}"
+            for problem in problems
+        )
         raise UsageError(
             say("giá trị đề nghị không hợp lệ ({said})", "the wished values break a rule ({said})", said=said)
             if problems
@@ -323,7 +333,10 @@ def check_codes(tx: Tx, table: Table, values: Mapping[str, Any]) -> None:
         if codes and value not in codes:
             raise UsageError(
                 say(
-                    "{column}: {what}", "{column}: {what}", column=name, what=Both(*not_in_list(column.code_list)).here
+                    "{column}: {what}",
+                    "{column}: {what}",
+                    column=titles.column(table.name, name),
+                    what=Both(*not_in_list(column.code_list)).here,
                 ),
                 say(
                     "các mã: syncd sql \"SELECT code, name FROM code WHERE list_name = '{list}'\"",

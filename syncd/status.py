@@ -16,6 +16,8 @@ from schema.spec import Kind
 from schema.tables import SCHEMA_REVISION
 from syncd import limits, log
 from syncd.clock import instant_of
+from syncd.identity.looked import looked_at
+from syncd.identity.looked import waiting as waiting_for_matching
 from syncd.limits import HEADER_BYTES_MAX
 from syncd.log import Stream
 from syncd.node.bounds import Bounds
@@ -158,6 +160,9 @@ class Status:
     trouble: str | None = None  # why the last daemon ended by itself, or that it works on files taken from their place
     rescued: str | None = None  # where a daemon has written down its database, which was taken away
     linked: str | None = None  # a file of the database that has a second name: whatever opens it by that one ruins it
+    has_persons: bool = False  # somebody is in a register here
+    matched_at: str | None = None  # when everybody was last looked at for rows that are one person
+    persons_due: int = 0  # who changed since they were matched
     is_older_copy: bool = False  # the file beside the database knows of more than the database
     created_at: str | None = None  # when this node was made, where somebody has looked
     exchanged_by: str = "daemon"  # or `once`: the last exchange was a `sync --once`
@@ -210,6 +215,9 @@ def status(tx: Tx) -> Status:
         exchanged_by=facts.get(EXCHANGED_BY, "daemon"),
         newest_at=_newest(tx, facts),
         province_backup_at=facts.get("last_backup_at") if is_root else _heard_backup_at(facts),
+        has_persons="person" in known().by_name and tx.one("SELECT 1 FROM person LIMIT 1") is not None,
+        matched_at=looked_at(tx),
+        persons_due=waiting_for_matching(tx),
     )
 
 

@@ -442,7 +442,14 @@ class Applier(Worker):
             return calm_at - now
         self.vitals.works(self.name, "looking for disagreements")
         self._owed_since = now if self._node.look().waiting else None
-        return None if self._owed_since is None else limits.DETECT_CALM_S
+        if self._owed_since is not None:
+            return limits.DETECT_CALM_S
+        self.vitals.works(self.name, "matching persons")
+        return limits.IDENTITY_PAUSE_S if self._node.match(self._is_calm_until(now)).waiting else None
+
+    def _is_calm_until(self, began: float) -> Callable[[], bool]:
+        """Whether matching may go on: nothing has come, and it has not worked for long."""
+        return lambda: not self._bell.is_set() and time.monotonic() < began + limits.IDENTITY_STEP_S
 
     def _may_retry(self, stream_id: str) -> bool:
         """A stopped stream is tried again, ever more rarely: a large group costs as much as if it succeeded."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from conflict.case import CaseKind
+from syncd.cli.output import table_title
 from syncd.cli.reasons import told_text
 from syncd.language import number, say
 from syncd.protocol.decoding import json_object
@@ -51,7 +52,7 @@ def _mismatch(facts: Mapping[str, Any], about: str, keeper: str) -> Lines:
     return [
         (
             say("lệch ở", "differs"),
-            say("bảng {table} của {about}", "table {table} of {about}", table=facts["table"], about=about),
+            say("bảng {table} của {about}", "table {table} of {about}", table=table_title(facts["table"]), about=about),
         ),
         (
             say("nơi giữ sổ", "the keeper"),
@@ -164,7 +165,7 @@ def _not_said_again(facts: Mapping[str, Any]) -> Lines:
                 say(
                     "giá trị kín (bảng {table}) gõ ở đây không gửi đi được: đơn vị đã chuyển cho máy khác giữ sổ",
                     "values for the keeper's eyes alone (table {table}) cannot be passed on: another keeps the unit",
-                    table=facts["table"],
+                    table=table_title(facts["table"]),
                 ),
             ),
             (
@@ -182,7 +183,7 @@ def _not_said_again(facts: Mapping[str, Any]) -> Lines:
                 "một thay đổi ({op}, bảng {table}) gõ trên máy thứ hai không tự ghi lại được",
                 "a change ({op}, table {table}) typed at a second machine could not be written down by itself",
                 op=facts["wished"],
-                table=facts["table"],
+                table=table_title(facts["table"]),
             ),
         ),
         (
@@ -285,7 +286,7 @@ def _strange_index(facts: Mapping[str, Any], _about: str, _keeper: str) -> Lines
             say(
                 "bảng {table} có chỉ mục hoặc ràng buộc duy nhất {name}, không phải của syncd",
                 "table {table} has a unique index or constraint {name} that is not syncd's",
-                table=facts["table"],
+                table=table_title(facts["table"]),
                 name=facts["name"],
             ),
         ),
@@ -317,7 +318,7 @@ def _strange_trigger(facts: Mapping[str, Any], _about: str, _keeper: str) -> Lin
             say(
                 "bảng {table} có trigger {name}, không phải của syncd, chạy cả khi syncd ghi bản ghi nơi khác gửi tới",
                 "table {table} has a trigger {name}, not syncd's, that fires while syncd writes rows from elsewhere",
-                table=facts["table"],
+                table=table_title(facts["table"]),
                 name=facts["name"],
             ),
         ),

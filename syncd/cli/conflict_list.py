@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from syncd.cli.conflict_text import Names, commands, value_text
+from syncd.cli.conflict_text import Names, commands, heading, value_text
 from syncd.cli.output import BOLD, YELLOW, paint, shorten, table
 from syncd.cli.times import moment
 from syncd.disagreements import DONE, LOST, STATE, WAITING, Conflict, short_id
 from syncd.language import number, say
 from syncd.review.verbs import MOVES, Verb
+from syncd.text import escaped, titles
 
 if TYPE_CHECKING:
     from syncd.store.base import Tx
@@ -31,11 +32,11 @@ PASSED_OVER = frozenset({Verb.LATER.value})  # whoever puts it off need not say 
 
 def listed(tx: Tx, found: Sequence[Conflict]) -> str:
     """The table, and what this node decides in detail."""
-    from syncd.disagreement_names import code_names
+    from syncd.disagreement_names import code_names, concerned
 
     mine = [each for each in found if each.decides_here]
     blocks = [block(each, code_names(tx, each)) for each in mine[:DETAILED_MAX]]
-    lines = [conflict_table(found), *(f"\n{each}" for each in blocks)]
+    lines = [conflict_table(found, escaped.tree(concerned(tx, found))), *(f"\n{each}" for each in blocks)]
     together = all_alike(mine) if len(mine) <= DETAILED_MAX else ""
     if together:
         lines.append(together)
@@ -46,12 +47,13 @@ def listed(tx: Tx, found: Sequence[Conflict]) -> str:
     return "\n".join(lines)
 
 
-def conflict_table(found: Sequence[Conflict]) -> str:
-    """One line each."""
+def conflict_table(found: Sequence[Conflict], who: Mapping[str, str]) -> str:
+    """One line each. `who`: whom it is about, by id."""
     headers = [
         say("mã", "id"),
         say("trạng thái", "state"),
         say("nội dung", "what"),
+        say("về ai", "about whom"),
         say("đơn vị", "unit"),
         say("ai quyết", "who decides"),
         say("lúc", "when"),
@@ -60,7 +62,8 @@ def conflict_table(found: Sequence[Conflict]) -> str:
         [
             short_id(each.id),
             paint(STATE[each.state].here, *([YELLOW] if each.state != "accepted" else [])),
-            shorten(each.title, TITLE_CELLS_MAX),
+            shorten(heading(each), TITLE_CELLS_MAX),
+            shorten(who.get(each.id, ""), TITLE_CELLS_MAX),
             shorten(_units(each), TITLE_CELLS_MAX),
             shorten(_decides(each), WHO_CELLS_MAX),
             moment(each.decided_at or each.made_at),
@@ -72,7 +75,7 @@ def conflict_table(found: Sequence[Conflict]) -> str:
 
 def block(found: Conflict, names: Names) -> str:
     """One that this node decides: what disagrees, and the commands."""
-    head = paint(f"{short_id(found.id)}  {found.title}", BOLD)
+    head = paint(f"{short_id(found.id)}  {heading(found)}", BOLD)
     return "\n".join([f"{head} · {_units(found)}", *_differences(found, names), *commands(found, (), PASSED_OVER)])
 
 
@@ -172,7 +175,7 @@ def _of_columns(found: Conflict, names: Names) -> Iterator[tuple[str, list[str]]
     """The columns that wait; of a wish that did not wait by column (a deletion, a new row) those with a value."""
     waits = [side for side in found.columns if side.result == "review" and side.kept != side.wished]
     for side in waits or [side for side in found.columns if side.kept is not None or side.wished is not None]:
-        yield side.column, _texts((side.kept, side.wished), names.get(side.column, {}))
+        yield titles.column(found.table, side.column), _texts((side.kept, side.wished), names.get(side.column, {}))
 
 
 def _of_rows(found: Conflict, names: Names) -> Iterator[tuple[str, list[str]]]:
@@ -181,7 +184,7 @@ def _of_rows(found: Conflict, names: Names) -> Iterator[tuple[str, list[str]]]:
     for name in dict.fromkeys(name for row in rows for name in row.values):
         values = [row.values.get(name) for row in rows]
         if len(set(values)) > 1 or (len(rows) == 1 and values[0] is not None):
-            yield name, _texts(values, names.get(name, {}))
+            yield titles.column(rows[0].table, name), _texts(values, names.get(name, {}))
 
 
 def _texts(values: Sequence[Any], names: Mapping[Any, str]) -> list[str]:

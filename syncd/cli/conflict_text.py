@@ -45,6 +45,7 @@ from syncd.language import say
 from syncd.protocol.decoding import json_object
 from syncd.review.standing import Word, word_of
 from syncd.review.verbs import ADOPTABLE
+from syncd.text import titles
 
 Names = Mapping[str, Mapping[Any, str]]
 BY_PERSON = "person"
@@ -54,13 +55,14 @@ DOUBTED: Mapping[str, str] = {  # the column that is likely wrong
     CaseKind.DUPLICATE_INSURANCE_NO: "insurance_no",
     CaseKind.DUPLICATE_HOUSEHOLD_NO: "number",
 }
+BESIDE_MAX = 4  # rows side by side
 ROW_CHARS = slice(14, 23)
 DIFFERS = "≠"  # a terminal may have no colours, and a pipe has none
 
 
 def conflict_text(found: Conflict, names: Names, candidates: Sequence[str] = ()) -> str:
     """One disagreement. `candidates`: moves that may be the other end."""
-    lines = [paint(f"{found.title}", BOLD) + f"  [{STATE[found.state].here}]"]
+    lines = [paint(heading(found), BOLD) + f"  [{STATE[found.state].here}]"]
     facts = [*_facts(found), *_why(found)]
     label = max(len(name) for name, _ in facts)
     lines += [f"  {name:<{label}}  {value}" for name, value in facts if value]
@@ -72,6 +74,13 @@ def conflict_text(found: Conflict, names: Names, candidates: Sequence[str] = ())
         lines += ["", say("Có thể là đầu kia của lần chuyển:", "May be the other end of the move:")]
         lines += [f"  {each}" for each in candidates]
     return "\n".join([*lines, *_next(found, candidates)])
+
+
+def heading(found: Conflict) -> str:
+    """What it is; of a number that several bear, the number."""
+    doubted = DOUBTED.get(found.kind or "", "")
+    borne = next((row.values[doubted] for row in found.rows if row.values.get(doubted)), None)
+    return f"{found.title}: {borne}" if borne else found.title
 
 
 def sides_table(found: Conflict, names: Names) -> str:
@@ -87,10 +96,15 @@ def sides_table(found: Conflict, names: Names) -> str:
     rows = []
     for side in found.columns:
         result = RESULT[side.result].here if side.result in RESULT else side.result
-        known = names.get(side.column, {})
+        known, title = names.get(side.column, {}), titles.column(found.table, side.column)
         values = [shorten(value_text(value, known), VALUE_CELLS_MAX) for value in (side.seen, side.kept, side.wished)]
         rows.append(
-            [side.column, *values, paint(result, *([RED] if side.result == "kept" else [])), why_words(side.why)]
+            [
+                title,
+                *values,
+                paint(result, *([RED] if side.result == "kept" else [])),
+                why_words(side.why),
+            ]
         )
     return table(headers, rows, indent="  ")
 
@@ -98,7 +112,7 @@ def sides_table(found: Conflict, names: Names) -> str:
 def _facts(found: Conflict) -> list[tuple[str, str]]:
     return [
         (say("mã", "id"), found.id),
-        (say("bản ghi", "row"), f"{found.table or ''} {found.row_id or ''}".strip()),
+        (say("bản ghi", "row"), f"{titles.table(found.table)} {found.row_id or ''}".strip()),
         (say("đơn vị", "unit"), found.unit or ""),
         (say("đề nghị bởi", "proposed by"), f"{found.author} · {moment(found.made_at)}" if found.author else ""),
         (say("lý do đề nghị", "reason given"), found.reason or ""),
@@ -137,7 +151,7 @@ def _why(found: Conflict) -> list[tuple[str, str]]:
     rule = RULES.get(str(facts.get("rule")).partition(":")[0])
     lines = [(label, EXPLAINED[kind].here), (say("quy tắc", "rule"), rule.here if rule else "")]
     if "column" in facts:
-        lines.append((say("cột", "column"), str(facts["column"])))
+        lines.append((say("cột", "column"), titles.column(str(facts.get("table", "")), str(facts["column"]))))
     if "offset_s" in facts:
         days = abs(int(facts["offset_s"])) // 86_400
         lines.append((say("lệch", "off by"), say("{n} ngày", "{n} days", n=days)))
@@ -151,13 +165,15 @@ def _is_case(found: Conflict) -> bool:
 
 def _copies(found: Conflict, names: Names) -> list[str]:
     """The rows of a case: side by side where they are of one table, else one after the other."""
+    lines: list[str] = []
     if len({row.table for row in found.rows}) == 1:
-        return table(
-            [found.rows[0].table, *(_place(row) for row in found.rows)], list(_lines(found.rows, names)), indent="  "
-        ).split("\n")  # fmt: skip
-    lines = []
+        for start in range(0, len(found.rows), BESIDE_MAX):
+            some = found.rows[start : start + BESIDE_MAX]
+            head = [titles.table(some[0].table), *(_place(row) for row in some)]
+            lines += table(head, list(_lines(some, names)), indent="  ").split("\n")
+        return lines
     for row in found.rows:
-        lines += table([row.table, _place(row)], list(_lines([row], names)), indent="  ").split("\n")
+        lines += table([titles.table(row.table), _place(row)], list(_lines([row], names)), indent="  ").split("\n")
     return lines
 
 
@@ -185,9 +201,10 @@ def _lines(rows: Sequence[Copy], names: Names) -> list[list[str]]:
         if all(value is None for value in values):
             continue
         differs = len(rows) > 1 and len(set(values)) > 1
+        title = titles.column(rows[0].table, name)
         shown = [shorten(value_text(value, names.get(name, {})), VALUE_CELLS_MAX) for value in values]
         lines.append(
-            [f"{name} {DIFFERS}" if differs else name, *(paint(text, *([RED] if differs else [])) for text in shown)]
+            [f"{title} {DIFFERS}" if differs else title, *(paint(text, *([RED] if differs else [])) for text in shown)]
         )
     return lines
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,9 @@ def filter_options(function: Any) -> Any:
     for declare in (
         option("--older-than", "older_than", metavar="30d", vi="Chỉ vụ cũ hơn (30d, 12h).", en="Only older ones."),
         option("--unit", "unit", metavar="CODE", vi="Chỉ đơn vị mang mã này.", en="Only the unit with this code."),
-        option("--kind", "kind", metavar="KIND", vi="Chỉ loại này (xem --json).", en="Only this kind (see --json)."),
+        option(
+            "--kind", "kind", metavar="KIND", vi="Chỉ loại này (như trung-so-ho).", en="Only this kind (see --json)."
+        ),
     ):
         function = declare(function)
     return function
@@ -155,6 +158,7 @@ def resolve_command(
     as_json: bool,
 ) -> int:  # fmt: skip
     from syncd.cli.place import opened_store
+    from syncd.cli.who import author as user
 
     ids = [word for word in words if "=" not in word]
     settings = tuple(word for word in words if "=" in word)
@@ -169,11 +173,13 @@ def resolve_command(
         asked = _asked(verdict, author, reason, settings, row, other, found)
         if dry_run:
             refused = _resolve_each(store, found, asked, is_trial=True)
-            _report_plan([each for each in found if each.id not in refused], asked, as_json, refused)
+            would = [each for each in found if each.id not in refused]
+            _report_plan(would, asked, _table(store, would) if would else "", as_json, refused)
             return FAILED if refused else 0
-        if not found or (wanted is not None and not _confirmed(found, asked, yes)):
-            _report_plan(found, asked, as_json, {})
+        if not found or (wanted is not None and not (yes or _confirmed(store, found, asked, as_json))):
+            _report_plan(found, asked, "", as_json, {})
             return 0
+        asked = replace(asked, author=user(author, asks=not as_json and not (yes and wanted)))
         refused = _resolve_each(store, found, asked, is_trial=False)
         settled = _again(store, [each for each in found if each.id not in refused])
         _report(store, settled, refused, as_json)
@@ -208,7 +214,7 @@ def undo_command(
     with opened_store(directory) as store:
         with store.read() as tx:
             found = conflict(tx, conflict_id)
-        asked = Asked(verb=Verb.LATER, author=author or user(), reason=reason)
+        asked = Asked(verb=Verb.LATER, author=user(author, asks=not as_json), reason=reason)
         undo(store, found.id, asked, time.time_ns() // 1_000_000, os.urandom)
         settled = _again(store, [found])
     if as_json:
@@ -218,15 +224,16 @@ def undo_command(
 
 
 def _filter(kind: str | None, unit: str | None, older_than: str | None, all_states: bool) -> Filter:
-    from conflict.case import CaseKind
+    from syncd.cli.review_words import kind_names, kind_of
     from syncd.disagreements import Filter
 
-    if kind is not None and kind not in {each.value for each in CaseKind}:
+    meant = None if kind is None else kind_of(kind)
+    if kind is not None and meant is None:
         raise click.UsageError(
             say("không có loại {kind}; các loại: {kinds}", "no kind {kind}; kinds: {kinds}", kind=kind,
-                kinds=", ".join(each.value for each in CaseKind))
+                kinds=", ".join(kind_names()))
         )  # fmt: skip
-    return Filter(kind=kind, unit=unit, before=_before(older_than), all_states=all_states)
+    return Filter(kind=meant, unit=unit, before=_before(older_than), all_states=all_states)
 
 
 def _before(older_than: str | None) -> str | None:
@@ -256,7 +263,6 @@ def _asked(
     verdict: str | None, author: str | None, reason: str, settings: tuple[str, ...], row: str | None,
     other: str | None, found: Sequence[Conflict],
 ) -> Asked:  # fmt: skip
-    from syncd.cli.who import author as user
     from syncd.review.desk import Asked
     from syncd.review.verbs import Verb
 
@@ -267,23 +273,32 @@ def _asked(
                 verbs=", ".join(possible))
         )  # fmt: skip
     return Asked(
-        verb=Verb(verdict), author=author or user(), reason=reason, settings=settings, row=row, other=other
+        verb=Verb(verdict), author=author or "", reason=reason, settings=settings, row=row, other=other
     )  # fmt: skip
 
 
-def _confirmed(found: Sequence[Conflict], asked: Asked, yes: bool) -> bool:
-    """Whether many are to be decided: said with --yes, or answered at the terminal."""
+def _table(store: Store, found: Sequence[Conflict]) -> str:
+    """What is to be decided, and about whom."""
     from syncd.cli.conflict_list import conflict_table
+    from syncd.disagreement_names import concerned
 
-    if yes:
-        return True
-    emit(conflict_table(escaped.tree(found)))
-    question = say("Quyết định {verb} cho {n} vụ trên?", "Decide {verb} for these {n}?", verb=asked.verb.value,
-                   n=number(len(found)))  # fmt: skip
-    return click.confirm(question)
+    with store.read() as tx:
+        return conflict_table(escaped.tree(found), escaped.tree(concerned(tx, found)))
 
 
-def _report_plan(found: Sequence[Conflict], asked: Asked, as_json: bool, refused: dict[str, str]) -> None:
+def _confirmed(store: Store, found: Sequence[Conflict], asked: Asked, as_json: bool) -> bool:
+    """Whether many are to be decided, as answered at the terminal."""
+    from syncd.cli.review_words import OF_CASE
+
+    click.echo(_table(store, found), err=as_json)
+    question = say("Quyết định {verb} ({meaning}) cho {n} vụ trên?", "Decide {verb} ({meaning}) for these {n}?",
+                   verb=asked.verb.value, meaning=OF_CASE[asked.verb].here, n=number(len(found)))  # fmt: skip
+    return click.confirm(question, err=True) if as_json else click.confirm(question)
+
+
+def _report_plan(
+    found: Sequence[Conflict], asked: Asked, table: str, as_json: bool, refused: dict[str, str]
+) -> None:  # fmt: skip
     """`refused`: what the very same would have been refused for."""
     from syncd.disagreements import short_id
 
@@ -292,10 +307,8 @@ def _report_plan(found: Sequence[Conflict], asked: Asked, as_json: bool, refused
         return
     for id_, why in refused.items():
         emit(f"{short_id(id_)}  {paint(why, YELLOW)}")
-    if found:
-        from syncd.cli.conflict_list import conflict_table
-
-        emit(conflict_table(escaped.tree(found)))
+    if table:
+        emit(table)
     emit(
         say(
             "{n} vụ sẽ nhận {verb}; chưa có gì được ghi.",
@@ -343,6 +356,7 @@ def _again(store: Store, found: Sequence[Conflict]) -> list[Conflict]:
 
 def _report(store: Store, settled: Sequence[Conflict], refused: dict[str, str], as_json: bool) -> None:
     from syncd.cli.conflict_list import next_one
+    from syncd.cli.conflict_text import heading
     from syncd.disagreements import STATE, short_id
     from syncd.limits import CONFLICTS_SHOWN_MAX
 
@@ -355,7 +369,7 @@ def _report(store: Store, settled: Sequence[Conflict], refused: dict[str, str], 
         return
     for each in settled[:REPORTED_MAX]:
         state = STATE["settled"].here if each.state in ("lost", "accepted") else STATE[each.state].here
-        emit(f"{short_id(each.id)}  {each.title}: {state}")
+        emit(f"{short_id(each.id)}  {heading(escaped.tree(each))}: {state}")
     if len(settled) > REPORTED_MAX:
         emit(say("… và {n} vụ nữa", "… and {n} more", n=number(len(settled) - REPORTED_MAX)))
     if len(settled) + len(refused) >= CONFLICTS_SHOWN_MAX:

@@ -73,7 +73,7 @@ def run(
             heard_at = _heard_at(planned, node_directory(directory))
         else:
             planned = keeping.order(
-                node, unit_id, to_node, author=author(), reason=reason, forced=forced, revoke=revoke
+                node, unit_id, to_node, author=author(asks=not as_json), reason=reason, forced=forced, revoke=revoke
             )
     finally:
         opened.close()

@@ -107,7 +107,9 @@ def list_command(state: str, directory: Path | None, as_json: bool) -> None:
     name="confirm",
 )
 @click.argument("link_id", metavar="LINK_ID")
-@option("--author", metavar="NAME", vi="Người quyết định (mặc định: tên máy).", en="Who decides (default: the node).")
+@option(
+    "--author", metavar="NAME", vi="Người quyết định (mặc định: người dùng).", en="Who decides (default: the user)."
+)
 @directory_option
 @json_option
 def confirm_command(link_id: str, author: str | None, directory: Path | None, as_json: bool) -> None:
@@ -126,7 +128,9 @@ def confirm_command(link_id: str, author: str | None, directory: Path | None, as
     name="unlink",
 )
 @click.argument("link_id", metavar="LINK_ID")
-@option("--author", metavar="NAME", vi="Người quyết định (mặc định: tên máy).", en="Who decides (default: the node).")
+@option(
+    "--author", metavar="NAME", vi="Người quyết định (mặc định: người dùng).", en="Who decides (default: the user)."
+)
 @directory_option
 @json_option
 def unlink_command(link_id: str, author: str | None, directory: Path | None, as_json: bool) -> None:
@@ -137,13 +141,17 @@ def unlink_command(link_id: str, author: str | None, directory: Path | None, as_
 
 def _decide(decision: Decision, link_id: str, author: str | None, directory: Path | None, as_json: bool) -> None:
     from syncd.cli.place import opened_store
+    from syncd.cli.who import author as user
     from syncd.clock import instant_of
     from syncd.identity.words import STATES as WORDS
 
-    with opened_store(directory) as store, store.write("identity") as tx:
-        by = author or str(tx.value("SELECT value FROM syncd_meta WHERE key = 'name'"))
-        decision(tx, link_id, by, instant_of(time.time_ns() // 1_000_000))
-        state = str(tx.value("SELECT state FROM person_link WHERE link_id = ?", (link_id,)))
+    with opened_store(directory) as store:
+        with store.read() as tx:
+            name = str(tx.value("SELECT value FROM syncd_meta WHERE key = 'name'"))
+        by = user(author, otherwise=name, asks=not as_json)
+        with store.write("identity") as tx:
+            decision(tx, link_id, by, instant_of(time.time_ns() // 1_000_000))
+            state = str(tx.value("SELECT state FROM person_link WHERE link_id = ?", (link_id,)))
     if as_json:
         emit_json({"link_id": link_id, "state": state})
     else:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from syncd.cli.output import emit, emit_json, plain, table
 from syncd.cli.times import moment
 from syncd.language import Both, number, say
-from syncd.text import escaped
+from syncd.text import escaped, titles
 
 if TYPE_CHECKING:
     from syncd.inputs.proposals_csv import Bulk
@@ -128,6 +128,6 @@ def _headers() -> list[str]:
 def _row(of: Listed) -> list[str]:
     author = f"{of.author} ({say('máy này', 'this node') if of.is_own else of.node})"
     return [
-        of.id, STATES[of.state].here, moment(of.made_at), author, of.unit, of.table, of.operation,
-        ", ".join(of.columns),
+        of.id, STATES[of.state].here, moment(of.made_at), author, of.unit, titles.table(of.table),
+        titles.operation(of.operation), ", ".join(titles.column(of.table, name) for name in of.columns),
     ]  # fmt: skip

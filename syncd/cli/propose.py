@@ -15,9 +15,12 @@ import click
 from syncd.cli.output import cell, emit, emit_json, table
 from syncd.cli.verb import directory_option, json_option, option, verb
 from syncd.language import Both, say
+from syncd.text import titles
 
 if TYPE_CHECKING:
+    from schema.spec import Table
     from syncd.proposing import Proposed
+    from syncd.store.base import Tx
 
 OPERATIONS = ("insert", "update", "delete")
 LIST, WITHDRAW, FILE = "list", "withdraw", "file"
@@ -124,11 +127,13 @@ def command(
             if len(words) == 2:
                 return proposals.take_back(store, words[1], now_ms, as_json)
             raise click.UsageError(say("nêu mã của đề nghị", "name the proposal's id"))
-    done = _one(words, settings, is_insert, is_delete, unit_code, reason, author, expires, dry_run, directory, now_ms)
+    done, rows = _one(
+        words, settings, is_insert, is_delete, unit_code, reason, author, expires, dry_run, directory, now_ms
+    )
     if as_json:
         emit_json(done)
     else:
-        _tell(done, dry_run)
+        _tell(done, rows, dry_run)
     return 0
 
 
@@ -144,28 +149,43 @@ def _one(
     dry_run: bool,
     directory: Path | None,
     now_ms: int,
-) -> Proposed:
-    """One proposal, written or only looked at."""
+) -> tuple[Proposed, list[list[str]]]:
+    """One proposal, written or only looked at; its columns in words."""
     from syncd.cli.place import opened_store
     from syncd.expiry import expires_at
     from syncd.proposing import Wish, parse_settings, preview, propose, register_table
 
     operation, table_name, row_id = _sort(words, is_insert, is_delete, unit_code)
     with opened_store(directory) as store:
+        described = register_table(store, table_name)
         wish = Wish(
             operation=operation,
             table=table_name,
             row_id=row_id,
             unit_code=unit_code,
-            wished=parse_settings(register_table(store, table_name), settings),
+            wished=parse_settings(described, settings),
             author=author,
             reason=reason,
             expires_at=None if expires is None else expires_at(expires, now_ms),
         )
-        return (preview if dry_run else propose)(store, wish, now_ms)
+        done = (preview if dry_run else propose)(store, wish, now_ms)
+        with store.read() as tx:
+            return done, _in_words(tx, described, done)
 
 
-def _tell(done: Proposed, dry_run: bool) -> None:
+def _in_words(tx: Tx, of: Table, done: Proposed) -> list[list[str]]:
+    """Column, value seen, value wished."""
+    from syncd.disagreement_names import names_in
+
+    names = names_in(tx, of, {name: {done.seen.get(name), value} for name, value in done.wished.items()})
+    return [
+        [titles.column(of.name, name), *(cell(names.get(name, {}).get(each, each)) for each in sides)]
+        for name, value in sorted(done.wished.items())
+        for sides in [(done.seen.get(name), value)]
+    ]
+
+
+def _tell(done: Proposed, rows: list[list[str]], dry_run: bool) -> None:
     if done.changes_nothing:
         emit(
             say(
@@ -190,8 +210,7 @@ def _tell(done: Proposed, dry_run: bool) -> None:
     )
     if done.proposal_id:
         emit(say("Xem: syncd conflicts show {id}", "See: syncd conflicts show {id}", id=done.proposal_id))
-    if done.wished:
-        rows = [[name, cell(done.seen.get(name)), cell(value)] for name, value in sorted(done.wished.items())]
+    if rows:
         emit(table([say("cột", "column"), say("đã thấy", "seen"), say("đề nghị", "wished")], rows, indent="  "))
 
 

@@ -66,7 +66,7 @@ def command(
             keeping.plan_move(opened.node, tx, move)
             concerned = keeping.size_of(tx, move)
         if not dry_run:
-            keeping.reassign(opened.node, move, author=author(), reason=reason)
+            keeping.reassign(opened.node, move, author=author(asks=not as_json), reason=reason)
     finally:
         opened.close()
     if as_json:

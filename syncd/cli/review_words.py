@@ -6,11 +6,36 @@ its sentence (`tests/unit/test_review_words.py`); nothing here depends on a reco
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from conflict.case import CaseKind
-from syncd.language import Both
+from syncd.inputs.text import plain
+from syncd.language import Both, language
 from syncd.review.verbs import Verb
+
+_APART = re.compile(r"[^a-z0-9]+")
+
+
+def kind_of(text: str) -> str | None:
+    """The kind that an operator names: by its word, or by its title in either language, with or without the marks of
+    letters, or by a beginning that only one title has."""
+    wanted = _dashed(text)
+    by_name = {name: kind.value for kind in CaseKind for name in map(_dashed, (kind, kind.title_vi, kind.title_en))}
+    if not wanted or wanted in by_name:
+        return by_name.get(wanted)
+    begun = {kind for name, kind in by_name.items() if name.startswith(wanted)}
+    return begun.pop() if len(begun) == 1 else None
+
+
+def kind_names() -> list[str]:
+    """Every kind as `--kind` takes it, in the operator's language."""
+    return [_dashed(kind.title_vi) if language() == "vi" else kind.value for kind in CaseKind]
+
+
+def _dashed(text: str) -> str:
+    return _APART.sub("-", plain(text)).strip("-")
+
 
 # What it is, and what holds until somebody decides.
 EXPLAINED: Mapping[str, Both] = {

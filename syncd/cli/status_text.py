@@ -14,6 +14,7 @@ from typing import Any
 
 from syncd import limits
 from syncd.cli.grading import CRITICAL, is_by_schedule, is_late, machine_findings, peer_findings, since_s
+from syncd.cli.matched_text import matched
 from syncd.cli.output import BOLD, DIM, GREEN, RED, YELLOW, paint, shorten, table, width
 from syncd.cli.times import age, age_s, duration, moment
 from syncd.language import number, say
@@ -50,6 +51,7 @@ def screen(found: Status, live: dict[str, Any] | None, now_ms: int, wanted: str 
         *_streams(found),
         *_conflicts(found, now_ms),
         *_checks(found, now_ms),
+        *matched(found),
         _versions(found),
     ]
     return "\n".join(lines)

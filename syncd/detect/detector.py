@@ -29,7 +29,7 @@ from syncd.detect.changed import Changed, Looked
 from syncd.detect.codes import Lists, lists_of, spoken_against, unknown_codes
 from syncd.detect.events import broken_rules, twin_events
 from syncd.detect.finding import Finding
-from syncd.detect.people import missing, same_numbers
+from syncd.detect.people import households_beside, missing, same_numbers
 from syncd.detect.place import Places
 from syncd.detect.records import Records, chosen, gather, marked
 from syncd.keys import KeyRing
@@ -284,6 +284,9 @@ class Detector:
 
     def _judge(self, places: Places, changed: Changed, now: str, rules: Sequence[str]) -> _Result:
         with self._store.read() as tx:
+            alike = households_beside(tx, changed.rows.get("household", ()))
+            if alike:  # their case changes with it
+                changed.rows["household"] |= alike
             records = gather(tx, changed)
             gone = changed.rows.get("migration", set()) - records.moves.keys()
             moved = moves.look(tx, places, records, gone, day_of_instant(now)) if "moves" in rules else moves.Moved()

@@ -6,6 +6,7 @@ called two, is settled; a person who has left one unit and lives in another is a
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from conflict.case import CaseKind
@@ -28,20 +29,26 @@ _SAME_NUMBER = """
         WHERE x.person_id = a.id AND y.person_id = b.id
         AND (x.state = 'linked' OR (x.state = 'unlinked' AND x.method = 'person')))
     AND"""
+# All open households of the numbers that these bear, where a number is borne by several.
 _SAME_HOUSEHOLD_NO = """
-    SELECT a.id, a.unit_id, b.id, b.unit_id FROM household AS a
-    JOIN household AS b ON b.unit_id = a.unit_id AND b.number = a.number AND b.id <> a.id
-    WHERE a.closed_on IS NULL AND b.closed_on IS NULL AND"""
+    SELECT h.unit_id, h.number, h.id FROM household AS h
+    JOIN (SELECT DISTINCT unit_id, number FROM household WHERE closed_on IS NULL AND"""
+_REST = """) AS a ON a.unit_id = h.unit_id AND a.number = h.number WHERE h.closed_on IS NULL AND EXISTS (
+        SELECT 1 FROM household AS o WHERE o.unit_id = h.unit_id AND o.number = h.number AND o.id <> h.id
+        AND o.closed_on IS NULL)
+    ORDER BY h.unit_id, h.number, h.id"""
+# The others of an open case: what is left of it when one row goes is a case of its own.
+_BESIDE = f"""
+    SELECT y.row_id FROM syncd_case_row AS x JOIN syncd_case AS c ON c.case_id = x.case_id AND c.closed_at IS NULL
+    AND c.kind = '{CaseKind.DUPLICATE_HOUSEHOLD_NO}' JOIN syncd_case_row AS y ON y.case_id = x.case_id WHERE"""
 
 
 def same_numbers(tx: Tx, changed: Changed, persons: Iterable[str]) -> Iterator[Finding]:
-    """Pairs of rows with one citizen id, insurance number or (in a unit) household number."""
+    """Pairs of rows with one citizen id or insurance number; in a unit all households of one number."""
     ids = set(persons)
     for column, kind in NUMBERS.items():
         yield from _pairs(tx, _SAME_NUMBER.format(column=column), "person", kind, ids)
-    yield from _pairs(
-        tx, _SAME_HOUSEHOLD_NO, "household", CaseKind.DUPLICATE_HOUSEHOLD_NO, changed.rows.get("household", ())
-    )
+    yield from _households(tx, changed.rows.get("household", ()))
 
 
 def missing(records: Records, places: Places) -> Iterator[Finding]:
@@ -69,6 +76,23 @@ def _pairs(tx: Tx, query: str, table: str, kind: CaseKind, ids: Iterable[str]) -
     for one, one_unit, other, other_unit in chosen(tx, query, "a.id", ids, rest):
         sides = sorted(((one, one_unit), (other, other_unit)))
         yield Finding(kind=kind, sides=tuple(Side(table=table, row_id=row, unit_id=unit) for row, unit in sides))
+
+
+def households_beside(tx: Tx, changed: Iterable[str]) -> set[str]:
+    """The households that bear the number of one of these, or did when a case was opened."""
+    beside = {row[0] for row in chosen(tx, _BESIDE, "x.row_id", changed)}
+    return beside | {row[2] for row in chosen(tx, _SAME_HOUSEHOLD_NO, "id", {*changed, *beside}, _REST)}
+
+
+def _households(tx: Tx, changed: Iterable[str]) -> Iterator[Finding]:
+    """One finding a number, however many bear it: at most CASE_SIDES_MAX of them are named."""
+    alike: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for unit_id, number, row_id in chosen(tx, _SAME_HOUSEHOLD_NO, "id", changed, _REST):
+        alike[unit_id, number].add(row_id)
+    for (unit_id, _), ids in alike.items():
+        named = sorted(ids)[: limits.CASE_SIDES_MAX]
+        sides = tuple(Side(table="household", row_id=row, unit_id=unit_id) for row in named)
+        yield Finding(kind=CaseKind.DUPLICATE_HOUSEHOLD_NO, sides=sides)
 
 
 def _missing(records: Records, places: Places, at: Side, column: str, target: str | None) -> Iterator[Finding]:

@@ -22,6 +22,7 @@ from syncd.store.base import Store, Tx
 
 TABLES = ("syncd_identity_due", "syncd_identity_part", "syncd_identity_key", "syncd_identity_person")
 INDEXED = "identity_indexed"
+NIL = "00000000-0000-0000-0000-000000000000"  # before every id
 EVERYBODY = "*"  # the part that all bear
 PERSON_COLUMNS = (("person_id", sql.UUIDS), ("keys", "bytea[]"))
 KEY_COLUMNS = (("key", sql.NUMBERS), ("person_id", sql.UUIDS))
@@ -54,8 +55,13 @@ def index_all(store: Store, people: People | None = None, keys: KeyColumns | Non
             with store.write("identity-index") as tx:
                 sql.insert(tx, "syncd_identity_key", KEY_COLUMNS, [(column[n], people.ids[n]) for n in places])
     with store.write("identity-index") as tx:
-        tx.run("INSERT INTO syncd_meta (key, value) VALUES (?, '1') ON CONFLICT DO NOTHING", (INDEXED,))
+        note_indexed(tx)
     return len(people)
+
+
+def note_indexed(tx: Tx) -> None:
+    """Everybody is in the index."""
+    tx.run("INSERT INTO syncd_meta (key, value) VALUES (?, '1') ON CONFLICT DO NOTHING", (INDEXED,))
 
 
 def key_columns(people: People) -> KeyColumns:
@@ -113,6 +119,19 @@ def changed_since(store: Store, most: int) -> list[str]:
                 return changed
         changed += [row[0] for row in tx.all(_PERSONS_GONE)]
     return changed
+
+
+def changed_after(tx: Tx, after: str, most: int) -> tuple[list[str], str | None]:
+    """Of up to `most` persons whose ids follow `after` those whose keys are not in the index, and the last of all read;
+    None: nobody follows."""
+    query = f"{_PERSONS_WITH_KEYS} WHERE p.id > ? ORDER BY p.id LIMIT ?"
+    rows = tx.all(query, (after or NIL, most))
+    people = People()
+    people.add(row[:-1] for row in rows)
+    stale = [
+        row[0] for place, row in enumerate(rows) if row[-1] is None or bytes(row[-1]) != pack(keys_at(people, place))
+    ]
+    return stale, rows[-1][0] if rows else None
 
 
 def update_in_parts(store: Store, changed: Sequence[str]) -> None:

@@ -28,6 +28,7 @@ from syncd.identity.index import (
 )
 from syncd.identity.keys import unpack
 from syncd.identity.links import Counts, Found, Known, RandomBytes, Side
+from syncd.identity.looked import note_look
 from syncd.identity.people import People, everybody, some
 from syncd.identity.scope import Scope, scope_of
 from syncd.limits import (
@@ -120,6 +121,7 @@ def match_all(store: Store, scope: Scope, now: str, random_bytes: RandomBytes) -
     with store.write("identity-match") as tx:
         tx.lock(LOCK)
         done.counts.withdrawn += _withdraw_gone(tx, people, known, now)
+        note_look(tx, now)
     return done
 
 

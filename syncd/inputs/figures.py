@@ -17,9 +17,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from schema.ddl import Dialect
 from schema.spec import Registry
+from schema.views import REGISTERS, leaves
 from syncd.clock import day_of
 from syncd.errors import UsageError
+from syncd.identity.looked import looked_at
 from syncd.inputs.codes import names_of
 from syncd.inputs.counted_once import counted_twice
 from syncd.inputs.limits import AGE_TOP, LOOKUP_VALUES_MAX
@@ -46,6 +49,10 @@ NOTES = {
     "unborn": (
         "{n} người sinh sau kỳ, không tính.",
         "{n} persons were born after the period and are not counted.",
+    ),
+    "unmatched": (
+        "Nhân khẩu của các đơn vị này chưa từng được đối chiếu với nhau ở đây: ai có tên ở hai nơi được tính hai lần.",
+        "The persons of these units were never matched with each other here: whoever is in two registers counts twice.",
     ),
     "twice": (
         "{n} bản ghi là của người đã tính ở đơn vị khác trong số này (đã liên kết): mỗi người tính một lần.",
@@ -99,7 +106,7 @@ class SexRatio:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterState:
-    """How far one register is in: the last position applied here, and when."""
+    """How far one register is in: the last position applied here, and when. `is_kept`: whether anybody keeps it."""
 
     unit_id: str
     code: str | None
@@ -107,11 +114,13 @@ class RegisterState:
     position: int
     changed_at: str | None
     state: str
+    is_kept: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """`registers_missing`: units that have a keeper but whose register has not come here yet."""
+    """`registers_missing`: units that should have a register (`schema.views.leaves`) of which nothing is here yet.
+    `matched_at`: when everybody was last looked at for rows that are one person; None: never, at this node."""
 
     period: str
     units: tuple[str, ...]
@@ -127,6 +136,7 @@ class Figures:
     departures: BySex
     registers: tuple[RegisterState, ...]
     registers_missing: tuple[RegisterState, ...]
+    matched_at: str | None = None
     notes: tuple[tuple[str, str], ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -160,13 +170,15 @@ def figures(tx: Tx, registry: Registry, unit_ids: Sequence[str], period: str) ->
     registers, missing = _completeness(tx, tree)
     ethnic = _ethnic(tx, usual)
     uncoded = sum(group.n for group in ethnic if not group.is_known)
+    matched_at = looked_at(tx) if "person_link" in registry.by_name else None
     return Figures(
         period=period, units=tuple(unit_ids), units_below=len(tree) - len(set(unit_ids)),
         usual=_by_sex({sex: sum(int(row[4]) for row in usual if row[0] == sex) for sex in (MALE, FEMALE)}),
         ages=_ages(usual, month), residence=_totals(counted, 3), ethnic=ethnic,
         births=flows["birth"], sex_ratio=sex_ratio(flows["birth"].male, flows["birth"].female),
         deaths=flows["death"], arrivals=flows["arrival"], departures=flows["departure"],
-        registers=registers, registers_missing=missing, notes=_notes(unborn, twice.total(), uncoded),
+        registers=registers, registers_missing=missing, matched_at=matched_at,
+        notes=_notes(unborn, twice.total(), uncoded, matched_at is None and len(registers) + len(missing) > 1),
     )  # fmt: skip
 
 
@@ -263,33 +275,38 @@ def _ethnic(tx: Tx, rows: Sequence[Row]) -> tuple[EthnicGroup, ...]:
     )
 
 
-REGISTER_STREAMS = """
-    SELECT s.unit_id, u.code, u.name, s.applied_seq, s.changed_at, s.state FROM syncd_stream AS s
-    LEFT JOIN unit AS u ON u.id = s.unit_id WHERE s.kind = 1 AND s.unit_id IN ({})
-      AND s.term = (SELECT max(term) FROM syncd_stream WHERE kind = 1 AND unit_id = s.unit_id)
+_THERE = f"""
+    SELECT r.unit_id, u.code, u.name, r.applied_seq, r.changed_at, r.state, 1 FROM ({REGISTERS}) AS r
+    LEFT JOIN unit AS u ON u.id = r.unit_id WHERE r.place = 1 AND r.unit_id IN ({{}})
 """
-KEPT_WITHOUT_STREAM = """
-    SELECT k.unit_id, u.code, u.name, 0, NULL, 'missing' FROM syncd_keeper AS k LEFT JOIN unit AS u ON u.id = k.unit_id
-    WHERE k.unit_id IN ({}) AND NOT EXISTS (SELECT 1 FROM syncd_stream AS s WHERE s.kind = 1 AND s.unit_id = k.unit_id)
+_MISSING = """
+    SELECT w.id, w.code, w.name, 0, NULL, 'missing', CASE WHEN k.unit_id IS NULL THEN 0 ELSE 1 END
+    FROM ({leaves}) AS w LEFT JOIN syncd_keeper AS k ON k.unit_id = w.id WHERE w.id IN ({{}})
+    AND NOT EXISTS (SELECT 1 FROM syncd_stream AS s WHERE s.kind = 1 AND s.unit_id = w.id AND s.applied_seq > 0)
 """
 
 
 def _completeness(tx: Tx, units: Sequence[str]) -> tuple[tuple[RegisterState, ...], tuple[RegisterState, ...]]:
-    """(registers that are in, registers that are not): the streams of kept units, by code."""
-    found, missing = (
-        tuple(
-            RegisterState(
-                unit_id=row[0], code=row[1], name=row[2], position=int(row[3]), changed_at=row[4], state=row[5]
-            )
-            for row in sorted(_cells(tx, sql, units), key=lambda row: (row[1] or "", row[0]))
+    """(registers that are in, registers that are not), by code: of every unit one of both, or neither where it keeps
+    none."""
+    missing = _MISSING.format(leaves=leaves(Dialect.SQLITE if tx.dialect == "sqlite" else Dialect.POSTGRES))
+    there, away = (_states(_cells(tx, sql, units)) for sql in (_THERE, missing))
+    is_away = {state.unit_id for state in away}
+    return tuple(state for state in there if state.unit_id not in is_away), away
+
+
+def _states(rows: Sequence[Row]) -> tuple[RegisterState, ...]:
+    return tuple(
+        RegisterState(
+            unit_id=row[0], code=row[1], name=row[2], position=int(row[3]), changed_at=row[4], state=row[5],
+            is_kept=bool(row[6]),
         )
-        for sql in (REGISTER_STREAMS, KEPT_WITHOUT_STREAM)
-    )
-    return found, missing
+        for row in sorted(rows, key=lambda row: (row[1] or "", row[0]))
+    )  # fmt: skip
 
 
-def _notes(unborn: int, twice: int, uncoded: int) -> tuple[tuple[str, str], ...]:
-    notes = [NOTES["stock"], NOTES["year"]]
+def _notes(unborn: int, twice: int, uncoded: int, is_unmatched: bool) -> tuple[tuple[str, str], ...]:
+    notes = [NOTES["stock"], NOTES["year"], *([NOTES["unmatched"]] if is_unmatched else [])]
     for n, key in ((unborn, "unborn"), (twice, "twice"), (uncoded, "codes")):
         vietnamese, english = NOTES[key]
         if n:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+from schema.titles import value_title
 from syncd.clock import civil_zone
 from syncd.inputs.figures import BySex, EthnicGroup, Figures, RegisterState, SexRatio
 
@@ -24,7 +25,9 @@ VIETNAMESE: Mapping[str, str] = {
     "ratio_is": "{ratio} bé trai/100 bé gái (n = {n}; khoảng tin cậy 95 %: {low}–{high})",
     "ratio_none": "không tính được (n = {n})",
     "complete": "Sổ đã về: {there}; chưa về: {missing}", "position": "vị trí {seq}, {when}",
-    "missing": "chưa về", "never": "chưa rõ thời điểm", "more": "… và {n} đơn vị nữa", "note": "Ghi chú",
+    "missing": "chưa về", "unkept": "chưa có sổ: chưa nơi nào giữ", "matched": "Đối chiếu nhân khẩu giữa các sổ",
+    "matched_at": "toàn bộ lần cuối {when}", "unmatched": "chưa lần nào",
+    "never": "chưa rõ thời điểm", "more": "… và {n} đơn vị nữa", "note": "Ghi chú",
 }  # fmt: skip
 ENGLISH: Mapping[str, str] = {
     "title": "Figures for {month}/{year}, {units} and {below} below",
@@ -36,11 +39,9 @@ ENGLISH: Mapping[str, str] = {
     "ratio": "Sex ratio at birth", "ratio_is": "{ratio} boys per 100 girls (n = {n}; 95 % interval {low}–{high})",
     "ratio_none": "cannot be formed (n = {n})",
     "complete": "Registers in: {there}; not in yet: {missing}", "position": "position {seq}, {when}",
-    "missing": "not in yet", "never": "time not known", "more": "… and {n} more units", "note": "Note",
-}  # fmt: skip
-RESIDENCE_VI = {
-    "usual": "thường trú", "absent": "tạm vắng", "temporary": "tạm trú", "departed": "đã chuyển đi",
-    "deceased": "đã chết",
+    "missing": "not in yet", "unkept": "no register: nobody keeps it", "matched": "Persons matched across registers",
+    "matched_at": "everybody last at {when}", "unmatched": "never",
+    "never": "time not known", "more": "… and {n} more units", "note": "Note",
 }  # fmt: skip
 
 
@@ -66,7 +67,7 @@ class _Report:
             *self._residence(), *self._ethnic(), "",
             self._line("births", figures.births), f"{words['ratio']}: {self._ratio(figures.sex_ratio)}",
             *(self._line(name, getattr(figures, name)) for name in ("deaths", "arrivals", "departures")), "",
-            *self._completeness(),
+            *self._completeness(), self._matched(),
             *(f"{words['note']}: {vietnamese if self._vi else english}" for vietnamese, english in figures.notes),
         ]  # fmt: skip
 
@@ -86,8 +87,11 @@ class _Report:
         return lines
 
     def _residence(self) -> list[str]:
-        names = RESIDENCE_VI if self._vi else {}
-        parts = [f"{names.get(code, code)} {self._int(n)}" for code, n in self._figures.residence.items()]
+        place = 0 if self._vi else 1
+        named = [
+            ((value_title("residence", code) or (code, code))[place], n) for code, n in self._figures.residence.items()
+        ]
+        parts = [f"{name} {self._int(n)}" for name, n in named]
         return [f"{self._words['residence']}: {', '.join(parts)}"] if parts else []
 
     def _ethnic(self) -> list[str]:
@@ -116,10 +120,16 @@ class _Report:
             lines.append(f"  {words['more'].format(n=len(states) - REGISTERS_SHOWN_MAX)}")
         return [head, *lines]
 
+    def _matched(self) -> str:
+        """When everybody was last looked at for rows that are one person."""
+        words, when = self._words, self._figures.matched_at
+        said = words["unmatched"] if when is None else words["matched_at"].format(when=_local_time(when))
+        return f"{words['matched']}: {said}"
+
     def _state(self, state: RegisterState) -> str:
         label = f"{state.code or '?'} {state.name or state.unit_id}"
         if state.state == "missing":
-            return f"{label}: {self._words['missing']}"
+            return f"{label}: {self._words['missing' if state.is_kept else 'unkept']}"
         when = _local_time(state.changed_at) if state.changed_at else self._words["never"]
         return f"{label}: {self._words['position'].format(seq=self._int(state.position), when=when)}"
 

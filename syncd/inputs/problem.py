@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from schema.titles import column_title
 from syncd.inputs.limits import PROBLEMS_MAX
 
 
@@ -34,15 +35,21 @@ class Problem:
     def text(self, language: str) -> str:
         """One line for the operator in `vi` or `en`."""
         if language == "vi":
-            return f"dòng {self.line}, cột {self.column}: {self.text_vi} [{self.rule}]"
-        return f"line {self.line}, column {self.column}: {self.text_en} [{self.rule}]"
+            return f"dòng {self.line}, cột {self.title(0)}: {self.text_vi} [{self.rule}]"
+        return f"line {self.line}, column {self.title(1)}: {self.text_en} [{self.rule}]"
+
+    def title(self, place: int) -> str:
+        """The column as its title says it: Vietnamese (0) or English (1)."""
+        found = column_title(None, self.column)
+        return found[place] if found else self.column
 
 
 def not_in_list(list_name: str) -> tuple[str, str]:
     """A code that its list does not have, in both languages: the same words wherever one is typed."""
+    vi, en = column_title(None, list_name) or (list_name, list_name)
     return (
-        f"không có trong danh mục {list_name} (giữ số 0 ở đầu mã)",
-        f"is not in the code list {list_name} (keep a code's leading zero)",
+        f"không có trong danh mục {vi} (giữ số 0 ở đầu mã)",
+        f"is not in the code list {en} (keep a code's leading zero)",
     )
 
 

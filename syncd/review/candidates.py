@@ -13,6 +13,7 @@ from conflict.match import resembles
 from syncd import limits
 from syncd.review.verbs import MOVES
 from syncd.store.base import Tx
+from syncd.text import titles
 
 if TYPE_CHECKING:
     from syncd.disagreements import Conflict
@@ -42,7 +43,7 @@ def candidates(tx: Tx, found: Conflict) -> list[str]:
     span = timedelta(days=limits.MOVE_OVERDUE_DAYS)
     values = (row[0], (on - span).isoformat(), (on + span).isoformat(), mine["sex"], row[2], limits.DETECT_FOUND_MAX)
     alike = [
-        (abs((date.fromisoformat(moved_on) - on).days), f"{move_id} · {code} {name} · {moved_on}")
+        (abs((date.fromisoformat(moved_on) - on).days), f"{move_id} · {code} {name} · {titles.day(moved_on)}")
         for move_id, moved_on, code, name, *person in tx.all(_OTHERS, values)
         if resembles(mine, dict(zip(_PERSON, person, strict=True)))
     ]

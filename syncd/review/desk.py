@@ -21,6 +21,7 @@ from syncd.language import Both, say
 from syncd.proposing import Wish, check_codes, propose_in
 from syncd.review.verbs import Verb
 from syncd.store.base import Tx
+from syncd.text import titles
 from syncd.tree import Tree
 
 RandomBytes = Callable[[int], bytes]
@@ -101,7 +102,10 @@ class Desk:
         """Write values of a row kept here."""
         problems = check_values(table, dict(values))
         if problems:
-            said = "; ".join(f"{each.column}: {Both(each.rule_vi, each.rule_en).here}" for each in problems)
+            said = "; ".join(
+                f"{titles.column(table.name, each.column)}: {Both(each.rule_vi, each.rule_en).here}"
+                for each in problems
+            )
             raise UsageError(
                 say("giá trị không hợp lệ ({said})", "the values break a rule ({said})", said=said),
                 say("sửa phần CỘT=GIÁ_TRỊ", "correct COLUMN=VALUE"),

@@ -27,6 +27,7 @@ from syncd.review.verbs import Verb
 from syncd.status import status
 from tests.integration.registers import DAY_MS, TODAY, Registers, cases, insert, move, person, registers
 from tests.trees import TreeBuilder, TreeNode
+from tests.unit.test_language import NOT_OFFICERS
 
 CITIZEN_ID = "042199000123"
 RANDOM = Random(7)
@@ -118,13 +119,34 @@ def here(at: TreeNode) -> dict[str, int]:
 def test_list_has_the_values_and_the_commands_of_what_this_node_decides(tree: Registers) -> None:
     case, wish = twice(tree), stale(tree)
     at_district, at_a = list_text(tree.district), list_text(tree.a)
-    assert any(f"full_name: {both}" in at_district for both in ("Phạm Ồn | Lê Ánh", "Lê Ánh | Phạm Ồn"))  # by id
+    assert any(f"Full name: {both}" in at_district for both in ("Phạm Ồn | Lê Ánh", "Lê Ánh | Phạm Ồn"))  # by id
     assert f"syncd conflicts resolve {case[14:23]} --verdict not-the-same" in at_district
     assert re.search(r"--verdict value --row [0-9a-f]{4}-[0-9a-f]{4} citizen_id=VALUE", at_district)
     assert f"resolve {wish[14:23]}" not in at_district, "the keeper decides"
-    assert "full_name: Nguyễn Thị Bưởi A | Nguyễn Thị Bưởi B" in at_a
+    assert "Full name: Nguyễn Thị Bưởi A | Nguyễn Thị Bưởi B" in at_a
     for verdict, meaning in (("keep-ours", "what is kept stands"), ("take-theirs", "the wish is carried out")):
         assert re.search(f"syncd conflicts resolve {wish[14:23]} --verdict {verdict} +{meaning}", at_a)
+
+
+def test_no_screen_of_an_officer_names_columns_or_how_it_is_built(
+    tree: Registers, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setenv("SYNCD_LANGUAGE", "vi")
+    for _ in range(3):
+        insert(tree.a, "household", number="12", kind="family")
+    case, wish = twice(tree), stale(tree)
+    [alike] = [found[0] for found in cases(tree.a, CaseKind.DUPLICATE_HOUSEHOLD_NO)]
+    at_district, at_a, both = list_text(tree.district), list_text(tree.a), shown(tree.district, case)
+    screens = [at_district, at_a, both, shown(tree.a, alike), shown(tree.a, wish), status_text(tree.district)]
+    for text in screens:
+        said = re.sub(r"syncd \w[^;\n]*", "", text)  # commands keep their words
+        assert not NOT_OFFICERS.search(said), said
+        assert not re.search(r"\b[a-z]+_[a-z_]+\b", said), said
+    assert "Trùng số hộ: 12" in at_a
+    assert "Phạm Ồn" in at_district
+    assert re.search(r"Ngày sinh ≠ .*01/01/1970", both)
+    assert re.search(r"Giới tính ≠ .*nữ", both)
+    assert "Họ và tên: Nguyễn Thị Bưởi A | Nguyễn Thị Bưởi B" in at_a
 
 
 def test_what_is_settled_is_counted_and_not_listed(tree: Registers) -> None:
@@ -305,12 +327,12 @@ def test_show_says_codes_with_names_a_household_by_its_number_and_marks_what_dif
     case = cases(tree.district, CaseKind.DUPLICATE_CITIZEN_ID)[0][0]
     text = shown(tree.district, case)
     row_id = str(tree.a.value("SELECT id FROM person"))
-    with pytest.raises(UsageError, match="is not in the code list education"):
+    with pytest.raises(UsageError, match="is not in the code list Education"):
         decide(tree, tree.district, case, Verb.VALUE, "education=99", row=row_id)
-    assert re.search(r"household_id ≠ +12\b", text)
+    assert re.search(r"Household ≠ +12\b", text)
     assert "06 Trung học" in text
-    assert re.search(r"full_name ≠ ", text)
-    assert not re.search(r"citizen_id ≠", text)
+    assert re.search(r"Full name ≠ ", text)
+    assert not re.search(r"Citizen id ≠", text)
 
 
 def test_nobody_has_decided_what_waits(tree: Registers) -> None:

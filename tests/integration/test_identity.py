@@ -13,7 +13,9 @@ from conflict.case import CaseKind
 from syncd.errors import UsageError
 from syncd.identity import index, links, match, moves
 from syncd.identity.links import Side
+from syncd.identity.looked import looked_at
 from syncd.identity.match import Matched, match_all, match_changed, match_everybody
+from syncd.identity.matching import Matching
 from syncd.identity.words import own_sides, told
 from tests.integration.registers import Registers, registers
 from tests.integration.shapes import add_household, add_person, content
@@ -71,6 +73,47 @@ def test_each_commune_sees_its_own_side_of_a_link(tree: Registers) -> None:
     assert {node.name: content(node, "person") for node in tree.nodes} == before
     with tree.province.store.read() as tx:
         assert links.linked_pairs(tx) == [tuple(sorted((one, other)))]
+
+
+def test_a_node_matches_everybody_by_itself_in_steps_and_then_rests(tree: Registers) -> None:
+    one, other = pair(tree, full_name="NGUYEN THI HOA")
+    node = tree.district.node
+    with tree.district.store.read() as tx:
+        assert looked_at(tx) is None
+    steps = 0
+    while node.match(lambda: False).waiting:  # a part each time
+        steps += 1
+        if steps == 1:
+            third = add_person(tree.a, **{**HOA, "full_name": "Trần Văn Ba", "sex": 1}, citizen_id="012345678902")
+            fourth = add_person(tree.b, **{**HOA, "full_name": "Trần Văn Ba", "sex": 1}, citizen_id="012345678902")
+            tree.settle()
+    assert steps > 2
+    assert {row[0] for row in tree.district.rows("SELECT person_id FROM person_link")} == {one, other, third, fourth}
+    with tree.district.store.read() as tx:
+        assert looked_at(tx) is not None
+    mark = tree.district.store.change_mark()
+    assert not node.match(lambda: True).waiting
+    assert tree.district.store.change_mark() == mark
+    tree.a.sql("UPDATE person SET citizen_id = NULL, birth_date = '1950-01-01' WHERE id = ?", (third,))
+    tree.settle()  # from now on who changes is matched with the change
+    assert tree.district.rows("SELECT DISTINCT state FROM person_link WHERE person_id = ?", (third,)) != [("linked",)]
+
+
+def test_a_first_look_goes_on_in_another_process_where_it_was(tree: Registers) -> None:
+    one, other = pair(tree)
+    node = tree.district.node
+    assert node.match(lambda: False).waiting
+    node.matching = Matching(tree.district.store, node.clock, Random(3).randbytes)
+    while node.match(lambda: False).waiting:
+        pass
+    assert {row[0] for row in tree.district.rows("SELECT person_id FROM person_link")} == {one, other}
+    assert tree.province.node.match(lambda: True).waiting is False  # the pair is not the province's to match
+    assert tree.district.rows("SELECT count(*) FROM person_link") == [(2,)]
+
+
+def test_matching_loads_nothing_where_nobody_is_registered(tree: Registers) -> None:
+    assert tree.c.node.matching.step(tree.c.node.tree(), lambda: True) is None
+    assert not tree.c.node.match(lambda: True).waiting
 
 
 def test_a_commune_is_told_of_its_own_row_alone(tree: Registers, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import pytest
 from schema.population import DEATH, MIGRATION
 from schema.spec import Table
 from syncd.aggregate import Cells
+from syncd.identity.looked import note_look
 from syncd.inputs.codes import load_codes, package_codes
 from syncd.inputs.edits import edits, run, sql_text
 from syncd.inputs.figures import figures
@@ -108,6 +109,56 @@ def test_a_register_that_has_not_come_is_named_missing(commune: Store) -> None:
     assert [(state.code, state.state) for state in before.registers_missing] == [("18133", "missing")]
     assert not after.registers_missing
     assert [(state.code, state.position) for state in after.registers] == [("18133", 7)]
+
+
+def test_one_line_a_unit_tells_who_has_no_register_and_no_tier_that_keeps_none(commune: Store) -> None:
+    with_tree(commune)
+    lone, gone, hub = (f"018f0000-0000-7000-8000-0000000000b{n}" for n in range(3))
+    with commune.apply("test") as tx:
+        tx.many(
+            "INSERT INTO unit (id, parent_id, level, code, name, valid_to) VALUES (?, ?, 'commune', ?, ?, ?)",
+            [(lone, OTHER_UNIT, "18134", "Xã Chưa Ai Giữ", None), (gone, OTHER_UNIT, "18135", "Xã Cũ", "2020-01-01")],
+        )
+        tx.run("INSERT INTO unit (id, parent_id, level, code, name) VALUES (?, ?, 'district', '440', 'Huyện Trống')",
+               (hub, OTHER_UNIT))  # fmt: skip
+        tx.run("UPDATE unit SET parent_id = ? WHERE id = ?", (hub, lone))
+        tx.run("INSERT INTO syncd_meta (key, value) VALUES ('unit_id', ?) ON CONFLICT (key) DO UPDATE SET value = ?",
+               (OTHER_UNIT, OTHER_UNIT))  # fmt: skip
+        for term in (1, 2):
+            tx.run(
+                "INSERT INTO syncd_stream (stream_id, kind, unit_id, keeper, term, own, held_seq, held_hash,"
+                " applied_seq, applied_hash, floor_hash, state, changed_at)"
+                " SELECT ?, 1, unit_id, node_id, ?, 0, 9, ?, 7, ?, ?, 'ok', ? FROM syncd_keeper WHERE unit_id = ?",
+                (f"018f0000-0000-7000-8000-0000000000c{term}", term, b"h", b"h", b"h", "2026-11-20T01:00:00Z", UNIT),
+            )
+    with commune.read() as tx:
+        lines = tx.all("SELECT unit_code, state, keeper IS NULL FROM v_completeness ORDER BY unit_code")
+        terms = tx.all("SELECT term FROM v_completeness_term WHERE unit_code = '18133' ORDER BY term")
+        found = figures(tx, commune.registry, [OTHER_UNIT], "2026-11")
+    assert [(code, state, bool(unkept)) for code, state, unkept in lines] == [
+        ("18133", "ok", False), ("18134", "missing", True),
+    ]  # fmt: skip
+    assert terms == [(1,), (2,)]
+    assert [(each.code, each.is_kept) for each in found.registers_missing] == [("18134", False)]
+    assert [each.code for each in found.registers] == ["18133"]
+
+
+def test_figures_say_where_persons_were_never_matched(commune: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_tree(commune)
+    with commune.apply("test") as tx:
+        tx.run("INSERT INTO unit (id, parent_id, level, code, name) VALUES (?, ?, 'commune', '18134', 'Xã Bên')",
+               ("018f0000-0000-7000-8000-0000000000b0", OTHER_UNIT))  # fmt: skip
+    with commune.read() as tx:
+        before = figures(tx, commune.registry, [OTHER_UNIT], "2026-11")
+    with commune.write("test") as tx:
+        note_look(tx, "2026-11-20T01:00:00.000Z")
+    with commune.read() as tx:
+        after = figures(tx, commune.registry, [OTHER_UNIT], "2026-11")
+    assert any("never matched" in english for _, english in before.notes)
+    assert "chưa lần nào" in figures_text(before, "vi")
+    assert not any("never matched" in english for _, english in after.notes)
+    assert "toàn bộ lần cuối 20/11/2026 08:00" in figures_text(after, "vi")
+    assert (before.to_json()["matched_at"], after.matched_at) == (None, "2026-11-20T01:00:00.000Z")
 
 
 def test_views_read_as_the_cells_do(register: Store) -> None:

@@ -1,0 +1,29 @@
+"""When everybody was last looked at for rows that are one person: a fact that screens and figures show.
+
+Enters: a transaction. Leaves: an instant, a count. Must hold: importing this costs nothing: a screen needs no matching.
+"""
+
+from __future__ import annotations
+
+from syncd.store.base import Tx
+
+LOOKED_AT = "identity_looked_at"
+
+
+def looked_at(tx: Tx) -> str | None:
+    """When the last look at everybody ended; since then whoever changes is matched. None: there was none yet."""
+    found = tx.value("SELECT value FROM syncd_meta WHERE key = ?", (LOOKED_AT,))
+    return None if found is None else str(found)
+
+
+def note_look(tx: Tx, now: str) -> None:
+    """Everybody was looked at."""
+    tx.run(
+        "INSERT INTO syncd_meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        (LOOKED_AT, now),
+    )
+
+
+def waiting(tx: Tx) -> int:
+    """Persons who changed since they were last matched."""
+    return int(tx.value("SELECT count(*) FROM syncd_identity_due"))
