@@ -20,7 +20,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from syncd import __version__, failpoint, limits
-from syncd.clock import Clock, instant_of, system_clock
+from syncd.clock import Clock, instant_of, live_at, system_clock
 from syncd.config import Config, load_config, require_parent_urls, restart_needed, taken_over, waits_for_restart
 from syncd.control import Control, forget_end, note_end
 from syncd.errors import DatabaseReplaced, SyncdError, written
@@ -77,6 +77,7 @@ def _tell_thread(ended: threading.ExceptHookArgs) -> None:
 def _run(directory: Path, environment: Mapping[str, str], flags: Mapping[str, Any] | None) -> int:
     config = load_config(directory, environment, flags)
     require_node(directory, config)
+    live_at(config.utc_offset_min)
     set_up(config.log_level, config.log_format)
     raise_descriptor_limit(limits.DESCRIPTORS_MAX)
     share_memory(limits.ARENAS_MAX)
@@ -286,6 +287,7 @@ class Daemon:
         waiting = waits_for_restart(self._config, config)
         self._config = taken_over(self._config, config)
         prefer(config.language)
+        live_at(config.utc_offset_min)
         set_up(config.log_level, config.log_format)
         if self._client is not None:
             self._client.use(config.parent_urls)
