@@ -10,10 +10,12 @@
 # Options: --python FILE   an interpreter (3.11 or later) other than the first that fits
 #          --root DIR      install below DIR (to make an image, or to try): no account, no restart, root is not needed
 #
-# Must hold: whatever goes wrong before the change-over leaves the version in use as it was; the change-over is one rename.
+# Must hold: whatever goes wrong before the change-over leaves the version in use as it was; the change-over is one rename;
+# no code is run from the folder that the caller stands in (each Python has -I, or -P).
 # Exit: 0 done, 1 failed, 2 wrong call, 77 not allowed, 78 something is missing.
 set -eu
 umask 022
+unset PYTHONPATH PYTHONHOME
 
 OPT=/opt/syncd STATE=/var/lib/syncd BIN=/usr/local/bin UNITS=/etc/systemd/system ACCOUNT=syncd
 MARK='Made by install.sh of syncd'
@@ -25,7 +27,7 @@ case "${SYNCD_LANGUAGE:-${LC_ALL:-${LANG:-}}}" in vi*) language=vi ;; *) languag
 say() { if [ "$language" = vi ]; then printf '%s\n' "$1"; else printf '%s\n' "$2"; fi; }
 fail() { code=$1; shift; say "lỗi: $1" "error: $2" >&2; exit "$code"; }
 
-usage() { sed -n '2,13s/^# \{0,1\}//p' "$here/install.sh" >&2; exit 2; }
+usage() { sed -n '2,15s/^# \{0,1\}//p' "$here/install.sh" >&2; exit 2; }
 
 # --- what must be there before anything is written ----------------------------------------------------------------------
 
@@ -36,15 +38,15 @@ require_root() {
 
 find_python() {
     for candidate in ${python:-python3.14 python3.13 python3.12 python3.11 python3}; do
-        "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue
-        if "$candidate" -c '
+        "$candidate" -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue
+        if "$candidate" -I -c '
 import ensurepip, venv, pip, sys
 sys.exit([int(part) for part in pip.__version__.split(".")[:2]] < [22, 3])
 ' 2>/dev/null; then
             python=$candidate pip=''
             return
         fi
-        pip=$("$candidate" -c '
+        pip=$("$candidate" -I -c '
 import ensurepip, pathlib, sysconfig, venv
 folders = [sysconfig.get_config_var("WHEEL_PKG_DIR"), pathlib.Path(ensurepip.__file__).parent / "_bundled"]
 print(next(str(file) for folder in folders if folder for file in sorted(pathlib.Path(folder).glob("pip-*.whl"))))
@@ -58,6 +60,8 @@ print(next(str(file) for folder in folders if folder for file in sorted(pathlib.
     fail 78 "không có Python 3.11 trở lên — chạy: apt-get install python3 python3-venv, hoặc nêu --python" \
         "no Python 3.11 or later — run: apt-get install python3 python3-venv, or name one with --python"
 }
+
+is_listed() { sed -n 's/^[0-9a-fA-F]\{64\} [ *]\(\.\/\)\{0,1\}//p' "$sums" | grep -qxF -e "$1"; }
 
 # Sets `wheel`: the one of syncd itself. A wheel is a zip with a checksum for each file.
 find_wheel() {
@@ -79,7 +83,10 @@ find_wheel() {
             "tệp không khớp $sums — chép lại từ nguồn" "the files are not those of $sums — copy them again"
     fi
     for each in "$wheel" $([ -d "$1" ] && find "$1" -maxdepth 1 -name '*.whl'); do
-        "$python" -c 'import sys, zipfile; sys.exit(zipfile.ZipFile(sys.argv[1]).testzip() is not None)' "$each" \
+        [ ! -f "$sums" ] || is_listed "$(basename "$each")" || fail 1 \
+            "$sums không nêu $each — chép lại từ nguồn, hoặc bỏ tệp đó đi" \
+            "$sums does not list $each — copy it again, or take that file away"
+        "$python" -I -c 'import sys, zipfile; sys.exit(zipfile.ZipFile(sys.argv[1]).testzip() is not None)' "$each" \
             2>/dev/null || fail 1 "$each bị hỏng — chép lại từ nguồn" "$each is damaged — copy it again"
     done
     version=$(basename "$wheel" | cut -d- -f2)
@@ -110,16 +117,18 @@ require_ours() {
 
 current() { readlink "$root$OPT/current" 2>/dev/null | sed 's|.*/||'; }
 previous() { readlink "$root$OPT/previous" 2>/dev/null | sed 's|.*/||'; }
-point() { ln -s "versions/$2" "$root$OPT/.$1.new" && mv -T "$root$OPT/.$1.new" "$root$OPT/$1"; }
+point() { ln -sfn "versions/$2" "$root$OPT/.$1.new" && mv -T "$root$OPT/.$1.new" "$root$OPT/$1"; }
 has_systemd() { [ -d "$root/run/systemd/system" ] && command -v systemctl >/dev/null; }
-running() { has_systemd && systemctl list-units --plain --no-legend --state=active 'syncd.service' 'syncd@*.service' | awk '{ print $1 }'; }
+units() { ! has_systemd || systemctl list-units --plain --no-legend "$1" 'syncd.service' 'syncd@*.service' | awk '{ print $1 }'; }
+running() { units --state=active,activating; }
+enabled() { find "$root$UNITS" -path '*.wants/*' \( -name 'syncd.service' -o -name 'syncd@?*.service' \) 2>/dev/null || true; }
 
 # The interpreter's own pip, else the one that Python brings for making environments; the environment itself has none.
 run_pip() {
     if [ -n "$pip" ]; then
-        PYTHONPATH=$pip "$new/bin/python" -m pip "$@"
+        PYTHONPATH=$pip "$new/bin/python" -P -m pip "$@"
     else
-        "$python" -m pip --python "$new/bin/python" "$@"
+        "$python" -I -m pip --python "$new/bin/python" "$@"
     fi
 }
 
@@ -130,7 +139,9 @@ build() {
     trap 'rm -rf "$new"' EXIT
     trap 'exit 130' INT TERM HUP
     say "Đang lập môi trường riêng $new …" "Making the environment $new …"
-    "$python" -m venv --without-pip "$new" || fail 1 "không lập được $new" "cannot make $new"
+    "$python" -I -m venv --without-pip "$new" || fail 1 \
+        "không lập được $new; bản đang dùng vẫn như cũ — xem dòng ở trên (đĩa đầy?)" \
+        "cannot make $new; the version in use is as it was — see the line above (a full disk?)"
     offline=''
     [ ! -d "$1" ] || offline="--no-index --find-links=$1"
     # shellcheck disable=SC2086  # two words on purpose
@@ -166,24 +177,26 @@ place_files() {
     ! has_systemd || systemctl daemon-reload
 }
 
-# Restarts what runs; 1 where one of them does not come up (Type=notify: it has said that it is ready).
+# Restarts these units; 1 where one of them does not come up (Type=notify: it has said that it is ready).
 restart() {
-    for unit in $(running); do
+    for unit in "$@"; do
         say "Khởi động lại $unit …" "Restarting $unit …"
         systemctl restart "$unit" || return 1
     done
 }
 
 change_over() {
-    before=$(current) earlier=$(previous)
+    before=$(current) earlier=$(previous) ran=$(running)
     [ -z "$before" ] || point previous "$before"
     point current "$name"
-    restart || {
+    # shellcheck disable=SC2086  # a word for each unit
+    restart $ran || {
         say "bản mới không lên được, quay lại $before" "the new version does not come up, going back to $before" >&2
         [ -z "$before" ] || point current "$before"
         rm -f "$root$OPT/previous"
         [ -z "$earlier" ] || point previous "$earlier"
-        restart || true
+        # shellcheck disable=SC2086
+        restart $ran || true
         fail 1 "đã quay lại $before — xem: journalctl -u 'syncd*'" "back at $before — see: journalctl -u 'syncd*'"
     }
     for old in "$root$OPT"/versions/*; do
@@ -229,7 +242,10 @@ do_rollback() {
 do_uninstall() {
     require_root; require_ours
     [ -f "$root$OPT/.$ACCOUNT" ] || fail 1 "chưa cài syncd trong $root$OPT" "syncd is not installed in $root$OPT"
-    for unit in $(running); do systemctl disable --now "$unit"; done
+    if has_systemd; then
+        for unit in $({ units --all; enabled | sed 's|.*/||'; } | sort -u); do systemctl disable --now "$unit"; done
+    fi
+    enabled | while read -r link; do rm -f "$link"; done
     rm -f "$root$BIN/syncd" "$root$UNITS/syncd.service" "$root$UNITS/syncd@.service"
     rm -rf "$root$OPT"
     ! has_systemd || systemctl daemon-reload

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from syncd.cli.output import emit, emit_json, plain
-from syncd.cli.settings import chosen_config, printed_roles, settings_options
+from syncd.cli.settings import chosen_config, printed_roles, settings_options, with_password_kept
 from syncd.cli.verb import directory_option, json_option, option, verb
 from syncd.language import Both, say
 
@@ -44,6 +44,7 @@ def command(code: str, unit_name: str, level: str, directory: Path | None, as_js
     config = chosen_config(where, settings)
     if printed_roles(config, settings):
         return
+    config = with_password_kept(config, where)
     made = init_root(where, Unit(code=code, name=unit_name, level=level), config)
     if as_json:
         emit_json({"directory": str(where), **{name: plain(getattr(made, name)) for name in made.__slots__}})

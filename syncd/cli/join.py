@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from syncd.cli.output import emit, emit_json, plain
-from syncd.cli.settings import chosen_config, printed_roles, settings_options
+from syncd.cli.settings import chosen_config, printed_roles, settings_options, with_password_kept
 from syncd.cli.verb import directory_option, json_option, verb
 from syncd.language import Both, say
 
@@ -42,6 +42,7 @@ def command(token: str, directory: Path | None, as_json: bool, **settings: objec
     config = chosen_config(where, settings)
     if printed_roles(config, settings):
         return
+    config = with_password_kept(config, where)
     text = sys.stdin.read(TOKEN_CHARS_MAX) if token == "-" else token
     made = join(where, text.strip(), config)
     if as_json:

@@ -16,7 +16,7 @@ import click
 from syncd.cli.alone import require_own_packages
 from syncd.cli.progress import tell_waiting
 from syncd.cli.verb import Group
-from syncd.errors import SyncdError
+from syncd.errors import ConfigError, SyncdError
 from syncd.language import Both, say
 from syncd.store.patience import patient
 from syncd.text import escaped
@@ -131,7 +131,10 @@ def run(arguments: Sequence[str]) -> int:
 
 def _called(arguments: Sequence[str]) -> object:
     """A command waits for others and says so; a daemon's threads come again by themselves."""
-    require_own_packages()
+    try:
+        require_own_packages()
+    except ConfigError as error:  # told here and now: more of our modules would load the stranger's
+        return _failed(str(error), error.exit_code)
     if tuple(arguments[:1]) == ("run",):
         return program().main(list(arguments), prog_name="syncd", standalone_mode=False)
     with patient(tell_waiting):

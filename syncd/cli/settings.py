@@ -104,7 +104,7 @@ def chosen_config(directory: Path, settings: Mapping[str, Any]) -> Config:
     }
     passing = {ENVIRONMENT_PREFIX + key.upper() for key in OF_ONE_RUN}
     environment = {name: value for name, value in os.environ.items() if name not in passing}
-    return _without_password(load_config(directory, environment, flags), directory)
+    return load_config(directory, environment, flags)
 
 
 def printed_roles(config: Config, settings: Mapping[str, Any]) -> bool:
@@ -113,7 +113,7 @@ def printed_roles(config: Config, settings: Mapping[str, Any]) -> bool:
         return False
     from syncd.cli.output import emit
     from syncd.errors import UsageError
-    from syncd.store.postgres_roles import make, roles_of, script
+    from syncd.store.postgres_roles import make, roles_of, script, without_password
 
     if config.is_sqlite:
         raise UsageError(
@@ -124,12 +124,20 @@ def printed_roles(config: Config, settings: Mapping[str, Any]) -> bool:
     if settings["print_roles"]:
         emit(script(roles))
         return True
+    if without_password(settings["make_roles"], "")[1]:
+        words = say(
+            "mật khẩu của quản trị viên không được lưu lại ở đâu; lần sau đừng ghi nó trên dòng lệnh",
+            "the administrator's password is kept nowhere; do not type it on a command line again",
+        )
+        print(words, file=sys.stderr)
     make(settings["make_roles"], roles)
     return False
 
 
-def _without_password(config: Config, directory: Path) -> Config:
-    """A password is moved into a file of the node's that this account alone reads: the settings are for everybody."""
+def with_password_kept(config: Config, directory: Path) -> Config:
+    """A password is moved into a file of the node's that this account alone reads: the settings are for everybody.
+    Raises ConfigError where a node that is there has a file of other content.
+    """
     if config.is_sqlite:
         return config
     from msgspec.structs import replace
@@ -139,7 +147,7 @@ def _without_password(config: Config, directory: Path) -> Config:
 
     kept = directory.absolute() / PASSWORD_FILE
     dsn, line = without_password(config.database, str(kept))
-    if line:
+    if line and not _is_kept(kept, line):
         make_secret_directory(directory)
         write_secret_file(kept, line.encode())
         words = say(
@@ -149,3 +157,23 @@ def _without_password(config: Config, directory: Path) -> Config:
         )
         print(words, file=sys.stderr)
     return replace(config, database=dsn)
+
+
+def _is_kept(kept: Path, line: str) -> bool:
+    """Does the node have it so already? One that has no settings yet may have it replaced: it was mistyped."""
+    from syncd.config import CONFIG_FILE
+    from syncd.errors import ConfigError
+
+    if not kept.exists():
+        return False
+    if kept.read_text(encoding="utf-8") == line:
+        return True
+    if not (kept.parent / CONFIG_FILE).exists():
+        return False
+    raise ConfigError(
+        say("{path} đã có và ghi mật khẩu khác", "{path} is there already, with another password", path=kept),
+        say(
+            "sửa tệp đó, rồi chạy lại lệnh này mà không ghi mật khẩu",
+            "edit that file, and run this command again without a password",
+        ),
+    )

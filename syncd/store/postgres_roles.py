@@ -24,7 +24,8 @@ from syncd.language import say
 from syncd.store.base import Store, Tx
 
 OWNER, DAEMON, CLERK, READER = "_owner", "_daemon", "_clerk", "_reader"
-# Settings of a role that only a superuser may give it: without them a failed statement's values are in the log.
+# Settings that only a superuser may give: without them a failed statement's values are in the log. They stand with the
+# database, as a login takes none from the groups it is in; the daemon's role has them too, before all it is given else.
 SILENT = {
     "log_statement": "none",
     "log_min_duration_statement": "-1",
@@ -80,15 +81,23 @@ def roles_of(dsn: str) -> Roles:
 
 
 def without_password(dsn: str, passfile: str) -> tuple[str, str]:
-    """The DSN with a file to look the password up in, and the line of that file; an empty line where there is none."""
+    """The DSN with a file to look the password up in, and the lines of that file; none where there is no password. They
+    are good for the places that the DSN names alone; a socket is called otherwise there, so it stands as any."""
     found = _read(dsn)
     password = found.pop("password", None)
     if password is None:
         return dsn, ""
-    user, password = (
-        str(value).replace("\\", "\\\\").replace(":", "\\:") for value in (found.get("user") or "*", password)
-    )
-    return f"postgresql://?{urlencode({**found, 'passfile': passfile}, quote_via=quote)}", f"*:*:*:{user}:{password}\n"
+    hosts = (found.get("host") or found.get("hostaddr") or "").split(",")
+    ports = (found.get("port") or "").split(",")
+    places = zip(hosts, ports if len(ports) == len(hosts) else ports[:1] * len(hosts), strict=True)
+    rest = (found.get("dbname", ""), found.get("user", ""))
+    lines = [_passfile_line("" if host[:1] in "/@" else host, port, *rest, password) for host, port in places]
+    dsn = f"postgresql://?{urlencode({**found, 'passfile': passfile}, quote_via=quote)}"
+    return dsn, "".join(dict.fromkeys(lines))
+
+
+def _passfile_line(*fields: str) -> str:
+    return ":".join(field.replace("\\", "\\\\").replace(":", "\\:") or "*" for field in fields) + "\n"
 
 
 def _read(dsn: str) -> dict[str, str]:
@@ -143,8 +152,8 @@ def script(roles: Roles) -> str:
         quoted(name) for name in (roles.owner, roles.daemon, roles.clerk, roles.reader, roles.database)
     )
     silent = [
-        f"ALTER ROLE {role} IN DATABASE {database} SET {setting} = '{value}';"
-        for role in (daemon, clerk, reader)
+        f"ALTER {whose} SET {setting} = '{value}';"
+        for whose in (f"DATABASE {database}", f"ROLE {daemon} IN DATABASE {database}")
         for setting, value in SILENT.items()
     ]
     return "\n".join(

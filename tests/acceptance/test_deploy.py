@@ -65,6 +65,13 @@ class Machine:
 
     folder: Path
 
+    def __post_init__(self) -> None:
+        """The caller stands among modules that are called as Python's own."""
+        self.elsewhere = self.folder / "elsewhere"
+        self.elsewhere.mkdir(exist_ok=True)
+        for name in ("zipfile", "venv", "ensurepip", "pip", "pathlib", "sysconfig"):
+            (self.elsewhere / f"{name}.py").write_text("open(__file__ + '.ran', 'w').close()\n")
+
     @property
     def root(self) -> Path:
         return self.folder / "root"
@@ -74,10 +81,13 @@ class Machine:
         return self.root / "opt/syncd"
 
     def call(self, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+        result = subprocess.run(
             ["sh", DEPLOY / "install.sh", "--root", self.root, "--python", sys.executable, *arguments],
             env={"PATH": os.environ["PATH"], "LANG": "C", **environment}, capture_output=True, text=True, check=False,
+            cwd=self.elsewhere,
         )  # fmt: skip
+        assert list(self.elsewhere.glob("*.ran")) == []
+        return result
 
     def done(self, *arguments: str | Path, **environment: str) -> str:
         result = self.call(*arguments, **environment)
@@ -100,12 +110,16 @@ class Machine:
 
 
 class Service:
-    """A service manager that has one node running, and writes down what it is asked."""
+    """A service manager that has a node running, one that comes up again and again, one given up, one for the next
+    start; it writes down what it is asked."""
 
     def __init__(self, machine: Machine) -> None:
         (machine.root / "run/systemd/system").mkdir(parents=True)
         self._folder = machine.folder / "bin"
         self._folder.mkdir()
+        self.link = machine.root / "etc/systemd/system/multi-user.target.wants/syncd@xd.service"
+        self.link.parent.mkdir()
+        self.link.symlink_to("/etc/systemd/system/syncd@.service")
         self.environment = {"PATH": f"{self._folder}:{os.environ['PATH']}"}
         self.restart("exit 0")
 
@@ -114,7 +128,10 @@ class Service:
         program = self._folder / "systemctl"
         program.write_text(
             f'#!/bin/sh\necho "$*" >> {self._folder}/asked\n'
-            f'case "$1" in list-units) echo "syncd@xa.service loaded active running x";; restart) {does};; esac\n'
+            'case "$*" in list-units*--all*|list-units*active*) echo "syncd@xa.service loaded active x";; esac\n'
+            'case "$*" in list-units*--all*|list-units*activating*) echo "syncd@xb.service loaded active x";; esac\n'
+            'case "$*" in list-units*--all*) echo "syncd@xc.service loaded failed failed x";; esac\n'
+            f'case "$1" in restart) {does};; esac\n'
         )
         program.chmod(0o755)
 
@@ -122,8 +139,8 @@ class Service:
         lines = (self._folder / "asked").read_text().splitlines()
         return [line for line in lines if not line.startswith("list-units")]
 
-    def restarts(self) -> int:
-        return self.asked().count("restart syncd@xa.service")
+    def restarts(self) -> list[str]:
+        return [line.removeprefix("restart syncd@")[:2] for line in self.asked() if line.startswith("restart")]
 
 
 @pytest.fixture
@@ -154,8 +171,9 @@ def test_a_release_is_upgraded_taken_back_and_removed_and_data_stays(with_one: M
     assert "nothing changed" in machine.done("install", one)
     assert "-I -m syncd" in (machine.root / "usr/local/bin/syncd").read_text()
     assert "use: install.sh upgrade" in machine.refused("install", two)[1]
+    (machine.opt / ".current.new").symlink_to("versions")  # a power cut left it
     assert "9.2" in machine.done("upgrade", two, **service.environment)
-    assert (machine.version(), machine.versions(), service.restarts()) == ("syncd 9.2", ["9.1", "9.2"], 1)
+    assert (machine.version(), machine.versions(), service.restarts()) == ("syncd 9.2", ["9.1", "9.2"], ["xa", "xb"])
     service.restart("exit 1")
     code, said = machine.refused("rollback", **service.environment)
     assert (code, "journalctl" in said, machine.version()) == (1, True, "syncd 9.2")
@@ -169,7 +187,8 @@ def test_a_release_is_upgraded_taken_back_and_removed_and_data_stays(with_one: M
         check=True,
     )  # fmt: skip
     assert str(station) in removed.stdout
-    assert service.asked()[-2:] == ["disable --now syncd@xa.service", "daemon-reload"]
+    disabled = [f"disable --now syncd@{name}.service" for name in ("xa", "xb", "xc", "xd")]
+    assert (service.asked()[-5:], service.link.is_symlink()) == ([*disabled, "daemon-reload"], False)
     left = sorted(str(path.relative_to(machine.root)) for path in machine.root.rglob("*") if path.is_file())
     assert left == ["var/lib/syncd/syncd.db"]
 
@@ -181,8 +200,12 @@ def test_an_upgrade_that_fails_leaves_the_version_in_use(with_one: Machine, brok
     requires = "no-such-package-of-ours" if broken == "lacks a dependency" else ""
     release(folder, "9.2", works=broken != "does not work", requires=requires)
     if broken == "no space":
-        small = f"ulimit -f 4; exec sh {DEPLOY}/install.sh --root {machine.root} upgrade {folder}"  # 2 KB a file
-        assert subprocess.run(["sh", "-c", small], capture_output=True, check=False).returncode != 0
+        call = f"exec sh {DEPLOY}/install.sh --root {machine.root} --python {sys.executable} upgrade {folder}"
+        result = subprocess.run(
+            ["sh", "-c", f"ulimit -f 4; {call}"], capture_output=True, text=True, check=False,  # 2 KB a file
+            env={"PATH": os.environ["PATH"], "LANG": "C"},
+        )  # fmt: skip
+        assert (result.returncode, "version in use is as it was" in result.stderr) == (1, True), result.stderr
     else:
         assert "version in use is as it was" in machine.refused("upgrade", folder)[1]
     assert (machine.version(), machine.versions()) == ("syncd 9.1", ["9.1"])
@@ -206,6 +229,23 @@ def _with_sums(wheel: Path) -> Path:
     return wheel
 
 
+def _listed(wheel: Path) -> str:
+    return f"{hashlib.sha256(wheel.read_bytes()).hexdigest()}  {wheel.name}\n"
+
+
+def _one_more(wheel: Path) -> Path:
+    """A wheel that the sums do not speak of, but for a line that is none."""
+    more = Path(shutil.copy(wheel, wheel.parent / "more-1.0-py3-none-any.whl"))
+    (wheel.parent / "SHA256SUMS").write_text(_listed(wheel) + f"0  {more.name}\n")
+    return wheel.parent
+
+
+def _not_listed(wheel: Path) -> Path:
+    more = Path(shutil.copy(wheel, wheel.parent / "more-1.0-py3-none-any.whl"))
+    (wheel.parent / "SHA256SUMS").write_text(_listed(more))
+    return wheel
+
+
 def _two(wheel: Path) -> Path:
     release(wheel.parent, "9.0")
     return wheel.parent
@@ -215,6 +255,8 @@ SOURCES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "damaged": (_damaged, "is damaged"),
     "cut off": (_cut_off, "is damaged"),
     "other sums": (_with_sums, "SHA256SUMS"),
+    "one more than the sums": (_one_more, "does not list"),
+    "not in the sums": (_not_listed, "does not list"),
     "another name": (lambda wheel: wheel.rename(wheel.parent / "other-1.0-py3-none-any.whl"), "has no syncd-"),
     "nothing there": (lambda wheel: wheel.parent / "nowhere", "there is no"),
     "two releases": (_two, "2 releases"),

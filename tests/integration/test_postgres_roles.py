@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from syncd.cli import program
 from syncd.cli.place import opened_store
@@ -19,7 +19,7 @@ from syncd.config import load_config
 from syncd.language import prefer
 from syncd.node_files import open_node
 from syncd.startup import check_start
-from syncd.store.postgres_roles import SILENT, roles_of, script
+from syncd.store.postgres_roles import SILENT, roles_of, script, without_password
 from tests.postgres import PostgresServer
 
 PERSON_OF_NOBODY = "Nguyễn Thị Bưởi"
@@ -126,23 +126,21 @@ def test_a_reader_reads_views_made_later(made: Province) -> None:
 
 
 def test_no_role_leaves_a_row_in_the_servers_log(made: Province) -> None:
-    for role in ("daemon", "clerk", "reader"):
-        login = contextlib.nullcontext() if role == "daemon" else made.login(role)
-        with login, contextlib.closing(psycopg.connect(made.admin, autocommit=True)) as admin:
-            rows = admin.execute(
-                "SELECT unnest(s.setconfig) FROM pg_db_role_setting AS s JOIN pg_roles AS r ON r.oid = s.setrole"
-                " WHERE r.rolname = %s", (f"{made.base}_{role}",),
-            ).fetchall()  # fmt: skip
-            assert {f"{key}={value}" for key, value in SILENT.items()} <= {row[0] for row in rows}
-    with contextlib.closing(psycopg.connect(made.dsn("daemon"), autocommit=True)) as daemon:
-        assert daemon.execute("SHOW log_min_error_statement").fetchone() == ("panic",)
+    """By what holds in a session of each kind of program: a group's own settings would not."""
+    connected = contextlib.closing(psycopg.connect(made.dsn("daemon"), autocommit=True))
+    for login in (connected, made.login("clerk"), made.login("reader")):
+        with login as connection:
+            rows = connection.execute("SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", (list(SILENT),))
+            assert dict(rows.fetchall()) == SILENT
 
 
 def test_the_script_is_the_same_printed_and_may_run_twice(
     province: Province, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert province.init("--print-roles") == 0
-    printed = capsys.readouterr().out
+    typed = province.dsn("daemon", password="thu")
+    assert province.init("--print-roles", "--database", typed) == 0
+    printed, said = capsys.readouterr()
+    assert "pgpass" not in said
     assert printed.strip() == script(roles_of(province.dsn("daemon"))).strip()
     assert "password" in printed
     assert not province.directory.exists()
@@ -163,15 +161,17 @@ def test_a_password_goes_into_a_file_of_the_node_and_nowhere_else(
     province: Province, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Also one with the letters that the file and a URL write otherwise."""
-    from syncd.cli.settings import chosen_config
+    from syncd.cli.settings import chosen_config, with_password_kept
 
-    config = chosen_config(province.directory, {
+    typed = chosen_config(province.directory, {
         "name": None, "listen": None, "addresses": (), "plain": False, "foreign_writes": None,
         "database": "postgresql://t_daemon:b%3A%5Cc%40%20d@db.example:5433/syncd?connect_timeout=3",
     })  # fmt: skip
+    assert not province.directory.exists()
+    config = with_password_kept(typed, province.directory)
     kept = province.directory / "pgpass"
     assert kept.stat().st_mode & 0o777 == 0o600
-    assert kept.read_text() == "*:*:*:t_daemon:b\\:\\\\c@ d\n"
+    assert kept.read_text() == "db.example:5433:syncd:t_daemon:b\\:\\\\c@ d\n"
     found = conninfo_to_dict(config.database)
     assert "password" not in found
     assert (found["passfile"], found["user"], found["port"], found["connect_timeout"]) == (
@@ -180,6 +180,34 @@ def test_a_password_goes_into_a_file_of_the_node_and_nowhere_else(
     assert "pgpass" in capsys.readouterr().err
     assert load_config(province.directory, {}).database == "sqlite"  # nothing else was written yet
     assert json.dumps(config.database).count("b%3A") == 0
+
+
+@pytest.mark.parametrize(
+    ("dsn", "lines"),
+    [
+        ("postgresql://u:p@a,b:1/d", "a:*:d:u:p\nb:1:d:u:p\n"),
+        ("host=a,b port=7 password=p", "a:7:*:*:p\nb:7:*:*:p\n"),
+        ("postgresql://u:p@[::1]/d", "\\:\\:1:*:d:u:p\n"),
+        ("postgresql://u:p@/d?host=/run/a&port=1", "*:1:d:u:p\n"),
+        ("postgresql://?service=tinh&password=p", "*:*:*:*:p\n"),
+        ("postgresql://u@a/d", ""),
+    ],
+)
+def test_a_password_is_kept_for_the_places_of_its_dsn_alone(dsn: str, lines: str) -> None:
+    assert without_password(dsn, "f")[1] == lines
+
+
+def test_the_password_of_a_node_that_is_there_stays(made: Province, capsys: pytest.CaptureFixture[str]) -> None:
+    (made.directory / "pgpass").write_text("its own")
+    assert made.init("--database", made.dsn("daemon", password="thu")) == 78
+    assert "with another password" in capsys.readouterr().err
+    assert (made.directory / "pgpass").read_text() == "its own"
+
+
+def test_an_administrators_password_is_warned_of_too(province: Province, capsys: pytest.CaptureFixture[str]) -> None:
+    typed = make_conninfo(province.admin, password="thu")
+    assert province.init("--make-roles", typed) == 0
+    assert "do not type it on a command line" in capsys.readouterr().err
 
 
 def test_a_service_file_and_a_password_file_serve_as_they_do_for_any_client(
