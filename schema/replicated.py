@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from schema.spec import JSON_CHARS_MAX, Apart, Audience, Column, DataClass, Kind, Table, Type
+from schema.spec import JSON_CHARS_MAX, Apart, Audience, Column, DataClass, Kind, Partly, Table, Type
 
 KEY_BYTES = 32
 HASH_BYTES = 32
@@ -146,6 +146,7 @@ VERDICT = Table(
         Column(number=9, name="resolves", type=Type.UUID),
     ),
     indexes=(("proposal_id",), ("resolves",)),
+    partly=(Partly(name="ix_verdict_referred", columns=("proposal_id",), only="outcome = 'referred'"),),
     apart=(Apart(column="resolves", other="id"),),
 )  # fmt: skip
 

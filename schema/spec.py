@@ -131,6 +131,15 @@ class Apart:
     unless: tuple[str, int] | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partly:
+    """An index of the few rows that are looked for among many others. `only`: SQL both databases share."""
+
+    name: str
+    columns: tuple[str, ...]
+    only: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Table:
     """One replicated table. Every table has `id` (number 0) and `unit_id` (1; NULL = all units, oversight only)."""
@@ -140,6 +149,7 @@ class Table:
     kind: Kind
     columns: tuple[Column, ...]
     indexes: tuple[tuple[str, ...], ...] = ()
+    partly: tuple[Partly, ...] = ()
     fold: Fold | None = None
     checks: tuple[tuple[str, str], ...] = ()  # (name, SQL) across columns
     apart: tuple[Apart, ...] = ()

@@ -106,8 +106,10 @@ KEYS = tuple(field.name for field in msgspec.structs.fields(Config))
 
 # What a running daemon cannot change under itself; HUP takes every other setting over.
 OF_RESTART = ("name", "database", "encrypted", "listen", "foreign_writes", "extra_tables")
+# Thresholds that a daemon reads as well: from when on it tells of a silence below.
+OF_BOTH = ("check_child_h",)
 # What only commands read, each time anew.
-OF_COMMANDS = ("addresses", *(key for key in KEYS if key.startswith(PREFIX)))
+OF_COMMANDS = ("addresses", *(key for key in KEYS if key.startswith(PREFIX) and key not in OF_BOTH))
 
 _TRUTH = Both("true hoặc false", "true or false")
 

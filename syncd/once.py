@@ -7,11 +7,13 @@ stages and the same checks as the daemon's, so nothing differs.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from syncd import limits
 from syncd.config import require_parent_urls
-from syncd.errors import ParentUnreachable, SyncdError, WrongPeer
+from syncd.errors import ParentUnreachable, SyncdError, WrongPeer, written
+from syncd.events import event
 from syncd.exchange import Link
 from syncd.language import Said, english_of, say
 from syncd.messages import Position
@@ -50,16 +52,29 @@ def sync_once(opened: OpenNode) -> Summary:
     )
     try:
         exchange_at_any(opened, client, summary)
-    except SyncdError as error:
-        vitals.peer_failed(opened.parent_id, error)
+    except Exception as error:
+        if isinstance(error, SyncdError):
+            vitals.peer_failed(opened.parent_id, error)
+        _note_failed(opened, vitals)
         raise
-    else:
-        vitals.peer_seen(opened.parent_id, carried=True, offset_ms=opened.node.clock_offset_ms)
     finally:
         client.close()
-        note_exchanged_by(opened, "once")
-        vitals.flush(opened.store)
+    vitals.peer_seen(opened.parent_id, carried=True, offset_ms=opened.node.clock_offset_ms)
+    _note(opened, vitals)
     return summary
+
+
+def _note(opened: OpenNode, vitals: Vitals) -> None:
+    note_exchanged_by(opened, "once")
+    vitals.flush(opened.store)
+
+
+def _note_failed(opened: OpenNode, vitals: Vitals) -> None:
+    """What kept the exchange from succeeding is what is said, whatever keeps this from being written down."""
+    try:
+        _note(opened, vitals)
+    except SyncdError as error:
+        event("exchange-not-noted", logging.WARNING, reason=written(error))
 
 
 def exchange_at_any(opened: OpenNode, client: ParentClient, summary: Summary) -> None:

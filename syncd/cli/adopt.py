@@ -41,7 +41,7 @@ def command(stream: str | None, directory: Path | None, as_json: bool) -> None:
         if stream is None:
             _list(found, as_json)
             return
-        made = _adopt(opened, found, stream)
+        made = _adopt(opened, found, stream, asks=not as_json)
     finally:
         opened.close()
     emit_json({"proposals": made.proposals, "withheld": made.withheld}) if as_json else emit(_words(made))
@@ -91,7 +91,7 @@ def _list(found: list[dict[str, Any]], as_json: bool) -> None:
             ))  # fmt: skip
 
 
-def _adopt(opened: OpenNode, found: list[dict[str, Any]], named: str) -> Admitted:
+def _adopt(opened: OpenNode, found: list[dict[str, Any]], named: str, *, asks: bool) -> Admitted:
     from syncd.cli.who import author
     from syncd.errors import UsageError
 
@@ -105,4 +105,4 @@ def _adopt(opened: OpenNode, found: list[dict[str, Any]], named: str) -> Admitte
             ),
             say("`syncd adopt` liệt kê những gì đang chờ", "`syncd adopt` lists what waits"),
         )
-    return opened.node.adopt_late(matching[0], author())
+    return opened.node.adopt_late(matching[0], author(asks=asks))

@@ -74,9 +74,11 @@ def peer_findings(found: Status, live: Live, now_ms: int) -> Iterator[Finding]:
     for peer in [each for each in refused if not each.retired][:PEERS_NAMED_MAX]:
         yield Finding(code=WARNING, text=f"{peer.name}: {_reason(str(peer.last_error))}")
     if found.silent:
-        names = "; ".join(f"{each.name} {duration(each.for_s)}" for each in found.silent[:AWAY_NAMED_MAX])
+        never = say("chưa từng trao đổi", "never heard")
+        named = found.silent[:AWAY_NAMED_MAX]
+        names = "; ".join(f"{each.name} {duration(each.for_s) if each.for_s else never}" for each in named)
         yield Finding(code=WARNING, text=say(
-            "{n} nơi im lặng ở cấp dưới nữa: {names}", "{n} silent further below: {names}",
+            "{n} máy ở các cấp dưới xa hơn im lặng: {names}", "{n} silent further below: {names}",
             n=number(len(found.silent)), names=names,
         ))  # fmt: skip
 

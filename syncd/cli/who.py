@@ -2,7 +2,7 @@
 
 Enters: what the operator stated, the account that asks. Leaves: a name that stands in decisions, orders and proposals.
 Must hold: an account that is nobody's own (root, a service) does not decide: who sits there is asked, and only where
-nobody can answer does the account's name stand.
+nobody can answer (no terminal, as for a schedule or a pipe) does the account's name stand.
 """
 
 from __future__ import annotations
@@ -51,8 +51,15 @@ def is_person(account: str) -> bool:
         return FIRST_PERSON_UID <= found.pw_uid < NOBODY_UID and is_open
 
 
+def is_attended() -> bool:
+    """Whether somebody sits where questions are answered."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
 def _answer(account: str) -> str:
     """Who decides, as asked on the terminal; nothing where nobody is there."""
+    if not is_attended():
+        return ""
     question = say(
         "Tài khoản {account} không phải của riêng ai. Ai quyết định? Họ và tên",
         "The account {account} is nobody's own. Who decides? Full name",

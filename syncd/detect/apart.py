@@ -2,7 +2,8 @@
 
 Enters: the rows of a turn, a rule that failed on them together. Leaves: what the rule finds in the others, and for each
 row (or rest) it fails on a finding that names rule, row and the place in our code.
-Must hold: what concerns the whole node passes; attempts are bounded; no value of a row leaves here, and nothing that
+Must hold: what concerns the whole node passes; attempts are bounded; a failure is told, also one that no row has or
+that no part shows again; no value of a row leaves here, and nothing that
 such a row's cases say is taken back, for nobody has looked.
 """
 
@@ -38,6 +39,7 @@ def by_halves(
     that are there → their unit."""
     done: list[T] = []
     failed: list[tuple[Sequence[Place], Exception]] = []
+    met: list[Exception] = []
     attempts = Attempts(limits.DETECT_TRIES_MAX)
 
     def look(rows: Sequence[Place]) -> None:
@@ -47,6 +49,7 @@ def by_halves(
         except Exception as error:  # whatever a row made of our code
             if isinstance(error, PASSING):
                 raise
+            met.append(error)
             if len(rows) <= 1 or attempts.left <= 0:
                 failed.append((rows, error))
                 return
@@ -55,6 +58,8 @@ def by_halves(
             look(rows[half:])
 
     look([(table, row_id) for table, ids in sorted(changed.rows.items()) for row_id in sorted(ids)])
+    if met and not any(rows for rows, _error in failed):
+        tell(met[0], duty=DUTY, about=rule, rows=changed.count)
     if len(failed) > limits.DETECT_STOPPED_MAX:  # it is not about this row or that
         failed = [([place for rows, _error in failed for place in rows], failed[0][1])]
     return done, [_stopped(rule, rows, error, units(rows)) for rows, error in failed if rows]

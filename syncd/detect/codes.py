@@ -11,6 +11,7 @@ let pass would have to be taken by nodes whose lists differ; and every change of
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 
 from conflict.case import CaseKind
@@ -19,10 +20,20 @@ from syncd import limits
 from syncd.detect.changed import Changed
 from syncd.detect.finding import Finding, Side
 from syncd.detect.records import chosen
-from syncd.store.base import Tx
+from syncd.store.base import Tx, in_lists
 
 RULE = "unknown_code"
 Lists = Mapping[str, Collection[str]]
+Place = tuple[str, str]  # table, column
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """The lists as they were read last; None: not yet. `left`: column → the id up to which its rows have been held
+    against a list that has changed, for what is still to be read."""
+
+    lists: Lists | None = None
+    left: Mapping[Place, str | None] = field(default_factory=dict)
 
 
 @cache
@@ -42,10 +53,17 @@ def lists_of(tx: Tx, registry: Registry) -> Lists:
     return lists
 
 
-def unknown_codes(tx: Tx, registry: Registry, changed: Changed) -> Iterator[Finding]:
+def have_moved(tx: Tx, news: Collection[str] | None) -> bool:
+    """Whether one of these streams may have brought codes."""
+    if news is None or len(news) > limits.DETECT_IDS_MAX:
+        return True
+    query = f"SELECT 1 FROM syncd_stream WHERE kind = {Kind.OVERSIGHT:d} AND stream_id IN ({{marks}}) LIMIT 1"
+    return any(tx.one(query.format(marks=marks), some) is not None for marks, some in in_lists(sorted(news)))
+
+
+def unknown_codes(tx: Tx, registry: Registry, changed: Changed, lists: Lists) -> Iterator[Finding]:
     """Rows that bear a code which is in no version of its list here."""
     tables = {name: ids for name, ids in changed.rows.items() if ids and name in coded_columns(registry)}
-    lists = lists_of(tx, registry) if tables else {}
     for name, ids in sorted(tables.items()):
         table, columns = registry.by_name[name], coded_columns(registry)[name]
         wanted = ", ".join(table.by_name[column].sql for column in columns)
@@ -56,20 +74,49 @@ def unknown_codes(tx: Tx, registry: Registry, changed: Changed) -> Iterator[Find
                     yield _finding(table, column, row_id, unit_id)
 
 
-def spoken_against(tx: Tx, registry: Registry, lists: Lists) -> Iterator[tuple[str, str]]:
-    """(table, id) of rows with such a code, of the whole register: for when the lists have changed."""
+def seen_anew(tx: Tx, registry: Registry, before: Seen) -> Seen:
+    """The lists as they are now; the rows of a column whose list has changed are to be held against it. The first time
+    lists are only noted: what was there before this process was looked at when it came."""
+    lists, left = lists_of(tx, registry), dict(before.left)
     for name, columns in coded_columns(registry).items():
-        table = registry.by_name[name]
         for column in columns:
-            codes = sorted(lists.get(str(table.by_name[column].code_list), ()))
-            if not codes:
-                continue
-            marks = ", ".join("?" * len(codes))
-            sql = table.by_name[column].sql
-            yield from ((name, row[0]) for row in tx.all(
-                f"SELECT id FROM {table.sql} WHERE {sql} NOT IN ({marks}) ORDER BY id LIMIT ?",
-                (*codes, limits.DETECT_FOUND_MAX),
-            ))  # fmt: skip
+            of_column = _list(registry, (name, column))
+            if before.lists is not None and lists.get(of_column) != before.lists.get(of_column):
+                left[name, column] = None
+    return Seen(lists=lists, left={place: after for place, after in left.items() if lists.get(_list(registry, place))})
+
+
+def spoken_against(tx: Tx, registry: Registry, seen: Seen) -> tuple[list[tuple[str, str]], Seen]:
+    """(table, id) of the next rows with a code that their list does not have, of the whole register, and what is left
+    to read: at most `DETECT_FOUND_MAX` in one turn."""
+    found: list[tuple[str, str]] = []
+    left = dict(seen.left)
+    for place, after in seen.left.items():
+        room = limits.DETECT_FOUND_MAX - len(found)
+        ids = _beyond(tx, registry, place, after, room)
+        found += [(place[0], row_id) for row_id in ids]
+        if len(ids) == room:
+            left[place] = ids[-1]
+            break
+        del left[place]
+    return found, Seen(lists=seen.lists, left=left)
+
+
+def _beyond(tx: Tx, registry: Registry, place: Place, after: str | None, most: int) -> list[str]:
+    """The list is read where it is: as values it would be one mark per code, and databases bound those."""
+    table = registry.by_name[place[0]]
+    sql = table.by_name[place[1]].sql
+    beyond, values = ("", ()) if after is None else (" AND r.id > ?", (after,))
+    rows = tx.all(
+        f"SELECT r.id FROM {table.sql} AS r WHERE r.{sql} IS NOT NULL AND NOT EXISTS (SELECT 1 FROM code AS c"
+        f" WHERE c.list_name = ? AND c.code = r.{sql}){beyond} ORDER BY r.id LIMIT ?",
+        (_list(registry, place), *values, most),
+    )
+    return [row[0] for row in rows]
+
+
+def _list(registry: Registry, place: Place) -> str:
+    return str(registry.by_name[place[0]].by_name[place[1]].code_list)
 
 
 def _coded(table: Table) -> tuple[str, ...]:

@@ -24,16 +24,16 @@ from syncd.cases import close_case, open_case
 from syncd.clock import Clock, beginning_of, day_of_instant, instant_of, time_ms_of
 from syncd.detect import changed as reading
 from syncd.detect import moves
-from syncd.detect.apart import by_halves
+from syncd.detect.apart import DUTY, by_halves
 from syncd.detect.changed import Changed, Looked
-from syncd.detect.codes import Lists, lists_of, spoken_against, unknown_codes
+from syncd.detect.codes import Lists, Seen, have_moved, seen_anew, spoken_against, unknown_codes
 from syncd.detect.events import broken_rules, twin_events
 from syncd.detect.finding import Finding
 from syncd.detect.people import households_beside, missing, same_numbers
 from syncd.detect.place import Places
 from syncd.detect.records import Records, chosen, gather, marked
 from syncd.keys import KeyRing
-from syncd.node.barriers import PASSING, Barriers
+from syncd.node.barriers import PASSING, Barriers, tell
 from syncd.review.standing import withdraw_questions
 from syncd.signals import APPLIED, LOG
 from syncd.store.base import Store, Tx
@@ -59,6 +59,7 @@ class Look:
     changed: Changed
     records: Records
     moved: moves.Moved
+    lists: Lists
 
 
 # Each finds its own kinds, and closes those alone: where it fails, nobody says that they are gone.
@@ -71,7 +72,7 @@ RULES: Mapping[str, tuple[frozenset[CaseKind], Callable[[Look], Iterable[Finding
     "twin events": (frozenset({CaseKind.TWIN_EVENT}), lambda at: twin_events(at.records)),
     "rules across rows": (
         frozenset({CaseKind.RULE_VIOLATED}),
-        lambda at: (*broken_rules(at.records), *unknown_codes(at.tx, at.registry, at.changed)),
+        lambda at: (*broken_rules(at.records), *unknown_codes(at.tx, at.registry, at.changed, at.lists)),
     ),
     "moves": (
         frozenset({CaseKind.DEPARTURE_WITHOUT_ARRIVAL, CaseKind.ARRIVAL_WITHOUT_DEPARTURE}),
@@ -141,7 +142,7 @@ class Detector:
         self._positions: dict[str, Looked] = {}  # newer than those written down
         self._unsaved_rows = 0
         self._swept_on = ""
-        self._lists: Lists | None = None
+        self._codes = Seen()
         self._tree: Tree | None = None
         self._turn, self._guard = threading.Lock(), threading.Lock()
         self._news: set[str] | None = None  # streams that may have moved; None: nobody has told yet
@@ -159,11 +160,12 @@ class Detector:
             with self._guard:
                 news = None if tree is not self._tree else self._news
                 self._news = set()
+            codes = self._codes
             try:
                 counts = self._run(Places(tree), news)
             except BaseException:
                 self._forget(news)
-                self._lists = {}  # all is looked at again
+                self._codes = codes
                 raise
             self._tree = tree
             if counts.more:
@@ -191,7 +193,7 @@ class Detector:
             only = None if news is None else news | self._unread
             changed = self._reader.read(tx, places, self._positions, only, now)
             self._sweep(tx, changed, now)
-            self._look_at_lists(tx, changed)
+            self._look_at_lists(tx, changed, only)
         self._unread = changed.unread
         if not changed.count and not changed.positions:
             return Counts()
@@ -241,14 +243,15 @@ class Detector:
             if tab in names:
                 changed.rows[names[tab]].add(row_id)
 
-    def _look_at_lists(self, tx: Tx, changed: Changed) -> None:
-        """Once the code lists have changed, all rows that they now speak against. The first time they are only noted:
-        what was there before this process was looked at when it came."""
-        lists = lists_of(tx, self._store.registry)
-        before, self._lists = self._lists, lists
-        if before is not None and before != lists:
-            for table, row_id in spoken_against(tx, self._store.registry, lists):
-                changed.rows[table].add(row_id)
+    def _look_at_lists(self, tx: Tx, changed: Changed, only: set[str] | None) -> None:
+        """Once the code lists have changed, all rows that they now speak against, in turns."""
+        registry = self._store.registry
+        if self._codes.lists is None or have_moved(tx, only):
+            self._codes = seen_anew(tx, registry, self._codes)
+        found, self._codes = spoken_against(tx, registry, self._codes)
+        for table, row_id in found:
+            changed.rows[table].add(row_id)
+        changed.more = changed.more or bool(self._codes.left)
 
     # --- judging --------------------------------------------------------------------------------------------------
 
@@ -259,15 +262,20 @@ class Detector:
         except Exception as error:  # whatever a row made of our code
             if isinstance(error, PASSING):
                 raise
+            first = error
         with self._store.read() as tx:
             changed.rows["person"] |= marked(tx, changed.units)
         changed = replace(changed, units=set())
         found: list[_Result] = []
         stopped: list[Finding] = []
+        is_told = False
         for rule in RULES:
             done, told = by_halves(rule, changed, partial(self._judge_alone, places, now, rule), self._units)
             found += done
             stopped += told
+            is_told = is_told or len(done) != 1
+        if not is_told:  # each rule by itself fails on nothing
+            tell(first, duty=DUTY, rows=changed.count)
         return _merged(found, stopped, sorted(changed.due))
 
     def _judge_alone(self, places: Places, now: str, rule: str, part: Changed) -> _Result:
@@ -291,8 +299,9 @@ class Detector:
             gone = changed.rows.get("migration", set()) - records.moves.keys()
             moved = moves.look(tx, places, records, gone, day_of_instant(now)) if "moves" in rules else moves.Moved()
             look = Look(
-                tx=tx, registry=self._store.registry, places=places, changed=changed, records=records, moved=moved
-            )
+                tx=tx, registry=self._store.registry, places=places, changed=changed, records=records, moved=moved,
+                lists=self._codes.lists or {},
+            )  # fmt: skip
             return self._result(look, rules, now)
 
     def _result(self, look: Look, rules: Sequence[str], now: str) -> _Result:

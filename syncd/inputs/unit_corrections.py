@@ -26,7 +26,8 @@ RULES = {
     "kept_above": (
         "{name} ({code}): không đổi cấp trên vì máy của đơn vị này hoặc của đơn vị dưới nó đang giữ sổ; "
         "giao lại các máy đó trước",
-        "{name} ({code}): hung nowhere else, since a node keeps it or a unit below it; hand those nodes over first",
+        "{name} ({code}): its unit above stays as it is, because a node keeps this unit or one below it; "
+        "hand those nodes over first",
     ),
     "later": (
         "{name} ({code}): đã đổi tên hoặc loại hình sau đó; giữ tên hiện tại",

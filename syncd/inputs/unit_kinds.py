@@ -10,7 +10,7 @@ waits.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from syncd.errors import FileRefused
 from syncd.inputs.cell import CellError
@@ -83,6 +83,23 @@ class KindPlan:
     problems: ProblemList
 
 
+@dataclass(frozen=True, slots=True)
+class Here:
+    """The units that are here, as lines name them."""
+
+    known: Mapping[str, UnitRow]
+    by_code: dict[tuple[str, str], list[UnitRow]] = field(default_factory=dict)
+    by_name: dict[tuple[str, str], list[UnitRow]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, known: Mapping[str, UnitRow]) -> Here:
+        here = cls(known)
+        for row in known.values():
+            here.by_code.setdefault((row.level, row.code), []).append(row)
+            here.by_name.setdefault((row.level, name_key(row.name)), []).append(row)
+        return here
+
+
 def titles_in(cells: Sequence[str]) -> int:
     """How many columns of such a list a row names."""
     return len(set(COLUMNS) & {title_of(cell) for cell in cells})
@@ -105,10 +122,16 @@ def plan_kinds(
     problems = ProblemList()
     rows = [(line, cells) for line, cells in _rows(lines, problems) if province in (None, cells["province_code"])]
     decisions = [decision for line, cells in rows if (decision := _decision(line, cells, today, problems)) is not None]
-    units = {decision.line: unit for decision in decisions if (unit := _unit(decision, known, problems)) is not None}
+    here = Here.of(known)
+    units = {decision.line: unit for decision in decisions if (unit := _unit(decision, here, problems)) is not None}
     plan = KindPlan(lines=len(rows), changed=[], added=[], problems=problems)
+    kept: dict[tuple[str, str | None], ChangeRow] = {}
+    for row in changes:
+        if row.old_unit_id == row.new_unit_id:
+            kept.setdefault((row.new_unit_id, row.scope_note), row)
     for decision in _agreed(decisions, units, problems):
-        _add(plan, decision, units[decision.line], changes)
+        unit = units[decision.line]
+        _add(plan, decision, unit, kept.get((unit.id, decision.scope_note)))
     problems.kept.sort(key=lambda problem: problem.line)
     return plan
 
@@ -171,25 +194,25 @@ def _kind(text: str, level: Level | None) -> str | None:
     return next((kind for kind in kinds if name_key(kind) == name_key(text)), None)
 
 
-def _unit(decision: Decision, known: Mapping[str, UnitRow], problems: ProblemList) -> UnitRow | None:
+def _unit(decision: Decision, here: Here, problems: ProblemList) -> UnitRow | None:
     """The one valid unit a line means."""
     names = {name_key(f"{kind} {decision.name}") for kind in (decision.old_kind, decision.new_kind)}
-    valid = [
-        row for row in known.values()
-        if row.level == decision.level and (row.valid_from or "") <= decision.effective_on
+    named = here.by_code.get((decision.level, decision.code), []) if decision.code else [
+        row for name in sorted(names) for row in here.by_name.get((decision.level, name), ())
+        if _province(row, here.known) == decision.province
+    ]  # fmt: skip
+    found = [
+        row for row in named
+        if (row.valid_from or "") <= decision.effective_on
         and (row.valid_to is None or decision.effective_on < row.valid_to)
     ]  # fmt: skip
-    if decision.code:
-        found = [row for row in valid if row.code == decision.code]
-    else:
-        found = [row for row in valid if name_key(row.name) in names and _province(row, known) == decision.province]
     if len(found) != 1:
         _say(problems, decision.line, "unit_code", "several" if found else "unknown_unit")
         return None
     if name_key(found[0].name) not in names:
         _say(problems, decision.line, "name", "name", name=found[0].name)
         return None
-    if _province(found[0], known) != decision.province:
+    if _province(found[0], here.known) != decision.province:
         _say(problems, decision.line, "province_code", "province", name=found[0].name)
         return None
     return found[0]
@@ -222,14 +245,12 @@ def _agreed(
             yield first
 
 
-def _add(plan: KindPlan, decision: Decision, unit: UnitRow, changes: Sequence[ChangeRow]) -> None:
+def _add(plan: KindPlan, decision: Decision, unit: UnitRow, kept: ChangeRow | None) -> None:
     if name_key(unit.name) == name_key(f"{decision.old_kind} {decision.name}"):
         # The spelling of the name itself stays as it is here.
         words = unit.name.split(" ")[len(decision.old_kind.split(" ")) :]
         name = " ".join([decision.new_kind, *words])
         plan.changed.append(_correction("unit", unit.id, "name", unit, unit.name, name))
-    kept = next((row for row in changes if row.old_unit_id == row.new_unit_id == unit.id
-                 and row.scope_note == decision.scope_note), None)  # fmt: skip
     if kept is None:
         plan.added.append((unit.id, decision))
         return

@@ -214,8 +214,8 @@ class _Line:
     def read(self, path: str, body: bytes, reader: _PullReader, wait_s: float) -> Pulled:
         """POST; the answer goes through `reader` while it arrives."""
         try:
-            with self._answer("POST", path, body, wait_s) as response:
-                for chunk in _chunks(response, limits.PULL_ANSWER_BYTES_MAX, self._place):
+            with self._answer("POST", path, body, wait_s) as (response, place):
+                for chunk in _chunks(response, limits.PULL_ANSWER_BYTES_MAX, place):
                     reader.feed(chunk)
         except SyncdError as error:
             return reader.result(error)
@@ -225,51 +225,51 @@ class _Line:
         self._client.close()
 
     def _whole(self, method: str, path: str, body: bytes | None, bytes_max: int) -> bytes:
-        with self._answer(method, path, body, 0.0) as response:
-            return _bounded(response, bytes_max, self._place)
+        with self._answer(method, path, body, 0.0) as (response, place):
+            return _bounded(response, bytes_max, place)
 
     @contextmanager
-    def _answer(self, method: str, path: str, body: bytes | None, wait_s: float) -> Iterator[httpx.Response]:
-        """The answer, its body still to be read; errors inside become ours."""
+    def _answer(
+        self, method: str, path: str, body: bytes | None, wait_s: float
+    ) -> Iterator[tuple[httpx.Response, str]]:  # fmt: skip
+        """The answer, its body still to be read, and who gives it; errors inside become ours. Meanwhile another line
+        may choose another address."""
         url = self._addresses.chosen
+        place = f"{url} (node {self._parent_id})"
         request = self._client.build_request(
             method, url + path, content=body, headers={"host": HOST}, timeout=_timeout(wait_s),
             extensions={"sni_hostname": tls_name(self._parent_id)},
         )  # fmt: skip
         self._deadline.begin(limits.EXCHANGE_S_MAX + wait_s)
         try:
-            response = self._send(request)
+            response = self._send(request, place)
             try:
                 if response.status_code != httpx.codes.OK:
                     raise http.decode_error(
-                        response.status_code, _bounded(response, limits.ERROR_BYTES_MAX, self._place), self._place
+                        response.status_code, _bounded(response, limits.ERROR_BYTES_MAX, place), place
                     )
-                yield response
+                yield response, place
             finally:
                 response.close()
                 self._client.cookies.clear()  # a neighbour's, which would be kept and sent back
         except httpx.HTTPError as error:
-            ours = _translate(error, self._place)
+            ours = _translate(error, place)
             self._addresses.failed(url)
             raise ours from error
         except (ParentUnreachable, WrongPeer):  # somebody else answers there: a portal, another machine
             self._addresses.failed(url)
             raise
 
-    def _send(self, request: httpx.Request) -> httpx.Response:
+    def _send(self, request: httpx.Request, place: str) -> httpx.Response:
         """The answer's head. Whatever the library meets in one that it did not foresee is the neighbour's doing."""
         try:
             return self._client.send(request, stream=True)
         except httpx.HTTPError as error:
             if isinstance(error, httpx.RemoteProtocolError) and _is_no_http(error):
-                raise _strange(self._place) from error
+                raise _strange(place) from error
             raise
         except Exception as error:
-            raise _strange(self._place) from error
-
-    @property
-    def _place(self) -> str:
-        return f"{self._addresses.chosen} (node {self._parent_id})"
+            raise _strange(place) from error
 
 
 def _is_no_http(error: BaseException) -> bool:

@@ -41,6 +41,7 @@ from syncd.pipeline import Node
 from syncd.security import authority, enrol
 from syncd.security.authority import Authority
 from syncd.security.limits import JOIN_REQUEST_BYTES_MAX
+from syncd.topology.silent import within
 
 T = TypeVar("T")
 PUSH_BODY_BYTES_MAX = limits.PUSH_BYTES_MAX + limits.ENVELOPE_BYTES_MAX + limits.KIB
@@ -236,11 +237,15 @@ class _Service:
                 reply, body = await self._news(pull, peer, waiter, self._waiting, is_large)
             finally:
                 self._waiting.leave(waiter)
-        self.observer.child_seen(peer, pull.waiting_rows, pull.open_cases, None, pull.silent)
+        silent = await self.work(self._below, peer, pull) if pull.silent else pull.silent
+        self.observer.child_seen(peer, pull.waiting_rows, pull.open_cases, None, silent)
         if reply.frames or reply.receipts:
             self.observer.exchanged("pull", peer, reply.frames, len(body), time.monotonic() - began)
         head = http.prefixed(messages.encode(reply))
         return StreamingResponse(_chunks(head, body), headers={"content-length": str(len(head) + len(body))})
+
+    def _below(self, peer: str, pull: Pull) -> Sequence[Silent]:
+        return within(self.node.tree(), peer, pull.silent)
 
     def _lacking(self, peer: str, pull: Pull, news: set[str]) -> tuple[PullReply, Sending]:
         self._require_enrolled(peer)  # whoever waits may be revoked meanwhile

@@ -125,6 +125,7 @@ def _made_names(table: Table) -> list[str]:
         table.name,
         f"pk_{table.name}",
         *(f"ix_{table.name}_{'_'.join(index)}" for index in table.indexes),
+        *(part.name for part in table.partly),
         *(f"syncd_{table.name}_{op}" for op in (*operations, "truncate", "replace", "before_insert")),
         *(f"syncd_{table.name}_propose_{op}" for op in operations),
         f"syncd_stage_{table.name}",

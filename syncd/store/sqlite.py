@@ -500,8 +500,10 @@ class SqliteStore(Store):
             return True
         writer = self._open_writer()
         writer.execute(f"PRAGMA busy_timeout = {limits.LOG_FILE_WAIT_MS}")
-        (is_busy, _frames, _moved), *_ = writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        writer.execute(f"PRAGMA busy_timeout = {limits.BUSY_TIMEOUT_MS}")
+        try:
+            (is_busy, _frames, _moved), *_ = writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        finally:
+            writer.execute(f"PRAGMA busy_timeout = {limits.BUSY_TIMEOUT_MS}")
         return not is_busy
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ clock makes a silence longer or shorter.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from syncd import limits
@@ -17,9 +17,16 @@ from syncd.clock import Clock
 from syncd.messages import Silent, raw_id
 from syncd.store.base import Store
 from syncd.succession import retired_nodes
+from syncd.tree import Tree
 
 NEVER_S = 0  # as it travels: never heard
 _CHILDREN = "SELECT node_id, last_success_at FROM syncd_peer WHERE role = 'child'"
+
+
+def within(tree: Tree, child: str, told: Sequence[Silent]) -> Sequence[Silent]:
+    """What a child may say: of nodes below it, not of itself, of its neighbours or of nobody."""
+    below = tree.below(child) - {child} if told else ()
+    return [each for each in told if each.node_id in below]
 
 
 class SilentBelow:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from conflict.case import CaseKind, case_id
+from syncd.detect.codes import Seen, seen_anew, spoken_against
 from syncd.inputs.codes import load_codes, package_codes
 from tests.integration.registers import (
     DAY_MS,
@@ -353,6 +354,38 @@ def test_a_code_that_is_in_no_list_is_a_case_until_it_is_mended_or_listed(tree: 
     tree.settle()
     tree.later(1)
     assert tree.found_at(CaseKind.RULE_VIOLATED) == {"a": 1}
+
+
+def test_a_list_speaks_against_more_rows_than_fit_into_a_turn(tree: Registers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("syncd.limits.DETECT_FOUND_MAX", 2)
+    for _ in range(5):
+        person(tree.a, ethnic="zz", marital="77")
+    tree.settle()
+    tree.a.reopen()
+    tree.settle()
+    with tree.province.store.write("test") as tx:
+        load_codes(tx, package_codes())
+    for _ in range(8):
+        tree.settle()
+    assert tree.found_at(CaseKind.RULE_VIOLATED) == {"a": 10}
+
+
+def test_a_list_of_any_length_speaks_against_rows_when_it_has_changed(tree: Registers) -> None:
+    person(tree.a, ethnic="zz")
+    count = 33_000 if tree.a.dsn is None else 3  # more than SQLite takes values in a statement
+    with tree.a.store.apply("as it comes from the root") as tx:
+        tx.many(
+            "INSERT INTO code (list_name, version, code, name) VALUES ('ethnic', 1, ?, 'x')",
+            [(f"{n}",) for n in range(count)],
+        )
+    registry = tree.a.store.registry
+    with tree.a.store.read() as tx:
+        noted = seen_anew(tx, registry, Seen(lists={"marital": {"1"}}))
+        assert list(noted.left) == [("person", "ethnic")], "the one that has changed, and only while it is here"
+        found, after = spoken_against(tx, registry, noted)
+        assert (len(found), after.left) == (1, {})
+        assert spoken_against(tx, registry, after) == ([], after)
+        assert seen_anew(tx, registry, after) == after
 
 
 def test_a_list_that_comes_after_the_rows_speaks_against_them(tree: Registers) -> None:

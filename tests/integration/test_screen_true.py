@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import signal
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,9 @@ from syncd import control, keeping
 from syncd.cli import program
 from syncd.config import Config, load_config, write_config
 from syncd.errors import SyncdError
-from syncd.messages import Pull, decode, encode
+from syncd.messages import Pull, Silent, decode, encode, raw_id
 from syncd.review.verbs import Verb
-from syncd.topology.silent import SilentBelow
+from syncd.topology.silent import SilentBelow, within
 from tests.integration.handovers import add_household, at, order
 from tests.integration.registers import Registers, cases, person, registers
 from tests.integration.test_conflicts_resolved import CITIZEN_ID, say, seen, state_everywhere, take_back
@@ -164,6 +165,16 @@ def test_a_district_tells_whom_it_has_not_heard_and_what_it_was_told(tree: TreeB
     assert fresh() == []
 
 
+def test_a_child_speaks_of_nodes_below_it_alone(tree: TreeBuilder) -> None:
+    north, one, two = (at(tree, name).node.node_id for name in ("north", "one", "two"))
+    root = at(tree, "north").node.tree().nodes[north].parent_id
+    told = [Silent(raw_id(node_id), 5) for node_id in (north, one, two, str(root), str(uuid.uuid4()))]
+    below = at(tree, "north").node.tree()
+    assert [each.node_id for each in within(below, north, told)] == [one, two]
+    assert list(within(below, one, told)) == []
+    assert list(within(below, str(uuid.uuid4()), told)) == []
+
+
 # --- one exchange, and reloads --------------------------------------------------------------------------------------
 
 
@@ -255,11 +266,15 @@ def test_every_setting_is_read_again_or_named(tmp_path: Path) -> None:
         name="b", database="postgresql://x", encrypted=False, listen="h:1", addresses=["https://a"],
         parent_urls=["https://p"], foreign_writes="propose", extra_tables="m:T", poll_ms=9, checkpoint_after_s=9.0,
         prune=False, keep_days=9, retention_days=9, language="en", log_level="debug", log_format="json",
-        check_child_h=9,
+        utc_offset_min=60, check_clock_s=9, check_parent_warning_s=9, check_parent_critical_s=9, check_child_h=9,
+        check_failing_s=9, check_backlog_h=9, check_backlog_rows=9, check_backup_days=9, check_certificate_days=9,
+        check_disk_mib=9,
     )  # fmt: skip
+    assert [key for key in Config.__struct_fields__ if getattr(before, key) == getattr(after, key)] == []
     assert waits_for_restart(before, after) == list(OF_RESTART)
     works = taken_over(before, after)
     for key in Config.__struct_fields__:
         wanted = before if key in OF_RESTART else after
         assert getattr(works, key) == getattr(wanted, key), key
     assert not set(OF_COMMANDS) & set(OF_RESTART)
+    assert "check_child_h" not in OF_COMMANDS, "a daemon tells its parent of silences by it"

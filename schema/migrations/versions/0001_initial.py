@@ -144,6 +144,10 @@ def _system_tables() -> None:
         rules={"outcome_rule": "outcome IN ('accepted', 'partly', 'rejected', 'review', 'referred')"},
         indexes=(("proposal_id",), ("resolves",)),
     )
+    referred = sa.text("outcome = 'referred'")
+    op.create_index(
+        "ix_verdict_referred", "verdict", ["proposal_id"], sqlite_where=referred, postgresql_where=referred
+    )  # fmt: skip
     _keeping_tables()
 
 

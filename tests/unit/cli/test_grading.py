@@ -177,6 +177,9 @@ CASES: dict[str, tuple[Status, dict[str, Any] | None, int, str]] = {
     "one silent behind a child": (
         station(silent=(Silent(node_id="x", name="18136 Xã Nam", via="Huyện", for_s=3 * DAY_S),)), RUNS, 1,
         "1 silent further below: 18136 Xã Nam 3 d"),
+    "one never heard behind a child": (
+        station(silent=(Silent(node_id="x", name="18136 Xã Nam", via="Huyện", for_s=0),)), RUNS, 1,
+        "1 silent further below: 18136 Xã Nam never heard"),
 }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import io
 import pwd
 from collections.abc import Callable
 
@@ -17,7 +18,10 @@ from syncd.cli import who
 def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """What stands as the author when this account gives a command and somebody answers so."""
 
-    def ask(account: str, answer: str = "", stated: str | None = None, otherwise: str | None = None) -> str:
+    def ask(
+        account: str, answer: str = "", stated: str | None = None, otherwise: str | None = None, at: bool = True
+    ) -> str:  # fmt: skip
+        monkeypatch.setattr(who, "is_attended", lambda: at)
         monkeypatch.setattr(getpass, "getuser", lambda: account)
         for name in ("SUDO_USER", "DOAS_USER"):
             monkeypatch.delenv(name, raising=False)
@@ -39,6 +43,7 @@ def test_who_sits_behind_an_account_of_nobody_is_asked(asked: Callable[..., str]
     assert asked(account, "  Lê  Cán Bộ \n") == "Lê Cán Bộ"
     assert asked(account) == account  # nobody is there
     assert asked(account, otherwise="Xã Thử") == "Xã Thử"
+    assert asked(account, "what a pipe holds\n", at=False) == account, "nobody sits at a pipe"
 
 
 def test_a_name_that_was_stated_stands_and_nobody_is_asked(asked: Callable[..., str]) -> None:
@@ -52,6 +57,13 @@ def test_a_persons_account_is_its_name(monkeypatch: pytest.MonkeyPatch, asked: C
     assert asked("lan", "other\n") == "lan"
     assert asked("syncd", "Lan Nguyễn\n") == "Lan Nguyễn"
     assert asked("somebody of a directory service") == "somebody of a directory service"
+
+
+def test_a_pipe_and_a_closed_door_are_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("Lan\n"))
+    assert not who.is_attended()
+    monkeypatch.setattr("sys.stdin", None)  # a service without any
+    assert not who.is_attended()
 
 
 def test_who_became_root_keeps_the_own_name(monkeypatch: pytest.MonkeyPatch) -> None:

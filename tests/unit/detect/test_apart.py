@@ -61,6 +61,21 @@ def test_a_rule_that_fails_on_everything_is_one_case_after_so_many_attempts(cont
     contained.bugs.clear()
 
 
+def test_a_failure_that_no_row_shows_is_told_all_the_same(contained: Contained) -> None:
+    def judge(_part: Changed) -> None:
+        raise ValueError
+
+    assert by_halves("twins", Changed(units={"a unit"}), judge, lambda _rows: {}) == ([], [])
+    assert len(contained.bugs) == 1
+    together = rows_of(changed(3))
+    done, stopped = by_halves(
+        "twins", changed(3), lambda part: judge_but(together, part) if rows_of(part) == together else part,
+        lambda _rows: {},
+    )  # fmt: skip
+    assert (len(done), stopped, len(contained.bugs)) == (2, [], 2)
+    contained.bugs.clear()
+
+
 def test_what_concerns_the_whole_node_passes() -> None:
     def judge(_part: Changed) -> None:
         raise DiskFull("full", "free space")
