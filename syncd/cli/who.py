@@ -15,7 +15,7 @@ import click
 
 from syncd.language import say
 
-NAME_CHARS_MAX = 200
+AUTHOR_CHARS_MAX = 200  # of its columns
 FIRST_PERSON_UID = 1000
 NOBODY_UID = 65_534
 SERVICES = frozenset({"system", "local service", "network service", "localsystem"})  # of Windows
@@ -26,7 +26,7 @@ def author(stated: str | None = None, *, otherwise: str | None = None, asks: boo
     """The name stated; else the account's, where it is a person's; else who answers. `otherwise`: what stands where
     nobody answers, instead of the account. `asks`: whether somebody may be there."""
     if stated and stated.strip():
-        return stated.strip()[:NAME_CHARS_MAX]
+        return stated.strip()[:AUTHOR_CHARS_MAX]
     account = getpass.getuser()
     if is_person(account):
         return account
@@ -70,4 +70,4 @@ def _answer(account: str) -> str:
     except (click.Abort, OSError):  # no terminal, nothing to read from
         click.echo(err=True)
         return ""
-    return " ".join(answer.split())[:NAME_CHARS_MAX]
+    return " ".join(answer.split())[:AUTHOR_CHARS_MAX]

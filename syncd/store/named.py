@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 
 from schema.spec import Registry
+from syncd.limits import NAME_CHARS_MAX
 
 NAMES_MAX = 5
 SQLITE_ERROR = 1  # of the statement itself, by sqlite3.h
 SYNTAX = "42"  # the class of SQLSTATE: syntax, names and rights
-NAME_CHARS_MAX = 63
 OWN = ("syncd_", "ck_", "fk_", "pk_")  # tables, triggers, functions and rules that `schema/` makes
 # Names as databases write them: quoted, with a dot, behind a colon. Bare words of a sentence may be words only.
 _PLACES = re.compile(r'(?<=["«„])\w+(?=["»“])|(?<=: )[\w.]+|\w+(?:\.\w+)+|\b(?:syncd|ck|fk|pk)_\w+')
