@@ -16,13 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psycopg
-from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from syncd.security.identity import NodeKeys
 from syncd.setup import Place
 from tests.memory import in_memory
+from tests.postgres import copy_database
 from tests.trees import TreeBuilder, built
 
 Build = Callable[[TreeBuilder, Mapping[str, str]], None]
@@ -71,7 +70,7 @@ def _built(seed: int, build: Build, dsns: Mapping[str, str]) -> Shape:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     databases = {name: f"syncd_shape_{uuid.uuid4().hex[:16]}" for name in dsns}
     for name, dsn in dsns.items():
-        _remake(make_conninfo(dsn, dbname=databases[name]), like=_name(dsn))
+        copy_database(make_conninfo(dsn, dbname=databases[name]), like=_name(dsn))
     before = list(built)
     tree = TreeBuilder(folder, seed)
     build(tree, {name: make_conninfo(dsn, dbname=databases[name]) for name, dsn in dsns.items()})
@@ -98,17 +97,9 @@ def _copy(shape: Shape, builder: TreeBuilder, dsns: Mapping[str, str]) -> None:
         if dsn is None:
             shutil.copyfile(shape.folder / f"{each.name}.db", builder.folder / f"{each.name}.db")
         else:
-            _remake(dsn, like=shape.databases[each.name])
+            copy_database(dsn, like=shape.databases[each.name])
         parent = next((node for node in builder.nodes if node.name == each.parent), None)
         builder.open(each.name, each.code, each.unit_id, each.keys, each.place, parent, dsn)
-
-
-def _remake(dsn: str, like: str) -> None:
-    """The database of this DSN as a copy of another one of its server, to which nobody is connected."""
-    target, source = sql.Identifier(_name(dsn)), sql.Identifier(like)
-    with psycopg.connect(make_conninfo(dsn, dbname="postgres"), autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(target))
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(target, source))
 
 
 def _name(dsn: str) -> str:

@@ -19,11 +19,12 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tests.memory import in_memory
 from tests.postgres_binaries import (
@@ -36,6 +37,9 @@ from tests.postgres_binaries import (
     find_every_binaries,
 )
 
+SPARE = "syncd_spare_"  # empty databases that nobody needed after all
+_SPARES = f"SELECT datname FROM pg_database WHERE starts_with(datname::text, '{SPARE}')"
+UNWANTED_MAX = 12  # some 10 MB each
 START_S_MAX = 300.0
 STOP_S_MAX = 300.0
 POLL_S = 0.05
@@ -64,6 +68,7 @@ class PostgresServer:
         self.admin_dsn = admin_dsn
         self.origin = origin
         self._cluster = cluster
+        self._unwanted: list[str] = []
         with self._admin() as connection:
             self.version = str(connection.info.parameter_status("server_version"))
             _check_server(connection, origin)
@@ -111,18 +116,29 @@ class PostgresServer:
     def create_database(self, name: str | None = None, encoding: str = "UTF8", locale: str = "C") -> str:
         """Create an empty database (UTF-8 and bytewise order unless said otherwise) and return its DSN."""
         name = name or f"syncd_test_{uuid.uuid4().hex[:16]}"
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING {} LOCALE_PROVIDER libc LOCALE {}").format(
-            sql.Identifier(name), sql.Literal(encoding), sql.Literal(locale)
-        )
         with self._admin() as connection:
-            connection.execute(statement)
+            if (encoding, locale) == ("UTF8", "C") and _take_spare(connection, name):
+                return self.dsn(name)
+            connection.execute(
+                sql.SQL(
+                    "CREATE DATABASE {} TEMPLATE template0 STRATEGY file_copy"
+                    " ENCODING {} LOCALE_PROVIDER libc LOCALE {}"
+                ).format(sql.Identifier(name), sql.Literal(encoding), sql.Literal(locale))
+            )
         return self.dsn(name)
 
-    def drop_database(self, dsn: str) -> None:
-        """Drop the database that ``dsn`` names, and whoever is still connected to it."""
-        name = str(conninfo_to_dict(dsn)["dbname"])
+    def drop_database(self, dsn: str, *, at_once: bool = False) -> None:
+        """Drop the database that ``dsn`` names, and whoever is still connected to it: with some others, for each time
+        the server writes down all it has in memory; `at_once` where its roles are to go too."""
+        self._unwanted.append(str(conninfo_to_dict(dsn)["dbname"]))
+        if at_once or len(self._unwanted) >= UNWANTED_MAX:
+            self._drop_unwanted()
+
+    def _drop_unwanted(self) -> None:
         with self._admin() as connection:
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+            while self._unwanted:
+                name = sql.Identifier(self._unwanted.pop())
+                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
 
     def dsn(self, database: str) -> str:
         """The libpq URI of a database of this server."""
@@ -140,6 +156,10 @@ class PostgresServer:
         """End a server started here, connections included. Nothing happens on a second call or to somebody else's."""
         if self._cluster:
             self._cluster.stop()
+        else:
+            with self._admin() as connection:
+                self._unwanted += [str(row[0]) for row in connection.execute(_SPARES)]
+            self._drop_unwanted()
 
     def __enter__(self) -> PostgresServer:
         return self
@@ -157,6 +177,32 @@ class PostgresServer:
     def _admin(self) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
         with contextlib.closing(psycopg.connect(self.admin_dsn, autocommit=True, connect_timeout=60)) as connection:
             yield connection
+
+
+def copy_database(dsn: str, like: str) -> None:
+    """Make the database of this DSN, which is empty or not there, a copy of the one called `like` on its server, to
+    which nobody is connected; the empty one is left to whoever needs the next."""
+    name = str(conninfo_to_dict(dsn)["dbname"])
+    admin = make_conninfo(dsn, dbname="postgres")
+    with contextlib.closing(psycopg.connect(admin, autocommit=True)) as connection:
+        if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone():
+            _rename(connection, name, SPARE + uuid.uuid4().hex[:16])
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
+                sql.Identifier(name), sql.Identifier(like)
+            )
+        )
+
+
+def _take_spare(connection: psycopg.Connection[Any], name: str) -> bool:
+    found = connection.execute(_SPARES).fetchone()
+    if found is not None:
+        _rename(connection, str(found[0]), name)
+    return found is not None
+
+
+def _rename(connection: psycopg.Connection[Any], before: str, after: str) -> None:
+    connection.execute(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(before), sql.Identifier(after)))
 
 
 def open_server(binaries: Binaries | None = None) -> PostgresServer:

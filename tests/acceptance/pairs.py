@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from msgspec.structs import replace
-from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from syncd.config import load_config, write_config
@@ -25,7 +24,7 @@ from syncd.once import Summary, sync_once
 from tests.acceptance import recount
 from tests.acceptance.processes import Station, Tree
 from tests.acceptance.writers import open_plain
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresServer, copy_database
 from tests.waiting import until
 
 COMMUNE, SPARE, SECOND = "42501", "42502", "42503"
@@ -161,9 +160,6 @@ def copied_on(server: PostgresServer, template: Pair, folder: Path) -> Iterator[
 
 def clone(server: PostgresServer, dsn: str) -> str:
     """A database with the content of another that nobody is connected to."""
-    name, source = f"syncd_test_{uuid.uuid4().hex[:16]}", str(conninfo_to_dict(dsn)["dbname"])
-    with server._admin() as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(source))
-        )
-    return server.dsn(name)
+    copy = server.dsn(f"syncd_test_{uuid.uuid4().hex[:16]}")
+    copy_database(copy, like=str(conninfo_to_dict(dsn)["dbname"]))
+    return copy
