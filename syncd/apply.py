@@ -7,12 +7,11 @@ a change that does not find its row stops the stream rather than being passed ov
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from schema.spec import Audience, Column, Kind, Registry, Table
-from syncd.errors import Altered, Diverged, Foreign, SchemaNewer, StoreError
+from syncd.errors import Altered, Diverged, Foreign, IdTaken, SchemaNewer
 from syncd.limits import UPDATE_CELLS_MAX
 from syncd.log import Stream
 from syncd.store.base import Tx
@@ -106,9 +105,7 @@ def _insert(tx: Tx, stream: Stream, table: Table, block: Block, counter: Counter
     types = ["uuid", "uuid", *(str(column.type) for column in columns)]
     try:
         tx.insert_columns(table, names, types, [block.ids, [stream.unit_id] * len(block.ids), *block.values])
-    except StoreError as error:
-        if not _says_known(error, table):
-            raise
+    except IdTaken as error:
         raise Diverged(
             f"stream {stream.stream_id} inserts rows of {table.name} that are here already", hint=way_on(stream)
         ) from error
@@ -120,12 +117,6 @@ def _insert(tx: Tx, stream: Stream, table: Table, block: Block, counter: Counter
                 hint="nothing was applied",
             )
         counter.add(table, stream.unit_id, +1, [by_name[name] for name in table.fold.all_columns])
-
-
-def _says_known(error: StoreError, table: Table) -> bool:
-    """Whether a database refuses rows because their ids are taken."""
-    key = re.compile(rf"UNIQUE constraint failed: {table.name}\.id\b|\bpk_{table.name}\b")
-    return key.search(error.english) is not None
 
 
 def _update(tx: Tx, stream: Stream, table: Table, run: Sequence[Block], counter: Counter) -> None:

@@ -26,6 +26,7 @@ code.
     ├── FileRefused                1   a file to be read is not of the form it must have
     ├── StoreError                 1   the database refused a statement
     │   ├── RuleBroken                 a value breaks a rule of its table
+    │   ├── IdTaken                    a row of this id is there already
     │   └── DatabaseReplaced           another program took the files away under this process: it ends
     ├── ForkError                  1   two writers of one stream
     ├── Unforeseen                 1   a failure that no code of ours foresaw; one duty stops, the rest goes on
@@ -233,6 +234,10 @@ class StoreError(SyncdError):
 
 
 class RuleBroken(StoreError):
+    pass
+
+
+class IdTaken(StoreError):
     pass
 
 

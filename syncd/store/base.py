@@ -16,7 +16,7 @@ from typing import Any
 
 from schema.spec import Registry, Table
 from syncd import limits
-from syncd.errors import RuleBroken, StoreError
+from syncd.errors import IdTaken, RuleBroken, StoreError
 from syncd.language import Both, say
 
 Row = tuple[Any, ...]
@@ -72,6 +72,14 @@ def not_unique(what: str) -> StoreError:
             "bỏ nó đi (cần tra nhanh thì tạo chỉ mục không UNIQUE); việc đồng bộ tự đi tiếp",
             "remove it (for speed an index without UNIQUE serves); the stream goes on by itself",
         ),
+    )
+
+
+def id_taken(table: str) -> IdTaken:
+    """A row is inserted whose id another row of its table bears."""
+    return IdTaken(
+        say("bảng {table} đã có bản ghi mang id này", "table {table} has a row of this id already", table=table),
+        say("không có gì được ghi", "nothing was written"),
     )
 
 

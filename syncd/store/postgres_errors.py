@@ -14,7 +14,7 @@ from psycopg import errors as pg
 from schema.refusals import is_ours
 from syncd.errors import DatabaseUnreachable, StoreError, SyncdError
 from syncd.language import say
-from syncd.store.base import known, not_unique, rule_broken
+from syncd.store.base import id_taken, known, not_unique, rule_broken
 from syncd.store.causes import Cause
 from syncd.store.named import named
 from syncd.store.postgres_causes import BROKEN_OFF, BY_CLASS, BY_CODE, REFUSED
@@ -31,6 +31,8 @@ def translate(error: psycopg.Error) -> Exception:
     if is_ours(text):  # our own guard
         return StoreError(text, say("không có gì được ghi", "nothing was written"))
     name = error.diag.constraint_name or ""
+    if state == UNIQUE and name.startswith("pk_"):
+        return id_taken(error.diag.table_name or "")
     if state in (UNIQUE, EXCLUSION) and not name.startswith(("pk_", "syncd_")):
         return not_unique(f"{error.diag.table_name}, {name}")
     if state[:2] == INTEGRITY and (broken := rule_broken(_rule(state, error))):

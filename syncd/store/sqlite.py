@@ -33,6 +33,7 @@ from syncd.store.base import (
     Store,
     Tx,
     dangling,
+    id_taken,
     in_lists,
     know,
     known,
@@ -126,6 +127,7 @@ def _not_opened(path: str, key: bytes | None, error: Exception) -> Exception:
 
 # Of a column other than the id of a replicated table; the node's own tables say nothing to an operator.
 _UNIQUE = re.compile(r"UNIQUE constraint failed: (?!syncd_)(\w+\.(?!id\b)\w+(, \w+\.\w+)*|index '\w+')")
+_ID_TAKEN = re.compile(r"UNIQUE constraint failed: (?!syncd_)(\w+)\.id")
 # What the library says of its own constraints; any other text with that code is a trigger's.
 _OF_LIBRARY = re.compile(r"(CHECK|NOT NULL|UNIQUE|PRIMARY KEY) constraint failed|cannot store \w+ value in \w+ column")
 
@@ -162,6 +164,8 @@ def translate(error: Exception, place: str) -> Exception:
         return StoreError(text, say("không có gì được ghi", "nothing was written"))
     if text == "FOREIGN KEY constraint failed":
         return dangling()
+    if taken := _ID_TAKEN.fullmatch(text):
+        return id_taken(taken[1])
     if unique := _UNIQUE.fullmatch(text):
         return not_unique(named(known(), text) or unique[0].partition(":")[0])
     if not _OF_LIBRARY.match(text):
