@@ -280,7 +280,7 @@ def test_a_refused_line_is_told_by_line_column_and_rule_and_ends_with_1(cli: Cli
     )
     code, out, err = cli("import", str(path))
     assert code == 1
-    assert "line 2, column sex" in out
+    assert "line 2, column Sex" in out
     assert "Mật Danh" not in out + err
 
 
