@@ -4,6 +4,7 @@ code.
     SyncdError                     1   something failed
     ├── UsageError                 2   the command line makes no sense
     ├── ConfigError               78   the configuration makes no sense
+    │   ├── DatabaseUnusable           the node's database is missing, or what lies there is none that opens so
     │   └── KeyFileError          78   a key file is missing, damaged, readable by others, or another node's
     ├── PermissionDenied          77   the operating system or the tree does not allow it
     ├── NotCanonical               1   a value of this node is outside the canonical types; nothing was sealed
@@ -90,6 +91,10 @@ class ConfigError(SyncdError):
 
 
 class KeyFileError(ConfigError):
+    pass
+
+
+class DatabaseUnusable(ConfigError):
     pass
 
 

@@ -176,7 +176,8 @@ def _off(offset_ms: int, others: str) -> str:
 
 
 def _certificates(found: Status, now_ms: int) -> Iterator[Finding]:
-    """Those that were made together have one trouble together."""
+    """Keys and certificates. Those that were made together have one trouble together."""
+    yield from (Finding(code=CRITICAL, text=each) for each in found.machine.unusable)
     now_s = now_ms / 1000
     not_begun = [each for each in found.machine.certificates if each.begins_s is not None and each.begins_s > now_s]
     if not_begun:

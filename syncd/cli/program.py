@@ -6,10 +6,12 @@ is asked for; errors of the program's own tree are shown as "what happened — w
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -23,6 +25,7 @@ from syncd.text import escaped
 
 INTERRUPTED = 130  # as a shell reports SIGINT
 BUG = 70  # EX_SOFTWARE of sysexits.h
+UNTOLD = 3  # `status --check` whose line nobody can read: unknown to monitoring
 
 # Verb → file. The order is that of a node's life.
 VERBS = {
@@ -81,11 +84,39 @@ def program() -> Program:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command; returns its exit code."""
+    """Run one command; returns its exit code, also where nobody can be told the result."""
+    is_told = _given_streams()
+    is_check = list(arguments[:1]) == ["status"] and "--check" in arguments
+    code = 0
+    try:
+        code = _ran(arguments, is_check)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of our output has gone (`syncd sql … | head`): nothing failed. Python would complain at exit.
+        _silence(sys.stdout)
+        is_told = False
+    except OSError as error:  # our output cannot be written: all else is an error of ours
+        _silence(sys.stdout)
+        is_told = False
+        code = code or _output_lost(error)
+    return UNTOLD if is_check and not is_told else code
+
+
+def _given_streams() -> bool:
+    """Whether there is a stdout. What was closed is opened as nothing, so that no file of ours gets its number."""
+    is_there = sys.stdout is not None
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:  # a code page that lacks a letter must not end the program
             reconfigure(errors="replace")
+    return is_there
+
+
+def _ran(arguments: Sequence[str], is_check: bool) -> int:
+    """The verb's own code. Raises OSError where its output cannot be written."""
     try:
         result = _called(arguments)
         sys.stdout.flush()
@@ -93,12 +124,12 @@ def run(arguments: Sequence[str]) -> int:
     except click.exceptions.Abort:
         return _failed(say("đã dừng theo yêu cầu", "interrupted"), INTERRUPTED)
     except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message(), file=sys.stderr)  # nothing was asked for: the help itself, in our words
+        _complain(error.format_message())  # nothing was asked for: the help itself, in our words
         return error.exit_code
     except click.ClickException as error:
         from syncd.cli.usage import usage_words
 
-        if arguments[:1] == ["status"] and "--check" in arguments:  # monitoring reads stdout and a code of its own
+        if is_check:  # monitoring reads stdout and a code of its own
             from syncd.cli.status import unknown_line
 
             return unknown_line(usage_words(error))
@@ -108,16 +139,16 @@ def run(arguments: Sequence[str]) -> int:
 
         return _failed(told_once(error), error.exit_code)
     except BrokenPipeError:
-        # The reader of our output has gone (`syncd sql … | head`): nothing failed. Python would complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        raise
     except KeyboardInterrupt:
         return _failed(say("đã dừng theo yêu cầu", "interrupted"), INTERRUPTED)
     except Exception as error:  # a bug: its place, without the words of a library, which may quote a row
+        if isinstance(error, OSError) and _is_of_output(error):
+            raise
         from syncd.events import told_trace
         from syncd.node.barriers import place_of
 
-        print(told_trace(error), file=sys.stderr)
+        _complain(told_trace(error))
         return _failed(
             say(
                 "lỗi không lường trước: {kind} tại {place} — gửi các dòng trên cho nơi bảo trì syncd",
@@ -142,9 +173,41 @@ def _called(arguments: Sequence[str]) -> object:
 
 
 def _failed(text: str, exit_code: int) -> int:
-    sys.stdout.flush()
-    print(f"{say('lỗi', 'error')}: {escaped.lines(text)}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # told by whoever called
+        sys.stdout.flush()
+    _complain(f"{say('lỗi', 'error')}: {escaped.lines(text)}")
     return exit_code
+
+
+def _complain(text: str) -> None:
+    """On stderr; where that cannot be written either, nobody is left to tell."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:
+        _silence(sys.stderr)
+
+
+def _output_lost(error: OSError) -> int:
+    from syncd.cli.reasons import told_once
+    from syncd.system import translate_os_error
+
+    ours = translate_os_error(error, say("không ghi được kết quả ra stdout", "the result cannot be written to stdout"))
+    return _failed(told_once(ours), ours.exit_code)
+
+
+def _is_of_output(error: OSError) -> bool:
+    """Whether it was stdout that failed: a verb's file writes nothing else by itself, and other files have a name."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    module = "" if place is None else str(place.tb_frame.f_globals.get("__name__"))
+    return error.filename is None and module.startswith(("syncd.cli.", "click."))
+
+
+def _silence(stream: Any) -> None:
+    """What still waits to be written goes nowhere: Python would complain at exit."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _version() -> click.Option:

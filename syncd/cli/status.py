@@ -2,7 +2,8 @@
 
 Enters: the node's tables and, when it runs, its daemon. Leaves: text; with --check an exit code 0, 1, 2 or 3 as Nagios
 reads it. Must hold: quick (no stages, no SQLAlchemy); with --check one line and one of these codes whatever happens; a
-node that cannot be examined is never fine: a database that is down or damaged is critical, all else unknown.
+node that cannot be examined is never fine: a database that is down, missing or
+damaged is critical, and so is a key; all else unknown.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def command(check: bool, wanted: str | None, directory: Path | None, as_json: bo
 def unknown(error: Exception) -> int:
     """The line for a node that cannot be examined: critical where it cannot work either, else unknown."""
     from syncd.cli.reasons import told_once
-    from syncd.errors import DatabaseUnreachable, DiskFull, StoreError
+    from syncd.errors import DatabaseUnreachable, DatabaseUnusable, DiskFull, KeyFileError, StoreError
     from syncd.node.barriers import unforeseen
     from syncd.system import translate_os_error
 
@@ -71,7 +72,8 @@ def unknown(error: Exception) -> int:
     if isinstance(error, OSError):
         place = error.filename or "?"
         ours = translate_os_error(error, say("không xem được {path}", "cannot examine {path}", path=place))
-    code = CRITICAL if isinstance(ours, DatabaseUnreachable | DiskFull | StoreError) else UNKNOWN
+    broken = DatabaseUnreachable | DatabaseUnusable | DiskFull | KeyFileError | StoreError
+    code = CRITICAL if isinstance(ours, broken) else UNKNOWN
     _line(code, told_once(ours))
     return code
 

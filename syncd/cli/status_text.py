@@ -324,7 +324,7 @@ def _parent(found: Status, live: dict[str, Any] | None, now_ms: int) -> list[str
 def _children(found: Status, now_ms: int, wanted: str | None) -> list[str]:
     """Those who need help most come first; of many the rest is counted."""
     if not found.children:
-        return []
+        return [] if wanted is None else [say("không có đơn vị trực thuộc nào", "there are no children")]
     headers = [
         say("Đơn vị trực thuộc", "Children"),
         say("trao đổi thành công", "last success"),

@@ -49,8 +49,7 @@ from syncd.system import (
     write_secret_file,
 )
 
-ROOT_KEY_FILE = "ca.key"
-ISSUER_KEY_FILE = "issuer.key"
+ROOT_KEY_FILE, ISSUER_KEY_FILE = names.ROOT_KEY_FILE, names.ISSUER_KEY_FILE
 ISSUER_CHAIN_FILE = names.ISSUER_CHAIN_FILE
 
 _PEER_CACHE_ENTRIES = 4096

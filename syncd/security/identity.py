@@ -21,12 +21,12 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from syncd.errors import Altered, KeyFileError, TrustError
 from syncd.language import say
 from syncd.protocol.decoding import decoding
+from syncd.security import names
 from syncd.security.keyfile import ED25519, X25519, read_private_key, refuse_overwrite, write_private_key
 from syncd.security.limits import KEY_BYTES, KEY_FILE_BYTES_MAX, SIGNATURE_BYTES
 from syncd.system import GROUP_READS_MASK, make_secret_directory, read_secret_file, write_secret_file
 
-SIGNING_KEY_FILE = "signing.key"
-EXCHANGE_KEY_FILE = "exchange.key"
+SIGNING_KEY_FILE, EXCHANGE_KEY_FILE = names.SIGNING_KEY_FILE, names.EXCHANGE_KEY_FILE
 DATABASE_KEY_FILE = "database.key"
 TAG_DIGITS = 8
 

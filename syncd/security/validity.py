@@ -18,7 +18,7 @@ TIMES = {UTC_TIME: "%y%m%d%H%M%SZ", GENERAL_TIME: "%Y%m%d%H%M%SZ"}
 def validities(pem: str) -> list[tuple[float, float]]:
     """(begin, end) of every certificate, in their order."""
     found = [_validity(base64.b64decode("".join(text.split()), validate=True)) for text in _PEM.findall(pem)]
-    if not found:
+    if not found or len(found) != pem.count("-----BEGIN"):  # the last of a chain may be cut
         raise ValueError("no certificate")
     return found
 

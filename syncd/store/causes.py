@@ -18,6 +18,7 @@ from syncd.errors import (
     ConfigError,
     DatabaseLocked,
     DatabaseReplaced,
+    DatabaseUnusable,
     DiskFull,
     KeyFileError,
     NotCanonical,
@@ -107,7 +108,7 @@ KEY_REFUSED = Cause(
     ),
 )
 NO_SQLITE = Cause(
-    ConfigError,
+    DatabaseUnusable,
     Both(
         "cơ sở dữ liệu {place} đã mã hóa (hoặc bị hỏng), nhưng cấu hình là encrypted = false",
         "the database {place} is encrypted (or damaged), but the setting is encrypted = false",
@@ -156,7 +157,7 @@ CLOSED_TO_US = Cause(
     Both("{remedy}", "{remedy}"),
 )
 IS_DIRECTORY = Cause(
-    ConfigError,
+    DatabaseUnusable,
     Both("{place} là thư mục, không phải cơ sở dữ liệu", "{place} is a directory, not a database"),
     Both(
         "dời thư mục đó đi và đặt lại syncd.db của máy, hoặc `syncd restore` bản sao lưu cuối",
@@ -174,7 +175,7 @@ EMPTY = Cause(
     ),
 )
 GONE = Cause(
-    ConfigError,
+    DatabaseUnusable,
     Both("thiếu cơ sở dữ liệu {place} của máy này", "the database {place} of this node is missing"),
     Both(
         "đặt lại tệp đó (cùng -wal nếu có), hoặc `syncd restore` bản sao lưu cuối; nếu `syncd init` hay `syncd join`"
@@ -184,7 +185,7 @@ GONE = Cause(
     ),
 )
 LOST = Cause(
-    ConfigError,
+    DatabaseUnusable,
     GONE.what,
     Both(
         "đặt lại tệp đó (cùng -wal nếu có), hoặc `syncd restore` bản sao lưu cuối; không lập lại máy gốc với cùng khóa",

@@ -264,7 +264,7 @@ def test_a_daemon_whose_files_were_taken_away_ends_loudly_and_status_says_why(
     code = run_verb(["status", "--check", "--dir", str(root.directory)])
     told = capsys.readouterr().out
     if kind == "db-gone":
-        assert (code, "is missing" in told, "make one with" in told) == (3, True, False)
+        assert (code, "is missing" in told, "make one with" in told) == (2, True, False)
     else:
         assert code == 2
         assert "while syncd had it open" in told

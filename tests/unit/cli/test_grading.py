@@ -4,6 +4,8 @@ clock that is wrong."""
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import socket
 import time
 from collections.abc import Callable
@@ -356,6 +358,71 @@ def test_what_is_no_certificate_is_said_to_be_unreadable(text: str, tmp_path: Pa
     assert found.certificates == (Certificate(file="tls.crt", begins_s=None, ends_s=None),)
     assert found.free_bytes
     assert found.unwritable == ()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a root."""
+    place = tmp_path_factory.mktemp("made") / "n"
+    enrolment.init_root(place, enrolment.Unit(code="79", name="Tỉnh An", level="province"), Config())
+    return place
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "missing": Path.unlink,
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:10]),
+    "empty": lambda path: path.write_bytes(b""),
+    "cut in the middle": lambda path: path.write_bytes(path.read_bytes()[:-40]),
+    "no letters": lambda path: path.write_bytes(path.read_bytes()[:40] + b"!" + path.read_bytes()[41:]),
+    "random": lambda path: path.write_bytes(bytes(range(256))),
+    "elsewhere": lambda path: path.rename(path.with_name("elsewhere")),
+}
+OF_NODE = ("signing.key", "exchange.key", "tls.key", "tls.crt", "ca.crt", "issuer.key", "issuer.crt")
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_key_or_certificate_that_is_not_as_it_was_is_critical_with_the_remedy(
+    damage: str, made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert machine(made, is_sqlite=True).unusable == ()
+    for name in (*OF_NODE, "database.key"):
+        place = shutil.copytree(made, tmp_path / name)
+        DAMAGE[damage](place / name)
+        assert program.run(["status", "--check", "--dir", str(place)]) == 2, name
+        line = capsys.readouterr().out
+        assert name in line
+        assert "back" in line, "what to do is said"
+    for name in OF_NODE:
+        found = machine(tmp_path / name, is_sqlite=True)
+        assert [each for each in verdict(station(machine=found), RUNS, NOW_MS)[1] if name in each], name
+
+
+def test_the_authoritys_key_may_lie_elsewhere_but_not_be_damaged(made: Path, tmp_path: Path) -> None:
+    place = shutil.copytree(made, tmp_path / "n")
+    (place / "ca.key").write_bytes(b"x")
+    assert "ca.key is not a private key" in machine(place, is_sqlite=True).unusable[0]
+    (place / "ca.key").unlink()
+    assert machine(place, is_sqlite=True).unusable == ()
+
+
+@pytest.mark.parametrize("content", [None, b"", os.urandom(8192)])
+@pytest.mark.parametrize("encrypted", [True, False])
+def test_a_database_that_is_missing_or_none_is_critical(
+    content: bytes | None, encrypted: bool, made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = shutil.copytree(made, tmp_path / "n")
+    write_config(place, Config(encrypted=encrypted))
+    for each in place.glob("syncd.db*"):
+        each.unlink()
+    if content is not None:
+        (place / "syncd.db").write_bytes(content)
+    assert program.run(["status", "--check", "--dir", str(place)]) == 2
+    assert "restore" in capsys.readouterr().out
+
+
+def test_children_asked_for_where_none_are_is_answered() -> None:
+    assert "there are no children" in screen(station(), live(), NOW_MS, "zzz")
+    assert "there are no children" not in screen(station(), live(), NOW_MS)
 
 
 def test_a_directory_that_is_gone_is_no_traceback(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -151,6 +152,31 @@ def test_check_of_an_unreadable_node_is_unknown(tmp_path: Path) -> None:
     done = run("status", "--check", "--dir", str(tmp_path))
     assert done.returncode == 3
     assert done.stdout.startswith("SYNCD UNKNOWN")
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("{syncd} status --check --dir {place} > /dev/full", 3),
+        ("PYTHONUNBUFFERED=1 {syncd} status --check --dir {place} > /dev/full", 3),
+        ("{syncd} status --check --dir {place} >&-", 3),
+        ("{syncd} status --check --dir {place} > /dev/full 2> /dev/full", 3),
+        ("{syncd} status --check --dir {place} >&- 2>&-", 3),
+        ("{syncd} status --dir {place} 2> /dev/full", 78),
+        ("{syncd} --help > /dev/full", 75),
+        ("PYTHONUNBUFFERED=1 {syncd} --help > /dev/full", 75),
+        ("{syncd} --help >&-", 0),
+    ],
+)
+def test_output_that_cannot_be_written_is_no_traceback(command: str, code: int, tmp_path: Path) -> None:
+    line = command.format(syncd=f"{sys.executable} -m syncd", place=tmp_path)
+    environment = {**os.environ, "PYTHONUNBUFFERED": ""}
+    done = subprocess.run(
+        ["sh", "-c", line], cwd=forking.ROOT, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
 
 
 def test_the_directory_may_come_from_the_environment(tmp_path: Path) -> None:
