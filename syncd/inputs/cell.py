@@ -14,6 +14,7 @@ from datetime import date
 
 from schema.values import Value
 from syncd.inputs.text import clean
+from syncd.text.vietnamese import is_syllable
 
 Values = dict[str, Value]
 CodeKeys = Mapping[str, Mapping[str, str]]  # list name → code, or name without diacritics → code
@@ -50,6 +51,7 @@ class Oddities:
 
 # Zero-width and direction marks, soft hyphens, marks of byte order: nobody typed them, nobody sees them.
 INVISIBLE = re.compile("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+ZERO_WIDTH = re.compile(r"(\w[^\W_]*)\u200b+(?=([^\W_]\w*))")
 # What Excel, LibreOffice and Google show instead of a result; ### is a number that did not fit its column.
 FAILED = re.compile(
     r"#(n/a|ref!|value!|name\?|div/0!|null!|num!|spill!|calc!|error!|field!|blocked!|connect!|getting_data|unknown!)"
@@ -65,12 +67,28 @@ QUOTES = "'\u2018\u2019`"  # what stands in front of a number to keep it a text
 TEXT_FORMULA = re.compile(r'="(?P<text>[^"]*)"')
 
 
+def visible(text: str) -> str:
+    """The text without what cannot be seen. A zero-width space parts words, as programs use it, unless it stands within
+    one.
+    """
+    parted = ZERO_WIDTH.sub(_parted, text) if "\u200b" in text else text
+    return clean(INVISIBLE.sub("", parted))
+
+
+def _parted(found: re.Match[str]) -> str:
+    one, other = found[1], found[2]  # the second stays in the text
+    if one.isdigit() and other.isdigit():
+        return one
+    is_within = not (one[-1].islower() and other[0].isupper()) and is_syllable(clean(one + other))
+    return one if is_within else f"{one} "
+
+
 def prepared(text: str, odd: Oddities) -> str:
     """The text without what programs put around it; empty where it stands for nothing. Raises CellError."""
     if text.isascii() and text.isalnum() and text not in NOTHING:
         return text  # the usual cell, told at little cost
     value = clean(text)
-    seen = clean(INVISIBLE.sub("", value))
+    seen = visible(value)
     if seen != value and value.strip("\ufeff"):
         odd.note("invisible", "có ký tự không nhìn thấy; đã bỏ", "holds characters that cannot be seen; left out")
     if FAILED.fullmatch(seen):

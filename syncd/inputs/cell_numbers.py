@@ -16,8 +16,13 @@ from syncd.inputs.text import plain
 
 SCIENTIFIC = re.compile(r"[+-]?\d+([.,]\d+)?\s*e\s*[+-]?\d{1,3}", re.IGNORECASE)
 POINT_ZERO = re.compile(r"(\d+)[.,]0")
+MONTH = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|"
+    r"nov(?:ember)?|dec(?:ember)?|thg ?\d{1,2})"
+)
 DATE_LIKE = re.compile(
-    r"\d{1,2}[/-]\d{1,2}[/-]\d{2,4}|\d{4}-\d\d-\d\d.*|\d{1,2}[/ -][a-z]{3,9}|[a-z]{3,9}[/ -]\d{1,4}", re.IGNORECASE
+    rf"\d{{1,2}}[/-]\d{{1,2}}[/-]\d{{2,4}}|\d{{4}}-\d\d-\d\d.*|\d{{1,2}}[/ -]{MONTH}|{MONTH}[/ -]\d{{1,4}}",
+    re.IGNORECASE,
 )
 BETWEEN = re.compile(r"(?<=\d)[ .\u2010-\u2015-]+(?=\d)")
 THOUSANDS = re.compile(r"\d{1,3}([.,]\d{3})+")

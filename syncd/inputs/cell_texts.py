@@ -11,6 +11,7 @@ import unicodedata
 
 from schema.values import Value
 from syncd.inputs.cell import Around, CellError, Oddities
+from syncd.inputs.cell_numbers import POINT_ZERO
 from syncd.inputs.text import clean
 from syncd.text.garbled import code_of
 from syncd.text.vietnamese import is_syllable
@@ -41,8 +42,8 @@ def refuse_garbled(text: str) -> None:
 
 
 def free_text(value: str, _around: Around, odd: Oddities) -> Value:
-    """A place, an address."""
-    return _with_d(value, odd)
+    """A place, an address; one that is but a number without the .0 of a program."""
+    return match[1] if (match := POINT_ZERO.fullmatch(value)) else _with_d(value, odd)
 
 
 def person_name(value: str, _around: Around, odd: Oddities) -> Value:

@@ -148,9 +148,11 @@ class _Reader:
         self._stray(row.line, line_no, "required", *NO_NUMBER)
 
     def _stray(self, line: int, line_no: int | None, rule: str, text_vi: str, text_en: str) -> None:
-        """A row that belongs to nobody known; perhaps to the household above, unless it is the first of another."""
+        """A row that belongs to nobody known; perhaps to the household above, page break or sum between them or not,
+        unless it is the first of another, or such a row stands between.
+        """
         self._say(line, NUMBER, rule, text_vi, text_en)
-        if self._current is not None and not self._is_broken_off and line_no != 1:
+        if self._current is not None and not self._strays and line_no != 1:
             self._doubt(self._current, line)
         self._strays = self._is_broken_off = True
 

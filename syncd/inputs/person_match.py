@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from schema.values import Value
 from syncd.inputs.person_file import PersonLine
 from syncd.inputs.person_survey import IDENTITIES
-from syncd.inputs.text import name_key
+from syncd.inputs.text import clean, name_key, plain
 
 Kept = dict[str, Value]
 GONE = ("departed", "deceased")
@@ -41,20 +41,43 @@ SEVERAL = (
     "the register has several persons of this household with this name, birth date and sex: give the citizen id, or "
     "correct the register first",
 )
+OF_ANOTHER_HERE = (
+    "trong sổ, một người khác của hộ này cũng giữ số này: sửa tệp hoặc sửa sổ trước",
+    "somebody else of this household keeps this number in the register: correct the file, or the register first",
+)
+# rule, and its wording
 NUMBER_REPLACED = (
+    "number_replaced",
     "số trong sổ khác với tệp; đã lấy số trong tệp",
     "the register had another number; that of the file was taken",
+)
+CHANGED = (
+    "person_changed",
+    "nhận ra theo số; trong sổ ghi khác, đã lấy theo tệp",
+    "told by the number; the register said otherwise, what the file says was taken",
+)
+BIRTH_KEPT = (
+    "birth_kept",
+    "trong sổ ghi ngày sinh đầy đủ hơn và không trái với tệp; giữ ngày trong sổ",
+    "the register knows the birth date better, and the file does not deny it; that of the register is kept",
+)
+NAME_KEPT = (
+    "name_kept",
+    "họ tên trong tệp không dấu; giữ họ tên có dấu trong sổ",
+    "the name is without diacritics in the file; that of the register is kept",
 )
 
 
 @dataclass(slots=True, kw_only=True)
 class Matched:
-    """`pairs`: (row of the file, person kept). `questions` and `notes`: (line, column, wording)."""
+    """`pairs`: (row of the file, without what the register knows better; person kept). `questions`: (line, column,
+    wording). `notes`: the same, with the rule before the wording.
+    """
 
     pairs: list[tuple[PersonLine, Kept]] = field(default_factory=list)
     new: list[PersonLine] = field(default_factory=list)
     questions: list[tuple[int, str, tuple[str, str]]] = field(default_factory=list)
-    notes: list[tuple[int, str, tuple[str, str]]] = field(default_factory=list)
+    notes: list[tuple[int, str, tuple[str, str, str]]] = field(default_factory=list)
 
 
 def match(lines: Sequence[PersonLine], kept: Iterable[Kept], elsewhere: Mapping[str, Collection[Value]]) -> Matched:
@@ -65,7 +88,8 @@ def match(lines: Sequence[PersonLine], kept: Iterable[Kept], elsewhere: Mapping[
 class _Matching:
     def __init__(self, lines: Sequence[PersonLine], kept: Iterable[Kept]) -> None:
         self._open = list(lines)
-        self._free = list(kept)
+        self._kept = list(kept)
+        self._free = list(self._kept)
         self._result = Matched()
 
     def matched(self, elsewhere: Mapping[str, Collection[Value]]) -> Matched:
@@ -78,6 +102,7 @@ class _Matching:
             self._judge_rest(line)
         self._check_places()
         self._check_elsewhere(elsewhere)
+        self._result.pairs = [(self._without_known_better(line, row), row) for line, row in self._result.pairs]
         return self._result
 
     def _by_number(self, column: str) -> None:
@@ -88,6 +113,7 @@ class _Matching:
                 continue
             if len(rows) == 1 and self._is_surely(line.values, rows[0], column):
                 self._pair(line, rows[0])
+                self._note_changes(line, rows[0])
             else:
                 self._ask(line, column, NUMBER_OF_ANOTHER)
 
@@ -98,7 +124,33 @@ class _Matching:
         others = (each for each in self._free if each is not row)
         if any(_is_called(line, each) and _born_exactly(line, each) for each in others) and not _is_called(line, row):
             return False
-        return name_key(str(line["full_name"])) == name_key(str(row["full_name"])) or _born_alike(line, row)
+        if _is_called(line, row):
+            return True
+        if any(_is_called(each.values, row) and _born_alike(each.values, row) for each in self._open):
+            return False
+        is_named = name_key(str(line["full_name"])) == name_key(str(row["full_name"]))
+        return is_named or (_born_alike(line, row) and (_is_same_day(line, row) or _is_called_alike(line, row)))
+
+    def _note_changes(self, line: PersonLine, row: Kept) -> None:
+        differing = [name for name in ("full_name", "sex") if line.values[name] != row[name]]
+        if name_key(str(line.values["full_name"])) == name_key(str(row["full_name"])) or _is_bare(line.values, row):
+            differing = [name for name in differing if name != "full_name"]
+        if not _born_alike(line.values, row):
+            differing.append("birth_date")
+        self._result.notes += [(line.line, name, CHANGED) for name in differing]
+
+    def _without_known_better(self, line: PersonLine, row: Kept) -> PersonLine:
+        """The row without a birth date or a name of which the register knows more."""
+        known: set[str] = set()
+        if _precision(line.values) < _precision(row) and _born_alike(line.values, row):
+            known |= {"birth_date", "birth_precision"}
+            self._result.notes.append((line.line, "birth_date", BIRTH_KEPT))
+        if _is_bare(line.values, row):
+            known.add("full_name")
+            self._result.notes.append((line.line, "full_name", NAME_KEPT))
+        if not known:
+            return line
+        return replace(line, values={name: value for name, value in line.values.items() if name not in known})
 
     def _by_person(self, is_born: Callable[[Mapping[str, Value], Kept], bool]) -> None:
         """Pairs of which each is the other's only candidate."""
@@ -139,8 +191,15 @@ class _Matching:
                     continue
                 if number in elsewhere.get(column, ()):
                     self._ask(line, column, IN_ANOTHER_HOUSEHOLD)
+                elif any(each is not row and self._number_then(each, column) == number for each in self._kept):
+                    self._ask(line, column, OF_ANOTHER_HERE)
                 elif row is not None and row[column] is not None:
                     self._result.notes.append((line.line, column, NUMBER_REPLACED))
+
+    def _number_then(self, row: Kept, column: str) -> Value:
+        """What somebody of the household bears once the file is imported."""
+        named = next((line.values.get(column) for line, each in self._result.pairs if each is row), None)
+        return row[column] if named is None else named
 
     def _pair(self, line: PersonLine, row: Kept) -> None:
         self._open.remove(line)
@@ -172,14 +231,35 @@ def _born_exactly(line: Mapping[str, Value], row: Kept) -> bool:
 
 def _born_alike(line: Mapping[str, Value], row: Kept) -> bool:
     """Whether both dates may be one, as far as the less precise says."""
-    known = min(PRECISION_CHARS[str(each["birth_precision"])] for each in (line, row))
+    known = min(_precision(line), _precision(row))
     return str(line["birth_date"])[:known] == str(row["birth_date"])[:known]
+
+
+def _precision(values: Mapping[str, Value]) -> int:
+    return PRECISION_CHARS[str(values["birth_precision"])]
+
+
+def _is_same_day(line: Mapping[str, Value], row: Kept) -> bool:
+    return _born_exactly(line, row) and line["birth_precision"] == "d"
+
+
+def _is_called_alike(line: Mapping[str, Value], row: Kept) -> bool:
+    """Of one sex, and of one family name or given name, whatever the tones: as a name is that was corrected."""
+    one, other = (plain(str(each["full_name"])).split() for each in (line, row))
+    return line["sex"] == row["sex"] and (one[:1] == other[:1] or one[-1:] == other[-1:])
+
+
+def _is_bare(line: Mapping[str, Value], row: Kept) -> bool:
+    """Whether the file writes the kept name without its diacritics."""
+    if line["full_name"] == row["full_name"]:
+        return False
+    name, kept = clean(str(line["full_name"])).casefold(), clean(str(row["full_name"])).casefold()
+    return name != kept and name == plain(kept)
 
 
 def _is_half(line: Mapping[str, Value], row: Kept) -> bool:
     """Of one name, or of one birthday: a slip of the pen may be all that is between them."""
-    is_born = _born_exactly(line, row) and line["birth_precision"] == "d"
-    return _is_called(line, row) or (is_born and line["sex"] == row["sex"])
+    return _is_called(line, row) or (_is_same_day(line, row) and line["sex"] == row["sex"])
 
 
 def _stands_at(line: Mapping[str, Value], row: Kept) -> bool:

@@ -34,6 +34,7 @@ from syncd.store.base import Row, Store, Tx
 
 HOUSEHOLD_COLUMNS = tuple(f.column for f in FIELDS if f.of_household)
 PERSON_COLUMNS = (*(f.column for f in FIELDS if not f.of_household), "birth_precision")
+NUMBERED = ("hamlet", "enumeration_area")  # texts that often are but a number
 Progress = Callable[[int, int], None]
 
 
@@ -180,14 +181,17 @@ def _settle(plan: _Plan, item: HouseholdLines, row: Kept | None, matched: Matche
         plan.problems.append(Problem(line=line, column=column, rule="who", text_vi=words[0], text_en=words[1]))
     if item.refused:
         return
-    for line, column, words in matched.notes:
-        plan.problems.append(Problem(line=line, column=column, rule="number_replaced", text_vi=words[0],
-                                     text_en=words[1], severity=Severity.NOTE))  # fmt: skip
+    for line, column, (rule, text_vi, text_en) in matched.notes:
+        plan.problems.append(Problem(line=line, column=column, rule=rule, text_vi=text_vi, text_en=text_en,
+                                     severity=Severity.NOTE))  # fmt: skip
     if row is None:
         plan.added.append(item)
         return
     # Spelt otherwise (01020), a number is the same: the register keeps its own spelling.
-    _note_change(plan, HOUSEHOLD, row, {name: value for name, value in item.values.items() if name != "number"})
+    _note_change(plan, HOUSEHOLD, row, {
+        name: value for name, value in item.values.items()
+        if name != "number" and not (name in NUMBERED and _is_same_number(value, row[name]))
+    })  # fmt: skip
     for person, kept in matched.pairs:
         _note_change(plan, PERSON, kept, dict(person.values))
     plan.joined += [(str(row["id"]), dict(person.values)) for person in matched.new]
@@ -221,6 +225,12 @@ def _note_change(plan: _Plan, table: Table, row: Kept, values: dict[str, Value])
     differing = {column: value for column, value in values.items() if row[column] != value}
     if differing:
         plan.changed[table.name].append((str(row["id"]), differing))
+
+
+def _is_same_number(value: Value, kept: Value) -> bool:
+    """001 and 1: programs drop the zeros in front."""
+    one, other = str(value), str(kept)
+    return one.isdecimal() and other.isdecimal() and one.lstrip("0") == other.lstrip("0")
 
 
 def _ambiguous(plan: _Plan, item: HouseholdLines) -> None:

@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from syncd.errors import FileRefused, UsageError
-from syncd.inputs.cell import INVISIBLE
+from syncd.inputs.cell import FAILED, visible
 from syncd.inputs.cell_texts import LOST_LETTER
 from syncd.inputs.limits import UNIT_LINES_MAX
 from syncd.inputs.problem import Problem, ProblemList, Severity
@@ -44,7 +44,12 @@ T = TypeVar("T")
 RULES = {
     "cells": ("dòng có {found} ô, tiêu đề có {wanted}", "the line has {found} cells, the header {wanted}"),
     "titles": ("dòng tiêu đề lặp lại; bỏ qua", "the titles again; passed over"),
+    "again": ("dòng này giống hệt một dòng trước; bỏ qua", "the same as a line before; passed over"),
     "required": ("ô trống", "the cell is empty"),
+    "failed": (
+        "ô là công thức hoặc lỗi của bảng tính (#N/A): nhập lại giá trị",
+        "the cell is a formula or a spreadsheet's error (#N/A): type the value",
+    ),
     "letters": (
         "chữ bị sai mã ({code}): chuyển sang Unicode rồi xuất lại CSV UTF-8",
         "the letters are those of another code ({code}): convert to Unicode and export as CSV UTF-8",
@@ -76,7 +81,7 @@ RULES = {
         "old unit {code}: no line says where its people went",
     ),
 }
-NOTE_RULES = ("spelling", "people", "titles")
+NOTE_RULES = ("spelling", "people", "titles", "again")
 LOST = Both("có chữ đã mất", "letters are lost")
 
 
@@ -209,18 +214,27 @@ def _rows(lines: Iterable[str], problems: ProblemList) -> Iterator[_Row]:
         raise FileRefused(
             say("tệp thiếu các cột {names}", "the file lacks the columns {names}", names=", ".join(missing)), HINT.here
         )
+    if doubled := [name for name in COLUMNS if header.count(name) > 1]:
+        raise FileRefused(
+            say("tệp có hai lần các cột {names}", "the file has twice the columns {names}", names=", ".join(doubled)),
+            HINT.here,
+        )
+    seen: set[tuple[str, ...]] = set()
     wanted = 1 + max(header.index(name) for name in COLUMNS)
     for row in sheet.rows():
         if row.line > UNIT_LINES_MAX:
             raise FileRefused(
                 say("tệp có hơn {most} dòng", "the file has more than {most} lines", most=UNIT_LINES_MAX), HINT.here
             )
-        cells = [clean(cell) for cell in row.cells]
+        cells = [visible(cell) for cell in row.cells]
         if [title_of(cell) for cell in cells[:wanted]] == header[:wanted]:
             _say(problems, row.line, header[0], "titles")
         elif len(cells) < wanted or any(cells[len(header) :]):
             _say(problems, row.line, header[0], "cells", found=len(cells), wanted=len(header))
+        elif tuple(cells[: len(header)]) in seen:
+            _say(problems, row.line, header[0], "again")
         else:
+            seen.add(tuple(cells[: len(header)]))
             yield _Row(line=row.line, cells=dict(zip(header, cells, strict=False)))
 
 
@@ -231,7 +245,7 @@ def titles_in(cells: Sequence[str]) -> int:
 
 def title_of(cell: str) -> str:
     """A title without what cannot be seen."""
-    return clean(INVISIBLE.sub("", cell)).lower()
+    return visible(cell).lower()
 
 
 def _well_formed(row: _Row, problems: ProblemList) -> bool:
@@ -242,6 +256,9 @@ def _well_formed(row: _Row, problems: ProblemList) -> bool:
         if not value and column != "old_code":
             fine = False
             _say(problems, row.line, column, "required")
+        elif FAILED.fullmatch(value) or value.startswith("="):
+            fine = False
+            _say(problems, row.line, column, "failed")
         elif (code := code_of(value)) is not None or LOST_LETTER.search(value) or "\ufffd" in value:
             fine = False
             _say(problems, row.line, column, "letters", code=code or LOST)

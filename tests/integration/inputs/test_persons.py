@@ -145,6 +145,12 @@ ASKED = {
     "a name alike, nothing to tell by": SON.replace("Văn Út", "Văn Út Em"),
     "another birth date, nothing to tell by": SON.replace("1995", "1996"),
     "the line of somebody whom the file leaves out": DAUGHTER.replace("2;", "3;", 1),
+    "the insurance number and the year of one, name and sex of another": "2;Hồ Văn Lạ;1;1990;01;03;;HT4429900000002;",
+    "the citizen id and the year of one, name and sex of another": "2;Hồ Văn Lạ;1;1990;01;03;042190000002;;",
+    "the number and the year of one, the month known, all else of another": (
+        "2;Hồ Văn Lạ;1;05/1990;01;03;042190000002;;"
+    ),
+    "the number and the year of one, another name of the same sex": "2;Hồ Thị Lạ;2;1990;01;03;042190000002;;",
 }
 
 
@@ -166,6 +172,66 @@ def test_what_cannot_be_told_is_a_question_and_nothing_is_written(commune: Store
     asked = {(each.line, each.rule) for each in report.problems.kept if each.severity is Severity.ERROR}
     assert asked == {(3, "who")}
     assert (people(commune), count(commune, "syncd_journal")) == (before, journal)
+
+
+ONE = "1;Lý Văn Anh;1;05/06/1990;01;01;;{};"
+OTHER = "2;Lý Văn Em;1;05/06/1990;01;11;;{};"
+FIRST, SECOND = "4200000001", "4200000002"
+OF_TWO = {
+    "the twin with the number of one who is named too": ((ONE.format(FIRST),), (ONE.format(""), OTHER.format(FIRST))),
+    "told by the place of one, who is named too": ((ONE.format(FIRST),), (OTHER.format(FIRST), ONE.format(SECOND))),
+    "the number that another keeps": (
+        (ONE.replace(";;", ";042090000001;", 1).format(FIRST), OTHER.replace(";;", ";042090000002;", 1).format(SECOND)),
+        (ONE.replace(";;", ";042090000001;", 1).format(""), OTHER.replace(";;", ";042090000002;", 1).format(FIRST)),
+    ),
+    "numbers exchanged": (
+        (ONE.format(FIRST), OTHER.format(SECOND)), (ONE.format(SECOND), OTHER.format(FIRST)),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kept", "told"), OF_TWO.values(), ids=OF_TWO)
+def test_two_of_a_household_never_share_a_number(
+    commune: Store, tmp_path: Path, kept: tuple[str, ...], told: tuple[str, ...]
+) -> None:
+    path = tmp_path / "p.csv"
+    import_(commune, family(path, *kept))
+    before = people(commune)
+    report = import_(commune, family(path, *told))
+    assert counts(report) == (0, 0, 0, 1, 0, 0, 0)
+    assert {each.rule for each in report.problems.kept if each.severity is Severity.ERROR} == {"who"}
+    assert people(commune) == before
+
+
+KNOWN = "1;Nguyễn Thị Mẫu;2;05/03/1990;01;01;042190000005;;"
+BETTER = {
+    "the year alone": (KNOWN.replace("05/03/", ""), {("birth_date", "birth_kept")}),
+    "month and year": (KNOWN.replace("05/03/", "03/"), {("birth_date", "birth_kept")}),
+    "no diacritics": (KNOWN.replace("Nguyễn Thị Mẫu", "NGUYEN THI MAU"), {("full_name", "name_kept")}),
+    "another name": (KNOWN.replace("Mẫu", "Mão"), {("full_name", "person_changed")}),
+    "another sex": (KNOWN.replace(";2;", ";1;"), {("sex", "person_changed")}),
+    "another day": (KNOWN.replace("05/", "06/"), {("birth_date", "person_changed")}),
+}
+
+
+@pytest.mark.parametrize(("told", "notes"), BETTER.values(), ids=BETTER)
+def test_what_the_register_knows_better_stays_and_what_changes_is_said(
+    commune: Store, tmp_path: Path, told: str, notes: set[tuple[str, str]]
+) -> None:
+    path = tmp_path / "p.csv"
+    import_(commune, family(path, KNOWN))
+    report = import_(commune, family(path, told))
+    assert {(each.column, each.rule) for each in report.problems.kept if each.column != "citizen_id"} == notes
+    is_changed = any(rule == "person_changed" for _, rule in notes)
+    assert counts(report) == (0, 0, 1, 0, 0, int(is_changed), int(not is_changed))
+
+
+def test_a_number_of_a_hamlet_is_the_same_without_its_zeros(commune: Store, tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    import_(commune, write_csv(path, "1;001;1;Nguyễn Văn Mẫu;1;1980;01;;"))
+    for hamlet in ("1", "1.0", "01"):
+        assert counts(import_(commune, write_csv(path, f"1;{hamlet};1;Nguyễn Văn Mẫu;1;1980;01;;")))[1:3] == (0, 1)
+    assert counts(import_(commune, write_csv(path, "1;2;1;Nguyễn Văn Mẫu;1;1980;01;;")))[1:3] == (1, 0)
 
 
 def test_a_place_of_somebody_gone_is_free_and_a_number_of_another_household_is_a_question(

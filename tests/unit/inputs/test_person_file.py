@@ -156,3 +156,10 @@ def test_a_file_in_another_encoding_is_refused_with_the_remedy(path: Path) -> No
     path.write_bytes(f"{HEADER}\n{line(name='Trân')}\n".encode("cp1258"))
     with pytest.raises(FileRefused, match="line 2: not UTF-8"):
         survey(path)
+
+
+@pytest.mark.parametrize("between", [("Trang 2",), ("Cộng trang;;;2",), ("Trang 2", "Cộng trang")])
+@pytest.mark.parametrize("row", [line("", "3"), line("", "")])
+def test_a_page_break_within_a_household_does_not_split_it(path: Path, between: tuple[str, ...], row: str) -> None:
+    (found, other), _ = read(path, line("920", "1"), line("920", "2"), *between, row, line("921", "1"))
+    assert (found.refused, other.refused) == (True, False)

@@ -65,13 +65,13 @@ def test_one_person_is_read_whatever_the_form(path: Path, data: bytes) -> None:
     assert (household.number, household.values["hamlet"]) == ("1", "Thôn 3")
 
 
-def test_rows_that_are_nobodys_are_named_and_end_a_household(path: Path) -> None:
+def test_rows_that_are_nobodys_are_named_and_nobody_after_them_is_guessed(path: Path) -> None:
     found, problems = read_lines(
         path, person("1"), "Cộng;;1;;;;;;;;;", person("", "2", name="Trần Thị Lạc"), person("2")
     )
     assert {"sum"} <= notes(problems)
-    assert [(each.number, each.refused) for each in found] == [("1", False), ("2", False)]
-    assert told(problems) == [(4, "household_number", "required")]
+    assert [(each.number, each.refused) for each in found] == [("1", True), ("2", False)]
+    assert told(problems) == [(4, "household_number", "required"), (4, "household_number", "stray")]
 
 
 def test_titles_again_in_another_order_refuse_the_file(path: Path) -> None:

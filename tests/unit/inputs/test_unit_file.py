@@ -100,6 +100,9 @@ def test_a_row_without_old_code_creates_the_new_unit_alone() -> None:
         ((row("18160,", "18139,Xã Sơn Hồng"),), (2, "new_name", "required")),
         ((row("18160,Xã Sơn Hồng", "18139,Xã Sơn Hồng", note="Chưa rõ"),), (2, "scope_note", "scope")),
         (("42,Tỉnh Hà Tĩnh",), (2, "new_province_code", "cells")),
+        ((row("18160,#N/A", "18139,Xã Sơn Hồng"),), (2, "new_name", "failed")),
+        ((row("18160,Xã Sơn Hồng", "18139,#REF!"),), (2, "old_name", "failed")),
+        ((row("18160,=A2", "18139,Xã Sơn Hồng"),), (2, "new_name", "failed")),
     ],
 )  # fmt: skip
 def test_a_broken_row_is_named_by_line_column_and_rule(rows: tuple[str, ...], problem: tuple[int, str, str]) -> None:
@@ -173,3 +176,24 @@ class TestOfficialFile:
             conversion = read_conversion(lines, province)
         counts = Counter((fact.key.level, fact.key.era) for fact in conversion.units)
         assert (counts[Level.COMMUNE, Era.OLD], counts[Level.COMMUNE, Era.NEW]) == (olds, news)
+
+
+def test_what_cannot_be_seen_is_no_part_of_a_name() -> None:
+    conversion = read(
+        row("18160,\ufeffXã Sơn\u200bHồng\u200e", "18139,Xã Sơn Hồng"), row("18160,Xã Sơn Hồng", "18142,Xã B")
+    )
+    assert "Xã Sơn Hồng" in {fact.name for fact in conversion.units}
+    assert not conversion.problems.kept
+
+
+def test_a_line_that_comes_again_is_said_to_be_just_that() -> None:
+    line = row("18160,Xã Sơn Hồng", "18139,Xã Sơn Hồng")
+    conversion = read(line, line)
+    assert rules(conversion) == [(3, "new_province_code", "again")]
+    assert conversion.problems.errors == 0
+    assert len(conversion.successions) == 1
+
+
+def test_a_title_that_stands_twice_refuses_the_file() -> None:
+    with pytest.raises(FileRefused, match="twice the columns old_name"):
+        read_conversion([f"{HEADER},old_name\n", row("18160,Xã A", "18139,Xã A") + ",Xã B\n"])
