@@ -28,7 +28,7 @@ def resolve(store: Store, conflict_id: str, asked: Asked, now_ms: int, random_by
 
 def try_to_resolve(store: Store, conflict_id: str, asked: Asked, now_ms: int, random_bytes: RandomBytes) -> None:
     """The very same, taken back at its end: what it would refuse is refused."""
-    with contextlib.suppress(_TakenBack), store.write("resolve-tried") as tx:
+    with contextlib.suppress(_TakenBack), store.write("resolve") as tx:
         _resolve_in(tx, store, conflict_id, asked, now_ms, random_bytes)
         raise _TakenBack
 

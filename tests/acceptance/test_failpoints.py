@@ -110,6 +110,8 @@ ELSEWHERE: dict[str, str] = {
     "notice": EDGES,
     "strangers": EDGES,
     "root-branches": EDGES,
+    "compared": EDGES,
+    "rights": "tests/integration/test_postgres_roles.py",
 }
 
 

@@ -13,6 +13,7 @@ from syncd.errors import StoreError
 from syncd.node import strangers
 from syncd.node.barriers import Barriers
 from syncd.node_files import open_node
+from syncd.recovery import nightly
 from syncd.review import notices
 from syncd.store.base import no_failpoint
 from tests.contained import Contained
@@ -107,3 +108,18 @@ def test_two_branches_of_the_root_are_noted_once(tmp_path: Path, moment: str) ->
     dying(north, "root-branches", moment, lambda: rest(tree))
     rest(tree)
     assert len(cases(north)) == 1
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_night_that_dies_at_its_mark_is_gone_on_with(
+    tmp_path: Path, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    north = at(country(TreeBuilder(tmp_path)), "north")
+    streams = nightly.compare(north.node)
+    monkeypatch.setattr("syncd.limits.COMPARE_DAILY_S", 0.0)
+    dying(north, "compared", moment, lambda: nightly.compare(north.node))
+    seen = set()
+    for _ in range(streams):
+        nightly.compare(north.node)
+        seen.add(north.value("SELECT value FROM syncd_meta WHERE key = ?", (nightly.GO_ON,)))
+    assert len(seen) == streams > 1

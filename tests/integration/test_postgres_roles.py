@@ -19,7 +19,8 @@ from syncd.config import load_config
 from syncd.language import prefer
 from syncd.node_files import open_node
 from syncd.startup import check_start
-from syncd.store.postgres_roles import SILENT, roles_of, script, without_password
+from syncd.store.postgres_roles import SILENT, give_rights, roles_of, script, without_password
+from tests.integration.shapes import Died, die_at
 from tests.postgres import PostgresServer
 
 PERSON_OF_NOBODY = "Nguyễn Thị Bưởi"
@@ -117,6 +118,10 @@ def test_a_reader_reads_views_made_later(made: Province) -> None:
     with opened_store(made.directory) as store, store.apply("test") as tx:
         tx.run("CREATE VIEW v_made_later AS SELECT 1 AS n")
         tx.run("CREATE TABLE made_later (n int)")
+    for moment in ("before-commit", "after-commit"):  # a daemon that dies there leaves them to the next
+        with opened_store(made.directory) as store, contextlib.suppress(Died):
+            store.failpoint = die_at("rights" + f":{moment}")
+            give_rights(store)
     opened = open_node(made.directory)
     check_start(opened)
     opened.close()
