@@ -70,4 +70,11 @@ def _answer(account: str) -> str:
     except (click.Abort, OSError):  # no terminal, nothing to read from
         click.echo(err=True)
         return ""
+    if answer.lstrip().startswith("syncd ") or " --" in answer:  # the next of several lines that were pasted
+        raise click.UsageError(
+            say(
+                "đó là một câu lệnh, không phải tên người — dán từng lệnh một, hoặc thêm --author TÊN",
+                "that is a command, not a person's name — paste one command at a time, or add --author NAME",
+            )
+        )
     return " ".join(answer.split())[:AUTHOR_CHARS_MAX]

@@ -72,3 +72,14 @@ def test_who_became_root_keeps_the_own_name(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(getpass, "getuser", lambda: "root")
     monkeypatch.setenv("SUDO_USER", "lan")
     assert who.author() == "lan"
+
+
+def test_the_next_of_several_pasted_commands_is_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(who, "is_attended", lambda: True)
+    monkeypatch.setattr(getpass, "getuser", lambda: "root")
+    for name in ("SUDO_USER", "DOAS_USER"):
+        monkeypatch.delenv(name, raising=False)
+    command = click.Command("command", callback=lambda: click.echo(who.author()))
+    done = CliRunner().invoke(command, input="syncd conflicts resolve 7175-98fb --verdict keep-ours\n")
+    assert done.exit_code == 2
+    assert "--author" in done.output
