@@ -342,7 +342,7 @@ def test_a_code_that_its_list_does_not_have_is_refused_as_import_does(tree: Tree
     refused = " ".join(not_in_list("education"))
     with pytest.raises(UsageError) as error:
         propose(district.store, wish(district, row_id, "education=99"), NOW_MS)
-    assert error.value.message.removeprefix("education: ") in refused
+    assert error.value.message.removeprefix("Education: ") in refused
     path = tree.folder / "wishes.csv"
     path.write_text(f"table,row_id,set\nperson,{row_id},education=99\nperson,{row_id},phone=1\n", encoding="utf-8")
     bulk = propose_file(district.store, path, None, NOW_MS)
