@@ -27,7 +27,7 @@ Value = str | int | float | None
 
 def set_up(level: str, form: Literal["text", "json"], stream: IO[str] | None = None) -> None:
     """Send log lines to `stream` (stderr); called again it changes level and form."""
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = _Handler(stream or sys.stderr)
     handler.setFormatter(_JsonLines() if form == "json" else _TextLines())
     handler.addFilter(Counted(handler.handle))
     root = logging.getLogger()
@@ -51,6 +51,14 @@ class _Cause:
     record: logging.LogRecord
     since_s: float
     times: int = 0
+
+
+class _Handler(logging.StreamHandler[IO[str]]):
+    """Lines that come when the stream is closed already, as at the very end, are left unsaid: there is nowhere else."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
+        if not self.stream.closed:
+            super().handleError(record)
 
 
 class Counted(logging.Filter):

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,8 +36,9 @@ class TestNode:
     __test__ = False
 
     directory: Path
-    process: Forked | None = None
+    process: Forked | subprocess.Popen[bytes] | None = None
     address: str = ""
+    is_forked: bool = True  # its memory is shared with a process that has all of the program loaded
     _opened: list[OpenNode] = field(default_factory=list)
 
     @property
@@ -71,10 +74,13 @@ class TestNode:
         self.address = f"https://{picture['listen']}" if picture["listen"] else ""
 
     def spawn(self, environment: Mapping[str, str]) -> None:
+        module, arguments, described = "tests.daemon_process", [str(self.directory)], {**os.environ, **environment}
         with self.directory.with_suffix(".log").open("ab") as log:
-            self.process = forking.start(
-                "tests.daemon_process", [str(self.directory)], {**os.environ, **environment}, stdout=log, stderr=log
-            )
+            if self.is_forked:
+                self.process = forking.start(module, arguments, described, stdout=log, stderr=log)
+            else:
+                command = [sys.executable, "-m", module, *arguments]
+                self.process = subprocess.Popen(command, stdout=log, stderr=log, env=described)
 
     def _answers(self) -> dict[str, Any] | None:
         assert self.process is not None

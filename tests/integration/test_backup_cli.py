@@ -67,7 +67,7 @@ def test_by_hand_a_running_province_is_backed_up_and_a_new_machine_goes_on(
         root._opened.clear()
         root.start()
         assert root.value("SELECT count(*) FROM unit") == 5
-        assert syncd(["verify", "--full", "--dir", str(root.directory)]) == 0
+        until(lambda: syncd(["verify", "--full", "--dir", str(root.directory)]) == 0, "what the daemon wrote is stated")
     finally:
         nodes.close()
 

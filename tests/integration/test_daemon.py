@@ -308,8 +308,11 @@ def resident_mb(at: TestNode) -> float:
 
 def test_station_daemon_stays_small(nodes: Nodes) -> None:
     root = nodes.root()
-    commune = keeping(nodes, root)
+    commune = nodes.joined(root, "01")
+    commune.is_forked = False
+    commune.start()
     assert commune.process is not None
+    until(lambda: commune.value("SELECT 1 FROM syncd_keeper WHERE mine = 1"), "the commune keeps its unit")
     until(lambda: resident_mb(commune) <= 60, "what joining took is given back")
     maps = Path(f"/proc/{commune.process.pid}/maps").read_text()
     assert "psycopg" not in maps

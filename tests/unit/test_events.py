@@ -106,3 +106,15 @@ def test_each_minute_says_how_often_and_a_quiet_cause_is_forgotten() -> None:
     assert came("a")
     assert len(told) == 1
     counted.flush()
+
+
+def test_a_line_that_comes_when_the_stream_is_closed_is_left_unsaid(capsys: pytest.CaptureFixture[str]) -> None:
+    before = list(logging.getLogger().handlers)
+    stream = io.StringIO()
+    try:
+        events.set_up("info", "text", stream)
+        stream.close()
+        event("too-late", logging.WARNING)
+    finally:
+        logging.getLogger().handlers[:] = before
+    assert capsys.readouterr().err == ""
