@@ -81,7 +81,6 @@ def _run(directory: Path, environment: Mapping[str, str], flags: Mapping[str, An
     set_up(config.log_level, config.log_format)
     raise_descriptor_limit(limits.DESCRIPTORS_MAX)
     share_memory(limits.ARENAS_MAX)
-    share_memory(limits.ARENAS_MAX)
     with lock_file(directory / LOCK_FILE):
         reserve = Reserve(directory, system_clock) if config.is_sqlite else None
         if reserve is not None:
