@@ -20,6 +20,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from syncd import __version__, failpoint, limits
+from syncd.bell import Bell
 from syncd.clock import Clock, instant_of, live_at, system_clock
 from syncd.config import Config, load_config, require_parent_urls, restart_needed, taken_over, waits_for_restart
 from syncd.control import Control, forget_end, note_end
@@ -48,7 +49,7 @@ from syncd.system import (
 from syncd.topology.silent import SilentBelow
 from syncd.upkeep import Upkeep
 from syncd.vitals import Vitals
-from syncd.workers import Applier, Bell, Life, Puller, Sender, Worker, Writer
+from syncd.workers import Applier, Life, Puller, Sender, Worker, Writer
 
 if TYPE_CHECKING:
     from syncd.net.server import Server
@@ -127,9 +128,18 @@ class Daemon:
     def run(self) -> int:
         """Start everything, wait for the end, stop everything."""
         # Before anything is begun: who ends it then, ends it in good order. What came until now is done first.
-        previous = {number: signal.signal(number, self._on_signal) for number in _signals()}
-        for number in signals_heard():
-            self._on_signal(number, None)
+        with contextlib.closing(self._bell), self._bell.rung_by(_signals(), self._on_signal):
+            for number in signals_heard():
+                self._on_signal(number, None)
+            self._live()
+        event("stopped", node=self._opened.node.node_id, reason=written(self._life.fatal) if self._life.fatal else None)
+        if self._life.fatal is None:
+            return 0
+        self._leave_word(self._life.fatal)
+        return 1
+
+    def _live(self) -> None:
+        """From the first thread's start to the last one's end."""
         workers = self._workers()
         self._start_server()
         control = Control(
@@ -153,13 +163,6 @@ class Daemon:
             notify_supervisor("STOPPING=1")
             self._stop(workers)
             control.close()
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-        event("stopped", node=self._opened.node.node_id, reason=written(self._life.fatal) if self._life.fatal else None)
-        if self._life.fatal is None:
-            return 0
-        self._leave_word(self._life.fatal)
-        return 1
 
     def _leave_word(self, error: BaseException) -> None:
         """For `status`: why no daemon runs. A bug is named by its kind alone: its words may quote a value."""

@@ -7,7 +7,6 @@ again after a delay, a bug too, which is logged as such: a row or an answer of a
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 import threading
@@ -15,7 +14,6 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
-from queue import Empty, SimpleQueue
 
 from syncd import limits
 from syncd.applying import More
@@ -87,27 +85,6 @@ class Life:
         """Something nobody foresaw: end, and say so with the exit code."""
         self.fatal = self.fatal or error
         self.end()
-
-
-class Bell:
-    """Wakes one waiting thread. `ring` may be called by a signal handler at any moment, also while this very thread is
-    inside `wait`: an Event takes a lock there, and the handler would wait for its own thread for ever.
-    """
-
-    def __init__(self) -> None:
-        self._rung: SimpleQueue[None] = SimpleQueue()  # its `put` is reentrant, by its documentation
-
-    def ring(self) -> None:
-        """Wake it, now or at its next wait; many times are one."""
-        if self._rung.empty():
-            self._rung.put(None)
-
-    def wait(self, seconds: float) -> None:
-        """Until somebody rings, at most so long; what had rung before is forgotten at the return."""
-        with contextlib.suppress(Empty):
-            self._rung.get(timeout=seconds)
-            while True:
-                self._rung.get_nowait()
 
 
 class Worker(ABC, threading.Thread):
