@@ -21,6 +21,7 @@ from syncd.inputs.sheet import Sheet
 from syncd.inputs.text import clean, name_key
 from syncd.inputs.unit_corrections import ChangeRow, Correction, UnitRow
 from syncd.inputs.unit_file import Level, title_of
+from syncd.inputs.unit_kind_chain import Chain, Step, kept_step, kind_of, without_kind
 from syncd.language import say
 
 COLUMNS = (
@@ -28,7 +29,7 @@ COLUMNS = (
 )  # fmt: skip
 REQUIRED = ("effective", "decision", "operation", "name", "old_kind", "new_kind", "province_code")
 RECLASSIFY = "reclassify"
-KINDS: Mapping[Level, tuple[str, ...]] = {
+KINDS: Mapping[str, tuple[str, ...]] = {
     Level.PROVINCE: ("Tỉnh", "Thành phố"),
     Level.DISTRICT: ("Huyện", "Quận", "Thị xã", "Thành phố"),
     Level.COMMUNE: ("Xã", "Phường", "Thị trấn", "Đặc khu"),
@@ -45,6 +46,24 @@ RULES = {
     "kind": ("loại hình cũ và mới phải khác nhau và cùng cấp (Xã, Phường, Thị trấn, Đặc khu; Tỉnh, Thành phố)",
              "old and new kind differ and are of one level (Xã, Phường, Thị trấn, Đặc khu; Tỉnh, Thành phố)"),
     "unknown_unit": ("không có đơn vị nào như vậy còn hiệu lực ở đây", "no such unit that is valid is here"),
+    "not_valid": ("đơn vị này không có hiệu lực vào ngày ghi ở dòng này: xem lại ngày và mã",
+                  "that unit is not valid on the day of this line: look at the day and the code"),
+    "same_day": ("{name}: theo dữ liệu đã nhập, cùng ngày này quyết định {decision} đã đổi thành {kind}; dòng này "
+                 "không được nhập; nếu lần nhập trước sai, xóa dòng {id} của bảng unit_change rồi nhập lại",
+                 "{name}: by what was imported before, decision {decision} made it {kind} on this very day; the line "
+                 "is not taken; if the earlier import was wrong, delete row {id} of unit_change and import again"),
+    "kind_before": ("{name}: theo dữ liệu đã nhập, từ {day} là {kind}, không phải loại hình cũ ghi ở dòng này: xem "
+                    "lại loại hình cũ và ngày",
+                    "{name}: by what was imported before, it has been {kind} since {day}, not the old kind of this "
+                    "line: look at the old kind and the day"),
+    "kind_after": ("{name}: theo dữ liệu đã nhập, quyết định ngày {day} đổi từ {kind}, không phải từ loại hình mới ghi "
+                   "ở dòng này: xem lại loại hình mới và ngày, hoặc sửa quyết định sau trước",
+                   "{name}: by what was imported before, the decision of {day} changes it from {kind}, not from the "
+                   "new kind of this line: look at the new kind and the day, or correct the later decision first"),
+    "kind_here": ("{name} ở đây là {kind}, không phải loại hình cũ hay mới ghi ở dòng này",
+                  "{name} is {kind} here, neither the old nor the new kind of this line"),
+    "later": ("{name}: quyết định ngày {day} có sau dòng này; giữ loại hình hiện tại",
+              "{name}: a decision of {day} is later than this line; its present kind stays"),
     "several": ("có nhiều đơn vị cùng tên: ghi mã đơn vị", "several units have this name: give the unit's code"),
     "name": ("đơn vị mang mã này có tên khác: {name}", "the unit of this code has another name: {name}"),
     "province": ("đơn vị {name} không thuộc tỉnh mang mã này", "{name} is not in the province of this code"),
@@ -69,8 +88,15 @@ class Decision:
     effective_on: str
 
     @property
-    def scope_note(self) -> str:
-        return f"Đổi loại hình: {self.old_kind} → {self.new_kind}"
+    def says(self) -> tuple[str, str, str, str]:
+        return self.old_kind, self.new_kind, self.decision_no, self.effective_on
+
+    @property
+    def step(self) -> Step:
+        return Step(
+            effective_on=self.effective_on, old_kind=self.old_kind, new_kind=self.new_kind,
+            decision_no=self.decision_no,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,18 +111,19 @@ class KindPlan:
 
 @dataclass(frozen=True, slots=True)
 class Here:
-    """The units that are here, as lines name them."""
+    """The units that are here, as lines name them: by code, or by the name proper, whatever kind they have had."""
 
     known: Mapping[str, UnitRow]
+    own: Mapping[str, Sequence[ChangeRow]]  # unit → its successions to itself
     by_code: dict[tuple[str, str], list[UnitRow]] = field(default_factory=dict)
     by_name: dict[tuple[str, str], list[UnitRow]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, known: Mapping[str, UnitRow]) -> Here:
-        here = cls(known)
+    def of(cls, known: Mapping[str, UnitRow], own: Mapping[str, Sequence[ChangeRow]]) -> Here:
+        here = cls(known, own)
         for row in known.values():
             here.by_code.setdefault((row.level, row.code), []).append(row)
-            here.by_name.setdefault((row.level, name_key(row.name)), []).append(row)
+            here.by_name.setdefault((row.level, _proper(row)), []).append(row)
         return here
 
 
@@ -122,16 +149,18 @@ def plan_kinds(
     problems = ProblemList()
     rows = [(line, cells) for line, cells in _rows(lines, problems) if province in (None, cells["province_code"])]
     decisions = [decision for line, cells in rows if (decision := _decision(line, cells, today, problems)) is not None]
-    here = Here.of(known)
-    units = {decision.line: unit for decision in decisions if (unit := _unit(decision, here, problems)) is not None}
-    plan = KindPlan(lines=len(rows), changed=[], added=[], problems=problems)
-    kept: dict[tuple[str, str | None], ChangeRow] = {}
+    own: dict[str, list[ChangeRow]] = {}
     for row in changes:
         if row.old_unit_id == row.new_unit_id:
-            kept.setdefault((row.new_unit_id, row.scope_note), row)
-    for decision in _agreed(decisions, units, problems):
-        unit = units[decision.line]
-        _add(plan, decision, unit, kept.get((unit.id, decision.scope_note)))
+            own.setdefault(row.new_unit_id, []).append(row)
+    here = Here.of(known, own)
+    plan = KindPlan(lines=len(rows), changed=[], added=[], problems=problems)
+    of_unit: dict[str, list[Decision]] = {}
+    for decision in decisions:
+        if (unit := _unit(decision, here, problems)) is not None:
+            of_unit.setdefault(unit.id, []).append(decision)
+    for unit_id, found in of_unit.items():
+        _settle(plan, known[unit_id], own.get(unit_id, ()), list(_agreed(found, problems)))
     problems.kept.sort(key=lambda problem: problem.line)
     return plan
 
@@ -196,10 +225,9 @@ def _kind(text: str, level: Level | None) -> str | None:
 
 def _unit(decision: Decision, here: Here, problems: ProblemList) -> UnitRow | None:
     """The one valid unit a line means."""
-    names = {name_key(f"{kind} {decision.name}") for kind in (decision.old_kind, decision.new_kind)}
     named = here.by_code.get((decision.level, decision.code), []) if decision.code else [
-        row for name in sorted(names) for row in here.by_name.get((decision.level, name), ())
-        if _province(row, here.known) == decision.province
+        row for row in here.by_name.get((decision.level, name_key(decision.name)), ())
+        if _province(row, here.known) == decision.province and _may_have_been(row, decision, here)
     ]  # fmt: skip
     found = [
         row for row in named
@@ -207,15 +235,33 @@ def _unit(decision: Decision, here: Here, problems: ProblemList) -> UnitRow | No
         and (row.valid_to is None or decision.effective_on < row.valid_to)
     ]  # fmt: skip
     if len(found) != 1:
-        _say(problems, decision.line, "unit_code", "several" if found else "unknown_unit")
+        rule = "several" if found else "not_valid" if named else "unknown_unit"
+        _say(problems, decision.line, "unit_code", rule)
         return None
-    if name_key(found[0].name) not in names:
+    if _proper(found[0]) != name_key(decision.name):
         _say(problems, decision.line, "name", "name", name=found[0].name)
         return None
     if _province(found[0], here.known) != decision.province:
         _say(problems, decision.line, "province_code", "province", name=found[0].name)
         return None
     return found[0]
+
+
+def _proper(row: UnitRow) -> str:
+    """What spellings of a unit's name share, without its kind."""
+    return name_key(without_kind(row.name, _kinds(row)))
+
+
+def _kinds(row: UnitRow) -> tuple[str, ...]:
+    return KINDS.get(row.level, ())
+
+
+def _may_have_been(row: UnitRow, decision: Decision, here: Here) -> bool:
+    """Whether a unit is or was of one of the kinds a line names: units of two kinds may share their name."""
+    had = {kind_of(row.name, _kinds(row))}
+    for step in map(kept_step, here.own.get(row.id, ())):
+        had |= {step.old_kind, step.new_kind} if step else set()
+    return bool(had & {decision.old_kind, decision.new_kind})
 
 
 def _province(row: UnitRow, known: Mapping[str, UnitRow]) -> str | None:
@@ -228,33 +274,60 @@ def _province(row: UnitRow, known: Mapping[str, UnitRow]) -> str | None:
     return current.code if current is not None else None
 
 
-def _agreed(
-    decisions: Sequence[Decision], units: Mapping[int, UnitRow], problems: ProblemList
-) -> Iterator[Decision]:  # fmt: skip
-    """Lines about one unit that say the same are one; lines that contradict each other are none."""
-    of_unit: dict[str, list[Decision]] = {}
+def _agreed(found: Sequence[Decision], problems: ProblemList) -> Iterator[Decision]:
+    """Of the lines about one unit, by their days: lines that say the same are one; of a day or a decision about which
+    they contradict each other, none.
+    """
+    said: dict[int, Decision] = {}
+    refused: set[int] = set()
+    for decision in found:
+        before = next((each for each in said.values() if _is_about_the_same(each, decision)), None)
+        if before is None:
+            said[decision.line] = decision
+        elif before.says == decision.says:
+            _say(problems, decision.line, "name", "again", before=before.line)
+        else:
+            _say(problems, decision.line, "name", "twice", before=before.line)
+            refused.add(before.line)
+    yield from sorted(
+        (each for line, each in said.items() if line not in refused), key=lambda each: each.effective_on
+    )  # fmt: skip
+
+
+def _is_about_the_same(one: Decision, other: Decision) -> bool:
+    return one.effective_on == other.effective_on or one.decision_no == other.decision_no
+
+
+def _settle(plan: KindPlan, unit: UnitRow, kept: Sequence[ChangeRow], decisions: Sequence[Decision]) -> None:
+    """What the lines about one unit change of its decisions and, where none is later, of its name."""
+    kind = kind_of(unit.name, _kinds(unit)) or ""
+    chain = Chain.of(kind, kept)
+    taken: list[Decision] = []
     for decision in decisions:
-        if decision.line in units:
-            of_unit.setdefault(units[decision.line].id, []).append(decision)
-    for found in of_unit.values():
-        first, *others = found
-        said = {(each.new_kind, each.decision_no, each.effective_on) for each in found}
-        for each in others:
-            _say(problems, each.line, "name", "again" if len(said) == 1 else "twice", before=first.line)
-        if len(said) == 1:
-            yield first
-
-
-def _add(plan: KindPlan, decision: Decision, unit: UnitRow, kept: ChangeRow | None) -> None:
-    if name_key(unit.name) == name_key(f"{decision.old_kind} {decision.name}"):
+        step, rule, words = chain.take(decision.step)
+        if step is None:
+            _say(plan.problems, decision.line, "old_kind" if rule == "kind_before" else "new_kind", rule,
+                 name=unit.name, **words)  # fmt: skip
+            continue
+        taken.append(decision)
+        _correct(plan, decision, unit, step.row)
+    if not taken:
+        return
+    last = chain.steps[-1]
+    if last.effective_on != taken[-1].effective_on:
+        _say(plan.problems, taken[-1].line, "new_kind", "later", name=unit.name, day=last.effective_on)
+    elif name_key(last.new_kind) != name_key(kind):
         # The spelling of the name itself stays as it is here.
-        words = unit.name.split(" ")[len(decision.old_kind.split(" ")) :]
-        name = " ".join([decision.new_kind, *words])
+        name = f"{last.new_kind} {without_kind(unit.name, _kinds(unit))}"
         plan.changed.append(_correction("unit", unit.id, "name", unit, unit.name, name))
+
+
+def _correct(plan: KindPlan, decision: Decision, unit: UnitRow, kept: ChangeRow | None) -> None:
     if kept is None:
         plan.added.append((unit.id, decision))
         return
     for column, old, new in (
+        ("scope_note", kept.scope_note, decision.step.scope_note),
         ("decision_no", kept.decision_no, decision.decision_no),
         ("effective_on", kept.effective_on, decision.effective_on),
     ):
@@ -270,5 +343,5 @@ def _correction(table: str, row_id: str, column: str, unit: UnitRow, old: str | 
 
 def _say(problems: ProblemList, line: int, column: str, rule: str, **words: object) -> None:
     vi, en = (text.format(**words) for text in RULES[rule])
-    severity = Severity.NOTE if rule in ("again", "not_yet") else Severity.ERROR
+    severity = Severity.NOTE if rule in ("again", "not_yet", "later") else Severity.ERROR
     problems.add(Problem(line=line, column=column, rule=rule, text_vi=vi, text_en=en, severity=severity))

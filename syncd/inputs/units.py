@@ -198,7 +198,7 @@ def _plan_kinds(
     found = plan_kinds(lines, unit_rows(tx), change_rows(tx), day_of(time_ms), province)
     minted = mint(len(found.added), tag_of_node(tx), time_ms, random)
     changes: list[tuple[str | None, ...]] = [
-        (change_id, unit_id, unit_id, Operation.WHOLE, each.scope_note, each.decision_no, each.effective_on)
+        (change_id, unit_id, unit_id, Operation.WHOLE, each.step.scope_note, each.decision_no, each.effective_on)
         for change_id, (unit_id, each) in zip(minted, found.added, strict=True)
     ]
     plan = _Plan(units=[], changes=changes, corrected=found.changed)
