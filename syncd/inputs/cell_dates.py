@@ -24,17 +24,42 @@ MONTHS = {
         ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), 1
     )
 }
-NAMED_MONTH = re.compile(r"(?:(?P<d>\d{1,2})[ /.-])?(?P<name>[a-z]{3})[a-z]*\.?,?[ /.-](?P<y>\d{4})")
-IN_WORDS = re.compile(r"(?:(?:ngay )?(?P<d>\d{1,2}) )?(?:thang|thg) ?(?P<m>\d{1,2})(?: nam |,? ?/?)(?P<y>\d{4})")
+MONTH_NAME = (
+    "jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|"
+    "nov(?:ember)?|dec(?:ember)?"
+)
+NAMED_FIRST = re.compile(rf"(?P<name>{MONTH_NAME})\.? (?P<d>\d{{1,2}})(?:st|nd|rd|th)?,? (?P<y>\d{{4}})")
+YEAR_FIRST = re.compile(rf"(?P<y>\d{{4}})[ /.-](?P<name>{MONTH_NAME})[ /.-](?P<d>\d{{1,2}})")
+BEFORE = re.compile(  # a weekday, or the word day
+    r"^(?:(?:thu (?:hai|ba|tu|nam|sau|bay)|chu nhat|"
+    r"(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?),? |ngay )"
+)
+NAMED_MONTH = re.compile(rf"(?:(?P<d>\d{{1,2}})[ /.-])?(?P<name>{MONTH_NAME})\.?,?[ /.-](?P<y>\d{{4}})")
+IN_WORDS = re.compile(
+    r"(?:(?P<d>\d{1,2})[ /.,-]{1,2})?(?:thang|thg|th)[. ]{0,2}(?P<m>\d{1,2}|[a-z]{2,4}(?: mot| hai)?)"
+    r"(?:,? nam |[ ,/.-]{1,2})(?P<y>\d{4})"
+)
+NUMBER_WORDS = ("mot", "hai", "ba", "tu", "nam", "sau", "bay", "tam", "chin", "muoi", "muoi mot", "muoi hai")
 YEAR_IN_WORDS = re.compile(r"nam (?P<y>\d{4})")
 DATE_FORMS = (
     (re.compile(r"(?P<d>\d{1,2}) ?[/.-] ?(?P<m>\d{1,2}) ?[/.-] ?(?P<y>\d{4})"), "d"),
     (re.compile(r"(?P<y>\d{4})[/.-](?P<m>\d{1,2})[/.-](?P<d>\d{1,2})"), "d"),
+    (re.compile(r"(?P<y>(?:19|20)\d\d)(?P<m>\d\d)(?P<d>\d\d)"), "d"),
     (re.compile(r"(?P<m>\d{1,2}) ?[/.-] ?(?P<y>\d{4})"), "m"),
     (re.compile(r"(?P<y>\d{4})[/.-](?P<m>\d{1,2})"), "m"),
     (re.compile(r"(?P<y>\d{4})(?:\.0+)?"), "y"),
 )
-SHORT_YEAR = re.compile(r"\d{1,2}[/.-](\d{1,2}|[a-z]{3,9})[/.-]\d{2}|[a-z]{3,9}[/.-]\d{2}|\d{2}[/.-][a-z]{3,9}")
+MONTH_WORD = r"(?:[a-z]{3,9}\.?|(?:thang|thg|th)[. ]{0,2}\d{1,2})"
+SHORT_YEAR = re.compile(
+    rf"\d{{1,2}}[ /.-]{{1,2}}(\d{{1,2}}|{MONTH_WORD})[ ,/.-]{{1,2}}\d{{2}}|{MONTH_WORD}[ ,/.-]{{1,2}}\d{{2}}|"
+    rf"\d{{2}}[ /.-]{MONTH_WORD}|{MONTH_WORD} \d{{1,2}},? \d{{2}}"
+)
+NO_YEAR = re.compile(rf"\d{{1,2}}[ /.-]{{1,2}}(\d{{1,2}}|{MONTH_WORD})|{MONTH_WORD} \d{{1,2}}")
+EIGHT_DIGITS = re.compile(r"\d{8}(?:\.0+)?")
+LUNAR = re.compile(r".*\b(?:am lich|al)\b.*")
+OLD_YEAR = re.compile(
+    r"(?:giap|at|binh|dinh|mau|ky|canh|tan|nham|quy) (?:ty|suu|dan|mao|meo|thin|ngo|mui|than|dau|tuat|hoi)"
+)
 SERIAL = re.compile(r"\d{5}(\.\d+)?")
 DAY_OF_NONE = frozenset({"1899-12-30", "1899-12-31", "1900-01-01"})  # how spreadsheets show an empty cell, or 0
 NO_DAY = re.compile(r"0?0/0?1/1900|0?1/0?0/1900|1900-0?1-0?0")
@@ -49,6 +74,17 @@ SHORT = (
     "year_digits",
     "năm phải đủ bốn chữ số: định dạng cột là dd/mm/yyyy rồi lưu lại",
     "a year has four digits: format the column as dd/mm/yyyy and save again",
+)
+WITHOUT_YEAR = ("date", "thiếu năm: ghi đủ dd/mm/yyyy", "the year is missing: write dd/mm/yyyy")
+RUN_TOGETHER = (
+    "date_digits",
+    "tám chữ số liền nhau đọc được nhiều cách: ghi dd/mm/yyyy",
+    "eight digits in a row read several ways: write dd/mm/yyyy",
+)
+BY_MOON = (
+    "lunar",
+    "là ngày hoặc năm âm lịch: ghi ngày dương lịch, dd/mm/yyyy, hoặc chỉ năm dương lịch",
+    "is a day or year of the lunar calendar: write the solar one, dd/mm/yyyy, or the solar year alone",
 )
 NUMBER = (
     "date_number",
@@ -171,16 +207,19 @@ def _without_time(value: str) -> str:
 
 
 def _parts(value: str) -> tuple[dict[str, int], str] | None:
+    value = value.removeprefix("ngày ")
     for form, precision in DATE_FORMS:
         if match := form.fullmatch(value):
             parts = {name: int(digits) for name, digits in match.groupdict().items()}
             return _known(parts, precision)
-    words = plain(value)
-    if (match := NAMED_MONTH.fullmatch(words)) and match["name"] in MONTHS:
-        parts = {"y": int(match["y"]), "m": MONTHS[match["name"]], "d": int(match["d"] or 0)}
-        return _known(parts, "d")
-    if match := IN_WORDS.fullmatch(words):
-        return _known({"y": int(match["y"]), "m": int(match["m"]), "d": int(match["d"] or 0)}, "d")
+    words = BEFORE.sub("", plain(value), count=1)
+    for form in (NAMED_MONTH, NAMED_FIRST, YEAR_FIRST):
+        if match := form.fullmatch(words):
+            parts = {"y": int(match["y"]), "m": MONTHS[match["name"][:3]], "d": int(match["d"] or 0)}
+            return _known(parts, "d")
+    if (match := IN_WORDS.fullmatch(words)) and (match["m"].isdigit() or match["m"] in NUMBER_WORDS):
+        month = int(match["m"]) if match["m"].isdigit() else NUMBER_WORDS.index(match["m"]) + 1
+        return _known({"y": int(match["y"]), "m": month, "d": int(match["d"] or 0)}, "d")
     if match := YEAR_IN_WORDS.fullmatch(words):
         return _known({"y": int(match["y"])}, "y")
     return None
@@ -198,4 +237,11 @@ def _known(parts: dict[str, int], precision: str) -> tuple[dict[str, int], str]:
 def _why_none(value: str) -> tuple[str, str, str]:
     if SERIAL.fullmatch(value):
         return NUMBER
-    return SHORT if SHORT_YEAR.fullmatch(plain(value)) else DATE
+    words = BEFORE.sub("", plain(value), count=1)
+    if LUNAR.fullmatch(words) or OLD_YEAR.fullmatch(words):
+        return BY_MOON
+    if EIGHT_DIGITS.fullmatch(value):
+        return RUN_TOGETHER
+    if SHORT_YEAR.fullmatch(words):
+        return SHORT
+    return WITHOUT_YEAR if NO_YEAR.fullmatch(words) else DATE

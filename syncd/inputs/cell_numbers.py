@@ -9,6 +9,8 @@ one could.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from string import ascii_letters
 
 from schema.values import Value
 from syncd.inputs.cell import Around, CellError, Oddities
@@ -25,12 +27,18 @@ DATE_LIKE = re.compile(
     re.IGNORECASE,
 )
 BETWEEN = re.compile(r"(?<=\d)[ .\u2010-\u2015-]+(?=\d)")
-THOUSANDS = re.compile(r"\d{1,3}([.,]\d{3})+")
+THOUSANDS = re.compile(r"\d{1,3}([., ]\d{3})+")
+THOUSANDS_AND_TENTH = re.compile(r"(\d{1,3}(?:([.,])\d{3})+)(?!\2)[.,](\d)")  # 1.020,0: which mark is which is plain
 INSURANCE = re.compile(r"[A-Z]{2}\d{13}|\d{10}")
 # What people write in these columns where there is no number.
-HAS_NONE = frozenset(
-    {"khong", "khong co", "chua", "chua co", "ko", "ko co", "k", "kco", "khong ro", "chua cap", "none"}
-)
+HAS_NONE = frozenset({
+    "khong", "khong co", "chua", "chua co", "ko", "ko co", "k", "kco", "khong ro", "chua cap", "none", "chua lam",
+    "dang lam", "cho cap", "chua duoc cap", "dang cho", "mat", "that lac", "bi mat", "khong biet", "khong nho", "quen",
+    "khong the", "chua co the", "khong co the", "chua co so", "khong so", "tre em", "con nho", "x", "xx", "xxx", "?",
+    "??", "???", "*", "***", "/", "//", "na", "no", "nil", "test",
+})  # fmt: skip
+SAME_DIGITS_MIN = 6
+DIGITS_IN_ORDER = ("01234567890123456789", "98765432109876543210")
 
 DROPPED = (
     "scientific",
@@ -67,6 +75,32 @@ def says_none(value: str, odd: Oddities) -> bool:
     return True
 
 
+def is_made_up(value: str, whole: Collection[int] = (10, 12, 13)) -> bool:
+    """Whether a number is what people type where they have none: one digit only, or digits in their order, as many as a
+    number of its kind has (`whole`).
+    """
+    digits = BETWEEN.sub("", value.lstrip(ascii_letters).strip())
+    if not digits.isascii() or not digits.isdigit():
+        return False
+    if len(set(digits)) == 1:
+        return digits[0] == "0" or len(digits) >= SAME_DIGITS_MIN
+    return len(digits) in whole and any(digits in order for order in DIGITS_IN_ORDER)
+
+
+def names_nobody(value: str, odd: Oddities, *whole: int) -> bool:
+    """Whether a cell says, in words or by a number that is none, that somebody has no number."""
+    if says_none(value, odd):
+        return True
+    if not is_made_up(POINT_ZERO.sub(r"\1", value), whole):
+        return False
+    odd.note(
+        "made_up",
+        "số toàn một chữ số hoặc theo thứ tự 123…, không phải số của ai; được coi là trống",
+        "one digit throughout, or digits in their order, is nobody's number; read as empty",
+    )
+    return True
+
+
 def household_number(value: str, _around: Around, odd: Oddities) -> Value:
     """12 or 12.1. Zeros in front and .0 behind name the same household; so does a decimal comma."""
     number = canonical_number(digits_of(value))
@@ -83,6 +117,8 @@ def household_number(value: str, _around: Around, odd: Oddities) -> Value:
 
 def canonical_number(value: str) -> str:
     """The one form of a household number: 01020 and 1020.0 are 1020, 12,1 is 12.1. What is none stays as it is."""
+    if both := THOUSANDS_AND_TENTH.fullmatch(value):
+        value = f"{re.sub('[.,]', '', both[1])}.{both[3]}"
     match = re.fullmatch(r"0*(\d+)(?:[.,](\d))?", value)
     if match is None:
         return value
@@ -99,7 +135,7 @@ def small_number(value: str, _around: Around, _odd: Oddities) -> Value:
 
 def citizen_id(value: str, _around: Around, odd: Oddities) -> Value:
     """12 digits; all begin with 0, so that a number without it has lost it, or another."""
-    if says_none(value, odd):
+    if names_nobody(value, odd, 12):
         return None
     text = BETWEEN.sub("", digits_of(value))
     if text.isascii() and text.isdigit():
@@ -116,7 +152,7 @@ def citizen_id(value: str, _around: Around, odd: Oddities) -> Value:
 
 def insurance_no(value: str, _around: Around, odd: Oddities) -> Value:
     """10 digits, or two letters and 13 digits. Others are kept and noted."""
-    if says_none(value, odd):
+    if names_nobody(value, odd, 10, 13):
         return None
     text = BETWEEN.sub("", digits_of(value)).upper()
     joined = text.replace(" ", "").replace("-", "")
@@ -134,7 +170,7 @@ def insurance_no(value: str, _around: Around, odd: Oddities) -> Value:
 
 def phone(value: str, _around: Around, odd: Oddities) -> Value:
     """10 digits that begin with 0. Nine that do not have lost it, and no other digit can be missing."""
-    if says_none(value, odd):
+    if names_nobody(value, odd, 10):
         return None
     text = digits_of(value)
     number = re.sub(r"[ .()\u2010-\u2015-]", "", text)

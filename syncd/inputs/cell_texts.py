@@ -6,6 +6,7 @@ those of an old font, is refused and never stored as somebody's name; names of a
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 
@@ -13,18 +14,54 @@ from schema.values import Value
 from syncd.inputs.cell import Around, CellError, Oddities
 from syncd.inputs.cell_numbers import POINT_ZERO
 from syncd.inputs.text import clean
-from syncd.text.garbled import code_of
+from syncd.text.garbled import ETH, code_of
+from syncd.text.typed import typed_in_signs
 from syncd.text.vietnamese import is_syllable
 
 CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufffd\ue000-\uf8ff]")
 LOST_LETTER = re.compile(r"\w\?\w|\w\?(?=\s|$)|(?:^|\s)\?\w")
-ETH = str.maketrans("\u00d0\u00f0\u0189\u0256", "\u0110\u0111\u0110\u0111")  # taken for Đ, which they only resemble
+ENTITY = re.compile(r"&(?:#\d{2,7}|#x[0-9a-f]{2,6}|[a-z]{2,31});", re.IGNORECASE)
+ENTITY_CUT = re.compile(r"&#x?[0-9a-f]{2,7}(?!\d|;)", re.IGNORECASE)
+ENTITIES_DEEP_MAX = 3  # &amp;#7877; is a mark that was escaped twice
 
 LOST = (
     "lost_letters",
     "có chữ đã mất (dấu ? hoặc ô vuông trong chữ): xuất lại từ tệp gốc dạng CSV UTF-8",
     "letters are lost (? or a box within a word): export it again from the original as CSV UTF-8",
 )
+
+
+SIGNS = (
+    "signs",
+    "họ tên có dấu hiệu của kiểu gõ (^, ~, `) mà không đọc được: gõ lại bằng Unicode",
+    "the name holds signs of a way of typing (^, ~, `) that cannot be read: type it again in Unicode",
+)
+ENTITY_LEFT = (
+    "entity",
+    "chữ còn ở dạng mã của trang web (&#7877;), bị cắt hoặc không rõ: xuất lại từ tệp gốc dạng CSV UTF-8",
+    "holds what a web page writes for a letter (&#7877;), cut off or unknown: export it again as CSV UTF-8",
+)
+
+
+def as_letters(text: str, odd: Oddities) -> str:
+    """The text with letters where programs and keyboards write several signs for one. Raises CellError."""
+    if text.isalnum():
+        return text  # told at little cost
+    read = text
+    for _ in range(ENTITIES_DEEP_MAX):
+        if "&" in read:
+            read = ENTITY.sub(lambda found: html.unescape(found[0]), read)
+    if ENTITY_CUT.search(read):
+        raise CellError(*ENTITY_LEFT)
+    if read != text:
+        odd.note("entity", "chữ viết dạng mã của trang web (&#7877;); đã đổi lại", "letters written as a web page does "
+                 "(&#7877;); turned back")  # fmt: skip
+    typed = typed_in_signs(read)
+    if typed is not None:
+        odd.note("viqr", "chữ gõ bằng dấu hiệu (VIQR, VNI); đã đổi thành chữ có dấu", "typed in signs (VIQR, VNI); "
+                 "turned into letters")  # fmt: skip
+        return typed
+    return read
 
 
 def refuse_garbled(text: str) -> None:
@@ -50,6 +87,8 @@ def person_name(value: str, _around: Around, odd: Oddities) -> Value:
     """Somebody's name."""
     if "?" in value:
         raise CellError(*LOST)
+    if any(letter in "^~`" for letter in value):
+        raise CellError(*SIGNS)
     if not any(letter.isalpha() for letter in value):
         raise CellError("name", "họ tên phải có chữ", "a name has letters")
     if any(letter.isdigit() or letter in '()[]/\\;,"' for letter in value):

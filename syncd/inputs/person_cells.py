@@ -15,7 +15,7 @@ from schema.values import Value
 from syncd.inputs.cell import INVISIBLE, Around, CellError, Oddities, Values, prepared
 from syncd.inputs.cell_dates import birth_date, household_day, insured_until
 from syncd.inputs.cell_numbers import citizen_id, digits_of, household_number, insurance_no, phone, small_number
-from syncd.inputs.cell_texts import free_text, person_name, refuse_garbled
+from syncd.inputs.cell_texts import as_letters, free_text, person_name, refuse_garbled
 from syncd.inputs.problem import not_in_list
 from syncd.inputs.text import plain
 
@@ -37,6 +37,7 @@ class Field:
 def read_cell(field: Field, text: str, around: Around, odd: Oddities) -> Values:
     """The table columns a cell fills; none for an empty cell. Raises CellError."""
     if field.read in (person_name, free_text):
+        text = as_letters(text, odd)
         refuse_garbled(text)
     value = prepared(text, odd)
     if not value:

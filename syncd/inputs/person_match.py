@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from schema.values import Value
 from syncd.inputs.person_file import PersonLine
 from syncd.inputs.person_survey import IDENTITIES
+from syncd.inputs.spelling import PLACE_KEPT, has_lost_marks, why_kept
 from syncd.inputs.text import clean, name_key, plain
 
 Kept = dict[str, Value]
@@ -61,10 +62,16 @@ BIRTH_KEPT = (
     "trong sổ ghi ngày sinh đầy đủ hơn và không trái với tệp; giữ ngày trong sổ",
     "the register knows the birth date better, and the file does not deny it; that of the register is kept",
 )
-NAME_KEPT = (
-    "name_kept",
-    "họ tên trong tệp không dấu; giữ họ tên có dấu trong sổ",
-    "the name is without diacritics in the file; that of the register is kept",
+GONE_HERE = (
+    "theo sổ người này đã mất hoặc đã đi khỏi, tệp ghi khác: nếu tệp mới đúng thì sửa tình trạng cư trú trong sổ "
+    "trước; nếu không thì sửa tệp",
+    "by the register this person has died or moved away, and the file says otherwise: if the file is right, change the "
+    "residence in the register first; else correct the file",
+)
+GONE_NAMED = (
+    "gone",
+    "theo sổ người này đã mất hoặc đã đi khỏi; tệp vẫn nêu; giữ tình trạng trong sổ",
+    "by the register this person has died or moved away, and the file names them still; the register's residence stays",
 )
 
 
@@ -98,10 +105,12 @@ class _Matching:
         self._by_person(lambda line, row: _born_exactly(line, row) and line["line_no"] == row["line_no"])
         self._by_person(_born_exactly)
         self._by_person(_born_alike)
+        self._by_bare_name()
         for line in list(self._open):
             self._judge_rest(line)
         self._check_places()
         self._check_elsewhere(elsewhere)
+        self._check_gone()
         self._result.pairs = [(self._without_known_better(line, row), row) for line, row in self._result.pairs]
         return self._result
 
@@ -145,9 +154,11 @@ class _Matching:
         if _precision(line.values) < _precision(row) and _born_alike(line.values, row):
             known |= {"birth_date", "birth_precision"}
             self._result.notes.append((line.line, "birth_date", BIRTH_KEPT))
-        if _is_bare(line.values, row):
+        reason = why_kept(str(line.values["full_name"]), str(row["full_name"]))
+        if reason is not None:
             known.add("full_name")
-            self._result.notes.append((line.line, "full_name", NAME_KEPT))
+        if reason is not None and reason is not PLACE_KEPT:
+            self._result.notes.append((line.line, "full_name", reason))
         if not known:
             return line
         return replace(line, values={name: value for name, value in line.values.items() if name not in known})
@@ -165,6 +176,24 @@ class _Matching:
                 rows = [row for row in called[name] if is_born(line.values, row)]
                 if len(rows) == 1 and sum(is_born(each.values, rows[0]) for each in lines) == 1:
                     self._pair(line, rows[0])
+
+    def _by_bare_name(self) -> None:
+        """A list that has lost all its marks names the same persons, where day and sex are theirs and nobody else's."""
+        for line in list(self._open):
+            rows = [row for row in self._free if _is_bare_twin(line.values, row)]
+            if len(rows) == 1 and sum(_is_bare_twin(each.values, rows[0]) for each in self._open) == 1:
+                self._pair(line, rows[0])
+
+    def _check_gone(self) -> None:
+        """Nobody comes to life, or back, by a list: it may be older than what happened."""
+        for line, row in self._result.pairs:
+            told = line.values.get("residence")
+            if row["residence"] not in GONE or told == row["residence"] or told == "deceased":
+                continue
+            if told is None:
+                self._result.notes.append((line.line, "residence", GONE_NAMED))
+            else:
+                self._ask(line, "residence", GONE_HERE)
 
     def _judge_rest(self, line: PersonLine) -> None:
         """Somebody new, unless somebody of the household whom the file does not name may be meant."""
@@ -250,16 +279,26 @@ def _is_called_alike(line: Mapping[str, Value], row: Kept) -> bool:
 
 
 def _is_bare(line: Mapping[str, Value], row: Kept) -> bool:
-    """Whether the file writes the kept name without its diacritics."""
-    if line["full_name"] == row["full_name"]:
-        return False
-    name, kept = clean(str(line["full_name"])).casefold(), clean(str(row["full_name"])).casefold()
-    return name != kept and name == plain(kept)
+    """Whether the file writes the kept name without some of its marks."""
+    name, kept = str(line["full_name"]), str(row["full_name"])
+    return name_key(name) != name_key(kept) and has_lost_marks(name, kept)
+
+
+def _is_wholly_bare(line: Mapping[str, Value], row: Kept) -> bool:
+    """Whether the file writes the kept name without any mark."""
+    return _is_bare(line, row) and plain(str(line["full_name"])) == clean(str(line["full_name"])).casefold()
+
+
+def _is_bare_twin(line: Mapping[str, Value], row: Kept) -> bool:
+    return line["sex"] == row["sex"] and _is_same_day(line, row) and _is_wholly_bare(line, row)
 
 
 def _is_half(line: Mapping[str, Value], row: Kept) -> bool:
-    """Of one name, or of one birthday: a slip of the pen may be all that is between them."""
-    return _is_called(line, row) or (_is_same_day(line, row) and line["sex"] == row["sex"])
+    """Of one name, whatever its marks, or of one birthday: a slip of the pen may be all that is between them."""
+    if _is_called(line, row):
+        return True
+    is_alike = plain(str(line["full_name"])) == plain(str(row["full_name"])) and _born_alike(line, row)
+    return line["sex"] == row["sex"] and (is_alike or _is_same_day(line, row))
 
 
 def _stands_at(line: Mapping[str, Value], row: Kept) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from syncd.errors import FileRefused
 from syncd.inputs.cell_dates import is_month_first
+from syncd.inputs.cell_numbers import is_made_up
 from syncd.inputs.open_text import open_text
 from syncd.inputs.person_cells import BY_HEADER, FIELDS, REQUIRED, Field, title_key
 from syncd.inputs.person_lines import HOUSEHOLD_NUMBER, NUMBER, household_key
@@ -64,7 +65,7 @@ def titles_in(cells: Sequence[str]) -> int:
 def identity_key(text: str) -> str:
     """A number of a person without what people write between its digits; empty for what is none."""
     key = "".join(letter for letter in text if letter.isalnum()).upper()
-    return key if any(letter.isdigit() for letter in key) else ""
+    return key if any(letter.isdigit() for letter in key) and not is_made_up(key) else ""
 
 
 class _Reading:

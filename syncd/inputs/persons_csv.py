@@ -29,11 +29,13 @@ from syncd.inputs.person_file import HouseholdLines, Survey, households, survey
 from syncd.inputs.person_match import Kept, Matched, match
 from syncd.inputs.person_survey import IDENTITIES
 from syncd.inputs.problem import Problem, ProblemList, Severity
+from syncd.inputs.spelling import PLACE_KEPT, why_kept
 from syncd.language import say
 from syncd.store.base import Row, Store, Tx
 
 HOUSEHOLD_COLUMNS = tuple(f.column for f in FIELDS if f.of_household)
 PERSON_COLUMNS = (*(f.column for f in FIELDS if not f.of_household), "birth_precision")
+SPELT = ("hamlet", "address", "collaborator")
 NUMBERED = ("hamlet", "enumeration_area")  # texts that often are but a number
 Progress = Callable[[int, int], None]
 
@@ -181,20 +183,34 @@ def _settle(plan: _Plan, item: HouseholdLines, row: Kept | None, matched: Matche
         plan.problems.append(Problem(line=line, column=column, rule="who", text_vi=words[0], text_en=words[1]))
     if item.refused:
         return
-    for line, column, (rule, text_vi, text_en) in matched.notes:
-        plan.problems.append(Problem(line=line, column=column, rule=rule, text_vi=text_vi, text_en=text_en,
-                                     severity=Severity.NOTE))  # fmt: skip
+    plan.problems += [_note(line, column, words) for line, column, words in matched.notes]
     if row is None:
         plan.added.append(item)
         return
-    # Spelt otherwise (01020), a number is the same: the register keeps its own spelling.
-    _note_change(plan, HOUSEHOLD, row, {
-        name: value for name, value in item.values.items()
-        if name != "number" and not (name in NUMBERED and _is_same_number(value, row[name]))
-    })  # fmt: skip
+    _note_change(plan, HOUSEHOLD, row, _told_of_household(plan, item, row))
     for person, kept in matched.pairs:
         _note_change(plan, PERSON, kept, dict(person.values))
     plan.joined += [(str(row["id"]), dict(person.values)) for person in matched.new]
+
+
+def _told_of_household(plan: _Plan, item: HouseholdLines, row: Kept) -> dict[str, Value]:
+    """What a file says of a household otherwise than the register knows it better, or spells it."""
+    told: dict[str, Value] = {}
+    for name, value in item.values.items():
+        # Spelt otherwise (01020), a number is the same: the register keeps its own spelling.
+        if name == "number" or (name in NUMBERED and _is_same_number(value, row[name])):
+            continue
+        reason = why_kept(str(value), str(row[name])) if name in SPELT and row[name] is not None else None
+        if reason is None:
+            told[name] = value
+        elif reason is not PLACE_KEPT:
+            plan.problems.append(_note(item.line, name, reason))
+    return told
+
+
+def _note(line: int, column: str, words: tuple[str, str, str]) -> Problem:
+    rule, text_vi, text_en = words
+    return Problem(line=line, column=column, rule=rule, text_vi=text_vi, text_en=text_en, severity=Severity.NOTE)
 
 
 def _bearers(tx: Tx, unit_id: str, batch: Sequence[HouseholdLines]) -> dict[str, dict[Value, set[str | None]]]:

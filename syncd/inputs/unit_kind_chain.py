@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from syncd.inputs.text import name_key
 from syncd.inputs.unit_corrections import ChangeRow
 
-Words = dict[str, object]
+Words = dict[str, str]
 NOTE = re.compile(r"Đổi loại hình: (?P<old>.+) → (?P<new>.+)")
 
 
@@ -57,12 +57,8 @@ class Chain:
         before = next((step for step in reversed(others) if step.effective_on <= wished.effective_on), None)
         after = next((step for step in others if step.effective_on > wished.effective_on), None)
         if before is not None and before.effective_on == wished.effective_on:
-            words = {
-                "kind": before.new_kind,
-                "decision": before.decision_no,
-                "id": before.row.id if before.row else "–",
-            }
-            return None, "same_day", words
+            row_id = before.row.id if before.row is not None else ""
+            return None, "same_day", {"kind": before.new_kind, "decision": before.decision_no or "", "id": row_id}
         if before is not None and name_key(before.new_kind) != wished.kinds[0]:
             return None, "kind_before", {"kind": before.new_kind, "day": before.effective_on}
         if after is not None and name_key(after.old_kind) != wished.kinds[1]:

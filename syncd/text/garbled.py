@@ -45,6 +45,8 @@ _LETTERS = frozenset("đ").union(
     for tone in ("", "\u0300", "\u0301", "\u0303", "\u0309", "\u0323")
 )
 _INNER_CAPITAL = re.compile("[a-z][\u00c0-\u00d6\u00d8-\u00de\u0102\u0110\u0128\u0168\u01a0\u01af]")
+ETH = str.maketrans("\u00d0\u00f0\u0189\u0256", "\u0110\u0111\u0110\u0111")  # taken for Đ, which they only resemble
+_TONE_AS_LETTER = re.compile("[\u00de\u00fe]|[aeiouyâêôăơưãõý][ìòÌÒ]|[AEIOUYÂÊÔĂƠƯÃÕÝ][ÌÒ]")
 _WORD = re.compile(r"[^\s\d.,;:/()+'’-]+")
 
 
@@ -61,7 +63,9 @@ def code_of(text: str) -> Both | None:
     if _is_strange(composed) and _all_syllables(_tcvn3(composed)):
         return TCVN3
     other = _vni(composed)
-    return VNI if other != composed and _all_syllables(other) else None
+    if other != composed and _all_syllables(other):
+        return VNI
+    return CP1258 if _is_cp1258(composed) else None
 
 
 def code_of_bytes(data: bytes) -> Both | None:
@@ -109,8 +113,24 @@ def _vni_letter(letter: str) -> str:
     return read.upper() if letter.isupper() else read
 
 
+def _is_cp1258(text: str) -> bool:
+    """Whether bytes of Windows-1258 were read as Western ones: a tone is a letter of its own there. One of Đ alone is
+    an Icelandic letter in its place, which is no doubt.
+    """
+    if _all_syllables(text.translate(ETH)) or not _TONE_AS_LETTER.search(text):
+        return False
+    try:
+        return _all_syllables(unicodedata.normalize("NFC", text.encode("cp1252").decode("cp1258")))
+    except UnicodeError:
+        return False
+
+
 def _read_twice(text: str) -> bool:
-    """Whether the characters, taken as bytes of a Western code page, are UTF-8 again. A blank may have been a byte."""
+    """Whether the characters, taken as bytes of another code page, are UTF-8 again: of Macintosh or Vietnamese Windows,
+    or of a Western one, where a blank may have been a byte.
+    """
+    if any(_is_utf_8(data) for code in ("mac_roman", "cp1258") if (data := _encoded(text, code))):
+        return True
     codes = [_CP1252.get(letter, ord(letter)) for letter in text]
     if max(codes) > 0xFF:
         return False
@@ -118,6 +138,13 @@ def _read_twice(text: str) -> bool:
     if all(code < 0x80 for code in codes):
         return False
     return _is_utf_8(data) or _is_utf_8(_BLANK_ONCE_A_BYTE.sub(b"\\1\xa0", data))
+
+
+def _encoded(text: str, code: str) -> bytes:
+    try:
+        return text.encode(code)
+    except UnicodeEncodeError:
+        return b""
 
 
 def _is_utf_8(data: bytes) -> bool:

@@ -3,6 +3,8 @@ not, and said where it is odd."""
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from datetime import date
 
 import pytest
@@ -13,6 +15,17 @@ from syncd.inputs.person_cells import FIELDS, read_cell
 from syncd.text.garbled import code_of
 from syncd.text.vietnamese import is_syllable
 from tests.unit.inputs.lists import CODES
+
+
+def cp1258(text: str) -> str:
+    """As bytes of Windows-1258 look to a program that takes them for Western ones."""
+    parts = unicodedata.normalize("NFD", text)
+    for base, mark in (*((vowel, "\u0302") for vowel in "aeoAEO"), ("a", "\u0306"), ("A", "\u0306"), ("o", "\u031b"),
+                       ("u", "\u031b"), ("O", "\u031b"), ("U", "\u031b")):  # fmt: skip
+        tones = "\u0323\u0300\u0301\u0303\u0309"
+        parts = re.sub(f"{base}([{tones}]?){mark}", unicodedata.normalize("NFC", base + mark) + r"\1", parts)
+    return parts.encode("cp1258").decode("cp1252")
+
 
 BY_NAME = {field.name: field for field in FIELDS}
 AROUND = Around(codes=CODES, today=date(2026, 11, 20))
@@ -48,6 +61,20 @@ READ = [
     ("full_name", "Nguyễn\u200b Văn  Mẫu", "Nguyễn Văn Mẫu", "invisible"),
     ("full_name", "Nguyễn\u200bVăn\u200bMẫu", "Nguyễn Văn Mẫu", "invisible"),
     ("full_name", "NGUYỄN\u200bVĂN MẪU", "NGUYỄN VĂN MẪU", "invisible"),
+    ("full_name", "Y BLŎ", "Y BLŎ", None),
+    ("full_name", "Nguy&#7877;n V&#259;n M&#x1EAB;u", "Nguyễn Văn Mẫu", "entity"),
+    ("full_name", "Nguy&amp;#7877;n V&abreve;n Mẫu", "Nguyễn Văn Mẫu", "entity"),
+    ("full_name", "Ho&agrave;ng Th&uacute; An", "Hoàng Thú An", "entity"),
+    ("full_name", "Nguye^~n Va(n Ma^~u", "Nguyễn Văn Mẫu", "viqr"),
+    ("full_name", "Tra^`n Thi. Tha?o", "Trần Thị Thảo", "viqr"),
+    ("full_name", "Ho^` DDu+'c Ti'n", "Hồ Đức Tín", "viqr"),
+    ("full_name", "Nguye6n4 Va8n Ma6u4", "Nguyễn Văn Mẫu", "viqr"),
+    ("full_name", "Nguye64n D9u71c Hoa2", "Nguyễn Đức Hòa", "viqr"),
+    ("hamlet", "Tho^n 3", "Thôn 3", "viqr"),
+    ("hamlet", "Th&ocirc;n 3", "Thôn 3", "entity"),
+    ("hamlet", "A & B", "A & B", None),
+    ("full_name", "H\u2019Hen Nie", "H\u2019Hen Nie", None),
+    ("full_name", "Nguyen Van Nam 2", "Nguyen Van Nam 2", "name_form"),
     ("full_name", "Ngu\u200byễn Văn Mẫu", "Nguyễn Văn Mẫu", "invisible"),
     ("full_name", "Ho\u200bA", "Ho A", "invisible"),
     ("citizen_id", "042060\u200b000001", "042060000001", "invisible"),
@@ -78,6 +105,33 @@ READ = [
     ("birth_date", "tháng 3/1981", ("1981-03-01", "m"), None),
     ("birth_date", "00/00/1981", ("1981-01-01", "y"), None),
     ("birth_date", "00/03/1981", ("1981-03-01", "m"), None),
+    ("citizen_id", "000000000000", None, "made_up"),
+    ("citizen_id", "111 111 111 111", None, "made_up"),
+    ("citizen_id", "123456789012", None, "made_up"),
+    ("citizen_id", "012345678901", None, "made_up"),
+    ("citizen_id", "0", None, "made_up"),
+    ("citizen_id", "-", None, "nothing"),
+    ("citizen_id", "chưa làm", None, "nothing"),
+    ("citizen_id", "?", None, "nothing"),
+    ("insurance_no", "0000000000", None, "made_up"),
+    ("insurance_no", "1234567890.0", None, "made_up"),
+    ("insurance_no", "TE 0000000000000", None, "made_up"),
+    ("insurance_no", "Chưa có", None, "nothing"),
+    ("phone", "0000000000", None, "made_up"),
+    ("phone", "không", None, "nothing"),
+    ("birth_date", "05-thg3-1981", ("1981-03-05", "d"), None),
+    ("birth_date", "5 thg 3 1981", ("1981-03-05", "d"), None),
+    ("birth_date", "5 Thg3, 1981", ("1981-03-05", "d"), None),
+    ("birth_date", "Mar 5, 1981", ("1981-03-05", "d"), None),
+    ("birth_date", "March 5th 1981", ("1981-03-05", "d"), None),
+    ("birth_date", "Thursday, March 5, 1981", ("1981-03-05", "d"), None),
+    ("birth_date", "Thứ Năm, 5 tháng 3, 1981", ("1981-03-05", "d"), None),
+    ("birth_date", "ngày 05/03/1981", ("1981-03-05", "d"), None),
+    ("birth_date", "tháng ba năm 1981", ("1981-03-01", "m"), None),
+    ("birth_date", "1981-Mar-05", ("1981-03-05", "d"), None),
+    ("birth_date", "19810305", ("1981-03-05", "d"), None),
+    ("household_number", "1.020,0", "1020", "number_form"),
+    ("household_number", "1,020.0", "1020", "number_form"),
     ("birth_date", "1910", ("1910-01-01", "y"), "age"),
     ("insurance_until", "31/12/2027", "2027-12-31", None),
 ]
@@ -118,6 +172,16 @@ REFUSED = [
     ("full_name", "Ñaëng Höõu Phöôùc", "garbled"),
     ("full_name", "Nguyá»…n VÄƒn An", "garbled"),
     ("full_name", "Nguyễn Văn Hoà".encode().decode("latin-1"), "garbled"),
+    ("full_name", "Nguyễn Văn Mẫu".encode().decode("mac_roman"), "garbled"),
+    ("full_name", "Trần Đức Ẩn".encode().decode("mac_roman"), "garbled"),
+    ("full_name", "Lê Hương".encode().decode("cp1258"), "garbled"),
+    ("full_name", cp1258("Nguyễn Văn Mẫu"), "garbled"),
+    ("full_name", cp1258("Trần Thị Thảo"), "garbled"),
+    ("full_name", cp1258("ĐẶNG THỊ HẰNG"), "garbled"),
+    ("full_name", cp1258("TRẦN"), "garbled"),
+    ("hamlet", cp1258("Xóm Gò Dưới"), "garbled"),
+    ("full_name", "Nguy&#7877", "entity"),
+    ("full_name", "Nguye^~n Brown", "signs"),
     ("full_name", "042060000001", "name"),
     ("hamlet", "Th\u00abn 3", "garbled"),
     ("hamlet", "Thoân 3", "garbled"),
@@ -130,6 +194,15 @@ REFUSED = [
     ("birth_date", "5-Mar", "date"),
     ("birth_date", "Mar-81", "year_digits"),
     ("birth_date", "29650", "date_number"),
+    ("birth_date", "05-Mar-81", "year_digits"),
+    ("birth_date", "5 thg 3 81", "year_digits"),
+    ("birth_date", "05-thg3-81", "year_digits"),
+    ("birth_date", "Mar 5, 81", "year_digits"),
+    ("birth_date", "05031981", "date_digits"),
+    ("birth_date", "Tân Dậu", "lunar"),
+    ("birth_date", "5/3/1981 ÂL", "lunar"),
+    ("household_number", "1,020", "thousands"),
+    ("household_number", "1 020", "thousands"),
     ("birth_date", "29650.0", "date_number"),
     ("birth_date", "03/25/1981", "month_first"),
     ("birth_date", "00/01/1900", "empty_date"),
