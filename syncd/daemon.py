@@ -31,6 +31,7 @@ from syncd.language import prefer
 from syncd.messages import Silent
 from syncd.net.client import ParentClient
 from syncd.node.barriers import tell
+from syncd.node.watchdog import Watchdog
 from syncd.node_files import LOCK_FILE, OpenNode, open_node, require_node
 from syncd.reserve import Reserve
 from syncd.security import tls
@@ -44,7 +45,6 @@ from syncd.system import (
     raise_descriptor_limit,
     share_memory,
     signals_heard,
-    watchdog_s,
 )
 from syncd.topology.silent import SilentBelow
 from syncd.upkeep import Upkeep
@@ -243,11 +243,11 @@ class Daemon:
 
     def _supervise(self) -> None:
         """The main thread: watchdog, times of exchanges to the disk, reloads; asleep while nothing happens."""
-        watchdog = watchdog_s(os.environ)
+        watchdog = Watchdog(os.environ)
         flushed_at = time.monotonic()
         upkeep = Upkeep(self._opened, lambda: self._config, self.vitals)
         while not self._life.ending:
-            waits = [upkeep.wait_s, *([watchdog] if watchdog else [])]
+            waits = [upkeep.wait_s, *watchdog.waits]
             if self.vitals.is_dirty:
                 waits.append(max(flushed_at + limits.FLUSH_S - time.monotonic(), 0.0))
             if self._full_since():
@@ -257,8 +257,7 @@ class Daemon:
             upkeep.begin()
             if self._reserve is not None and self._reserve.full_since:
                 self._reserve.regain()
-            if watchdog and self.vitals.is_alive():
-                notify_supervisor("WATCHDOG=1")
+            watchdog.feed(self._server)
             if self.vitals.is_dirty and time.monotonic() - flushed_at >= limits.FLUSH_S:
                 self._flush(self.vitals.flush)
                 flushed_at = time.monotonic()

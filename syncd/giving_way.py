@@ -8,7 +8,6 @@ node had written beyond is kept as wishes in the same transaction; an own stream
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
@@ -25,6 +24,7 @@ from syncd.lift import has_unsealed, lift
 from syncd.log import Stream
 from syncd.recovery import root_branches
 from syncd.store.base import Store, Tx
+from syncd.store.pulse import Baton
 from syncd.tree import Tree
 
 
@@ -38,7 +38,7 @@ class Way:
         ring: KeyRing,
         clock: Clock,
         node_id: str,
-        sequencing: threading.Lock,
+        sequencing: Baton,
         changed: Callable[[set[str]], None],
     ) -> None:
         self._store = store

@@ -41,6 +41,7 @@ from syncd.rejoin import Rejoin
 from syncd.replication.held_back import Failure, HeldBack, Unit, mark
 from syncd.signals import APPLIED, LOG, RECEIPT, Signals
 from syncd.store.base import Store, Tx
+from syncd.store.pulse import Baton
 from syncd.terms import refresh_keepers
 from syncd.topology import subtree
 from syncd.tree import Tree, load_tree
@@ -73,12 +74,12 @@ class Node:
         self.ring = keys.KeyRing(node_keys)
         self.signals = Signals()
         self._random = random_bytes
-        self.sequencing = threading.Lock()  # held wherever own streams change
+        self.sequencing = Baton()  # held wherever own streams change
         self._heads: dict[str, int] = {}  # own streams as last told of
         self._tree: Tree | None = None
         self._tree_changes = 0
         self._tree_guard = threading.Lock()
-        self._tree_loading = threading.Lock()
+        self._tree_loading = Baton()
         # Whatever a process before this one had not come to.
         self._grants_due = self._proposals_due = self._notices_due = True
         self._ways_on: set[str] = set()  # streams of which a whole baseline has come since they were last tried

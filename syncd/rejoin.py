@@ -36,6 +36,7 @@ from syncd.positions import HighWater
 from syncd.rebuild import rebuild
 from syncd.recovery import root_branches
 from syncd.store.base import Store, Tx
+from syncd.store.pulse import Baton
 from syncd.tree import Tree
 
 _DISPUTED = (
@@ -55,7 +56,7 @@ class Rejoin:
         ring: KeyRing,
         clock: Clock,
         node_id: str,
-        sequencing: threading.Lock,
+        sequencing: Baton,
         tree: Callable[[], Tree],
         changed: Callable[[set[str]], None],
     ) -> None:

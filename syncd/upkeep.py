@@ -18,6 +18,7 @@ from syncd.errors import SyncdError, written
 from syncd.events import event
 from syncd.node.barriers import tell, unforeseen
 from syncd.node_files import OpenNode
+from syncd.store import pulse
 from syncd.vitals import Vitals
 
 
@@ -48,7 +49,8 @@ class Upkeep:
 
     def _work(self) -> None:
         try:
-            run(self._opened, self._settings())
+            with pulse.watched():
+                run(self._opened, self._settings())
             self._vitals.waits("upkeep")
         except SyncdError as error:
             event("upkeep-failed", logging.WARNING, reason=written(error))

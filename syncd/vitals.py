@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from syncd import limits
 from syncd.clock import Clock, instant_of
 from syncd.errors import TemporaryError, written
+from syncd.store import pulse
 from syncd.store.base import Store
 
 
@@ -149,20 +149,16 @@ class Vitals:
                 for node_id, for_s in peer.silent
             }
 
-    def is_alive(self) -> bool:
-        """Whether no thread has been at one thing for too long: what the watchdog is fed by."""
-        now = time.monotonic()
-        with self._guard:
-            return all(w.busy_since is None or now - w.busy_since < limits.BUSY_S_MAX for w in self._workers.values())
-
     def picture(self) -> dict[str, Any]:
         """For `status`, as JSON values."""
         now = time.monotonic()
+        stuck = pulse.stuck()
         with self._guard:
+            workers = {**dict.fromkeys(stuck, WorkerVitals(doing="working")), **self._workers}
             return {
                 "running_since": self.started_at,
                 "peers": {node_id: _peer_picture(peer, now) for node_id, peer in self._peers.items()},
-                "workers": {name: _worker_picture(worker, now) for name, worker in self._workers.items()},
+                "workers": {name: _worker_picture(worker, now, stuck.get(name)) for name, worker in workers.items()},
             }
 
     @property
@@ -223,12 +219,12 @@ def _peer_picture(peer: PeerVitals, now_s: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _worker_picture(worker: WorkerVitals, now_s: float) -> dict[str, Any]:
+def _worker_picture(worker: WorkerVitals, now_s: float, stuck_s: float | None) -> dict[str, Any]:
     busy_s = _ago(worker.busy_since, now_s)
     return {
-        "doing": worker.doing, "error": worker.error, "busy_s": busy_s,
+        "doing": worker.doing, "error": worker.error, "busy_s": busy_s if busy_s is not None else stuck_s,
         "failing_s": _ago(worker.failing_since_s, now_s), "is_temporary": worker.is_temporary,
-        "is_stuck": (busy_s or 0.0) > limits.BUSY_S_MAX,
+        "is_stuck": stuck_s is not None,
     }  # fmt: skip
 
 

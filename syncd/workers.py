@@ -12,7 +12,8 @@ import math
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from syncd import limits
@@ -28,6 +29,7 @@ from syncd.recovery.capture import Capture
 from syncd.reserve import Reserve
 from syncd.retry import Retries
 from syncd.signals import APPLIED, LOG
+from syncd.store import pulse
 from syncd.system import watch_directory
 from syncd.vitals import Vitals
 
@@ -63,7 +65,8 @@ class Life:
 
     def pause(self, seconds: float) -> bool:
         """Wait; returns whether the end came meanwhile."""
-        return self._stop.wait(seconds)
+        with pulse.waiting():
+            return self._stop.wait(seconds)
 
     def end(self) -> None:
         """Everybody finishes what is in hand."""
@@ -105,10 +108,29 @@ class Worker(ABC, threading.Thread):
     def failed(self, error: Exception) -> None:
         """Forget what an error has made doubtful."""
 
+    @contextmanager
+    def network(self) -> Iterator[None]:
+        """Inside, this thread waits for the parent."""
+        self.in_network = True
+        try:
+            with pulse.waiting():
+                yield
+        finally:
+            self.in_network = False
+
     def run(self) -> None:
+        try:
+            with pulse.watched():
+                self._take_turns()
+        except BaseException as error:  # without it the others would go on as if nothing were missing
+            self.life.fail(error)
+            raise
+
+    def _take_turns(self) -> None:
         retries = Retries()
         before: Exception | None = None
         while not self.life.ending:
+            pulse.step()
             try:
                 self.turn()
                 retries.succeeded()
@@ -207,7 +229,7 @@ class Writer(Worker):
             self.life.pause(poll_s if self._store.dialect == "sqlite" else max(poll_s, limits.POLL_POSTGRES_S))
         elif now < self._active_until:
             self._wait_active(min(poll_s, now - self._active_until + limits.ACTIVE_S))
-        elif self._watch.wait(
+        elif self._written(
             min(limits.POLL_FALLBACK_S, checkpoint_after_s) if self._node.owes_checkpoint else limits.POLL_FALLBACK_S
         ):
             self._active_until = time.monotonic() + limits.ACTIVE_S
@@ -217,8 +239,13 @@ class Writer(Worker):
         written.
         """
         self.life.pause(limits.POLL_FIRST_S)
-        if self._watch is not None and self._watch.wait(max(pause_s - limits.POLL_FIRST_S, 0.0)):
+        if self._written(max(pause_s - limits.POLL_FIRST_S, 0.0)):
             self._active_until = time.monotonic() + limits.ACTIVE_S
+
+    def _written(self, seconds: float) -> bool:
+        """Whether the file was written within that time."""
+        with pulse.waiting():
+            return self._watch is not None and self._watch.wait(seconds)
 
     def _write(self) -> None:
         self.vitals.works(self.name, "sequencing")
@@ -284,9 +311,8 @@ class Sender(Worker):
             return
         began = time.monotonic()
         self._failpoint("push:before-send")
-        self.in_network = True
-        reply = self._client.push(sending)
-        self.in_network = False
+        with self.network():
+            reply = self._client.push(sending)
         self._failpoint("push:after-reply")
         self._link.take_push(reply)
         self._failpoint("push:done")
@@ -297,7 +323,6 @@ class Sender(Worker):
         )  # fmt: skip
 
     def failed(self, error: Exception) -> None:
-        self.in_network = False
         self._greeted = False
         self.vitals.peer_failed(self._link.parent, error)
 
@@ -309,19 +334,21 @@ class Sender(Worker):
         self.vitals.peer_seen(self._link.parent, offset_ms=self._node.clock_offset_ms)
 
     def _ask(self, hello: Hello) -> HelloReply:
-        self.in_network = True
-        reply = self._client.hello(hello)
-        self.in_network = False
-        return reply
+        with self.network():
+            return self._client.hello(hello)
 
     def _wait(self) -> None:
         """Until something was written; for refused streams until it is time to offer them again."""
         if not self._link.has_blocked:
             self._blocked_wait_s = 1.0
-            self._bell.wait(limits.NOTE_WAIT_S if self._link.has_unnoted else None)
-        elif not self._bell.wait(self._blocked_wait_s):
+            self._rung(limits.NOTE_WAIT_S if self._link.has_unnoted else None)
+        elif not self._rung(self._blocked_wait_s):
             self._greeted = False
             self._blocked_wait_s = min(2 * self._blocked_wait_s, limits.BLOCKED_WAIT_S_MAX)
+
+    def _rung(self, seconds: float | None) -> bool:
+        with pulse.waiting():
+            return self._bell.wait(seconds)
 
     def _on_signal(self, topic: str, _stream_ids: frozenset[str]) -> None:
         if topic == LOG:
@@ -343,9 +370,8 @@ class Puller(Worker):
         self.vitals.asks(self.name)
         pull = self._link.pull(self._wait_s)
         self._failpoint("pull:before-send")
-        self.in_network = True
-        pulled = self._client.pull(pull, self._link)
-        self.in_network = False
+        with self.network():
+            pulled = self._client.pull(pull, self._link)
         if self.life.ending:
             return  # not taken, so asked for again
         self._failpoint("pull:after-reply")
@@ -369,7 +395,6 @@ class Puller(Worker):
             )  # fmt: skip
 
     def failed(self, error: Exception) -> None:
-        self.in_network = False
         self._link.was_cut = True
         self._wait_s = 0.0
         self.vitals.peer_failed(self._link.parent, error)
@@ -407,7 +432,8 @@ class Applier(Worker):
         look_in_s = self._node.look_again_s() if calm_in_s is None else calm_in_s
         due_in_s = (self._until_retry_s(), look_in_s, self._node.barriers.next_due_s)
         wait_s = min([each for each in due_in_s if each is not None], default=None)
-        self._bell.wait(limits.LEAVING_WAIT_S if concluded.waiting else wait_s)
+        with pulse.waiting():
+            self._bell.wait(limits.LEAVING_WAIT_S if concluded.waiting else wait_s)
 
     def _look(self) -> float | None:
         """Look for disagreements once it is calm, now and then anyway; seconds until then, None: all was looked at.
@@ -450,7 +476,7 @@ class Applier(Worker):
 
     def _more(self, stream_id: str) -> bool:
         """Wait, inside a transaction, for the rest of an open group of this stream."""
-        with self._news:
+        with self._news, pulse.waiting():
             self._news.wait_for(lambda: stream_id in self._arrived or self.life.ending, limits.OPEN_GROUP_WAIT_S_MAX)
             came = stream_id in self._arrived
             self._arrived.discard(stream_id)

@@ -37,6 +37,7 @@ from syncd.node.barriers import PASSING, Barriers, tell
 from syncd.review.standing import withdraw_questions
 from syncd.signals import APPLIED, LOG
 from syncd.store.base import Store, Tx
+from syncd.store.pulse import Baton
 from syncd.tree import Tree
 
 RandomBytes = Callable[[int], bytes]
@@ -144,7 +145,7 @@ class Detector:
         self._swept_on = ""
         self._codes = Seen()
         self._tree: Tree | None = None
-        self._turn, self._guard = threading.Lock(), threading.Lock()
+        self._turn, self._guard = Baton(), threading.Lock()
         self._news: set[str] | None = None  # streams that may have moved; None: nobody has told yet
 
     def on_signal(self, topic: str, stream_ids: frozenset[str]) -> None:

@@ -41,6 +41,7 @@ from syncd.pipeline import Node
 from syncd.security import authority, enrol
 from syncd.security.authority import Authority
 from syncd.security.limits import JOIN_REQUEST_BYTES_MAX
+from syncd.store import pulse
 from syncd.topology.silent import within
 
 T = TypeVar("T")
@@ -90,6 +91,7 @@ class Server:
             timeout_graceful_shutdown=limits.SHUTDOWN_S_MAX,
         )
         self._server = Acceptor(config, context, connections)
+        self._asked: pulse.Asked | None = None
 
     def run(self) -> None:
         """Serve; returns after `stop`."""
@@ -100,11 +102,20 @@ class Server:
         self._server.should_exit = True
         self._service.release()
 
+    def ask(self) -> None:
+        """Have the loop show that it gets on. Callable from any thread."""
+        if self._asked is not None:
+            self._asked.ask()
+
     async def _serve(self) -> None:
-        self._service.begin(asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        self._service.begin(loop)
+        self._asked = pulse.Asked(loop.call_soon_threadsafe)
+        self._asked.begin()
         try:
             await self._server.serve(sockets=[self._listener])
         finally:
+            self._asked.end()
             self._service.end()
 
 
@@ -144,7 +155,7 @@ class _Service:
 
     async def work(self, call: Callable[..., T], *values: Any) -> T:
         """Run database work on a thread, a bounded number at once."""
-        return await anyio.to_thread.run_sync(call, *values, limiter=self._threads)
+        return await anyio.to_thread.run_sync(pulse.watching, call, *values, limiter=self._threads)
 
     # --- join ----------------------------------------------------------------------------------------------------
 
@@ -155,7 +166,7 @@ class _Service:
         body = await _body(request, JOIN_REQUEST_BYTES_MAX)
         began = time.monotonic()
         try:
-            reply = await anyio.to_thread.run_sync(self._admit, body, limiter=self._joins)
+            reply = await anyio.to_thread.run_sync(pulse.watching, self._admit, body, limiter=self._joins)
         except TrustError as error:
             if self._guesses.allows(request.client.host if request.client else ""):
                 raise

@@ -24,6 +24,7 @@ from schema.names import listed, quoted
 from schema.spec import Registry, Table, Type
 from syncd import limits
 from syncd.errors import SyncdError
+from syncd.store import pulse
 from syncd.store.base import Columns, Failpoint, Row, Store, Tx, know, no_failpoint
 from syncd.store.patience import of_this_command
 from syncd.store.postgres_errors import translate, unreached
@@ -92,15 +93,21 @@ class PostgresTx(Tx):
         try:
             with self._connection.cursor(name="syncd_stream") as cursor:
                 cursor.itersize = rows_max
-                cursor.execute(placed(sql), tuple(values))
-                while rows := cursor.fetchmany(rows_max):
+                with pulse.waiting():
+                    cursor.execute(placed(sql), tuple(values))
+                while rows := self._fetch(cursor, rows_max):
                     yield rows
         except psycopg.Error as error:
             raise translate(error) from error
 
+    @staticmethod
+    def _fetch(cursor: Any, rows_max: int) -> list[Row]:
+        with pulse.waiting():
+            return list(cursor.fetchmany(rows_max))
+
     def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
         try:
-            with self._connection.cursor() as cursor:
+            with pulse.waiting(), self._connection.cursor() as cursor:
                 cursor.executemany(placed(sql), list(rows))
                 return int(cursor.rowcount)
         except psycopg.Error as error:
@@ -154,6 +161,7 @@ class PostgresTx(Tx):
         digest, count = sha256(), 0
         try:
             with (
+                pulse.waiting(),
                 self._connection.cursor() as cursor,
                 cursor.copy(f"COPY ({placed(sql)}) TO STDOUT", tuple(values)) as copy,
             ):
@@ -179,6 +187,7 @@ class PostgresTx(Tx):
         chunks = copy_chunks(columns, [str(kind) for kind in types])
         try:
             with (
+                pulse.waiting(),
                 self._connection.cursor() as cursor,
                 cursor.copy(f"COPY {target} ({listed(names)}) FROM STDIN") as copy,
             ):
@@ -189,7 +198,8 @@ class PostgresTx(Tx):
 
     def _execute(self, sql: str, values: Sequence[Any]) -> psycopg.Cursor[Any]:
         try:
-            return self._connection.execute(placed(sql) if values else sql, tuple(values) if values else None)
+            with pulse.waiting():
+                return self._connection.execute(placed(sql) if values else sql, tuple(values) if values else None)
         except psycopg.Error as error:
             raise translate(error) from error
 
@@ -241,7 +251,8 @@ class PostgresStore(Store):
         yield from self._transaction(stage, begin)
 
     def _transaction(self, stage: str, begin: str) -> Iterator[Tx]:
-        connection = self._take()
+        with pulse.waiting():
+            connection = self._take()
         try:
             self._begin(connection, begin)
             with begin_patiently(connection, self._dsn):
@@ -257,7 +268,8 @@ class PostgresStore(Store):
 
     @contextmanager
     def read(self) -> Iterator[Tx]:
-        connection = self._take()
+        with pulse.waiting():
+            connection = self._take()
         try:
             self._begin(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             self._begin(connection, "SELECT 1 FROM syncd_meta")  # the snapshot is taken by the first statement
@@ -268,14 +280,16 @@ class PostgresStore(Store):
     @staticmethod
     def _begin(connection: psycopg.Connection[Any], begin: str) -> None:
         try:
-            connection.execute(begin)
+            with pulse.waiting():
+                connection.execute(begin)
         except psycopg.Error as error:
             raise translate(error) from error
 
     @staticmethod
     def _commit(connection: psycopg.Connection[Any]) -> None:
         try:
-            connection.execute("COMMIT")
+            with pulse.waiting():
+                connection.execute("COMMIT")
         except psycopg.Error as error:
             raise translate(error) from error
 

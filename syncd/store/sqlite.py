@@ -25,7 +25,7 @@ from schema.spec import Registry, Table
 from syncd import limits
 from syncd.errors import ConfigError, DiskFull, StoreError
 from syncd.language import say
-from syncd.store import causes
+from syncd.store import causes, pulse
 from syncd.store.base import (
     Columns,
     Failpoint,
@@ -68,6 +68,7 @@ def connect(path: Path | str, key: bytes | None, *, busy_timeout_ms: int = limit
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA recursive_triggers = ON")
+        connection.set_progress_handler(pulse.step, limits.PULSE_OPERATIONS)
     except sqlite.DatabaseError as error:
         connection.close()
         if getattr(error, "sqlite_errorcode", None) == NOT_A_DATABASE:
@@ -197,6 +198,7 @@ class SqliteTx(Tx):
 
     def _fetch(self, cursor: Any, rows_max: int) -> list[Row]:
         try:
+            pulse.step()
             return list(cursor.fetchmany(rows_max))
         except sqlite.DatabaseError as error:
             raise translate(error, self._place) from error
@@ -260,6 +262,7 @@ class SqliteTx(Tx):
         """SQLite has one writer; the write transaction is the lock."""
 
     def _execute(self, sql: str, values: Sequence[Any]) -> Any:
+        pulse.step()
         try:
             return self._connection.execute(sql, tuple(values))
         except sqlite.DatabaseError as error:
@@ -297,7 +300,7 @@ class SqliteStore(Store):
         self._held: HeldFiles | None = None  # of the first connection; this store never works on others
         self._writer: Any | None = None
         self._open_writer()
-        self._writing = threading.RLock()
+        self._writing = pulse.Baton()
         self._readers: list[Any] = []
         self._readers_guard = threading.Condition()  # told of every reader given back
         self._lent = 0
@@ -308,12 +311,12 @@ class SqliteStore(Store):
 
     @contextmanager
     def write(self, stage: str) -> Iterator[Tx]:
-        with self._writing:
+        with pulse.working(), self._writing:
             yield from self._transaction(stage, applying=False)
 
     @contextmanager
     def apply(self, stage: str) -> Iterator[Tx]:
-        with self._writing:
+        with pulse.working(), self._writing:
             # Foreign keys were checked at the origin; a pragma has no effect inside a transaction.
             writer = self._open_writer()
             writer.execute("PRAGMA foreign_keys = OFF")
@@ -366,6 +369,10 @@ class SqliteStore(Store):
 
     @contextmanager
     def read(self) -> Iterator[Tx]:
+        with pulse.working():
+            yield from self._snapshot()
+
+    def _snapshot(self) -> Iterator[Tx]:
         connection = self._take_reader()
         tx = SqliteTx(connection, self.path)
         try:
@@ -426,7 +433,7 @@ class SqliteStore(Store):
         return connection
 
     def is_busy(self) -> bool:
-        if not self._writing.acquire(blocking=False):
+        if not self._writing.acquire(seconds=0):
             return True
         self._writing.release()
         return False
