@@ -32,11 +32,12 @@ command = Group(
 @verb(
     Both(
         "Nhập bảng chuyển đổi đơn vị hành chính, danh sách đơn vị đổi loại hình, hoặc danh sách kèm theo (--demo).\n\n"
-        "Dòng sai được báo theo số dòng, phần còn lại được nhập; tệp đã sửa nhập lại thì sửa những gì khác và báo từng "
-        "chỗ; nhập lần hai không đổi gì. Danh mục mã (dân tộc, học vấn …) được nạp cùng lúc.",
+        "Dòng sai được báo theo số dòng, phần còn lại được nhập, và lệnh kết thúc với mã 1; tệp đã sửa nhập lại thì "
+        "sửa những gì khác và báo từng chỗ; nhập lần hai không đổi gì. Danh mục mã (dân tộc …) được nạp cùng lúc.",
         "Import the official conversion of units, a list of units that changed their kind, or the short list that "
-        "ships with syncd (--demo).\n\nWrong lines are reported by number and the rest is imported; a corrected file "
-        "changes what differs and tells each change; a second import changes nothing. The code lists are loaded too.",
+        "ships with syncd (--demo).\n\nWrong lines are reported by number, the rest is imported, and the command ends "
+        "with 1; a corrected file changes what differs and tells each change; a second import changes nothing. The "
+        "code lists are loaded too.",
     ),
     "syncd units import unit_changes_2025.csv --province 42",
     "syncd units import --demo",
@@ -60,7 +61,7 @@ command = Group(
 @json_option
 def import_command(
     file: Path | None, demo: bool, province: str | None, dry_run: bool, directory: Path | None, as_json: bool
-) -> None:
+) -> int:
     from syncd.cli.place import opened_store
 
     if (file is None) == (not demo):
@@ -71,9 +72,10 @@ def import_command(
             emit_json(done) if as_json else emit(
                 say("{units} đơn vị, {codes} mã đã nạp.", "{units} units, {codes} codes loaded.", **done)
             )
-            return
+            return 0
         report = _import(store, file or Path(), province, dry_run)
     emit_json(report) if as_json else _tell(report, dry_run)
+    return 1 if report.problems.errors else 0
 
 
 def load_demo(store: Any) -> dict[str, int]:
@@ -108,9 +110,11 @@ def _import(store: Any, file: Path, province: str | None, dry_run: bool) -> Any:
     from syncd.inputs.units import import_units, preview_units
 
     with open_text(file) as lines:
-        if dry_run:
-            return preview_units(store, lines, clock=system_clock, random=Random(os.urandom(16)), province=province)
-        report = import_units(store, lines, clock=system_clock, random=Random(os.urandom(16)), province=province)
+        take = preview_units if dry_run else import_units
+        random = Random(os.urandom(16))
+        report = take(store, lines, clock=system_clock, random=random, province=province, name=str(file))
+    if dry_run:
+        return report
     with store.write("import") as tx:
         load_codes(tx, package_codes())
     return report

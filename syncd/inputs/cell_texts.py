@@ -13,6 +13,7 @@ import unicodedata
 from schema.values import Value
 from syncd.inputs.cell import Around, CellError, Oddities
 from syncd.inputs.cell_numbers import POINT_ZERO
+from syncd.inputs.limits import NAME_CHARS_MAX, TEXT_CHARS_MAX
 from syncd.inputs.text import clean
 from syncd.text.garbled import ETH, code_of
 from syncd.text.typed import typed_in_signs
@@ -80,11 +81,13 @@ def refuse_garbled(text: str) -> None:
 
 def free_text(value: str, _around: Around, odd: Oddities) -> Value:
     """A place, an address; one that is but a number without the .0 of a program."""
+    _refuse_long(value, TEXT_CHARS_MAX)
     return match[1] if (match := POINT_ZERO.fullmatch(value)) else _with_d(value, odd)
 
 
 def person_name(value: str, _around: Around, odd: Oddities) -> Value:
     """Somebody's name."""
+    _refuse_long(value, NAME_CHARS_MAX)
     if "?" in value:
         raise CellError(*LOST)
     if any(letter in "^~`" for letter in value):
@@ -100,6 +103,15 @@ def person_name(value: str, _around: Around, odd: Oddities) -> Value:
             "the name holds letters of another alphabet (they may only look alike)",
         )
     return _with_d(value, odd)
+
+
+def _refuse_long(value: str, most: int) -> None:
+    if len(value) > most:
+        raise CellError(
+            "long",
+            f"ô dài hơn {most} ký tự: xem có phải hai ô dính vào nhau không",
+            f"the cell holds more than {most} characters: look whether two cells became one",
+        )
 
 
 def _with_d(value: str, odd: Oddities) -> str:

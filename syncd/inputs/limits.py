@@ -9,6 +9,9 @@ FILE_LINES_MAX: Final = 5_000_000
 HEAD_LINES_MAX: Final = 60  # among which the titles are looked for
 CELL_CHARS_MAX: Final = 10_000
 PROBLEMS_MAX: Final = 1_000  # problems kept with their text; further ones are only counted
+NAME_CHARS_MAX: Final = 100  # of a person; a longer one is two cells in one
+TEXT_CHARS_MAX: Final = 500  # of a place or an address
+UNIT_CELL_CHARS_MAX: Final = 300  # the longest note of the official conversion has 139
 UNIT_LINES_MAX: Final = 200_000  # the whole country's conversion has 10 566
 
 # What a date of a list may say; beyond it a digit is wrong, or a program filled in a date of its own.

@@ -46,6 +46,8 @@ def survey(path: Path) -> Survey:
         reading = _Reading(fields)
         for row in sheet.rows():
             reading.take(row.cells)
+        if not reading.lines:
+            raise sheet.no_rows()
     return Survey(
         delimiter=sheet.mark,
         fields=fields,

@@ -63,6 +63,8 @@ class Sheet:
         head = list(islice(self._lines, HEAD_LINES_MAX))
         if head:
             head[0] = head[0].lstrip(BOM)
+        if not any(line.strip(EMPTY) for line in head):
+            raise self._empty()
         named = SEP_LINE.match(head[0]) if head else None
         marks = (named["mark"],) if named and named["mark"] in MARKS else MARKS
         self.mark, self.line, end, self.titles = self._find(head, 1 if named else 0, marks, score)
@@ -81,7 +83,7 @@ class Sheet:
             try:
                 cells = next(reader, None)
             except csv.Error as error:
-                raise self._no_table(line) from error
+                raise self._broken(line, error) from error
             if cells is None:
                 return
             if line > FILE_LINES_MAX:
@@ -109,7 +111,7 @@ class Sheet:
             except csv.Error as error:
                 broken = error
         if broken is not None and best[0] <= 0:
-            raise self._no_table(start + 1) from broken
+            raise self._broken(start + 1, broken) from broken
         return best[1:]
 
     def _is_swallowed(self, cells: Sequence[str]) -> bool:
@@ -118,6 +120,41 @@ class Sheet:
         return any(
             line.count(self.mark) >= few for cell in cells if "\n" in cell or "\r" in cell for line in cell.splitlines()
         )
+
+    def no_rows(self) -> FileRefused:
+        """What to say of a file that ends with its titles."""
+        return FileRefused(
+            say("{path} chỉ có tiêu đề, không có dòng nào", "{path} has titles and no line below", path=self._name),
+            say(
+                "lưu đúng trang tính có số liệu (CSV chỉ giữ trang đang mở), bỏ bộ lọc rồi lưu lại",
+                "save the sheet that holds the data (CSV keeps only the one that is open), without a filter",
+            ),
+        )
+
+    def _empty(self) -> FileRefused:
+        return FileRefused(
+            say("{path} rỗng, không có dòng nào", "{path} is empty", path=self._name),
+            say(
+                "xem lại có đúng tệp không; lưu lại từ bảng tính (CSV UTF-8), hoặc chép lại nếu lần chép trước bị ngắt",
+                "look whether it is the right file; save it again from the spreadsheet (CSV UTF-8), or copy it again "
+                "if the last copy was interrupted",
+            ),
+        )
+
+    def _broken(self, line: int, error: csv.Error) -> FileRefused:
+        if "field larger" not in str(error):
+            return self._no_table(line)
+        return FileRefused(
+            say(
+                "{path}, dòng {line}: có ô dài hơn {most} ký tự",
+                "{path}, line {line}: a cell holds more than {most} characters",
+                path=self._name, line=line, most=csv.field_size_limit(),
+            ),
+            say(
+                "tìm dấu nháy kép chưa đóng ở dòng đó, hoặc rút ngắn ô",
+                "look for a quotation mark that is not closed on that line, or shorten the cell",
+            ),
+        )  # fmt: skip
 
     def _no_table(self, line: int) -> FileRefused:
         return FileRefused(

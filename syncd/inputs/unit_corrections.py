@@ -132,12 +132,18 @@ def correct_units(
     found = Corrections()
     later = {row.old_unit_id for row in changes if row.old_unit_id == row.new_unit_id}
     kept = _kept_and_above(tx, known)
-    names = {ids[fact.key]: fact.name for fact in conversion.units}
+    names = {row.id: row.name for row in known.values()}
+    for fact in conversion.units:
+        # A name that is refused stays what it is: nobody reads of a unit that exists nowhere.
+        row = known.get(ids[fact.key])
+        if row is None:
+            names[ids[fact.key]] = fact.name
+        elif _correct_name(found, fact, row, later, own):
+            names[row.id] = fact.name
     for fact in conversion.units:
         row = known.get(ids[fact.key])
         if row is None:
             continue
-        _correct_name(found, fact, row, later, own)
         parent = ids[fact.parent] if fact.parent is not None and fact.key.level is not Level.PROVINCE else None
         if parent is None or parent == row.parent_id or row.id == own:
             continue
@@ -152,17 +158,19 @@ def correct_units(
     return found
 
 
-def _correct_name(found: Corrections, fact: UnitFact, row: UnitRow, later: set[str], own: str | None) -> None:
+def _correct_name(found: Corrections, fact: UnitFact, row: UnitRow, later: set[str], own: str | None) -> bool:
+    """Whether its name is changed."""
     if not fact.is_named or fact.name == row.name:
-        return
+        return False
     if row.id == own or row.id in later:
         rule = "own" if row.id == own else "later"
         found.refuse(rule, fact.line, "name", Severity.NOTE, name=fact.name, code=row.code)
-        return
+        return False
     found.changed.append(Correction(
         table="unit", row_id=row.id, column="name", unit=f"{row.code} {row.name}", old=row.name, new=fact.name,
         value=fact.name,
     ))  # fmt: skip
+    return True
 
 
 def _kept_and_above(tx: Tx, known: Mapping[str, UnitRow]) -> set[str]:

@@ -19,7 +19,7 @@ from typing import TypeVar
 from syncd.errors import FileRefused, UsageError
 from syncd.inputs.cell import FAILED, visible
 from syncd.inputs.cell_texts import LOST_LETTER
-from syncd.inputs.limits import UNIT_LINES_MAX
+from syncd.inputs.limits import UNIT_CELL_CHARS_MAX, UNIT_LINES_MAX
 from syncd.inputs.problem import Problem, ProblemList, Severity
 from syncd.inputs.sheet import Sheet
 from syncd.inputs.text import clean, name_key
@@ -46,6 +46,7 @@ RULES = {
     "titles": ("dòng tiêu đề lặp lại; bỏ qua", "the titles again; passed over"),
     "again": ("dòng này giống hệt một dòng trước; bỏ qua", "the same as a line before; passed over"),
     "required": ("ô trống", "the cell is empty"),
+    "long": ("ô dài hơn {most} ký tự", "the cell holds more than {most} characters"),
     "failed": (
         "ô là công thức hoặc lỗi của bảng tính (#N/A): nhập lại giá trị",
         "the cell is a formula or a spreadsheet's error (#N/A): type the value",
@@ -145,13 +146,19 @@ class Conversion:
     lines: int
 
 
-def read_conversion(lines: Iterable[str], province: str | None = None) -> Conversion:
-    """Read and validate. `province`: only what went into the new province of this code.
+def read_conversion(lines: Iterable[str], province: str | None = None, name: str = "") -> Conversion:
+    """Read and validate. `province`: only what went into the new province of this code; what is wrong with lines of
+    other provinces is not told then. `name`: of the file, as errors say it.
 
     Raises FileRefused when the file is no conversion, UsageError when it has no such province.
     """
     problems = ProblemList()
-    rows = [row for row in _rows(lines, problems) if _well_formed(row, problems)]
+    others = ProblemList()  # of lines that nobody asked for
+    rows = [
+        row
+        for row in _rows(lines, problems, name)
+        if _well_formed(row, others if _is_of_another(row, province) else problems)
+    ]
     if province is not None and not any(row.cells["new_province_code"] == province for row in rows):
         known = ", ".join(sorted({row.cells["new_province_code"] for row in rows}))
         raise UsageError(
@@ -206,8 +213,8 @@ class _Row:
         return UnitKey(level, self.cells[column], era)
 
 
-def _rows(lines: Iterable[str], problems: ProblemList) -> Iterator[_Row]:
-    sheet = Sheet(say("tệp", "the file"), lines, titles_in)
+def _rows(lines: Iterable[str], problems: ProblemList, name: str) -> Iterator[_Row]:
+    sheet = Sheet(name or say("tệp", "the file"), lines, titles_in)
     header = [title_of(title) for title in sheet.titles]
     missing = [name for name in COLUMNS if name not in header]
     if missing:
@@ -221,7 +228,9 @@ def _rows(lines: Iterable[str], problems: ProblemList) -> Iterator[_Row]:
         )
     seen: set[tuple[str, ...]] = set()
     wanted = 1 + max(header.index(name) for name in COLUMNS)
+    is_empty = True
     for row in sheet.rows():
+        is_empty = False
         if row.line > UNIT_LINES_MAX:
             raise FileRefused(
                 say("tệp có hơn {most} dòng", "the file has more than {most} lines", most=UNIT_LINES_MAX), HINT.here
@@ -236,6 +245,14 @@ def _rows(lines: Iterable[str], problems: ProblemList) -> Iterator[_Row]:
         else:
             seen.add(tuple(cells[: len(header)]))
             yield _Row(line=row.line, cells=dict(zip(header, cells, strict=False)))
+    if is_empty:
+        raise sheet.no_rows()
+
+
+def _is_of_another(row: _Row, province: str | None) -> bool:
+    """Whether a line surely leads into another province than the one asked for."""
+    code = row.cells["new_province_code"]
+    return province is not None and code != province and len(code) == DIGITS["new_province_code"]
 
 
 def titles_in(cells: Sequence[str]) -> int:
@@ -262,6 +279,9 @@ def _well_formed(row: _Row, problems: ProblemList) -> bool:
         elif (code := code_of(value)) is not None or LOST_LETTER.search(value) or "\ufffd" in value:
             fine = False
             _say(problems, row.line, column, "letters", code=code or LOST)
+        elif len(value) > UNIT_CELL_CHARS_MAX:
+            fine = False
+            _say(problems, row.line, column, "long", most=UNIT_CELL_CHARS_MAX)
         elif digits and value and not (len(value) == digits and value.isascii() and value.isdigit()):
             fine = False
             _say(problems, row.line, column, "digits", digits=digits)

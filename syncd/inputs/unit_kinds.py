@@ -13,12 +13,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from syncd.errors import FileRefused
-from syncd.inputs.cell import CellError
+from syncd.inputs.cell import FAILED, CellError, visible
 from syncd.inputs.cell_dates import read_partial_date
-from syncd.inputs.limits import UNIT_LINES_MAX
+from syncd.inputs.limits import UNIT_CELL_CHARS_MAX, UNIT_LINES_MAX
 from syncd.inputs.problem import Problem, ProblemList, Severity
 from syncd.inputs.sheet import Sheet
-from syncd.inputs.text import clean, name_key
+from syncd.inputs.text import name_key
 from syncd.inputs.unit_corrections import ChangeRow, Correction, UnitRow
 from syncd.inputs.unit_file import Level, title_of
 from syncd.inputs.unit_kind_chain import Chain, Step, kept_step, kind_of, without_kind
@@ -37,6 +37,9 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 LEVEL_OF_DIGITS = {2: Level.PROVINCE, 3: Level.DISTRICT, 5: Level.COMMUNE}
 RULES = {
     "required": ("ô trống", "the cell is empty"),
+    "failed": ("ô là lỗi của bảng tính (#N/A): nhập lại giá trị",
+               "the cell is a spreadsheet's error (#N/A): type the value"),
+    "long": (f"ô dài hơn {UNIT_CELL_CHARS_MAX} ký tự", f"the cell holds more than {UNIT_CELL_CHARS_MAX} characters"),
     "operation": ("thao tác này không nhập được ở đây; chỉ có reclassify", "no such operation here; only reclassify"),
     "date": ("ngày hiệu lực không đọc được (dd/mm/yyyy hoặc yyyy-mm-dd)",
              "the day it takes force cannot be read (dd/mm/yyyy or yyyy-mm-dd)"),
@@ -143,11 +146,11 @@ def is_kind_list(lines: Sequence[str]) -> bool:
 
 def plan_kinds(
     lines: Iterable[str], known: Mapping[str, UnitRow], changes: Sequence[ChangeRow], today: str,
-    province: str | None = None,
+    province: str | None = None, name: str = "",
 ) -> KindPlan:  # fmt: skip
-    """What a list changes here. `province`: only units of the province of this code."""
+    """What a list changes here. `province`: only units of the province of this code. `name`: of the file."""
     problems = ProblemList()
-    rows = [(line, cells) for line, cells in _rows(lines, problems) if province in (None, cells["province_code"])]
+    rows = [(line, cells) for line, cells in _rows(lines, problems, name) if province in (None, cells["province_code"])]
     decisions = [decision for line, cells in rows if (decision := _decision(line, cells, today, problems)) is not None]
     own: dict[str, list[ChangeRow]] = {}
     for row in changes:
@@ -165,21 +168,30 @@ def plan_kinds(
     return plan
 
 
-def _rows(lines: Iterable[str], problems: ProblemList) -> Iterator[tuple[int, dict[str, str]]]:
-    sheet = Sheet(say("tệp", "the file"), lines, titles_in)
+def _rows(lines: Iterable[str], problems: ProblemList, name: str) -> Iterator[tuple[int, dict[str, str]]]:
+    sheet = Sheet(name or say("tệp", "the file"), lines, titles_in)
     header = [title_of(title) for title in sheet.titles]
+    is_empty = True
     for row in sheet.rows():
+        is_empty = False
         if row.line > UNIT_LINES_MAX:
             raise FileRefused(
                 say("tệp có hơn {most} dòng", "the file has more than {most} lines", most=UNIT_LINES_MAX),
                 say("tách tệp", "split the file"),
             )
-        cells = dict.fromkeys(header, "") | dict(zip(header, map(clean, row.cells), strict=False))
-        empty = [name for name in REQUIRED if not cells[name]]
-        for name in empty:
-            _say(problems, row.line, name, "required")
-        if not empty:
+        cells = dict.fromkeys(header, "") | dict(zip(header, map(visible, row.cells), strict=False))
+        wrong = [
+            (name, "required" if not cells[name] else "failed" if FAILED.fullmatch(cells[name]) else "long")
+            for name in (*REQUIRED, "unit_code")
+            if (not cells[name] and name in REQUIRED) or FAILED.fullmatch(cells[name])
+            or len(cells[name]) > UNIT_CELL_CHARS_MAX
+        ]  # fmt: skip
+        for name, rule in wrong:
+            _say(problems, row.line, name, rule)
+        if not wrong and list(cells) != list(map(title_of, cells.values())):
             yield row.line, cells
+    if is_empty:
+        raise sheet.no_rows()
 
 
 def _decision(line: int, cells: Mapping[str, str], today: str, problems: ProblemList) -> Decision | None:

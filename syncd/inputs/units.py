@@ -77,13 +77,14 @@ class UnitRow:
 
 
 def import_units(
-    store: Store, lines: Iterable[str], *, clock: Clock, random: Random, province: str | None = None
+    store: Store, lines: Iterable[str], *, clock: Clock, random: Random, province: str | None = None, name: str = ""
 ) -> UnitImport:
-    """Import a list in one transaction. `province`: only what went into the new province of this code.
+    """Import a list in one transaction. `province`: only what went into the new province of this code. `name`: of
+    the file, as errors say it.
 
     Raises FileRefused for a file that is no such list, PermissionDenied elsewhere than at the root.
     """
-    read = _read(lines, province)
+    read = _read(lines, province, name)
     with store.write("import") as tx:
         plan, report = read(tx, clock(), random)
         _copy(tx, UNIT, UNIT_NAMES, UNIT_TYPES, plan.units)
@@ -93,22 +94,22 @@ def import_units(
 
 
 def preview_units(
-    store: Store, lines: Iterable[str], *, clock: Clock, random: Random, province: str | None = None
+    store: Store, lines: Iterable[str], *, clock: Clock, random: Random, province: str | None = None, name: str = ""
 ) -> UnitImport:
     """What `import_units` would do now; writes nothing."""
-    read = _read(lines, province)
+    read = _read(lines, province, name)
     with store.read() as tx:
         return read(tx, clock(), random)[1]
 
 
 def _read(
-    lines: Iterable[str], province: str | None
+    lines: Iterable[str], province: str | None, name: str
 ) -> Callable[[Tx, int, Random], tuple[_Plan, UnitImport]]:  # fmt: skip
     """What to ask of the tables once a list is read: by its titles, which of the two kinds it is."""
     held = list(islice(lines, UNIT_LINES_MAX + 1))
     if is_kind_list(held):
-        return lambda tx, time_ms, random: _plan_kinds(tx, held, province, time_ms, random)
-    conversion = read_conversion(held, province)
+        return lambda tx, time_ms, random: _plan_kinds(tx, held, province, name, time_ms, random)
+    conversion = read_conversion(held, province, name)
 
     def plan(tx: Tx, time_ms: int, random: Random) -> tuple[_Plan, UnitImport]:
         made = _plan(tx, conversion, time_ms, random)
@@ -191,11 +192,11 @@ def _plan(tx: Tx, conversion: Conversion, time_ms: int, random: Random) -> _Plan
 
 
 def _plan_kinds(
-    tx: Tx, lines: Sequence[str], province: str | None, time_ms: int, random: Random
+    tx: Tx, lines: Sequence[str], province: str | None, name: str, time_ms: int, random: Random
 ) -> tuple[_Plan, UnitImport]:
     """The plan of a list of decisions that change kinds."""
     _require_root(tx)
-    found = plan_kinds(lines, unit_rows(tx), change_rows(tx), day_of(time_ms), province)
+    found = plan_kinds(lines, unit_rows(tx), change_rows(tx), day_of(time_ms), province, name)
     minted = mint(len(found.added), tag_of_node(tx), time_ms, random)
     changes: list[tuple[str | None, ...]] = [
         (change_id, unit_id, unit_id, Operation.WHOLE, each.step.scope_note, each.decision_no, each.effective_on)

@@ -158,5 +158,11 @@ def test_a_decision_that_fits_no_unit_is_refused(line: str, rule: str, province:
 def test_the_roots_own_unit_keeps_its_name(province: Store) -> None:
     done = import_(province, *(line.replace("42,Tỉnh Hà Tĩnh,18", "42,Tỉnh Hà Tỉnh,18") for line in FIRST))
     assert "own" in {problem.rule for problem in done.problems.kept}
+    # A name that is refused is nowhere named as a unit either.
+    other = f"24,Tỉnh Bắc Ninh,07399,Xã Kép,07399,Xã Kép Cũ,{CITY},{WHOLE}"
+    import_(province, *FIRST, other)
+    moved = other.replace("24,Tỉnh Bắc Ninh", "42,Tỉnh Hà Tỉnh")
+    done = import_(province, *(line.replace("42,Tỉnh Hà Tĩnh,18", "42,Tỉnh Hà Tỉnh,18") for line in FIRST), moved)
+    assert [each.new for each in done.corrected if each.column == "parent_id"] == ["Tỉnh Hà Tĩnh"]
     with province.read() as tx:
         assert tx.value("SELECT name FROM unit WHERE id = ?", (UNIT,)) == "Tỉnh Hà Tĩnh"

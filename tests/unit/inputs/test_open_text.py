@@ -12,6 +12,7 @@ from syncd.cli.texts import read_text
 from syncd.config import load_config
 from syncd.errors import ConfigError, FileRefused
 from syncd.inputs.open_text import open_text
+from syncd.inputs.person_cells import REQUIRED
 from syncd.inputs.person_file import survey
 from syncd.inputs.proposals_csv import _lines
 
@@ -43,6 +44,50 @@ KINDS: dict[str, tuple[Callable[[Path], None], str]] = {
     "database": (content(b"SQLite format 3\x00" + bytes(84)), "is an SQLite database"),
     "picture": (content(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"), "is a binary file"),
 }
+
+
+def archive(**members: str) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        with zipfile.ZipFile(path, "w") as made:
+            for name, text in members.items():
+                made.writestr(name.replace("__", "/"), text)
+
+    return write
+
+
+REMEDIES: dict[str, tuple[Callable[[Path], None], str, str]] = {
+    "xlsx": (archive(**{"[Content_Types].xml": "<x/>", "xl__workbook.xml": "x" * 900}), "Excel, xlsx", "in Excel"),
+    "ods": (archive(mimetype="application/vnd.oasis.opendocument.spreadsheet"), "LibreOffice, ods", "in LibreOffice"),
+    "docx": (archive(**{"[Content_Types].xml": "<x/>", "word__document.xml": "x"}), "Word, docx", "copy the table"),
+    "zip": (archive(bang="1"), "an archive (zip)", "unpack it"),
+    "xls": (content(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500)), "(xls, doc)", "in Excel"),
+    "rar": (content(b"Rar!\x1a\x07\x01\x00"), "(rar)", "unpack it"),
+    "pdf": (content(b"%PDF-1.7\n"), "PDF", "ask whoever made it"),
+    "png": (content(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"), "a picture", "ask whoever made it"),
+    "jpeg": (content(b"\xff\xd8\xff\xe0\x10JFIF"), "a picture", "ask whoever made it"),
+    "photo of a telephone": (content(b"\x00\x00\x00\x18ftypheic"), "a picture", "ask whoever made it"),
+    "utf-16 without a mark": (content(CSV.encode("utf-16-le")), "UTF-16 text without a mark", "instead of Unicode"),
+    "database": (content(b"SQLite format 3\x00" + bytes(84)), "SQLite", "exported from it"),
+    "nothing": (content(b""), "is empty", "right file"),
+    "a mark alone": (content(b"\xef\xbb\xbf"), "is empty", "right file"),
+    "blank lines": (content(b"\r\n\r\n"), "is empty", "right file"),
+    "titles alone": (content(f"{','.join(REQUIRED)}\n".encode()), "no line below", "the sheet that holds the data"),
+}
+
+
+@pytest.mark.parametrize(("write", "said", "remedy"), REMEDIES.values(), ids=REMEDIES)
+def test_each_kind_of_file_has_its_own_remedy(
+    tmp_path: Path, write: Callable[[Path], None], said: str, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNCD_LANGUAGE", "en")
+    path = tmp_path / "so_ho_khau.csv"
+    write(path)
+    with pytest.raises(FileRefused) as caught:
+        survey(path)
+    assert said in str(caught.value)
+    assert remedy in caught.value.hint
+
+
 READERS: dict[str, Callable[[Path], object]] = {
     "import": survey,
     "units import": lambda path: open_text(path).__enter__(),
