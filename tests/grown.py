@@ -1,8 +1,8 @@
 """Trees of one shape are built once and copied: settling one takes a second, copying its databases some milliseconds.
 
 Enters: a builder without nodes, the function that builds and settles the shape, DSNs of empty databases by node.
-Leaves: the builder as that function would leave it, its nodes opened anew. Must hold: a tree depends on shape and seed
-alone, so that a copy is what would have been built; databases keep no settings (they are made anew from another).
+Leaves: the builder as that function would leave it, its nodes opened anew. Must hold: a tree depends on shape, seed and
+tables alone, so that a copy is what would have been built; databases keep no settings (made anew from another).
 """
 
 from __future__ import annotations
@@ -55,24 +55,21 @@ _shapes: dict[tuple[object, ...], Shape] = {}
 
 def grow(builder: TreeBuilder, build: Build, dsns: Mapping[str, str]) -> None:
     """`build(builder, dsns)`, or a copy of what it built before."""
-    if not builder.is_ordinary:
-        return build(builder, dsns)
     servers = {name: make_conninfo(dsn, dbname="postgres") for name, dsn in dsns.items()}
-    key = (build, builder.seed, *sorted(servers.items()))
+    key = (build, type(builder), builder.seed, builder.registry.tables, *sorted(servers.items()))
     if key not in _shapes:
-        _shapes[key] = _built(builder.seed, build, dsns)
+        _shapes[key] = _built(builder, build, dsns)
     _copy(_shapes[key], builder, dsns)
-    return None
 
 
-def _built(seed: int, build: Build, dsns: Mapping[str, str]) -> Shape:
+def _built(like: TreeBuilder, build: Build, dsns: Mapping[str, str]) -> Shape:
     folder = Path(tempfile.mkdtemp(prefix="syncd-shape-", dir=in_memory()))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     databases = {name: f"syncd_shape_{uuid.uuid4().hex[:16]}" for name in dsns}
     for name, dsn in dsns.items():
         copy_database(make_conninfo(dsn, dbname=databases[name]), like=_name(dsn))
     before = list(built)
-    tree = TreeBuilder(folder, seed)
+    tree = type(like)(folder, like.seed, like.registry)
     build(tree, {name: make_conninfo(dsn, dbname=databases[name]) for name, dsn in dsns.items()})
     for node in tree.nodes:
         node.store.close()

@@ -97,7 +97,6 @@ class TreeBuilder:
         self.folder = folder
         self.seed = seed
         self.random = random.Random(seed)
-        self.is_ordinary = registry is None
         self.registry = registry or base_registry()
         self.clock = TestClock()
         self.nodes: list[TreeNode] = []

@@ -6,9 +6,11 @@ Enters: a builder, DSNs. Leaves: the tree, ids of rows as the keepers' databases
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tests.grown import grow
 from tests.integration.shapes import add_person
 from tests.trees import TreeBuilder, TreeNode
 
@@ -47,14 +49,18 @@ class Registers:
 
 def registers(builder: TreeBuilder, dsns: dict[str, str] | None = None) -> Registers:
     """Built and settled. `dsns`: node name → DSN; the others are SQLite files."""
-    found = dsns or {}
-    province = builder.root("province", "42", found.get("province"))
-    district = builder.child(province, "district", "425", found.get("district"))
-    a = builder.child(district, "a", "42501", found.get("a"))
-    b = builder.child(district, "b", "42502", found.get("b"))
-    c = builder.child(province, "c", "42601", found.get("c"))
-    builder.settle()
+    grow(builder, _build_registers, dsns or {})
+    province, district, a, b, c = builder.nodes
     return Registers(builder=builder, province=province, district=district, a=a, b=b, c=c)
+
+
+def _build_registers(builder: TreeBuilder, dsns: Mapping[str, str]) -> None:
+    province = builder.root("province", "42", dsns.get("province"))
+    district = builder.child(province, "district", "425", dsns.get("district"))
+    builder.child(district, "a", "42501", dsns.get("a"))
+    builder.child(district, "b", "42502", dsns.get("b"))
+    builder.child(province, "c", "42601", dsns.get("c"))
+    builder.settle()
 
 
 def cases(at: TreeNode, kind: str | None = None) -> list[tuple[str, str, dict[str, Any]]]:

@@ -63,6 +63,51 @@ def build_three_tiers(builder: TreeBuilder, dsns: Mapping[str, str]) -> None:
     builder.settle()
 
 
+def lone_root(folder: Path, dsn: str | None = None) -> TreeNode:
+    """A province that stands alone."""
+    builder = TreeBuilder(folder)
+    grow(builder, _build_root, _named("province", dsn))
+    return builder.nodes[0]
+
+
+def _build_root(builder: TreeBuilder, dsns: Mapping[str, str]) -> None:
+    builder.root(dsn=dsns.get("province"))
+
+
+def two_communes(folder: Path, dsn: str | None = None) -> tuple[TreeBuilder, TreeNode, TreeNode, TreeNode]:
+    """A province and two communes right below it, settled: builder, province, `one`, `two`. `dsn`: the province's."""
+    builder = TreeBuilder(folder)
+    grow(builder, _build_two_communes, _named("province", dsn))
+    province, one, two = builder.nodes
+    return builder, province, one, two
+
+
+def _build_two_communes(builder: TreeBuilder, dsns: Mapping[str, str]) -> None:
+    root = builder.root(dsn=dsns.get("province"))
+    builder.child(root, "one", "101")
+    builder.child(root, "two", "102")
+    builder.settle()
+
+
+def root_and_commune(
+    folder: Path, *, root: str | None = None, commune: str | None = None
+) -> tuple[TreeBuilder, TreeNode, TreeNode]:
+    """A province and one commune, settled: builder, province, `commune`. `root`, `commune`: their DSNs."""
+    builder = TreeBuilder(folder)
+    grow(builder, _build_root_and_commune, {**_named("province", root), **_named("commune", commune)})
+    return builder, *builder.nodes
+
+
+def _build_root_and_commune(builder: TreeBuilder, dsns: Mapping[str, str]) -> None:
+    root = builder.root(dsn=dsns.get("province"))
+    builder.child(root, "commune", "101", dsns.get("commune"))
+    builder.settle()
+
+
+def _named(node: str, dsn: str | None) -> dict[str, str]:
+    return {} if dsn is None else {node: dsn}
+
+
 @contextmanager
 def tiers_on(server: PostgresServer, folder: Path, names: Sequence[str]) -> Iterator[ThreeTiers]:
     """Three tiers, the nodes named on databases of their own on the server, the others on SQLite files."""

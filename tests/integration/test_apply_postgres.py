@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.shapes import Died, content, die_at, envelopes, own_stream, state
+from tests.integration.shapes import Died, content, die_at, envelopes, own_stream, root_and_commune, state
 from tests.postgres import PostgresServer
-from tests.trees import TreeBuilder, TreeNode, finish
+from tests.trees import TreeNode, finish
 
 ROWS = 10
 
@@ -47,10 +47,7 @@ class Upload:
 @pytest.fixture
 def upload(tmp_path: Path, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Upload]:
     dsn = postgres_server.create_database()
-    builder = TreeBuilder(tmp_path)
-    root = builder.root(dsn=dsn)
-    commune = builder.child(root, "commune", "101")
-    builder.settle()
+    builder, root, commune = root_and_commune(tmp_path, root=dsn)
     commune.sql("INSERT INTO household (number, kind) VALUES ('0', 'family')")
     builder.settle()  # the stream and its keys are known
     commune.sql("DELETE FROM household")

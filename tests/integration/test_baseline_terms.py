@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from syncd.exchange import Desk, Link
 from syncd.pipeline import Node
 from syncd.prune import Policy, prune
 from syncd.setup import record_place
+from tests.grown import grow
 from tests.integration.baselines import forget, made, saved, stream_of
 from tests.integration.handovers import country, order, proven
 from tests.trees import TreeBuilder, TreeNode
@@ -32,12 +34,15 @@ def tree(tmp_path: Path) -> TreeBuilder:
     """province → north → (one, two)."""
     (tmp_path / "tree").mkdir()
     builder = TreeBuilder(tmp_path / "tree")
-    province = builder.root()
-    north = builder.child(province, "north", "1")
+    grow(builder, _build_north, {})
+    return builder
+
+
+def _build_north(builder: TreeBuilder, _dsns: Mapping[str, str]) -> None:
+    north = builder.child(builder.root(), "north", "1")
     builder.child(north, "one", "11")
     builder.child(north, "two", "12")
     builder.settle()
-    return builder
 
 
 def at(tree: TreeBuilder, name: str) -> TreeNode:

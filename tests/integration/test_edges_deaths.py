@@ -18,7 +18,7 @@ from syncd.review import notices
 from syncd.store.base import no_failpoint
 from tests.contained import Contained
 from tests.integration.handovers import at, country
-from tests.integration.shapes import Died, die_at
+from tests.integration.shapes import Died, die_at, lone_root
 from tests.integration.test_notices import restored_to_before
 from tests.integration.test_root_copies import branched, cases, rest
 from tests.nodes import ROOT_UNIT
@@ -37,7 +37,7 @@ def test_duty_that_stops_and_goes_on_is_one_case(
     tmp_path: Path, stage: str, moment: str, contained: Contained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("syncd.limits.DUTY_RETRY_S", 0.0)
-    root = TreeBuilder(tmp_path).root()
+    root = lone_root(tmp_path)
 
     def process(work: Callable[[], str]) -> str:
         """What a process of its own makes of the duty."""

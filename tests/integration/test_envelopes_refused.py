@@ -15,7 +15,7 @@ from syncd.errors import Altered, EnvelopeError, Truncated
 from syncd.messages import PushReply
 from syncd.seal import PlainPart, seal_envelope
 from syncd.wire import INSERT, Block, encode_body
-from tests.integration.shapes import add_person, content, envelopes, own_stream, positions, state
+from tests.integration.shapes import add_person, content, envelopes, own_stream, positions, state, two_communes
 from tests.postgres import PostgresServer
 from tests.trees import TreeBuilder, TreeNode
 
@@ -37,10 +37,7 @@ class Siblings:
 @pytest.fixture(params=["sqlite", "postgres"])
 def tree(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: PostgresServer) -> Iterator[Siblings]:
     dsn = postgres_server.create_database() if request.param == "postgres" else None
-    builder = TreeBuilder(tmp_path)
-    root = builder.root(dsn=dsn)
-    one, two = builder.child(root, "one", "101"), builder.child(root, "two", "102")
-    builder.settle()
+    builder, root, one, two = two_communes(tmp_path, dsn)
     add_person(one)
     one.node.write()
     _keys_first(one, root)

@@ -27,6 +27,7 @@ from tests.integration.handovers import (
     order,
     proven,
 )
+from tests.integration.shapes import lone_root
 from tests.trees import TreeBuilder, TreeNode, close, finish, unguarded
 
 WHEN = "2026-01-01T00:00:00.000Z"
@@ -62,12 +63,12 @@ def typed(tree: TreeBuilder) -> TreeBuilder:
 @pytest.fixture(params=["sqlite", "postgres"])
 def any_root(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TreeNode]:
     if request.param == "sqlite":
-        yield TreeBuilder(tmp_path).root()
+        yield lone_root(tmp_path)
         return
     server = request.getfixturevalue("postgres_server")
     dsn = server.create_database()
     try:
-        yield TreeBuilder(tmp_path).root(dsn=dsn)
+        yield lone_root(tmp_path, dsn)
         finish()
     finally:
         close()
@@ -262,7 +263,7 @@ def insert(node: TreeNode, table: str, *rows: dict[str, object]) -> None:
 
 def test_every_table_with_such_a_rule_is_tried(tmp_path: Path) -> None:
     guarded = {table.name for table in registry() if list(refusals.guards(table))}
-    assert set(onto_itself(TreeBuilder(tmp_path).root())) == guarded
+    assert set(onto_itself(lone_root(tmp_path))) == guarded
 
 
 @pytest.mark.parametrize("table", ["reassignment", "handover", "unit", "verdict", "resolution"])

@@ -26,6 +26,7 @@ from tests.integration.shapes import (
     state,
     three_tiers,
     tiers_on,
+    two_communes,
 )
 from tests.postgres import PostgresServer
 from tests.trees import TreeBuilder, TreeNode, finish
@@ -132,10 +133,7 @@ def test_relay_carries_the_same_bytes(plain: ThreeTiers) -> None:
 
 
 def test_tree_without_districts_needs_nothing_but_other_parents(tmp_path: Path) -> None:
-    builder = TreeBuilder(tmp_path)
-    root = builder.root()
-    one, two = builder.child(root, "one", "101"), builder.child(root, "two", "102")
-    builder.settle()
+    builder, root, one, two = two_communes(tmp_path)
     for at in (one, two):
         type_a_register(at)
     builder.settle()
@@ -162,10 +160,7 @@ def test_four_levels_need_nothing_but_other_parents(tmp_path: Path) -> None:
 
 
 def test_reference_into_another_commune_blocks_nothing(tmp_path: Path) -> None:
-    builder = TreeBuilder(tmp_path)
-    root = builder.root()
-    one, two = builder.child(root, "one", "101"), builder.child(root, "two", "102")
-    builder.settle()
+    builder, root, one, two = two_communes(tmp_path)
     mother = add_person(one, full_name="Mẹ", sex=2)
     child = add_person(two, full_name="Con", mother_id=mother)
     unborn = add_person(two, full_name="Cháu", mother_id=f"019a0000-0000-7000-8000-0000{one.keys.tag}")

@@ -4,7 +4,7 @@ the row is taken, everything else goes on (I10).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from syncd.errors import RuleBroken, SyncdError
 from syncd.seal import PlainPart, seal_envelope
 from syncd.wire import INSERT, Block, encode_body
 from tests.contained import Contained
+from tests.grown import grow
 from tests.integration.handovers import raw_order
 from tests.integration.shapes import add_person, content, own_stream, state
 from tests.postgres import PostgresServer
@@ -50,19 +51,24 @@ def country(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: Pos
     names = ("province", "north") if request.param == "postgres" else ()
     dsns = {name: postgres_server.create_database() for name in names}
     builder = TreeBuilder(tmp_path)
-    province = builder.root("province", "42", dsns.get("province"))
-    north = builder.child(province, "north", "425", dsns.get("north"))
-    commune = builder.child(north, "commune", "42501")
-    south = builder.child(province, "south", "426")
-    southern = builder.child(south, "southern", "42601")
-    builder.settle()
-    add_person(commune)
-    builder.settle()
+    grow(builder, _build_country, dsns)
+    province, north, commune, south, southern = builder.nodes
     yield Country(builder=builder, province=province, north=north, commune=commune, south=south, southern=southern)
     for node in builder.nodes:
         node.store.close()
     for dsn in dsns.values():
         postgres_server.drop_database(dsn)
+
+
+def _build_country(builder: TreeBuilder, dsns: Mapping[str, str]) -> None:
+    province = builder.root("province", "42", dsns.get("province"))
+    north = builder.child(province, "north", "425", dsns.get("north"))
+    commune = builder.child(north, "commune", "42501")
+    south = builder.child(province, "south", "426")
+    builder.child(south, "southern", "42601")
+    builder.settle()
+    add_person(commune)
+    builder.settle()
 
 
 def good(tree: Country, by: TreeNode, table: Table) -> dict[str, Any]:

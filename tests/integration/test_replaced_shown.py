@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from syncd.errors import UsageError
 from syncd.limits import STATION_ALIVE_S
 from syncd.security.identity import NodeKeys
 from syncd.status import Status, status
+from tests.grown import grow
 from tests.integration.handovers import add, among, at, force
 from tests.trees import TreeBuilder, TreeNode
 
@@ -33,6 +34,13 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TreeBuilde
     """province → north → (one, new), both for unit 11; settled."""
     monkeypatch.setenv("SYNCD_LANGUAGE", "en")
     builder = Country(tmp_path)
+    grow(builder, _build_country, {})
+    yield builder
+    for node in builder.nodes:
+        node.store.close()
+
+
+def _build_country(builder: TreeBuilder, _dsns: Mapping[str, str]) -> None:
     north = builder.child(builder.root(), "north", "1")
     one = builder.child(north, "one", "11")
     builder.settle()
@@ -40,9 +48,6 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TreeBuilde
     builder.settle()
     builder.child(north, "new", "11")
     builder.settle()
-    yield builder
-    for node in builder.nodes:
-        node.store.close()
 
 
 def of(node: TreeNode) -> Status:

@@ -15,7 +15,7 @@ from syncd.review.verbs import Verb
 from syncd.status import status
 from tests.integration.copies import assert_equal, copy_of, mark
 from tests.integration.handovers import add, among, at, country, force, names, proven
-from tests.integration.shapes import ThreeTiers
+from tests.integration.shapes import ThreeTiers, lone_root
 from tests.trees import TreeBuilder, TreeNode, step
 
 OWN = "SELECT stream_id, held_seq FROM syncd_stream WHERE own = 1 ORDER BY 1"
@@ -63,7 +63,7 @@ def test_root_seals_nothing_before_a_child_is_heard(plain: ThreeTiers) -> None:
 
 
 def test_root_without_children_waits_for_nobody(tmp_path: Path) -> None:
-    root = TreeBuilder(tmp_path).root()
+    root = lone_root(tmp_path)
     root.node.write()
     start(root)
     assert not root.node.rejoin.holds_back()

@@ -14,9 +14,9 @@ import psycopg
 import pytest
 
 from syncd.aggregate import recount
-from tests.integration.shapes import content
+from tests.integration.shapes import content, root_and_commune
 from tests.postgres import PostgresServer
-from tests.trees import TreeBuilder, TreeNode, step
+from tests.trees import TreeNode, step
 
 WRITERS = 8
 ROWS = 10  # of one transaction
@@ -33,10 +33,7 @@ INSERT = (
 def pair(tmp_path: Path, postgres_server: PostgresServer) -> Iterator[tuple[TreeNode, TreeNode]]:
     """A commune on PostgreSQL and the province above it, on SQLite with durable commits as any."""
     dsn = postgres_server.create_database()
-    builder = TreeBuilder(tmp_path)
-    province = builder.root()
-    commune = builder.child(province, "commune", "101", dsn)
-    builder.settle()
+    builder, province, commune = root_and_commune(tmp_path, commune=dsn)
     yield province, commune
     for node in builder.nodes:
         node.store.close()

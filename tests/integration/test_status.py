@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from syncd.inputs.proposals_csv import propose_file
 from syncd.proposing import Wish, parse_settings, propose, register_table
 from syncd.prove import exit_code, prove
 from syncd.status import ROW_MARKS, Status, StoppedStream, UnprovenStream, status, waiting_rows
+from tests.grown import grow
 from tests.postgres import PostgresServer
 from tests.trees import TreeBuilder, TreeNode, exchange
 
@@ -47,14 +48,18 @@ def tree(tmp_path: Path) -> Iterator[TreeBuilder]:
 
 def build(folder: Path, dsn: str | None) -> Iterator[TreeBuilder]:
     builder = TreeBuilder(folder)
-    root = builder.root(dsn=dsn)
+    grow(builder, _build_tiers, {} if dsn is None else {"province": dsn})
+    yield builder
+    for node in builder.nodes:
+        node.store.close()
+
+
+def _build_tiers(builder: TreeBuilder, dsns: Mapping[str, str]) -> None:
+    root = builder.root(dsn=dsns.get("province"))
     district = builder.child(root, "district", "439")
     builder.settle()
     builder.child(district, "commune", "18133")
     builder.settle()
-    yield builder
-    for node in builder.nodes:
-        node.store.close()
 
 
 def of(node: TreeNode) -> Status:

@@ -22,7 +22,15 @@ from syncd.startup import forget_old_numbers
 from syncd.store.base import Tx
 from syncd.vitals import Vitals
 from syncd.workers import Applier, Life
-from tests.integration.shapes import ThreeTiers, add_person, content, envelopes, own_stream, three_tiers
+from tests.integration.shapes import (
+    ThreeTiers,
+    add_person,
+    content,
+    envelopes,
+    own_stream,
+    root_and_commune,
+    three_tiers,
+)
 from tests.trees import TreeBuilder, _record
 
 
@@ -77,10 +85,7 @@ def test_child_that_another_process_let_in_is_heard(tiers: ThreeTiers) -> None:
 
 def test_loaded_dump_is_sequenced_once(tmp_path: Path, postgres_dsn: str) -> None:
     """A dump loaded into a younger server: its journal bears transaction numbers of the old one."""
-    builder = TreeBuilder(tmp_path)
-    root = builder.root()
-    commune = builder.child(root, "commune", "101", postgres_dsn)
-    builder.settle()
+    builder, root, commune = root_and_commune(tmp_path, commune=postgres_dsn)
     add_person(commune)
     with commune.store.apply("as loaded") as tx:
         tx.run("UPDATE syncd_journal SET tx = tx + 1000000000")

@@ -9,8 +9,9 @@ import pytest
 
 from schema.tables import registry
 from syncd.aggregate import Cells, recount
+from tests.integration.shapes import lone_root
 from tests.postgres import PostgresServer
-from tests.trees import TreeBuilder, TreeNode
+from tests.trees import TreeNode
 
 TABLES = registry().by_name
 PERSON, DEATH, MIGRATION = TABLES["person"], TABLES["death"], TABLES["migration"]
@@ -20,7 +21,7 @@ UNIT = "01900000-0000-7000-8000-00000badcafe"
 @pytest.fixture(params=["sqlite", "postgres"])
 def root(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: PostgresServer) -> Iterator[TreeNode]:
     dsn = request.getfixturevalue("postgres_dsn") if request.param == "postgres" else None
-    node = TreeBuilder(tmp_path).root(dsn=dsn)
+    node = lone_root(tmp_path, dsn)
     yield node
     node.store.close()
 

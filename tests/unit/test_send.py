@@ -11,7 +11,8 @@ from syncd import log
 from syncd.log import Stream
 from syncd.messages import Position, position
 from syncd.send import Batch, lacking
-from tests.trees import TreeBuilder, TreeNode
+from tests.integration.shapes import lone_root
+from tests.trees import TreeNode
 
 OTHER_HASH = b"\1" * 32
 ENVELOPES = 3
@@ -20,7 +21,7 @@ ENVELOPES = 3
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[TreeNode]:
     """A root whose register has three envelopes."""
-    root = TreeBuilder(tmp_path).root()
+    root = lone_root(tmp_path)
     for number in range(ENVELOPES):
         root.sql("INSERT INTO household (number, kind) VALUES (?, 'family')", (str(number),))
         root.node.write()

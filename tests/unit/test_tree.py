@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from itertools import product
@@ -19,6 +19,7 @@ from syncd.log import Stream
 from syncd.setup import insert_node
 from syncd.terms import refresh_keepers
 from syncd.tree import NodeRecord, Term, Tree, load_tree
+from tests.grown import grow
 from tests.trees import TreeBuilder, TreeNode, step
 
 # root ── north ── n1, n2
@@ -188,13 +189,16 @@ def test_stream_nobody_has_vouched_for_waits() -> None:
 def tree(tmp_path: Path) -> Iterator[dict[str, TreeNode]]:
     """Real keys and records: a root, a district, a commune, seen from the root after all has arrived."""
     builder = TreeBuilder(tmp_path)
-    nodes = {"root": builder.root("root", "4")}
-    nodes["district"] = builder.child(nodes["root"], "district", "42")
-    nodes["commune"] = builder.child(nodes["district"], "commune", "425")
-    builder.settle()
-    yield nodes
+    grow(builder, _build_tree, {})
+    yield {node.name: node for node in builder.nodes}
     for node in builder.nodes:
         node.store.close()
+
+
+def _build_tree(builder: TreeBuilder, _dsns: Mapping[str, str]) -> None:
+    district = builder.child(builder.root("root", "4"), "district", "42")
+    builder.child(district, "commune", "425")
+    builder.settle()
 
 
 def claim(

@@ -15,7 +15,8 @@ from syncd.envelope import stream_id_of
 from syncd.log import Stream
 from syncd.verify import compare, digest_stream
 from syncd.wire import CheckpointLine
-from tests.trees import TreeBuilder, TreeNode
+from tests.integration.shapes import lone_root
+from tests.trees import TreeNode
 
 TRICKY = (
     "Nguyễn Thị Bưởi",
@@ -42,7 +43,7 @@ def pair(tmp_path: Path, postgres_dsn: str) -> Iterator[tuple[TreeNode, TreeNode
     """The same node twice, on SQLite and on PostgreSQL, with the same rows of the same ids."""
     for name in ("lite", "post"):
         (tmp_path / name).mkdir()
-    lite, post = TreeBuilder(tmp_path / "lite").root(), TreeBuilder(tmp_path / "post").root(dsn=postgres_dsn)
+    lite, post = lone_root(tmp_path / "lite"), lone_root(tmp_path / "post", postgres_dsn)
     assert lite.node.node_id == post.node.node_id
     for node in (lite, post):
         fill(node)
