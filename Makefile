@@ -11,7 +11,7 @@ export PIP_ROOT_USER_ACTION := ignore
 # Foreign packages on the caller's path would be tested instead of the pinned ones.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: help demo test test-long bench bench-identity bench-fleet sim sim-bugs mutants lint coverage format venv clean
+.PHONY: help demo test test-long bench bench-identity bench-fleet sim sim-bugs mutants lint types types-windows coverage format venv clean
 .DEFAULT_GOAL := help
 
 help:
@@ -58,9 +58,11 @@ mutants: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 syncd schema conflict
 	$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory -j 2 types types-windows
+
+types types-windows: $(STAMP)
+	$(BIN)/mypy $(if $(findstring windows,$@),--platform win32 --cache-dir .mypy_cache/win32 syncd schema conflict)
 
 coverage: $(STAMP)
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --cov --cov-report=term-missing:skip-covered $(ARGS)

@@ -226,6 +226,10 @@ def _is_blocked(dsn: str, pid: int) -> bool:
     return row is not None and row[0] > 0
 
 
+# One way to the server and back; the snapshot is taken by the first statement, not by BEGIN.
+READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT 1 FROM syncd_meta"
+
+
 class PostgresStore(Store):
     """One PostgreSQL database. Several daemons may serve it; stages take locks inside their transactions."""
 
@@ -271,8 +275,7 @@ class PostgresStore(Store):
         with pulse.waiting():
             connection = self._take()
         try:
-            self._begin(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            self._begin(connection, "SELECT 1 FROM syncd_meta")  # the snapshot is taken by the first statement
+            self._begin(connection, READ)
             yield PostgresTx(connection)
         finally:
             self._drop_or_give(connection)

@@ -95,7 +95,8 @@ def root_and_commune(
     """A province and one commune, settled: builder, province, `commune`. `root`, `commune`: their DSNs."""
     builder = TreeBuilder(folder)
     grow(builder, _build_root_and_commune, {**_named("province", root), **_named("commune", commune)})
-    return builder, *builder.nodes
+    province, found = builder.nodes
+    return builder, province, found
 
 
 def _build_root_and_commune(builder: TreeBuilder, dsns: Mapping[str, str]) -> None:
