@@ -12,6 +12,7 @@ from pathlib import Path
 from syncd import daemon, failpoint, limits
 from syncd.errors import SyncdError
 from tests import opens
+from tests.bounds import bounded_by
 
 
 def hang(place: str, file: Path, point: str) -> None:
@@ -26,11 +27,7 @@ if __name__ == "__main__":
     if "UPKEEP_FIRST_S" in os.environ:  # a test does not wait ten minutes
         limits.UPKEEP_FIRST_S = float(os.environ["UPKEEP_FIRST_S"])  # type: ignore[misc]
         limits.UPKEEP_SPREAD_S = 0.0  # type: ignore[misc]
-    for setting in os.environ.get("LIMITS", "").split():  # nor for a deadline that is meant for slow lines
-        name, value = setting.split("=")
-        if not hasattr(limits, name):
-            sys.exit(f"no limit is called {name}")
-        setattr(limits, name, float(value))
+    bounded_by(os.environ)
     for name, at in (("DESCRIPTORS_SOFT", 0), ("DESCRIPTORS", 1)):  # a machine that allows few
         if name in os.environ:
             soft, hard = int(os.environ[name]), resource.getrlimit(resource.RLIMIT_NOFILE)[1]

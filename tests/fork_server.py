@@ -25,6 +25,7 @@ import time
 import traceback
 from typing import Any, NoReturn
 
+from tests.bounds import bounded_by
 from tests.forking import NUMBER, REQUEST_SIZE_MAX
 
 PACKAGES = ("syncd", "schema", "conflict")
@@ -97,6 +98,7 @@ def _run(request: dict[str, Any], streams: list[int]) -> NoReturn:
     os.environ.update(request["env"])
     time.tzset()
     sys.argv[1:] = request["arguments"]
+    bounded_by(os.environ)
     code = _exit_code(request["module"])
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()

@@ -156,7 +156,8 @@ def test_database_locked_by_another_program_is_told_and_waited_for(pair: Pair) -
     other = open_plain(pair.commune.directory)
     other.execute("BEGIN IMMEDIATE")
     try:
-        said(pair.commune.command("sync", "--once"), TEMPORARY, "close the other program's open transaction")
+        impatient = pair.commune.command("sync", "--once", LIMITS="PATIENCE_S=2")
+        said(impatient, TEMPORARY, "close the other program's open transaction")
         pair.commune.start()
         until(lambda: "locked by another program" in _writer_error(pair), "the daemon says so")
         shown = pair.commune.command("status")
