@@ -62,7 +62,7 @@ def adopt(
         if at is None or at.unit_id is None or all(row[3] is not None for row in rows):
             raise UsageError(
                 say("không có dữ liệu nào đang chờ nhận", "nothing waits to be adopted"),
-                say("xem `syncd conflicts list`", "see `syncd conflicts list`"),
+                say("xem `[[syncd conflicts list]]`", "see `[[syncd conflicts list]]`"),
             )
         _require_a_say(tree, at)
         made = Admitted(proposals=0, withheld=0)

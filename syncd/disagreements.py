@@ -165,7 +165,7 @@ def conflict(tx: Tx, part: str) -> Conflict:
     if not found:
         raise UsageError(
             say("không có xung đột nào mang mã {part}", "no conflict has the id {part}", part=part),
-            say("xem: syncd conflicts list --all", "see: syncd conflicts list --all"),
+            say("xem: [[syncd conflicts list --all]]", "see: [[syncd conflicts list --all]]"),
         )
     if len(found) > 1:
         raise UsageError(

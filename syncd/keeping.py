@@ -147,7 +147,10 @@ def plan_move(node: Node, tx: Tx, move: Move) -> Preview | None:
     if target[0] != keeper:
         raise UsageError(
             say("hai đơn vị do hai nơi giữ", "the two units have different keepers"),
-            say("bàn giao một đơn vị trước: `syncd handover`", "hand one of them over first: `syncd handover`"),
+            say(
+                "bàn giao một đơn vị trước: `[[syncd handover MÃ --to MÁY]]`",
+                "hand one of them over first: `[[syncd handover CODE --to NODE]]`",
+            ),
         )
     return None
 
@@ -192,8 +195,8 @@ def node_named(node: Node, named: str) -> str:
     raise UsageError(
         say("{named} không chỉ đúng một máy: {several}", "{named} does not name one node: {several}", named=named,
             several=several or say("không có máy nào", "there is none")),
-        say("nêu id ngắn của máy (8 chữ số); `syncd status` liệt kê các máy",
-            "give the node's short id (8 digits); `syncd status` lists the nodes"),
+        say("nêu id ngắn của máy (8 chữ số); `[[syncd status]]` liệt kê các máy",
+            "give the node's short id (8 digits); `[[syncd status]]` lists the nodes"),
     )  # fmt: skip
 
 
@@ -227,7 +230,7 @@ def _preview(node: Node, tx: Tx, unit_id: str, to_node: str, by_force: bool, end
         raise UsageError(
             say("không có đơn vị hoặc máy này trong phạm vi của máy, hoặc máy đã bị thu hồi",
                 "no such unit or node at or below this one, or the node is revoked"),
-            say("xem `syncd status`", "see `syncd status`"),
+            say("xem `[[syncd status]]`", "see `[[syncd status]]`"),
         )  # fmt: skip
     kept = tree.keepers.get(unit_id, (None, 0))
     from_node, from_term = ends or (_kept_last(tree, unit_id) if by_force else kept)
@@ -319,7 +322,7 @@ def _require_mine_to_order(node: Node, tx: Tx, planned: Preview, by_force: bool)
     if by_force and planned.from_node == tree.me:
         raise UsageError(
             say("chính máy này giữ {unit}", "this node keeps {unit} itself", unit=planned.unit_name),
-            say("dùng `syncd handover`", "use `syncd handover`"),
+            say("dùng `[[syncd handover MÃ --to MÁY]]`", "use `[[syncd handover CODE --to NODE]]`"),
         )
     above = units_above(tx) | dict(tx.all(_ABOVE_UNIT, (planned.unit_id,)))
     if not covers(above, tree.nodes[tree.me].unit_id, planned.unit_id) or not _stands_above(tree, planned):

@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 from typing import Any, NamedTuple, Self
 
+from syncd.text import command
+
 LANGUAGES = ("vi", "en")
 
 
@@ -34,15 +36,15 @@ class Both(NamedTuple):
 
     @property
     def here(self) -> str:
-        return Said(self[LANGUAGES.index(language())], self.en)
+        return Said(command.completed(self[LANGUAGES.index(language())], has_facts=False), command.plain(self.en))
 
 
 def say(vi: str, en: str, /, **facts: Any) -> str:
-    """The text of the operator's language with `{facts}` filled in."""
+    """The text of the operator's language with `{facts}` filled in, commands in `[[…]]` completed for the node here."""
     if not facts:
         return Both(vi, en).here
-    english = en.format(**{name: english_of(fact) for name, fact in facts.items()})
-    return Said(vi.format(**facts) if language() == "vi" else english, english)
+    english = command.plain(en).format(**{name: english_of(fact) for name, fact in facts.items()})
+    return Said(command.completed(vi if language() == "vi" else en, has_facts=True).format(**facts), english)
 
 
 def english_of(value: Any) -> Any:

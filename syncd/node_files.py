@@ -92,8 +92,12 @@ def require_node(directory: Path, config: Config) -> None:
         raise ConfigError(
             say("trong {directory} không có máy nào", "there is no node in {directory}", directory=directory),
             say(
-                "tạo bằng `syncd init` hoặc `syncd join`, hoặc nêu đúng --dir",
-                "make one with `syncd init` or `syncd join`, or name its --dir",
+                "tạo bằng `[[syncd init --unit MÃ --unit-name TÊN]]` (máy gốc) hoặc `[[syncd join"
+                " MÃ_GIA_NHẬP]]`, hoặc nêu đúng"
+                " --dir",
+                "make one with `[[syncd init --unit CODE --unit-name NAME]]` (a root) or `[[syncd join"
+                " TOKEN]]`, or name its"
+                " --dir",
             ),
         )
 

@@ -134,8 +134,8 @@ def _own(tx: Tx, part: str, now_ms: int) -> Listed:
                 node=found[0].node,
             ),
             say(
-                "nhờ {node} chạy: syncd propose withdraw",
-                "ask {node} to run: syncd propose withdraw",
+                "nhờ {node} chạy: syncd propose withdraw MÃ",
+                "ask {node} to run: syncd propose withdraw ID",
                 node=found[0].node,
             ),
         )  # fmt: skip
@@ -143,7 +143,7 @@ def _own(tx: Tx, part: str, now_ms: int) -> Listed:
         raise UsageError(
             say("{n} đề nghị của máy này có mã chứa {part}", "{n} proposals of this node have {part} in their id",
                 n=len(own), part=part),
-            say("xem mã: syncd propose list --all", "see the ids: syncd propose list --all"),
+            say("xem mã: [[syncd propose list --all]]", "see the ids: [[syncd propose list --all]]"),
         )  # fmt: skip
     return own[0]
 

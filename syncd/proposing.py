@@ -199,8 +199,8 @@ class Proposer:
             raise UsageError(
                 say("máy này giữ bản ghi: không cần đề nghị", "this node keeps the row itself: nothing to propose"),
                 say(
-                    'sửa trực tiếp: syncd sql "UPDATE {table} …"',
-                    'write it: syncd sql "UPDATE {table} …"',
+                    'sửa trực tiếp: [[syncd sql "UPDATE {table} …"]]',
+                    'write it: [[syncd sql "UPDATE {table} …"]]',
                     table=_typed(wish.table),
                 ),
             )
@@ -339,8 +339,8 @@ def check_codes(tx: Tx, table: Table, values: Mapping[str, Any]) -> None:
                     what=Both(*not_in_list(column.code_list)).here,
                 ),
                 say(
-                    "các mã: syncd sql \"SELECT code, name FROM code WHERE list_name = '{list}'\"",
-                    "the codes: syncd sql \"SELECT code, name FROM code WHERE list_name = '{list}'\"",
+                    "các mã: [[syncd sql \"SELECT code, name FROM code WHERE list_name = '{list}'\"]]",
+                    "the codes: [[syncd sql \"SELECT code, name FROM code WHERE list_name = '{list}'\"]]",
                     list=column.code_list,
                 ),
             )
@@ -366,8 +366,8 @@ def _unit_of_row(tx: Tx, table: Table, wish: Wish) -> str:
                 id=row_id[:ID_CHARS],
             ),
             say(
-                'tìm mã bằng: syncd sql "SELECT id FROM {table} WHERE …"',
-                'find the id with: syncd sql "SELECT id FROM {table} WHERE …"',
+                'tìm mã bằng: [[syncd sql "SELECT id FROM {table} WHERE …"]]',
+                'find the id with: [[syncd sql "SELECT id FROM {table} WHERE …"]]',
                 table=_typed(table.name),
             ),
         )
@@ -388,7 +388,8 @@ def _unit_of_code(tx: Tx, code: str | None) -> str:
                 n=len(rows),
             ),
             say(
-                "nêu mã đơn vị bằng --unit (xem: syncd status)", "name the unit's code with --unit (see: syncd status)"
+                "nêu mã đơn vị bằng --unit (xem: [[syncd status]])",
+                "name the unit's code with --unit (see: [[syncd status]])",
             ),
         )
     return str(rows[0][0])

@@ -1,4 +1,4 @@
-"""`syncd adopt`: what a keeper wrote after its term had ended comes back as proposals to the new keeper.
+"""`[[syncd adopt]]`: what a keeper wrote after its term had ended comes back as proposals to the new keeper.
 
 Enters: a stream of late writes, or nothing to list them. Leaves: proposals.
 """
@@ -84,8 +84,8 @@ def _list(found: list[dict[str, Any]], as_json: bool) -> None:
     else:
         for each in found:
             emit(say(
-                "{stream}  {unit}: {count} gói do {keeper} ghi sau khi hết nhiệm kỳ — `syncd adopt {short}`",
-                "{stream}  {unit}: {count} batches written by {keeper} after its term — `syncd adopt {short}`",
+                "{stream}  {unit}: {count} gói do {keeper} ghi sau khi hết nhiệm kỳ — `[[syncd adopt {short}]]`",
+                "{stream}  {unit}: {count} batches written by {keeper} after its term — `[[syncd adopt {short}]]`",
                 stream=each["stream"], unit=each["unit"], count=number(each["envelopes"]), keeper=each["keeper"],
                 short=each["stream"][:8],
             ))  # fmt: skip
@@ -103,6 +103,6 @@ def _adopt(opened: OpenNode, found: list[dict[str, Any]], named: str, *, asks: b
                 "no single stream begins with {named}",
                 named=named,
             ),
-            say("`syncd adopt` liệt kê những gì đang chờ", "`syncd adopt` lists what waits"),
+            say("`[[syncd adopt]]` liệt kê những gì đang chờ", "`[[syncd adopt]]` lists what waits"),
         )
     return opened.node.adopt_late(matching[0], author(asks=asks))

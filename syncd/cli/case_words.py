@@ -171,8 +171,9 @@ def _not_said_again(facts: Mapping[str, Any]) -> Lines:
             (
                 say("việc cần làm", "to do"),
                 say(
-                    'xem giá trị: syncd sql "SELECT op, seen, wished FROM syncd_wish"; báo cho nơi giữ sổ nhập lại',
-                    'see the values: syncd sql "SELECT op, seen, wished FROM syncd_wish"; have the keeper type them',
+                    'xem giá trị: [[syncd sql "SELECT op, seen, wished FROM syncd_wish"]]; báo cho nơi giữ sổ nhập lại',
+                    'see the values: [[syncd sql "SELECT op, seen, wished FROM syncd_wish"]]; have the keeper'
+                    " type them",
                 ),
             ),
         ]
@@ -189,8 +190,9 @@ def _not_said_again(facts: Mapping[str, Any]) -> Lines:
         (
             say("việc cần làm", "to do"),
             say(
-                'xem giá trị: syncd sql "SELECT op, seen, wished FROM syncd_wish", rồi gõ lại điều còn đúng',
-                'see the values: syncd sql "SELECT op, seen, wished FROM syncd_wish", then type again what still holds',
+                'xem giá trị: [[syncd sql "SELECT op, seen, wished FROM syncd_wish"]], rồi gõ lại điều còn đúng',
+                'see the values: [[syncd sql "SELECT op, seen, wished FROM syncd_wish"]], then type again what'
+                " still holds",
             ),
         ),
     ]
@@ -206,8 +208,8 @@ def _late(facts: Mapping[str, Any], about: str, _keeper: str) -> Lines:
         )
         stream = str(facts[ADOPTABLE])[:8]
         then = say(
-            "syncd adopt {id}: thành đề nghị gửi nơi giữ mới; vụ việc tự đóng",
-            "syncd adopt {id}: makes proposals to the new keeper of it; the case closes by itself",
+            "[[syncd adopt {id}]]: thành đề nghị gửi nơi giữ mới; vụ việc tự đóng",
+            "[[syncd adopt {id}]]: makes proposals to the new keeper of it; the case closes by itself",
             id=stream,
         )
         return [(say("nghĩa là", "it means"), means), (say("việc cần làm", "to do"), then)]
@@ -357,16 +359,16 @@ def _past_triggers(facts: Mapping[str, Any], about: str, _keeper: str) -> Lines:
             say("bản ghi của {about} không nơi nào nhận", "rows of {about} that nobody would take", about=about),
             say("giá trị sai quy tắc, hoặc id của máy khác; chúng chỉ có ở máy này",
                 "a value against the rules, or an id that another node minted; they are on this node alone"),
-            say("sửa giá trị (hoặc nhập lại không kèm id), rồi chạy `syncd repair`",
-                "correct the value (or type them anew without an id), then run `syncd repair`"),
+            say("sửa giá trị (hoặc nhập lại không kèm id), rồi chạy `[[syncd repair]]`",
+                "correct the value (or type them anew without an id), then run `[[syncd repair]]`"),
         ),
         "lost": (
             say("hơn nửa một bảng của {about} đã mất mà trigger không thấy",
                 "more than half of a table of {about} went past the triggers", about=about),
             say("chưa ghi vào nhật ký: các tuyến trên vẫn giữ đủ",
                 "it was not put into the log: the tiers above have all of it still"),
-            say("cố ý xóa: `syncd repair --loss-is-meant`; nhầm: phục hồi bảng từ bản sao lưu",
-                "on purpose: `syncd repair --loss-is-meant`; by mistake: put the table back from a backup"),
+            say("cố ý xóa: `[[syncd repair --loss-is-meant]]`; nhầm: phục hồi bảng từ bản sao lưu",
+                "on purpose: `[[syncd repair --loss-is-meant]]`; by mistake: put the table back from a backup"),
         ),
     }[str(facts["what"])]  # fmt: skip
     return [
@@ -413,7 +415,8 @@ def _bound(facts: Mapping[str, Any]) -> Lines:
 
 def _verify_then_ask() -> str:
     return say(
-        "chạy `syncd verify --full` tại máy này, rồi báo bộ phận CNTT", "run `syncd verify --full` here, then ask IT"
+        "chạy `[[syncd verify --full]]` tại máy này, rồi báo bộ phận CNTT",
+        "run `[[syncd verify --full]]` here, then ask IT",
     )
 
 

@@ -16,6 +16,7 @@ from syncd.disagreements import DONE, LOST, STATE, WAITING, Conflict, short_id
 from syncd.language import number, say
 from syncd.review.verbs import MOVES, Verb
 from syncd.text import escaped, titles
+from syncd.text.command import at_hand
 
 if TYPE_CHECKING:
     from syncd.store.base import Tx
@@ -85,7 +86,7 @@ def all_alike(found: Sequence[Conflict]) -> str:
         return ""
     common = [word for word in found[0].verdicts if all(word in each.verdicts for each in found) and word != "value"]
     ids = " ".join(short_id(each.id) for each in found)
-    lines = [f"  syncd conflicts resolve {ids} --verdict {word}" for word in common]
+    lines = [f"  {at_hand(f'syncd conflicts resolve {ids} --verdict {word}')}" for word in common]
     return "\n".join(["", say("Cùng một quyết định cho cả {n} vụ:", "The same for all {n}:", n=len(found)), *lines])
 
 
@@ -100,18 +101,18 @@ def left_out(tx: Tx) -> list[str]:
         kinds = [each.kind for each in waiting(tx) if each.kind in MOVES]
         lines.append(
             say(
-                "{n} lần chuyển đi, chuyển đến quá 90 ngày chưa có đầu kia: {commands}",
-                "{n} moves without their other end after 90 days: {commands}",
+                "{n} lần chuyển đi, chuyển đến quá 90 ngày chưa có đầu kia:{commands}",
+                "{n} moves without their other end after 90 days:{commands}",
                 n=number(moves),
-                commands=", ".join(f"syncd conflicts list --kind {kind}" for kind in kinds),
+                commands="".join(f"\n  {at_hand(f'syncd conflicts list --kind {kind}')}" for kind in kinds),
             )
         )
     settled = settled_count(tx)
     if settled:
         lines.append(
             say(
-                "{n} vụ đã xong hoặc có bên thua: syncd conflicts list --all",
-                "{n} are settled, or one side lost: syncd conflicts list --all",
+                "{n} vụ đã xong hoặc có bên thua: [[syncd conflicts list --all]]",
+                "{n} are settled, or one side lost: [[syncd conflicts list --all]]",
                 n=number(settled),
             )
         )
@@ -122,9 +123,11 @@ def next_of_list(found: Sequence[Conflict]) -> str:
     """The next command, with the ids of what this node decides."""
     mine = [each for each in found if each.decides_here] or list(found)
     ids = " ".join(short_id(each.id) for each in mine[:NAMED_MAX])
-    more = " …" if len(mine) > NAMED_MAX else ""
-    return say("Xem rõ và cách quyết định: {show}", "See them and how to decide: {show}",
-               show=f"syncd conflicts show {ids}{more}")  # fmt: skip
+    show = at_hand(f"syncd conflicts show {ids}")
+    if len(mine) <= NAMED_MAX:
+        return say("Xem rõ và cách quyết định: {show}", "See them and how to decide: {show}", show=show)
+    return say("Xem rõ và cách quyết định {some} trong {n} vụ: {show}", "See {some} of {n} and how to decide: {show}",
+               some=NAMED_MAX, n=number(len(mine)), show=show)  # fmt: skip
 
 
 def next_one(tx: Tx) -> str:

@@ -46,6 +46,7 @@ from syncd.protocol.decoding import json_object
 from syncd.review.standing import Word, word_of
 from syncd.review.verbs import ADOPTABLE
 from syncd.text import titles
+from syncd.text.command import at_hand
 
 Names = Mapping[str, Mapping[Any, str]]
 BY_PERSON = "person"
@@ -216,7 +217,7 @@ def commands(found: Conflict, candidates: Sequence[str] = (), passed_over: froze
     lines = [(_command(found, word, candidates), _meaning(found, word)) for word in words]
     stream = json_object(found.why).get(ADOPTABLE)
     if found.kind == CaseKind.WRITES_BEYOND_TERM and stream:
-        lines.insert(0, (f"syncd adopt {stream[:8]}", ADOPT.here))
+        lines.insert(0, (at_hand(f"syncd adopt {stream[:8]}"), ADOPT.here))
     room = max((len(text) for text, _ in lines), default=0)
     return [f"  {text:<{room}}   {meaning}" for text, meaning in lines]
 
@@ -231,32 +232,45 @@ def _next(found: Conflict, candidates: Sequence[str]) -> list[str]:
         if not found.is_here or not (found.said or found.why == BY_PERSON):
             return []  # nobody here has decided anything that could be taken back
         id_ = short_id(found.id)
-        return ["", say("Rút lại: syncd conflicts undo {id}", "Take it back: syncd conflicts undo {id}", id=id_)]
+        return [
+            "",
+            say("Rút lại: [[syncd conflicts undo {id}]]", "Take it back: [[syncd conflicts undo {id}]]", id=id_),
+        ]
     who = next((row.keeper for row in found.rows if row.keeper), None) or found.keeper
     if not who or found.state == POSTPONED:
         return []
     return [
         "",
         say(
-            "Máy {who} quyết định; máy này chỉ xem. Muốn giá trị khác: syncd propose",
-            "{who} decides; this node only looks on. To wish another value: syncd propose",
+            "Máy {who} quyết định; máy này chỉ xem. Muốn giá trị khác: {propose}",
+            "{who} decides; this node only looks on. To wish another value: {propose}",
             who=who,
+            propose=at_hand(_propose(found)),
         ),
     ]
 
 
 def _command(found: Conflict, word: str, candidates: Sequence[str]) -> str:
-    text = f"syncd conflicts resolve {short_id(found.id)} --verdict {word}"
+    return at_hand(f"syncd conflicts resolve {short_id(found.id)} --verdict {_verdict(found, word, candidates)}")
+
+
+def _verdict(found: Conflict, word: str, candidates: Sequence[str]) -> str:
     if word == "value":
         there = [row for row in found.rows if row.values]
         row = f" --row {there[0].row_id[ROW_CHARS]}" if len(there) > 1 else ""
         waits = next((side.column for side in found.columns if side.result == "review"), None)
         doubted = json_object(found.why).get("column") or DOUBTED.get(found.kind or "")
         column = waits or str(doubted or say("CỘT", "COLUMN"))
-        return f"{text}{row} {column}={say('GIÁ_TRỊ', 'VALUE')}"
+        return f"{word}{row} {column}={say('GIÁ_TRỊ', 'VALUE')}"
     if word == "same-person" and (found.kind or "").endswith(("_without_arrival", "_without_departure")):
-        return f"{text} --with {candidates[0].partition(' ')[0] if candidates else say('MÃ', 'ID')}"
-    return text
+        return f"{word} --with {candidates[0].partition(' ')[0] if candidates else say('MÃ', 'ID')}"
+    return word
+
+
+def _propose(found: Conflict) -> str:
+    """How another value of the row is wished, as far as it is known here which row."""
+    row = f"{found.table} {found.row_id}" if found.table and found.row_id else say("BẢNG MÃ", "TABLE ID")
+    return f"syncd propose {row} --set {say('CỘT=GIÁ_TRỊ', 'COLUMN=VALUE')}"
 
 
 def _meaning(found: Conflict, word: str) -> str:

@@ -220,7 +220,13 @@ def undo_command(
     if as_json:
         emit_json(settled[0])
         return
-    emit(say("Đã rút lại. Xem: syncd conflicts show {id}", "Taken back. See: syncd conflicts show {id}", id=found.id))
+    emit(
+        say(
+            "Đã rút lại. Xem: [[syncd conflicts show {id}]]",
+            "Taken back. See: [[syncd conflicts show {id}]]",
+            id=found.id,
+        )
+    )
 
 
 def _filter(kind: str | None, unit: str | None, older_than: str | None, all_states: bool) -> Filter:
@@ -376,8 +382,8 @@ def _report(store: Store, settled: Sequence[Conflict], refused: dict[str, str], 
         emit(say("Có thể còn nữa: chạy lại lệnh này.", "There may be more: give this command again."))
     emit(
         say(
-            "Quyết định tự đi tới mọi tuyến. Rút lại: syncd conflicts undo {id}",
-            "The decision travels to every tier by itself. Take it back: syncd conflicts undo {id}",
+            "Quyết định tự đi tới mọi tuyến. Rút lại: [[syncd conflicts undo {id}]]",
+            "The decision travels to every tier by itself. Take it back: [[syncd conflicts undo {id}]]",
             id=short_id(settled[0].id),
         )
     )

@@ -198,7 +198,8 @@ def _certificate(found: Status, of: Certificate, now_s: float) -> Iterator[Findi
         ))  # fmt: skip
     elif now_s < of.begins_s:
         then = say("tạo lại máy gốc: syncd init", "make the root anew: syncd init") if found.is_root else say(
-            "gia nhập lại với mã mới: syncd join", "join again with a new token: syncd join")  # fmt: skip
+            "gia nhập lại với mã mới: [[syncd join MÃ_GIA_NHẬP]]",
+                "join again with a new token: [[syncd join TOKEN]]")  # fmt: skip
         yield Finding(code=CRITICAL, text=say(
             "chứng thư {file} của chính máy này đến {when} mới có hiệu lực: khi tạo đồng hồ chạy nhanh, hoặc nay chạy"
             " chậm; đồng hồ đúng mà vẫn vậy thì {then}",
@@ -216,8 +217,8 @@ def _certificate(found: Status, of: Certificate, now_s: float) -> Iterator[Findi
                      " {when}", file=of.file, when=ends)
         )  # fmt: skip
         then = say(
-            "kiểm tra đồng hồ; gia hạn bằng syncd join với mã mới",
-            "check the clock; renew it by syncd join with a new token",
+            "kiểm tra đồng hồ; gia hạn bằng mã mới: [[syncd join MÃ_GIA_NHẬP]]",
+            "check the clock; renew it with a new token: [[syncd join TOKEN]]",
         )
         yield Finding(code=CRITICAL if of.ends_s < now_s else WARNING, text=f"{words}: {then}")
 
@@ -273,7 +274,7 @@ def _backup(found: Status, now_ms: int) -> Iterator[Finding]:
     bound = found.bounds.backup_days * DAY_S
     if seconds is None or seconds <= bound:
         return
-    where = say(": chạy syncd backup", ": run syncd backup") if found.is_root else ""
+    where = say(": chạy [[syncd backup THƯ_MỤC]]", ": run [[syncd backup DIRECTORY]]") if found.is_root else ""
     text = (
         say("tỉnh chưa sao lưu từ {age} nay{where}", "the province has made no backup for {age}{where}",
             age=duration(seconds), where=where)

@@ -108,9 +108,10 @@ def _alive(planned: Preview, unit_code: str, heard_at: str | None, now_ms: int) 
     if planned.from_node is None or seconds is None or seconds > STATION_ALIVE_S:
         return []
     return [paint(say(
-        "CẢNH BÁO: nghe từ {name} cách đây {age}: máy còn chạy. Hãy bàn giao thay vì thay máy: syncd handover {unit}"
-        " --to {to}",
-        "WARNING: {name} was heard {age} ago: it is alive. Use a hand-over instead: syncd handover {unit} --to {to}",
+        "CẢNH BÁO: nghe từ {name} cách đây {age}: máy còn chạy. Hãy bàn giao thay vì thay máy: [[syncd handover {unit}"
+        " --to {to}]]",
+        "WARNING: {name} was heard {age} ago: it is alive. Use a hand-over instead: [[syncd handover {unit}"
+        " --to {to}]]",
         name=planned.from_name or "?", age=duration(seconds), unit=unit_code, to=planned.to_node[28:],
     ), YELLOW)]  # fmt: skip
 
@@ -137,9 +138,9 @@ def words(planned: Preview, forced: bool, dry_run: bool) -> str:
     elif forced:
         lines.append(say(
             "Máy cũ không được hỏi: sổ kết thúc ở vị trí {seq} đang có tại đây. Những gì máy cũ ghi thêm được giữ riêng"
-            " và trở lại thành đề nghị (`syncd adopt`).",
+            " và trở lại thành đề nghị (`[[syncd adopt]]`).",
             "The old keeper is not asked: its register ends at position {seq}, as held here. What it has written since"
-            " is put aside and comes back as proposals (`syncd adopt`).", seq=number(planned.applied_seq),
+            " is put aside and comes back as proposals (`[[syncd adopt]]`).", seq=number(planned.applied_seq),
         ))  # fmt: skip
         if planned.also_kept:
             lines.append(say(
@@ -169,7 +170,7 @@ def words(planned: Preview, forced: bool, dry_run: bool) -> str:
     lines.append(
         say("Xem trước, chưa làm gì. Bỏ --dry-run để thực hiện.", "A preview: nothing was done. Leave out --dry-run to"
             " do it.") if dry_run
-        else say("Đã ra lệnh. Theo dõi: `syncd status`.", "Ordered. To follow it: `syncd status`.")
+        else say("Đã ra lệnh. Theo dõi: `[[syncd status]]`.", "Ordered. To follow it: `[[syncd status]]`.")
     )  # fmt: skip
     return "\n".join(lines)
 

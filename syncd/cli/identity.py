@@ -74,7 +74,7 @@ def match_command(everybody: bool, directory: Path | None, as_json: bool) -> Non
         )
     )
     if done.counts.proposed or done.counts.clashes:
-        emit(say("Xem: syncd conflicts list", "See: syncd conflicts list"))
+        emit(say("Xem: [[syncd conflicts list]]", "See: [[syncd conflicts list]]"))
 
 
 @verb(

@@ -120,8 +120,8 @@ def _require_units(tx: Any, own: str) -> None:
                 "the code lists and the units have not arrived at this node yet",
             ),
             say(
-                "chạy `syncd sync --once` hoặc `syncd run`, rồi làm lại",
-                "run `syncd sync --once` or `syncd run`, then try again",
+                "chạy `[[syncd sync --once]]` hoặc `[[syncd run]]`, rồi làm lại",
+                "run `[[syncd sync --once]]` or `[[syncd run]]`, then try again",
             ),
         )
 
@@ -147,8 +147,8 @@ def _no_such_unit(code: str) -> Exception:
     return UsageError(
         say("máy này không giữ đơn vị nào mang mã {code}", "this node keeps no unit of code {code}", code=code),
         say(
-            'nêu mã đơn vị khác (xem: syncd sql "SELECT code, name FROM unit"), hoặc bỏ --unit',
-            'name another unit (see: syncd sql "SELECT code, name FROM unit"), or leave --unit out',
+            'nêu mã đơn vị khác (xem: [[syncd sql "SELECT code, name FROM unit"]]), hoặc bỏ --unit',
+            'name another unit (see: [[syncd sql "SELECT code, name FROM unit"]]), or leave --unit out',
         ),
     )
 

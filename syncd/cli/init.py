@@ -11,6 +11,7 @@ from syncd.cli.output import emit, emit_json, plain
 from syncd.cli.settings import chosen_config, printed_roles, settings_options, with_password_kept
 from syncd.cli.verb import directory_option, json_option, option, verb
 from syncd.language import Both, say
+from syncd.text.command import at
 
 
 @verb(
@@ -86,8 +87,10 @@ def command(code: str, unit_name: str, level: str, directory: Path | None, as_js
     )
     emit(
         say(
-            "Tiếp theo: syncd units import …, syncd run --dir {where}, syncd token --unit MÃ --dir {where}",
-            "Next: syncd units import …, syncd run --dir {where}, syncd token --unit CODE --dir {where}",
-            where=where,
+            "Tiếp theo: {units}, {run}, {token}",
+            "Next: {units}, {run}, {token}",
+            units=at(where, f"syncd units import {say('TỆP', 'FILE')}"),
+            run=at(where, "syncd run"),
+            token=at(where, f"syncd token --unit {say('MÃ', 'CODE')}"),
         )
     )

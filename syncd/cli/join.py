@@ -14,6 +14,7 @@ from syncd.cli.output import emit, emit_json, plain
 from syncd.cli.settings import chosen_config, printed_roles, settings_options, with_password_kept
 from syncd.cli.verb import directory_option, json_option, verb
 from syncd.language import Both, say
+from syncd.text.command import at
 
 TOKEN_CHARS_MAX = 4_096
 
@@ -65,4 +66,4 @@ def command(token: str, directory: Path | None, as_json: bool, **settings: objec
             where=where,
         )
     )
-    emit(say("Tiếp theo: syncd run --dir {where}", "Next: syncd run --dir {where}", where=where))
+    emit(say("Tiếp theo: {run}", "Next: {run}", run=at(where, "syncd run")))

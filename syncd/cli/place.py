@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from syncd.clock import live_at
 from syncd.errors import ConfigError, UsageError
 from syncd.language import prefer, say
+from syncd.text import command
 
 if TYPE_CHECKING:
     from syncd.config import Config
@@ -24,6 +25,7 @@ SYSTEM_DIRECTORY = Path("/var/lib/syncd")
 DATABASE_FILE = "syncd.db"
 DATABASE_KEY_FILE = "database.key"
 SIGNING_KEY_FILE = "signing.key"
+OF_A_NODE = ("syncd.toml", SIGNING_KEY_FILE, DATABASE_FILE)  # a folder that holds one of these is a node's
 DATABASE_KEY_BYTES_MAX = 64
 
 
@@ -33,20 +35,23 @@ def node_directory(given: Path | None) -> Path:
     """
     from syncd.system import require_own_directory
 
-    found = _directory(given)
+    found = meant(given)
     require_own_directory(found)
     return found
 
 
-def _directory(given: Path | None) -> Path:
-    if given is not None:
-        return given
+def meant(given: Path | None) -> Path:
+    """The same, whoever's it is. From here on commands are printed for that node."""
     from_environment = os.environ.get("SYNCD_DIR")
-    if from_environment:
-        return Path(from_environment)
-    if Path("syncd.toml").exists() or Path(DATABASE_FILE).exists():
-        return Path(".")
-    return SYSTEM_DIRECTORY
+    found = given or (Path(from_environment) if from_environment else None)
+    directory = found or (Path(".") if is_of_a_node(Path(".")) else SYSTEM_DIRECTORY)
+    command.name_node(directory, is_named=found is not None)
+    return directory
+
+
+def is_of_a_node(directory: Path) -> bool:
+    """Whether something of a node lies there, as far as this account may look."""
+    return any(os.path.exists(directory / name) for name in OF_A_NODE)
 
 
 def config_of(directory: Path) -> Config:
@@ -137,7 +142,7 @@ def no_unit(code: str) -> UsageError:
     """What to say of a code that is no unit's."""
     return UsageError(
         say("không có đơn vị mang mã {code}", "there is no unit of code {code}", code=code),
-        say('xem: syncd sql "SELECT code, name FROM unit"', 'see: syncd sql "SELECT code, name FROM unit"'),
+        say('xem: [[syncd sql "SELECT code, name FROM unit"]]', 'see: [[syncd sql "SELECT code, name FROM unit"]]'),
     )
 
 
@@ -146,7 +151,11 @@ def no_node(directory: Path) -> ConfigError:
     return ConfigError(
         say("trong {directory} không có máy nào", "there is no node in {directory}", directory=directory),
         say(
-            "tạo bằng `syncd init` hoặc `syncd join`, hoặc nêu đúng --dir",
-            "make one with `syncd init` or `syncd join`, or name its --dir",
+            "tạo bằng `[[syncd init --unit MÃ --unit-name TÊN]]` (máy gốc) hoặc `[[syncd join MÃ_GIA_NHẬP]]`,"
+            " hoặc nêu đúng"
+            " --dir",
+            "make one with `[[syncd init --unit CODE --unit-name NAME]]` (a root) or `[[syncd join TOKEN]]`, or"
+            " name its"
+            " --dir",
         ),
     )

@@ -21,7 +21,7 @@ from syncd.cli.verb import Group
 from syncd.errors import ConfigError, SyncdError
 from syncd.language import Both, say
 from syncd.store.patience import patient
-from syncd.text import escaped
+from syncd.text import command, escaped
 
 INTERRUPTED = 130  # as a shell reports SIGINT
 BUG = 70  # EX_SOFTWARE of sysexits.h
@@ -72,8 +72,8 @@ class Program(Group):
         file = VERBS.get(cmd_name)
         if file is None:
             return None
-        command: click.Command = importlib.import_module(f"syncd.cli.{file}").command
-        return command
+        found: click.Command = importlib.import_module(f"syncd.cli.{file}").command
+        return found
 
 
 def program() -> Program:
@@ -99,6 +99,8 @@ def run(arguments: Sequence[str]) -> int:
         _silence(sys.stdout)
         is_told = False
         code = code or _output_lost(error)
+    finally:
+        command.forget()
     return UNTOLD if is_check and not is_told else code
 
 

@@ -209,7 +209,7 @@ def _tell(done: Proposed, rows: list[list[str]], dry_run: bool) -> None:
         )
     )
     if done.proposal_id:
-        emit(say("Xem: syncd conflicts show {id}", "See: syncd conflicts show {id}", id=done.proposal_id))
+        emit(say("Xem: [[syncd conflicts show {id}]]", "See: [[syncd conflicts show {id}]]", id=done.proposal_id))
     if rows:
         emit(table([say("cột", "column"), say("đã thấy", "seen"), say("đề nghị", "wished")], rows, indent="  "))
 

@@ -18,7 +18,10 @@ REMEDIES = (
         "chạy: {backs}; sau đó syncd tự tiếp tục, kể cả những gì đã ghi trong lúc này",
         "run: {backs}; then syncd goes on by itself, with what was written meanwhile",
     ),
-    Both("đặt lại bảng đó từ bản sao lưu (syncd restore)", "put that table back from a backup (syncd restore)"),
+    Both(
+        "đặt lại bảng đó từ bản sao lưu ([[syncd restore BẢN_SAO_LƯU]])",
+        "put that table back from a backup ([[syncd restore BACKUP]])",
+    ),
     Both(
         "việc đồng bộ tự tiếp tục khi lệnh và phần cuối đó tới", "the stream goes on by itself when they have arrived"
     ),
@@ -123,8 +126,8 @@ REMEDIES = (
         "the sender is faulty or hostile; nothing was applied; ask the sending node's operator",
     ),
     Both(
-        "chạy `syncd repair` tại đây; nếu vẫn dừng, chạy tại nơi giữ sổ ({keeper})",
-        "run `syncd repair` here; if the stream still stands, run it at the node that keeps it ({keeper})",
+        "chạy `[[syncd repair]]` tại đây; nếu vẫn dừng, chạy tại nơi giữ sổ ({keeper})",
+        "run `[[syncd repair]]` here; if the stream still stands, run it at the node that keeps it ({keeper})",
     ),
     Both(
         "cơ sở dữ liệu này là bản cũ hoặc bị nhân bản: không ghi gì thêm cho tới khi có người kiểm tra",
@@ -135,16 +138,16 @@ REMEDIES = (
         "nothing was taken over; the next exchange fetches the whole one",
     ),
     Both(
-        "chưa nhận gì; lần trao đổi sau lấy lại; `syncd status` nêu nhật ký vẫn còn lỗi",
-        "nothing was taken over; the next exchange fetches it again, `syncd status` names a stream that stays so",
+        "chưa nhận gì; lần trao đổi sau lấy lại; `[[syncd status]]` nêu nhật ký vẫn còn lỗi",
+        "nothing was taken over; the next exchange fetches it again, `[[syncd status]]` names a stream that stays so",
     ),
     Both(
-        "chưa nhận gì; có thể hai máy cùng ghi một nhật ký, `syncd status` nêu chúng",
-        "nothing was taken over; two machines may write one stream, `syncd status` names them",
+        "chưa nhận gì; có thể hai máy cùng ghi một nhật ký, `[[syncd status]]` nêu chúng",
+        "nothing was taken over; two machines may write one stream, `[[syncd status]]` names them",
     ),
     Both(
-        "`syncd status` nêu nơi giữ đơn vị; chưa nhận gì",
-        "the unit's keeper is named by `syncd status`; nothing was taken",
+        "`[[syncd status]]` nêu nơi giữ đơn vị; chưa nhận gì",
+        "the unit's keeper is named by `[[syncd status]]`; nothing was taken",
     ),
     Both(
         "cây giao nhật ký này đi đường khác; chưa nhận gì",
@@ -158,8 +161,8 @@ REMEDIES = (
         "two machines extended one stream (a cloned disk or a restored copy): the sender takes this one over",
     ),
     Both(
-        "hai máy cùng ghi một nhật ký (đĩa bị nhân bản hoặc bản khôi phục): xem `syncd conflicts list`",
-        "two machines extended one stream (a cloned disk or a restored copy): see `syncd conflicts list`",
+        "hai máy cùng ghi một nhật ký (đĩa bị nhân bản hoặc bản khôi phục): xem `[[syncd conflicts list]]`",
+        "two machines extended one stream (a cloned disk or a restored copy): see `[[syncd conflicts list]]`",
     ),
     Both(
         "sẽ tự thử lại; kiểm tra cấp trên có đang chạy, địa chỉ và đường truyền",
@@ -171,8 +174,8 @@ REMEDIES = (
     Both("kiểm tra thiết bị giữa máy này và cấp trên", "check what stands between this node and its parent"),
     Both("kiểm tra địa chỉ cấp trên và thiết bị ở giữa", "check the parent's address, and what stands in between"),
     Both(
-        "gia hạn (syncd join với mã mới) và kiểm tra đồng hồ",
-        "renew it (syncd join with a new token), and check the clock",
+        "gia hạn (với mã mới: [[syncd join MÃ_GIA_NHẬP]]) và kiểm tra đồng hồ",
+        "renew it (with a new token: [[syncd join TOKEN]]), and check the clock",
     ),
     Both("sẽ tự thử lại; kiểm tra đường truyền và địa chỉ", "retried by itself; check the line and the address"),
     Both(
@@ -190,7 +193,7 @@ REMEDIES = (
         "kiểm tra địa chỉ cấp trên; nếu đúng, có kẻ đứng giữa: gọi cho người quản trị cấp trên",
         "check the parent's address; if it is right, somebody stands in between: call the parent's operator",
     ),
-    Both("gia nhập bằng mã: syncd join", "enrol this node with a token: syncd join"),
+    Both("gia nhập bằng mã: [[syncd join MÃ_GIA_NHẬP]]", "enrol this node with a token: [[syncd join TOKEN]]"),
     Both(
         "máy khác nay giữ đơn vị của nó: tắt máy này và gỡ syncd",
         "another machine keeps its unit now: switch this one off and remove syncd",
@@ -223,8 +226,8 @@ REMEDIES = (
     Both("chia thành phần nhỏ hơn", "seal smaller pieces"),
     Both("tối đa {most} byte, khai trước", "at most {most} bytes, stated in advance"),
     Both(
-        "nó được để riêng; `syncd conflicts list` nêu nó, `syncd adopt` đưa các thay đổi của nó thành đề nghị",
-        "it was put aside; `syncd conflicts list` names it, `syncd adopt` makes proposals of what it changes",
+        "nó được để riêng; `[[syncd conflicts list]]` nêu nó, `[[syncd adopt]]` đưa các thay đổi của nó thành đề nghị",
+        "it was put aside; `[[syncd conflicts list]]` names it, `[[syncd adopt]]` makes proposals of what it changes",
     ),
     Both(
         "chưa gửi gì; đặt lại đúng tệp khóa của máy này từ bản sao lưu",
@@ -247,6 +250,7 @@ REMEDIES = (
         "khởi động máy chủ hoặc sửa `database` trong syncd.toml", "start the server or correct `database` in syncd.toml"
     ),
     Both(
-        "chạy `syncd verify`; nhật ký máy chủ có câu lệnh đó", "run `syncd verify`; the server's log has the statement"
+        "chạy `[[syncd verify]]`; nhật ký máy chủ có câu lệnh đó",
+        "run `[[syncd verify]]`; the server's log has the statement",
     ),
 )

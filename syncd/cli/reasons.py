@@ -14,6 +14,7 @@ from syncd.cli.reason_messages import FACTS
 from syncd.errors import JoinRefused, ParentUnreachable, SyncdError, TokenError, TooLarge, TrustError, Unsupported
 from syncd.language import Both, Said, language, say
 from syncd.store import causes, postgres_causes
+from syncd.text.command import plain
 
 MESSAGES = (*reason_messages.MESSAGES, *causes.MESSAGES, *postgres_causes.MESSAGES)
 REMEDIES = (*reason_remedies.REMEDIES, *causes.REMEDIES, *postgres_causes.REMEDIES)
@@ -30,12 +31,12 @@ PLACE = re.compile(r"(https://\S+ \(node [0-9a-f-]{36}\): )?(.*)", re.DOTALL)
 
 def told(error: SyncdError) -> str:
     """An error of this process, or one that came from another node, for the operator here."""
-    if isinstance(error.message, Said) or language() == "en":
+    if isinstance(error.message, Said):
         return str(error)
     if isinstance(error.hint, Said):  # what another program said, and what to do in words of this process
         return f"{told_text(str(error.message))} — {error.hint}"
     found = told_text(error.english)
-    return found if found != error.english else f"{_kind(error)}{found}"
+    return found if found != error.english or language() == "en" else f"{_kind(error)}{found}"
 
 
 def told_once(error: SyncdError) -> str:
@@ -47,9 +48,7 @@ def told_once(error: SyncdError) -> str:
 
 
 def told_text(text: str) -> str:
-    """A stored reason for the operator here."""
-    if language() == "en":
-        return text
+    """A stored reason for the operator here; the commands in it are those of this node."""
     what, dash, remedy = text.partition(" — ")
     place, said = _parts(what)
     return f"{place}{_translated(said, MESSAGES)}{dash}{_translated(remedy, REMEDIES)}"
@@ -64,7 +63,7 @@ def _translated(text: str, known: tuple[Both, ...]) -> str:
     for pattern, words in _patterns(known):
         found = pattern.fullmatch(text)
         if found:
-            return words.here.format(**{name: _fact(fact) for name, fact in found.groupdict().items()})
+            return say(words.vi, words.en, **{name: _fact(fact) for name, fact in found.groupdict().items()})
     return text
 
 
@@ -77,7 +76,8 @@ def _fact(text: str) -> str:
 def _patterns(known: tuple[Both, ...]) -> list[tuple[re.Pattern[str], Both]]:
     """The English of each text as a pattern whose groups are its facts."""
     return [
-        (re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+)", re.escape(words.en)), re.DOTALL), words) for words in known
+        (re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+)", re.escape(plain(words.en))), re.DOTALL), words)
+        for words in known
     ]
 
 

@@ -153,10 +153,10 @@ def _show_found(each: Found) -> None:
         emit(paint(text, RED))
     for table, rows in each.lost.items():
         text = say(
-            "Bảng {table}: mất {n} bản ghi hoặc giá trị, hơn nửa bảng; chưa ghi vào nhật ký. Cố ý xóa: syncd repair "
-            "--loss-is-meant; nhầm: phục hồi bảng từ bản sao lưu",
-            "Table {table}: {n} rows or values are gone, more than half; not put into the log. On purpose? syncd repair"
-            " --loss-is-meant. By mistake? Put the table back from a backup",
+            "Bảng {table}: mất {n} bản ghi hoặc giá trị, hơn nửa bảng; chưa ghi vào nhật ký. Cố ý xóa: `[[syncd "
+            "repair --loss-is-meant]]`; nhầm: phục hồi bảng từ bản sao lưu",
+            "Table {table}: {n} rows or values are gone, more than half; not put into the log. On purpose? `[[syncd"
+            " repair --loss-is-meant]]`. By mistake? Put the table back from a backup",
             table=table,
             n=number(rows),
         )

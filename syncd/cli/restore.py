@@ -15,6 +15,7 @@ from syncd.cli.progress import progress
 from syncd.cli.times import moment
 from syncd.cli.verb import json_option, option, verb
 from syncd.language import Both, number, say
+from syncd.text.command import at
 
 
 @verb(
@@ -91,8 +92,8 @@ def command(
         )
     emit(
         say(
-            "Đừng chạy máy cũ nữa. Tiếp theo: syncd run --dir {directory}",
-            "Do not run the old machine any more. Next: syncd run --dir {directory}",
-            directory=done.directory,
+            "Đừng chạy máy cũ nữa. Tiếp theo: {run}",
+            "Do not run the old machine any more. Next: {run}",
+            run=at(done.directory, "syncd run"),
         )
     )

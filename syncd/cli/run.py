@@ -32,5 +32,8 @@ from syncd.language import Both
 def command(directory: Path | None, log_level: str | None, as_json: bool) -> int:
     from syncd.cli.place import node_directory
     from syncd.daemon import run
+    from syncd.text.command import name_node
 
-    return run(node_directory(directory), flags={"log_level": log_level, "log_format": "json" if as_json else None})
+    where = node_directory(directory)
+    name_node(where.absolute(), is_named=True)  # what it says is read elsewhere
+    return run(where, flags={"log_level": log_level, "log_format": "json" if as_json else None})

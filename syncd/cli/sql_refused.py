@@ -15,6 +15,7 @@ from typing import Final
 from schema import refusals
 from syncd.errors import PermissionDenied
 from syncd.language import language, say
+from syncd.text.command import at_hand
 
 OWN_PREFIX: Final = "syncd_"
 STRUCTURE_WORDS: Final = frozenset(
@@ -101,7 +102,8 @@ def _typed(given: re.Match[str], place: int, statement: str, code: str) -> str:
     written = COLUMN_SET.search(statement)
     names = [name.strip(' "') for name in (written[1] or written[2]).split(",")] if written else []
     column = next((name for name in names if name not in ("id", "unit_id")), "")
-    return refusals.command(given["op"], place, column, code).format(table=given["table"], id=given["id"] or "ID")
+    whole = refusals.command(given["op"], place, column, code)
+    return at_hand(whole.format(table=given["table"], id=given["id"] or "ID"))
 
 
 def refuse_script(script: str) -> None:

@@ -21,6 +21,7 @@ from syncd.language import number, say
 from syncd.review.standing import Waiting
 from syncd.status import Neighbour, Status
 from syncd.store.files import linked_words
+from syncd.text.command import COMMAND, at_hand
 
 SCREEN_LINES = 24
 CELLS_MAX = 100
@@ -30,7 +31,7 @@ SILENT_SHOWN_MAX = 3
 REFUSED_SHOWN_MAX = 2
 NAME_CELLS_MAX = 30
 INDENT = "    "
-NEXT = "→ syncd conflicts list"
+NEXT = "syncd conflicts list"
 UNPROVEN_S = 300.0  # longer without a checkpoint behind the newest rows is worth a warning: one comes 30 s after them
 
 
@@ -65,8 +66,8 @@ def verdict(found: Status, live: dict[str, Any] | None, now_ms: int) -> tuple[in
         critical.append(say("đối soát lệch {n}", "{n} checkpoints differ", n=found.checks.different))
     if found.root_branches:
         critical.append(say(
-            "nhật ký của máy gốc có hai nhánh ({n} nhật ký): syncd conflicts list",
-            "streams of the root have two branches ({n}): syncd conflicts list", n=found.root_branches,
+            "nhật ký của máy gốc có hai nhánh ({n} nhật ký): [[syncd conflicts list]]",
+            "streams of the root have two branches ({n}): [[syncd conflicts list]]", n=found.root_branches,
         ))  # fmt: skip
     warning = [f"{say('chờ', 'waiting')}: {stream.about}" for stream in found.stopped if stream.state == "waiting"]
     warning += [f"{say('chưa đối soát được', 'not provable')}: {about}" for about in _unproven(found, now_ms)]
@@ -207,11 +208,11 @@ def _passing(found: Status) -> list[str]:
                    waited=(each.from_name if each.waits_for == "old" else each.to_name) or "?")  # fmt: skip
         lines += _wrapped(paint(text, YELLOW), "")
     if len(found.hand_overs) > STOPPED_SHOWN_MAX:
-        lines.append(say("… và {n} bàn giao nữa (syncd status --json)", "… and {n} more hand-overs (syncd status"
-                         " --json)", n=len(found.hand_overs) - STOPPED_SHOWN_MAX))  # fmt: skip
+        lines.append(say("… và {n} bàn giao nữa (`[[syncd status --json]]`)", "… and {n} more hand-overs (`[[syncd"
+                         " status --json]]`)", n=len(found.hand_overs) - STOPPED_SHOWN_MAX))  # fmt: skip
     if found.late_writes:
-        text = say("Ghi sau khi hết nhiệm kỳ: {n} gói chờ nhận → syncd adopt",
-                   "Written after a term had ended: {n} batches wait → syncd adopt",
+        text = say("Ghi sau khi hết nhiệm kỳ: {n} gói chờ nhận → [[syncd adopt]]",
+                   "Written after a term had ended: {n} batches wait → [[syncd adopt]]",
                    n=number(found.late_writes))  # fmt: skip
         lines.append(paint(text, YELLOW))
     return lines
@@ -346,8 +347,8 @@ def _children(found: Status, now_ms: int, wanted: str | None) -> list[str]:
         late = sum(is_late(found, peer, now_ms) for peer in chosen[len(shown) :] if not peer.retired)
         lines.append(
             say(
-                "… và {n} đơn vị nữa, {late} im lặng (syncd status --children all, late, hoặc mã, tên)",
-                "… and {n} more, {late} of them silent (syncd status --children all, late, or a code, a name)",
+                "… và {n} đơn vị nữa, {late} im lặng (`[[syncd status --children all]]`; late, hoặc mã, tên)",
+                "… and {n} more, {late} of them silent (`[[syncd status --children all]]`; late, or a code, a name)",
                 n=number(left),
                 late=number(late),
             )
@@ -392,7 +393,11 @@ def _silent(found: Status) -> list[str]:
         lines.append(paint(text, RED))
     if len(found.silent) > SILENT_SHOWN_MAX:
         more = number(len(found.silent) - SILENT_SHOWN_MAX)
-        lines.append(say("  … và {n} nơi nữa (syncd status --json)", "  … and {n} more (syncd status --json)", n=more))
+        lines.append(
+            say(
+                "  … và {n} nơi nữa (`[[syncd status --json]]`)", "  … and {n} more (`[[syncd status --json]]`)", n=more
+            )
+        )
     return lines
 
 
@@ -432,8 +437,8 @@ def _streams(found: Status) -> list[str]:
     if len(found.stopped) > STOPPED_SHOWN_MAX:
         lines.append(
             say(
-                "… và {n} nhật ký nữa (syncd status --json)",
-                "… and {n} more streams (syncd status --json)",
+                "… và {n} nhật ký nữa (`[[syncd status --json]]`)",
+                "… and {n} more streams (`[[syncd status --json]]`)",
                 n=len(found.stopped) - STOPPED_SHOWN_MAX,
             )
         )
@@ -457,7 +462,14 @@ def _told(label: str, error: str) -> str:
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
-    return wrap(text, CELLS_MAX, initial_indent=indent, subsequent_indent=INDENT)
+    """Lines; a command stays on one, so that it can be copied."""
+    whole = COMMAND.sub(lambda found: found[0].replace(" ", "\xa0"), text)
+    lines = wrap(whole, CELLS_MAX, initial_indent=indent, subsequent_indent=INDENT, break_long_words=False)
+    return [line.replace("\xa0", " ") for line in lines]
+
+
+def _next(more: str = "") -> str:
+    return f"→ {at_hand(NEXT + more)}"
 
 
 def _conflicts(found: Status, now_ms: int) -> list[str]:
@@ -484,12 +496,12 @@ def _by_kind(waiting: Sequence[Waiting], now_ms: int) -> list[str]:
     moves = [(each, each.count) for each in waiting if each.kind in MOVES]
     lines = []
     if here:
-        lines += _counted(say("máy này quyết định", "this node decides"), here, NEXT, now_ms)
+        lines += _counted(say("máy này quyết định", "this node decides"), here, _next(), now_ms)
     if elsewhere:
-        lines += _counted(say("máy khác quyết định", "other nodes decide"), elsewhere, "" if here else NEXT, now_ms)
+        lines += _counted(say("máy khác quyết định", "other nodes decide"), elsewhere, "" if here else _next(), now_ms)
     if moves:
         head = say("quá 90 ngày chưa có đầu kia", "without their other end after 90 days")
-        lines += _counted(head, moves, f"{NEXT} --kind {moves[0][0].kind}", now_ms)
+        lines += _counted(head, moves, _next(f" --kind {moves[0][0].kind}"), now_ms)
     return lines
 
 

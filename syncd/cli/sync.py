@@ -32,7 +32,7 @@ from syncd.language import Both, number, say
 def command(once: bool, directory: Path | None, as_json: bool) -> None:
     if not once:
         raise click.UsageError(
-            say("thiếu --once; để chạy mãi: syncd run", "--once is missing; to run for ever: syncd run")
+            say("thiếu --once; để chạy mãi: [[syncd run]]", "--once is missing; to run for ever: [[syncd run]]")
         )
     from syncd.cli.place import node_directory
     from syncd.node_files import LOCK_FILE, open_node
@@ -67,8 +67,8 @@ def command(once: bool, directory: Path | None, as_json: bool) -> None:
     if done.refused:
         emit(
             say(
-                "Cấp trên từ chối {n} nhật ký; xem: syncd status",
-                "The parent refused {n} streams; see: syncd status",
+                "Cấp trên từ chối {n} nhật ký; xem: [[syncd status]]",
+                "The parent refused {n} streams; see: [[syncd status]]",
                 n=done.refused,
             )
         )

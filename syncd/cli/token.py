@@ -90,9 +90,9 @@ def _warn_of_holder(directory: Path, unit_code: str) -> None:
     click.echo(
         say(
             "CẢNH BÁO: đơn vị {unit} đang do {name} · {tag} giữ (trao đổi lần cuối: {heard}); máy khác gia nhập bằng mã"
-            " này sẽ bị từ chối. Máy mới thay máy đó: syncd token --unit {unit} --successor",
+            " này sẽ bị từ chối. Máy mới thay máy đó: [[syncd token --unit {unit} --successor]]",
             "WARNING: unit {unit} is kept by {name} · {tag} (last exchange: {heard}); another machine that joins with"
-            " this token is refused. For a machine that shall follow it: syncd token --unit {unit} --successor",
+            " this token is refused. For a machine that shall follow it: [[syncd token --unit {unit} --successor]]",
             unit=unit_code,
             name=name,
             tag=tag,

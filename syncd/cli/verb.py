@@ -122,16 +122,25 @@ def option(*declarations: str, vi: str, en: str, **settings: Any) -> Callable[[_
 
 
 def directory_option(function: _Function) -> _Function:
-    """--dir: the node's directory."""
+    """--dir: the node's directory; read first, for whatever is said of the rest names commands for that node."""
     return option(
         "--dir",
         "directory",
         type=click.Path(path_type=Path, file_okay=False),
         metavar="DIR",
         default=None,
+        is_eager=True,
+        callback=_meant,
         vi="Thư mục của máy (mặc định: SYNCD_DIR, thư mục này, hoặc /var/lib/syncd).",
         en="The node's directory (default: SYNCD_DIR, this folder, or /var/lib/syncd).",
     )(function)
+
+
+def _meant(_context: click.Context, _option: click.Parameter, given: Path | None) -> Path | None:
+    from syncd.cli.place import meant
+
+    meant(given)
+    return given
 
 
 def json_option(function: _Function) -> _Function:

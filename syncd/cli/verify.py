@@ -80,7 +80,7 @@ def _full(opened: Any, asked: int, as_json: bool) -> int:
     for each in miscounted:
         emit(paint(cells_words(each), RED))
     if code == 1:
-        emit(say("Sửa: syncd repair", "To put right: syncd repair"))
+        emit(say("Sửa: [[syncd repair]]", "To put right: [[syncd repair]]"))
     return code
 
 
@@ -118,7 +118,12 @@ def _recorded(opened: Any, asked: int, as_json: bool) -> int:
     for each in checks.differences:
         emit(paint(f"  {say('lệch', 'differs')}: {each}", RED))
     if code:
-        emit(say("Nơi giữ sổ là đúng. Xem: syncd conflicts list", "The keeper is right. See: syncd conflicts list"))
+        emit(
+            say(
+                "Nơi giữ sổ là đúng. Xem: [[syncd conflicts list]]",
+                "The keeper is right. See: [[syncd conflicts list]]",
+            )
+        )
     return code
 
 

@@ -6,26 +6,24 @@ never fails, whatever lies there and whoever asks; where there is no node, nothi
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from syncd import __version__
 
-SYSTEM_DIRECTORY = "/var/lib/syncd"
-OF_A_NODE = ("syncd.toml", "signing.key")
-
 
 def print_version() -> None:
     """`syncd 0.1.0`; where a node is, also its directory and the version that runs there."""
     print(f"syncd {__version__}")
-    directory = _directory()
-    if directory is None:
+    from syncd.cli.place import is_of_a_node, meant
+
+    directory = meant(None)
+    if not is_of_a_node(directory):
         return
     from syncd.control import ask
 
-    print(whereabouts(Path(directory), ask(Path(directory))))
+    print(whereabouts(directory, ask(directory)))
 
 
 def facts(directory: Path, live: Mapping[str, Any] | None) -> dict[str, str | None]:
@@ -57,11 +55,3 @@ def whereabouts(directory: Path, live: Mapping[str, Any] | None) -> str:
         running=running,
         version=__version__,
     )
-
-
-def _directory() -> str | None:
-    """The node that a command without --dir would speak of."""
-    for place in (os.environ.get("SYNCD_DIR"), ".", SYSTEM_DIRECTORY):
-        if place and any(os.path.exists(os.path.join(place, name)) for name in OF_A_NODE):
-            return place
-    return None

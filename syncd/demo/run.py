@@ -24,6 +24,7 @@ from syncd.demo.story import Story
 from syncd.demo.tree import CUT_CODE, DemoTree
 from syncd.errors import SyncdError, UsageError
 from syncd.language import decimal, say
+from syncd.text.command import at
 
 TERMINATED = 143  # as a shell reports SIGTERM
 
@@ -139,7 +140,7 @@ def _leave(tree: DemoTree, folder: Path, story: Story) -> None:
         )
     )
     for node in tree.nodes:
-        emit(f"  syncd run --dir {node.directory} &   # {node.name}")
+        emit(f"  {at(node.directory, 'syncd run')} &   # {node.name}")
     for command in ("status", "conflicts list", "verify --full", "figures"):
-        emit(f"  syncd {command} --dir {tree.nodes[min(1, len(tree.nodes) - 1)].directory}")
+        emit(f"  {at(tree.nodes[min(1, len(tree.nodes) - 1)].directory, f'syncd {command}')}")
     story.tell("")

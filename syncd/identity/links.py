@@ -263,8 +263,8 @@ def _own(tx: Tx, link_id: str) -> Known:
         raise UsageError(
             say("ở máy này không có liên kết {link}", "no link {link} was made at this node", link=link_id),
             say(
-                "xem `syncd identity list`; liên kết do tuyến khác lập thì gỡ ở tuyến đó",
-                "see `syncd identity list`; a link of another tier is undone there",
+                "xem `[[syncd identity list]]`; liên kết do tuyến khác lập thì gỡ ở tuyến đó",
+                "see `[[syncd identity list]]`; a link of another tier is undone there",
             ),
         )
     return found

@@ -136,9 +136,9 @@ def _no_list(what: str) -> FileRefused:
         what,
         say(
             "một dòng đầu tệp nêu tên cột, các ô cách nhau bằng dấu phẩy, chấm phẩy hoặc tab; "
-            "xem mẫu: syncd import --template",
+            "xem mẫu: [[syncd import --template]]",
             "a line at the top names the columns, parted by commas, semicolons or tabs; "
-            "see the template: syncd import --template",
+            "see the template: [[syncd import --template]]",
         ),
     )
 

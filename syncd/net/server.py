@@ -183,7 +183,7 @@ class _Service:
     def child(self, certificate: bytes | None) -> str:
         """The enrolled child that a certificate proves. Raises WrongPeer for everybody else."""
         if certificate is None:
-            raise WrongPeer("no certificate was shown", hint="enrol this node with a token: syncd join")
+            raise WrongPeer("no certificate was shown", hint="enrol this node with a token: syncd join TOKEN")
         print_ = sha256(certificate).digest()
         if print_ not in self._issued:
             authority.require_issued_by(certificate, [self._issuer.certificate])

@@ -66,9 +66,9 @@ def require_made(facts: Mapping[str, str], registry: Registry) -> None:
                 names=", ".join(names),
             ),
             say(
-                "khởi động (lại) chương trình đồng bộ của máy này, hoặc chạy syncd sync --once: chúng được thêm "
+                "khởi động (lại) chương trình đồng bộ của máy này, hoặc chạy [[syncd sync --once]]: chúng được thêm "
                 "khi bắt đầu",
-                "start this node's daemon (again), or run syncd sync --once: they are added at the start",
+                "start this node's daemon (again), or run [[syncd sync --once]]: they are added at the start",
             ),
         )
 

@@ -44,7 +44,10 @@ def load_tables(setting: str, directory: Path) -> Registry:
                 n=len(found),
                 faults="\n".join([*shown, "…"] if more else shown),
             ),
-            say("sửa mô-đun đó, rồi chạy: syncd config check", "correct the module, then run: syncd config check"),
+            say(
+                "sửa mô-đun đó, rồi chạy: [[syncd config check]]",
+                "correct the module, then run: [[syncd config check]]",
+            ),
         )
     return registry(tables)
 

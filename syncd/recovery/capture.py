@@ -154,5 +154,8 @@ def _refused(unfit: list[Misfit]) -> StoreError:
             backs=backs,
         )
         if backs
-        else say("đặt lại bảng đó từ bản sao lưu (syncd restore)", "put that table back from a backup (syncd restore)"),
+        else say(
+            "đặt lại bảng đó từ bản sao lưu ([[syncd restore BACKUP]])",
+            "put that table back from a backup ([[syncd restore BACKUP]])",
+        ),
     )

@@ -134,8 +134,8 @@ def _require_unsettled(desk: Desk, case: Case) -> None:
     if is_settled:
         raise UsageError(
             say("vụ việc này đã được quyết định", "this case is decided already"),
-            say("rút lại quyết định trước: syncd conflicts undo {id}", "take the decision back first: syncd conflicts "
-                "undo {id}", id=case.id),
+            say("rút lại quyết định trước: [[syncd conflicts undo {id}]]", "take the decision back first:"
+                " [[syncd conflicts undo {id}]]", id=case.id),
         )  # fmt: skip
 
 
@@ -179,8 +179,8 @@ def _match(desk: Desk, case: Case, asked: Asked, done: _Done) -> None:
         raise UsageError(
             say("cần nêu đầu kia của lần chuyển này", "the other end of this move is needed"),
             say(
-                "viết thêm --with MÃ (bản ghi chuyển đi hoặc đến; xem: syncd conflicts show {id})",
-                "add --with ID (a departure or an arrival; see: syncd conflicts show {id})",
+                "viết thêm --with MÃ (bản ghi chuyển đi hoặc đến; xem: [[syncd conflicts show {id}]])",
+                "add --with ID (a departure or an arrival; see: [[syncd conflicts show {id}]])",
                 id=case.id,
             ),
         )

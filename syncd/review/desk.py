@@ -76,8 +76,10 @@ class Desk:
                     keeper=self.keeper_name(unit_id),
                 ),
                 say(
-                    "nhờ {keeper} chạy chính lệnh này; muốn giá trị khác thì gửi thêm: syncd propose",
-                    "ask {keeper} to give this very command; to wish another value: syncd propose",
+                    "nhờ {keeper} chạy chính lệnh này; muốn giá trị khác thì gửi thêm: [[syncd propose BẢNG MÃ"
+                    " --set CỘT=GIÁ_TRỊ]]",
+                    "ask {keeper} to give this very command; to wish another value: [[syncd propose TABLE ID"
+                    " --set COLUMN=VALUE]]",
                     keeper=self.keeper_name(unit_id),
                 ),
             )
@@ -94,7 +96,7 @@ class Desk:
         if found is None:
             raise UsageError(
                 say("bản ghi {id} không còn", "row {id} is gone", id=row_id),
-                say("xem: syncd conflicts show", "see: syncd conflicts show"),
+                say("xem: [[syncd conflicts list --all]]", "see: [[syncd conflicts list --all]]"),
             )
         return found
 

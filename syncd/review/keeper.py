@@ -73,8 +73,8 @@ def resolve_review(desk: Desk, review: Review, asked: Asked) -> None:
     if review.outcome != "review":
         raise UsageError(
             say("đề nghị này đã được quyết định", "this proposal is decided already"),
-            say("rút lại quyết định trước: syncd conflicts undo {id}", "take the decision back first: syncd conflicts "
-                "undo {id}", id=review.proposal_id),
+            say("rút lại quyết định trước: [[syncd conflicts undo {id}]]", "take the decision back first:"
+                " [[syncd conflicts undo {id}]]", id=review.proposal_id),
         )  # fmt: skip
     if asked.verb is Verb.LATER:
         _record(desk, review, "review", {**review.detail, "why": PUT_OFF, "person": _person(asked)}, asked)
@@ -98,7 +98,7 @@ def undo_review(desk: Desk, review: Review, asked: Asked) -> None:
     if review.resolves is None or "person" not in review.detail or earlier is None:
         raise UsageError(
             say("chưa có quyết định nào của người để rút lại", "no person's decision to take back"),
-            say("xem: syncd conflicts show {id}", "see: syncd conflicts show {id}", id=review.proposal_id),
+            say("xem: [[syncd conflicts show {id}]]", "see: [[syncd conflicts show {id}]]", id=review.proposal_id),
         )
     _put_back(desk, review)
     detail = {**json_object(earlier[1]), "undone": _person(asked)}

@@ -94,5 +94,5 @@ def _nowhere(tx: Tx, desk: Desk, conflict_id: str) -> UsageError | PermissionDen
         )
     return UsageError(
         say("không có xung đột nào mang mã {id}", "no conflict has the id {id}", id=conflict_id),
-        say("xem: syncd conflicts list --all", "see: syncd conflicts list --all"),
+        say("xem: [[syncd conflicts list --all]]", "see: [[syncd conflicts list --all]]"),
     )

@@ -30,7 +30,7 @@ def undo_case(desk: Desk, case: Case, asked: Asked) -> None:
     if last is None:
         raise UsageError(
             say("ở máy này chưa có quyết định nào để rút lại", "nothing was decided here that could be taken back"),
-            say("xem: syncd conflicts show {id}", "see: syncd conflicts show {id}", id=case.id),
+            say("xem: [[syncd conflicts show {id}]]", "see: [[syncd conflicts show {id}]]", id=case.id),
         )
     decision = [word for word in mine if word.decision_id == last.decision_id]
     for effect in _effects(decision):
@@ -117,8 +117,8 @@ def _withdraw(desk: Desk, proposal_id: str, asked: Asked) -> None:
         raise UsageError(
             say("đơn vị giữ sổ đã nhận đề nghị kèm theo", "the keeper has taken up the proposal that came with it"),
             say(
-                "trao đổi với đơn vị giữ sổ, hoặc gửi đề nghị mới: syncd propose",
-                "talk to the keeper, or propose anew: syncd propose",
+                "trao đổi với đơn vị giữ sổ, hoặc gửi đề nghị mới: [[syncd propose BẢNG MÃ --set CỘT=GIÁ_TRỊ]]",
+                "talk to the keeper, or propose anew: [[syncd propose TABLE ID --set COLUMN=VALUE]]",
             ),
         )
     else:

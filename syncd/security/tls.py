@@ -98,8 +98,8 @@ def explain(error: ssl.SSLError, place: str) -> SyncdError:
                 reason=reason,
             ),
             say(
-                "gia hạn (syncd join với mã mới) và kiểm tra đồng hồ",
-                "renew it (syncd join with a new token), and check the clock",
+                "gia hạn (với mã mới: [[syncd join MÃ_GIA_NHẬP]]) và kiểm tra đồng hồ",
+                "renew it (with a new token: [[syncd join TOKEN]]), and check the clock",
             ),
         )
     return ParentUnreachable(

@@ -62,11 +62,12 @@ class Cause:
 
 
 RESTORE = Both(
-    "dừng chương trình đồng bộ, dời tệp này cùng -wal và -shm của nó ra chỗ khác (đừng xóa), rồi `syncd "
-    "restore` bản sao lưu cuối;"
+    "dừng chương trình đồng bộ, dời tệp này cùng -wal và -shm của nó ra chỗ khác (đừng xóa), rồi `[[syncd restore"
+    " BẢN_SAO_LƯU]]` với bản sao lưu cuối;"
     " phần thiếu tự về từ các máy khác",
-    "stop the daemon, move this file with its -wal and -shm elsewhere (do not delete them), then `syncd restore` the"
-    " last backup; what it lacks comes back from the other nodes",
+    "stop the daemon, move this file with its -wal and -shm elsewhere (do not delete them), then `[[syncd"
+    " restore BACKUP]]`"
+    " with the last backup; what it lacks comes back from the other nodes",
 )
 LOCK_HELD = Cause(
     DatabaseLocked,
@@ -102,9 +103,9 @@ KEY_REFUSED = Cause(
     ),
     Both(
         "đặt đúng database.key bên cạnh cơ sở dữ liệu; nếu khóa đã đúng thì tệp hỏng: dời tệp cùng -wal và -shm ra chỗ"
-        " khác (đừng xóa), rồi `syncd restore` bản sao lưu cuối",
+        " khác (đừng xóa), rồi `[[syncd restore BẢN_SAO_LƯU]]` với bản sao lưu cuối",
         "put the right database.key beside the database; if it is the right one the file is damaged: move it with its"
-        " -wal and -shm elsewhere (do not delete them), then `syncd restore` the last backup",
+        " -wal and -shm elsewhere (do not delete them), then `[[syncd restore BACKUP]]` with the last backup",
     ),
 )
 NO_SQLITE = Cause(
@@ -115,9 +116,10 @@ NO_SQLITE = Cause(
     ),
     Both(
         "bỏ dòng encrypted trong syncd.toml (mặc định là true); nếu tệp vốn không mã hóa thì nó hỏng: dời đi cùng -wal"
-        " và -shm (đừng xóa), rồi `syncd restore` bản sao lưu cuối",
+        " và -shm (đừng xóa), rồi `[[syncd restore BẢN_SAO_LƯU]]` với bản sao lưu cuối",
         "take the line encrypted out of syncd.toml (it is true by default); if the file was never encrypted it is"
-        " damaged: move it away with its -wal and -shm (do not delete them), then `syncd restore` the last backup",
+        " damaged: move it away with its -wal and -shm (do not delete them), then `[[syncd restore BACKUP]]`"
+        " with the last backup",
     ),
 )
 NOT_ENCRYPTED = Cause(
@@ -160,8 +162,9 @@ IS_DIRECTORY = Cause(
     DatabaseUnusable,
     Both("{place} là thư mục, không phải cơ sở dữ liệu", "{place} is a directory, not a database"),
     Both(
-        "dời thư mục đó đi và đặt lại syncd.db của máy, hoặc `syncd restore` bản sao lưu cuối",
-        "move that directory away and put the node's own syncd.db back, or `syncd restore` the last backup",
+        "dời thư mục đó đi và đặt lại syncd.db của máy, hoặc `[[syncd restore BẢN_SAO_LƯU]]` với bản sao lưu cuối",
+        "move that directory away and put the node's own syncd.db back, or `[[syncd restore BACKUP]]` with the"
+        " last backup",
     ),
 )
 EMPTY = Cause(
@@ -169,18 +172,21 @@ EMPTY = Cause(
     Both("cơ sở dữ liệu {place} rỗng (0 byte)", "the database {place} is empty (0 bytes)"),
     Both(
         "nếu `syncd init` hay `syncd join` vừa bị ngắt: chạy lại đúng lệnh đó; nếu không, nội dung đã bị xóa: dời tệp"
-        " cùng -wal và -shm ra chỗ khác (đừng xóa), rồi `syncd restore` bản sao lưu cuối",
+        " cùng -wal và -shm ra chỗ khác (đừng xóa), rồi `[[syncd restore BẢN_SAO_LƯU]]` với bản sao lưu cuối",
         "if `syncd init` or `syncd join` was interrupted: run the same again; else its content was cut off: move the"
-        " file with its -wal and -shm elsewhere (do not delete them), then `syncd restore` the last backup",
+        " file with its -wal and -shm elsewhere (do not delete them), then `[[syncd restore BACKUP]]` with the"
+        " last backup",
     ),
 )
 GONE = Cause(
     DatabaseUnusable,
     Both("thiếu cơ sở dữ liệu {place} của máy này", "the database {place} of this node is missing"),
     Both(
-        "đặt lại tệp đó (cùng -wal nếu có), hoặc `syncd restore` bản sao lưu cuối; nếu `syncd init` hay `syncd join`"
+        "đặt lại tệp đó (cùng -wal nếu có), hoặc `[[syncd restore BẢN_SAO_LƯU]]` với bản sao lưu cuối; nếu"
+        " `syncd init` hay `syncd join`"
         " vừa bị ngắt thì chạy lại đúng lệnh đó",
-        "put it back (with its -wal, if there is one), or `syncd restore` the last backup; if `syncd init` or `syncd"
+        "put it back (with its -wal, if there is one), or `[[syncd restore BACKUP]]` with the last backup; if"
+        " `syncd init` or `syncd"
         " join` was interrupted, run the same again",
     ),
 )
@@ -188,8 +194,10 @@ LOST = Cause(
     DatabaseUnusable,
     GONE.what,
     Both(
-        "đặt lại tệp đó (cùng -wal nếu có), hoặc `syncd restore` bản sao lưu cuối; không lập lại máy gốc với cùng khóa",
-        "put it back (with its -wal, if there is one), or `syncd restore` the last backup; a root is not begun anew"
+        "đặt lại tệp đó (cùng -wal nếu có), hoặc `[[syncd restore BẢN_SAO_LƯU]]` với bản sao lưu cuối; không"
+        " lập lại máy gốc với cùng khóa",
+        "put it back (with its -wal, if there is one), or `[[syncd restore BACKUP]]` with the last backup; a"
+        " root is not begun anew"
         " under the same keys",
     ),
 )
@@ -208,10 +216,12 @@ TAKEN_AWAY = Cause(
     DatabaseReplaced,
     Both("{place} đã bị xóa hoặc dời đi khi syncd đang mở", "{place} was removed while syncd had it open"),
     Both(
-        "đã dừng, không ghi gì thêm; đặt lại đúng tệp vào chỗ cũ, hoặc `syncd restore` bản sao lưu cuối, rồi chạy lại"
-        " `syncd run`",
-        "stopped, nothing more was written; put the right file back in its place, or `syncd restore` the last backup,"
-        " then start `syncd run` again",
+        "đã dừng, không ghi gì thêm; đặt lại đúng tệp vào chỗ cũ, hoặc `[[syncd restore BẢN_SAO_LƯU]]` với bản"
+        " sao lưu cuối, rồi chạy lại"
+        " `[[syncd run]]`",
+        "stopped, nothing more was written; put the right file back in its place, or `[[syncd restore BACKUP]]`"
+        " with the last backup,"
+        " then start `[[syncd run]]` again",
     ),
 )
 PUT_IN_PLACE = Cause(
@@ -224,9 +234,9 @@ LOG_TAKEN_AWAY = Cause(
     TAKEN_AWAY.what,
     Both(
         "đã dừng, không ghi gì thêm; tìm chương trình đã làm việc đó (dọn đĩa, đồng bộ tệp, chống vi-rút), rồi chạy lại"
-        " `syncd run`, sau đó `syncd verify --full`",
+        " `[[syncd run]]`, sau đó `[[syncd verify --full]]`",
         "stopped, nothing more was written; find the program that did it (a cleaner, file synchronisation, antivirus),"
-        " then start `syncd run` again, and `syncd verify --full` afterwards",
+        " then start `[[syncd run]]` again, and `[[syncd verify --full]]` afterwards",
     ),
 )
 LOG_PUT_IN_PLACE = Cause(DatabaseReplaced, PUT_IN_PLACE.what, LOG_TAKEN_AWAY.remedy)

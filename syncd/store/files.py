@@ -93,9 +93,9 @@ def linked_words(path: str) -> str:
     """What to say of such a file."""
     return say(
         "{path} còn có tên khác (liên kết cứng): chương trình nào mở nó bằng tên kia sẽ làm hỏng cơ sở dữ liệu — tìm"
-        " bằng `find / -xdev -samefile {path}` rồi xóa tên kia; muốn có bản sao, dùng `syncd backup`",
+        " bằng `find / -xdev -samefile {path}` rồi xóa tên kia; muốn có bản sao, dùng `[[syncd backup THƯ_MỤC]]`",
         "{path} has another name (a hard link): a program that opens it by that one ruins the database — find it with"
-        " `find / -xdev -samefile {path}` and remove it; for a copy use `syncd backup`",
+        " `find / -xdev -samefile {path}` and remove it; for a copy use `[[syncd backup DIRECTORY]]`",
         path=path,
     )
 

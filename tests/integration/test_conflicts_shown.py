@@ -11,8 +11,9 @@ import pytest
 
 from conflict.case import CaseKind
 from syncd.cases import close_cases, open_case
-from syncd.cli.conflict_list import left_out, listed, next_one
+from syncd.cli.conflict_list import left_out, listed, next_of_list, next_one
 from syncd.cli.conflict_text import conflict_text
+from syncd.cli.place import meant
 from syncd.cli.status_text import screen
 from syncd.clock import instant_of
 from syncd.disagreement_names import code_names
@@ -25,8 +26,10 @@ from syncd.review.resolve import resolve, undo
 from syncd.review.standing import unsettled_cases, waiting
 from syncd.review.verbs import Verb
 from syncd.status import status
+from syncd.text.command import COMMAND, forget
 from tests.integration.registers import DAY_MS, TODAY, Registers, cases, insert, move, person, registers
 from tests.trees import TreeBuilder, TreeNode
+from tests.unit.cli.test_commands_printed import parsed
 from tests.unit.test_language import NOT_OFFICERS
 
 CITIZEN_ID = "042199000123"
@@ -147,6 +150,26 @@ def test_no_screen_of_an_officer_names_columns_or_how_it_is_built(
     assert re.search(r"Ngày sinh ≠ .*01/01/1970", both)
     assert re.search(r"Giới tính ≠ .*nữ", both)
     assert "Họ và tên: Nguyễn Thị Bưởi A | Nguyễn Thị Bưởi B" in at_a
+
+
+def test_every_command_of_a_screen_runs_as_it_stands_at_a_node_named_by_its_directory(tree: Registers) -> None:
+    case, wish = twice(tree), stale(tree)
+    move(tree.c, person(tree.c), "arrival", TODAY)
+    tree.later(91)
+    place = Path("/srv/a b")
+    meant(place)
+    try:
+        with tree.district.store.read() as tx:
+            told = [next_one(tx), next_of_list(conflicts(tx))]
+        for node in tree.nodes:
+            told += [list_text(node), status_text(node), *(shown(node, each.id) for each in found(node, True))]
+        decide(tree, tree.district, case, Verb.NOT_THE_SAME)
+        told += [shown(tree.district, case), shown(tree.district, wish), list_text(tree.district)]
+    finally:
+        forget()
+    lines = [line.partition("   ")[0] for text in told for line in COMMAND.findall(text)]
+    assert {line.split()[2] for line in lines} >= {"list", "show", "resolve"}
+    assert {line: parsed(line)["directory"] for line in lines} == dict.fromkeys(lines, place)
 
 
 def test_what_is_settled_is_counted_and_not_listed(tree: Registers) -> None:
