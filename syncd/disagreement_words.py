@@ -19,6 +19,7 @@ RESULT = {
     "accepted": Both("nhận", "accepted"),
     "already": Both("đã đúng", "already so"),
     "kept": Both("giữ bản cũ", "kept"),
+    "other": Both("giá trị khác", "another value"),
     "review": Both("chờ xem xét", "review"),
     "waiting": Both("chờ", "waiting"),
 }

@@ -7,7 +7,7 @@ Must hold: nothing here decides anything; a verdict this release cannot read is 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from conflict.case import CaseKind
@@ -20,6 +20,7 @@ from syncd.disagreement_words import KEPT_LOST, OUTCOME, RESULT, STATE, WHY
 from syncd.errors import UsageError
 from syncd.language import Both, say
 from syncd.protocol.decoding import json_object
+from syncd.review.history import Step, may_be_undone, of_case, of_proposal
 from syncd.review.standing import ASKED_HERE, MOVE_KINDS, UNDECIDED, UNSETTLED_CASE, Word, standing_word, words
 from syncd.review.verbs import ANSWER, MOVES, OF_THE_ASKED, SETTLING, UNDO, Verb, allowed
 from syncd.status import table_names, unit_words
@@ -32,6 +33,8 @@ __all__ = [
 
 REVIEW, LOST, ACCEPTED, WAITING, CASE = "review", "lost", "accepted", "waiting", "case"
 ASKED, QUESTION, ANSWERED, POSTPONED, SETTLED = "asked", "question", "answered", "later", "settled"
+BY_PERSON = "person"
+OTHER = "other"  # result of a column: a person wrote a value that was neither kept nor wished
 UNDONE = "undone"  # decided at another node, and taken back there
 DONE = frozenset({ACCEPTED, SETTLED})  # shown only when everything is
 OPEN = frozenset({REVIEW, CASE, QUESTION, ANSWERED, POSTPONED})  # waits for a person's decision
@@ -50,6 +53,7 @@ class Side:
     result: str
     policy: str
     why: str
+    written: Any = None  # by a person, where `result` is OTHER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +97,10 @@ class Conflict:
     rows: tuple[Copy, ...] = ()
     said: tuple[Word, ...] = ()
     asked: tuple[str, ...] = ()  # who was asked last and has not answered, by name
+    # Of one that is looked at by itself:
+    history: tuple[Step, ...] = ()
+    stands: dict[str, Any] | None = None  # the row of a proposal as it is now; None where it is not here
+    may_be_undone: bool = False  # by this node
 
     @property
     def decides_here(self) -> bool:
@@ -172,7 +180,18 @@ def conflict(tx: Tx, part: str) -> Conflict:
             say("{n} xung đột có mã chứa {part}", "{n} conflicts have {part} in their id", n=len(found), part=part),
             say("nêu một mã đầy đủ: {ids}", "name one in full: {ids}", ids=", ".join(found)),
         )
-    return next(iter(found.values()))
+    return _looked_at(tx, next(iter(found.values())))
+
+
+def _looked_at(tx: Tx, found: Conflict) -> Conflict:
+    """With what became of it, and which values stand now."""
+    if (found.operation is None and found.outcome is None) or found.said or found.rows:
+        return replace(found, history=of_case(found.said), may_be_undone=may_be_undone(tx, found.said))
+    return replace(
+        found, history=of_proposal(tx, found.id), may_be_undone=found.is_here and found.why == BY_PERSON,
+        stands=_copy(tx, found.table, found.row_id).values or None if found.table in known().by_name and found.row_id
+        else None,
+    )  # fmt: skip
 
 
 def short_id(conflict_id: str) -> str:
@@ -409,7 +428,9 @@ def _state(outcome: str, columns: tuple[Side, ...]) -> str:
 
 def _sides(detail: str, seen: str | None, wished: str | None) -> tuple[tuple[Side, ...], str]:
     """The columns of a verdict and the reason for the whole."""
-    why = str(json_object(detail).get("why", "unreadable"))
+    facts = json_object(detail)
+    why, written = str(facts.get("why", "unreadable")), facts.get("written")
+    by_person = written if why == BY_PERSON and isinstance(written, dict) else {}
     try:
         columns = tuple(
             Side(
@@ -417,9 +438,10 @@ def _sides(detail: str, seen: str | None, wished: str | None) -> tuple[tuple[Sid
                 seen=c.seen,
                 kept=c.kept,
                 wished=c.wished,
-                result=c.result,
+                result=OTHER if by_person.get(c.column, c.wished) not in (c.wished, c.kept) else c.result,
                 policy=c.policy.value,
                 why=c.why,
+                written=by_person.get(c.column),
             )
             for c in from_json(detail)
         )

@@ -23,6 +23,7 @@ from syncd.cli.review_words import (
     OF_REVIEW,
     RULES,
     SAID,
+    SAID_OF_REVIEW,
 )
 from syncd.cli.times import moment
 from syncd.disagreements import (
@@ -30,6 +31,7 @@ from syncd.disagreements import (
     CASE,
     DONE,
     LOST,
+    OUTCOME,
     POSTPONED,
     QUESTION,
     RESULT,
@@ -38,18 +40,18 @@ from syncd.disagreements import (
     WAITING,
     Conflict,
     Copy,
+    Side,
     short_id,
     why_words,
 )
-from syncd.language import say
+from syncd.language import Both, say
 from syncd.protocol.decoding import json_object
-from syncd.review.standing import Word, word_of
+from syncd.review.history import BY_RULE, Step
 from syncd.review.verbs import ADOPTABLE
 from syncd.text import titles
 from syncd.text.command import at_hand
 
 Names = Mapping[str, Mapping[Any, str]]
-BY_PERSON = "person"
 VALUE_CELLS_MAX = 28
 DOUBTED: Mapping[str, str] = {  # the column that is likely wrong
     CaseKind.DUPLICATE_CITIZEN_ID: "citizen_id",
@@ -64,7 +66,7 @@ DIFFERS = "≠"  # a terminal may have no colours, and a pipe has none
 def conflict_text(found: Conflict, names: Names, candidates: Sequence[str] = ()) -> str:
     """One disagreement. `candidates`: moves that may be the other end."""
     lines = [paint(heading(found), BOLD) + f"  [{STATE[found.state].here}]"]
-    facts = [*_facts(found), *_why(found)]
+    facts = [*_facts(found, names), *_why(found)]
     label = max(len(name) for name, _ in facts)
     lines += [f"  {name:<{label}}  {value}" for name, value in facts if value]
     if found.columns:
@@ -91,6 +93,7 @@ def sides_table(found: Conflict, names: Names) -> str:
         say("đã thấy", "seen"),
         say("đã giữ lúc đó", "kept then"),
         say("mong muốn", "wished"),
+        *([] if found.stands is None else [say("hiện nay", "now")]),
         say("kết quả", "result"),
         say("vì sao", "why"),
     ]
@@ -98,7 +101,7 @@ def sides_table(found: Conflict, names: Names) -> str:
     for side in found.columns:
         result = RESULT[side.result].here if side.result in RESULT else side.result
         known, title = names.get(side.column, {}), titles.column(found.table, side.column)
-        values = [shorten(value_text(value, known), VALUE_CELLS_MAX) for value in (side.seen, side.kept, side.wished)]
+        values = [shorten(value_text(value, known), VALUE_CELLS_MAX) for value in _values(found, side)]
         rows.append(
             [
                 title,
@@ -110,7 +113,12 @@ def sides_table(found: Conflict, names: Names) -> str:
     return table(headers, rows, indent="  ")
 
 
-def _facts(found: Conflict) -> list[tuple[str, str]]:
+def _values(found: Conflict, side: Side) -> list[Any]:
+    now = [] if found.stands is None else [found.stands.get(side.column)]
+    return [side.seen, side.kept, side.wished, *now]
+
+
+def _facts(found: Conflict, names: Names) -> list[tuple[str, str]]:
     return [
         (say("mã", "id"), found.id),
         (say("bản ghi", "row"), f"{titles.table(found.table)} {found.row_id or ''}".strip()),
@@ -122,19 +130,36 @@ def _facts(found: Conflict) -> list[tuple[str, str]]:
             f"{found.decided_by} · {moment(found.decided_at)}" if found.decided_by and not found.waits else "",
         ),
         (say("đang hỏi", "asked of"), ", ".join(found.asked)),
-        *((say("đã nói", "said"), _said(word)) for word in _once(found.said)),
+        *((say("đã nói", "said"), each) for each in _said(found, names)),
     ]
 
 
-def _once(said: Sequence[Word]) -> list[Word]:
-    """What was said, once: a decision is a row for every unit concerned."""
-    return list({(word.verb, word.undoes or word.decision_id): word for word in said}.values())
+def _said(found: Conflict, names: Names) -> list[str]:
+    """Every word about it, oldest first; nothing where only the program has spoken."""
+    if all(step.verb == BY_RULE for step in found.history):
+        return []
+    words = SAID if found.operation is None else {**SAID, **SAID_OF_REVIEW}
+    return [_step(found, step, words, names) for step in found.history]
 
 
-def _said(word: Word) -> str:
-    verb = word_of(word)
-    what = SAID[verb].here if verb in SAID else verb
-    return " · ".join(part for part in (what, word.author, moment(word.made_at), word.reason) if part)
+def _step(found: Conflict, step: Step, words: Mapping[str, Both], names: Names) -> str:
+    what = (
+        words[step.verb].here if step.verb in words else OUTCOME[step.outcome].here if step.outcome in OUTCOME else ""
+    )
+    if step.of:
+        what = f"{what}: {words[step.of].here if step.of in words else step.of}"
+    table = step.table or found.table
+    wrote = "; ".join(
+        f"{titles.column(table, name)}: {_value(name, old, names)} → {_value(name, new, names)}"
+        for name, (old, new) in step.written.items()
+    )
+    return " · ".join(
+        part for part in (what or step.verb, wrote, step.author, moment(step.made_at), step.reason) if part
+    )
+
+
+def _value(column: str, value: Any, names: Names) -> str:
+    return shorten(value_text(value, names.get(column, {})) or "–", VALUE_CELLS_MAX)
 
 
 def _why(found: Conflict) -> list[tuple[str, str]]:
@@ -229,7 +254,7 @@ def _next(found: Conflict, candidates: Sequence[str]) -> list[str]:
         plain = say("Có thể quyết định:", "What can be decided:")
         return ["", head if found.state == ASKED else plain, *commands(found, candidates)]
     if found.state in DONE or found.state == LOST:
-        if not found.is_here or not (found.said or found.why == BY_PERSON):
+        if not found.may_be_undone:
             return []  # nobody here has decided anything that could be taken back
         id_ = short_id(found.id)
         return [

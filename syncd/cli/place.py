@@ -41,12 +41,18 @@ def node_directory(given: Path | None) -> Path:
 
 
 def meant(given: Path | None) -> Path:
-    """The same, whoever's it is. From here on commands are printed for that node."""
+    """The same, whoever's it is."""
+    return _named(given) or (Path(".") if is_of_a_node(Path(".")) else SYSTEM_DIRECTORY)
+
+
+def speak_of(given: Path | None) -> None:
+    """From here on commands are printed for that node."""
+    command.name_node(meant(given), is_named=_named(given) is not None)
+
+
+def _named(given: Path | None) -> Path | None:
     from_environment = os.environ.get("SYNCD_DIR")
-    found = given or (Path(from_environment) if from_environment else None)
-    directory = found or (Path(".") if is_of_a_node(Path(".")) else SYSTEM_DIRECTORY)
-    command.name_node(directory, is_named=found is not None)
-    return directory
+    return given or (Path(from_environment) if from_environment else None)
 
 
 def is_of_a_node(directory: Path) -> bool:

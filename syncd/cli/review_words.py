@@ -176,3 +176,9 @@ SAID: Mapping[str, Both] = {
     "answer": Both("đơn vị trả lời", "the unit answered"),
     "undo": Both("rút lại", "taken back"),
 }
+SAID_OF_REVIEW: Mapping[str, Both] = {
+    Verb.KEEP_OURS: Both("giữ bản cũ", "what was kept stands"),
+    Verb.TAKE_THEIRS: Both("nhận đề nghị", "the wish is carried out"),
+    Verb.VALUE: Both("ghi giá trị khác", "another value is written"),
+    Verb.LATER: Both("để sau", "put off"),
+}

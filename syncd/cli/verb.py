@@ -137,9 +137,9 @@ def directory_option(function: _Function) -> _Function:
 
 
 def _meant(_context: click.Context, _option: click.Parameter, given: Path | None) -> Path | None:
-    from syncd.cli.place import meant
+    from syncd.cli.place import speak_of
 
-    meant(given)
+    speak_of(given)
     return given
 
 

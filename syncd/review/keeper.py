@@ -76,13 +76,14 @@ def resolve_review(desk: Desk, review: Review, asked: Asked) -> None:
             say("rút lại quyết định trước: [[syncd conflicts undo {id}]]", "take the decision back first:"
                 " [[syncd conflicts undo {id}]]", id=review.proposal_id),
         )  # fmt: skip
+    found = {name: value for name, value in review.detail.items() if name != UNDONE}
     if asked.verb is Verb.LATER:
-        _record(desk, review, "review", {**review.detail, "why": PUT_OFF, "person": _person(asked)}, asked)
+        _record(desk, review, "review", {**found, "why": PUT_OFF, "person": _person(asked)}, asked)
         return
     before, written, row_id = _carry_out(desk, review, asked)
     columns = [_column(column, asked, before, written) for column in review.detail.get("columns", [])]
     detail = {
-        **review.detail, "columns": columns, "why": BY_PERSON, "person": _person(asked), "before": before,
+        **found, "columns": columns, "why": BY_PERSON, "person": _person(asked), "before": before,
         "written": written,
     }  # fmt: skip
     outcome = _outcome(review, columns, asked)
@@ -95,13 +96,14 @@ def undo_review(desk: Desk, review: Review, asked: Asked) -> None:
     earlier = desk.tx.one(
         "SELECT outcome, detail, row_id, case_kind FROM verdict WHERE id = ?", (review.resolves or review.id,)
     )
-    if review.resolves is None or "person" not in review.detail or earlier is None:
+    was_said = "person" in review.detail and UNDONE not in review.detail
+    if review.resolves is None or not was_said or earlier is None:
         raise UsageError(
             say("chưa có quyết định nào của người để rút lại", "no person's decision to take back"),
             say("xem: [[syncd conflicts show {id}]]", "see: [[syncd conflicts show {id}]]", id=review.proposal_id),
         )
     _put_back(desk, review)
-    detail = {**json_object(earlier[1]), "undone": _person(asked)}
+    detail = {**json_object(earlier[1]), UNDONE: _person(asked)}
     row = (review.unit_id, review.proposal_id, earlier[0], earlier[2], canonical(detail), earlier[3], desk.now,
            asked.author, review.id)  # fmt: skip
     _insert(desk, row)

@@ -136,12 +136,14 @@ def test_the_refusal_names_the_unit_and_gives_the_whole_command(cli: Cli) -> Non
     assert code == 77
     plain = cli.directory.joinpath("syncd.toml").read_text().find("encrypted = false") >= 0
     if plain:  # the triggers of a shared file can name neither row nor unit
-        assert err.endswith("syncd propose update household ID --set hamlet=value\n")
+        assert err.endswith(f"syncd propose update household ID --set hamlet=value --dir {cli.directory}\n")
     else:
         assert "unit 18133 Xã Bên is kept by" in err
-        assert err.endswith(f"syncd propose update household {row_id} --set hamlet=value\n")
+        assert err.endswith(f"syncd propose update household {row_id} --set hamlet=value --dir {cli.directory}\n")
     assert "Thôn 1" not in err
-    assert cli("sql", "DELETE FROM household WHERE number = '9'")[2].endswith(" --reason 'why'\n")
+    assert cli("sql", "DELETE FROM household WHERE number = '9'")[2].endswith(
+        f" --reason 'why' --dir {cli.directory}\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -205,7 +207,7 @@ def test_before_the_first_exchange_it_is_said_that_the_units_are_not_here_yet(cl
     ):
         code, _, err = cli(*arguments)
         assert code == 75
-        assert "run `syncd sync --once` or `syncd run`" in err
+        assert f"run `syncd sync --once --dir {cli.directory}` or `syncd run --dir {cli.directory}`" in err
 
 
 def test_a_generated_register_never_meets_the_templates_household(cli: Cli, tmp_path: Path) -> None:
@@ -376,7 +378,7 @@ def test_a_mismatch_says_what_differs_which_copy_is_right_and_what_to_do(cli: Cl
     assert "{" not in out
     for said in (
         "table person of 42 Tỉnh thử", "1,204 rows", "1,203 rows", "the keeper's copy is the register",
-        "run `syncd verify --full` here, then ask IT",
+        f"run `syncd verify --full --dir {cli.directory}` here, then ask IT",
     ):  # fmt: skip
         assert said in out
     assert json.loads(json.loads(cli("conflicts", "show", OTHER_NODE, "--json")[1])["why"]) == detail

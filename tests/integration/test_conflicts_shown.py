@@ -13,7 +13,7 @@ from conflict.case import CaseKind
 from syncd.cases import close_cases, open_case
 from syncd.cli.conflict_list import left_out, listed, next_of_list, next_one
 from syncd.cli.conflict_text import conflict_text
-from syncd.cli.place import meant
+from syncd.cli.place import speak_of
 from syncd.cli.status_text import screen
 from syncd.clock import instant_of
 from syncd.disagreement_names import code_names
@@ -157,7 +157,7 @@ def test_every_command_of_a_screen_runs_as_it_stands_at_a_node_named_by_its_dire
     move(tree.c, person(tree.c), "arrival", TODAY)
     tree.later(91)
     place = Path("/srv/a b")
-    meant(place)
+    speak_of(place)
     try:
         with tree.district.store.read() as tx:
             told = [next_one(tx), next_of_list(conflicts(tx))]
@@ -168,7 +168,7 @@ def test_every_command_of_a_screen_runs_as_it_stands_at_a_node_named_by_its_dire
     finally:
         forget()
     lines = [line.partition("   ")[0] for text in told for line in COMMAND.findall(text)]
-    assert {line.split()[2] for line in lines} >= {"list", "show", "resolve"}
+    assert {line.split()[2] for line in lines} >= {"list", "show", "resolve", "undo"}
     assert {line: parsed(line)["directory"] for line in lines} == dict.fromkeys(lines, place)
 
 
@@ -197,6 +197,41 @@ def test_a_settled_case_is_not_settled_again_and_undo_gives_the_state_of_before(
     assert here(tree.district) == {CaseKind.DUPLICATE_CITIZEN_ID: 1}
     decide(tree, tree.district, case, Verb.SAME_PERSON)
     assert tree.a.rows("SELECT state FROM person_link") == [("linked",)]
+
+
+def test_show_tells_every_word_that_was_said_what_it_wrote_and_what_stands_now(tree: Registers) -> None:
+    wish = stale(tree)
+    decide(tree, tree.a, wish, Verb.LATER)
+    decide(tree, tree.a, wish, Verb.VALUE, "full_name=Nguyễn Thị C")
+    third = re.escape("Full name: Nguyễn Thị Bưởi A → Nguyễn Thị C")
+    for node in (tree.a, tree.district):
+        text = shown(node, wish)
+        assert re.search(r"said +put off · Lê", text)
+        assert re.search(rf"said +another value is written · {third} · Lê", text)
+        assert re.search(r"\n  Full name .*Nguyễn Thị C +another value", text), "neither kept nor taken"
+    take_back(tree, tree.a, wish)
+    with pytest.raises(UsageError, match="no person's decision"):
+        take_back(tree, tree.a, wish)  # what was put off before is no decision, and C is not written again
+    decide(tree, tree.a, wish, Verb.KEEP_OURS)
+    for node in (tree.a, tree.district, tree.province):
+        said = re.findall(r"  said +(.+)", shown(node, wish))
+        assert [line.partition(" · ")[0] for line in said] == [
+            "Proposal waits for a person", "put off", "another value is written",
+            "taken back: another value is written", "what was kept stands",
+        ]  # fmt: skip
+        assert re.search(r"\n  Full name .*Nguyễn Thị Bưởi A +kept", shown(node, wish))
+
+
+def test_show_tells_what_was_decided_of_a_case_and_taken_back_and_who_may_take_it_back(tree: Registers) -> None:
+    case = twice(tree)
+    decide(tree, tree.district, case, Verb.NOT_THE_SAME)
+    assert f"syncd conflicts undo {case[14:23]}" in shown(tree.district, case)
+    assert "undo" not in shown(tree.a, case), "it was decided elsewhere"
+    take_back(tree, tree.district, case)
+    decide(tree, tree.district, case, Verb.SAME_PERSON)
+    for node in (tree.district, tree.a):
+        said = [line.partition(" · ")[0] for line in re.findall(r"  said +(.+)", shown(node, case))]
+        assert said == ["not the same", "taken back: not the same", "the same"]
 
 
 def test_an_answer_is_given_once(tree: Registers) -> None:

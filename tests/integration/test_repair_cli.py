@@ -60,9 +60,8 @@ def test_a_stopped_tier_names_the_command_that_lets_it_go_on(
 ) -> None:
     root, commune = pair
     wedge(root, commune)
-    assert (
-        "run `syncd repair` here; if the stream still stands, run it at the node" in screen(root, capsys, "status")[1]
-    )
+    said = " ".join(screen(root, capsys, "status")[1].split())
+    assert f"run `syncd repair --dir {root.directory}` here; if the stream still stands, run it at the node" in said
     assert screen(root, capsys, "status", "--check")[0] == 2
     code, said = screen(root, capsys, "repair")
     assert code == 1

@@ -13,7 +13,7 @@ import click
 import pytest
 
 import syncd
-from syncd.cli.place import meant
+from syncd.cli.place import meant, speak_of
 from syncd.cli.program import VERBS, program
 from syncd.cli.reasons import told_text
 from syncd.language import Both, english_of, say
@@ -113,6 +113,8 @@ def parsed(line: str) -> dict[str, object]:
         if "exist" not in error.message:  # a file that stands for another
             raise
         return {}
+    finally:
+        command.forget()
 
 
 def test_commands_for_the_node_at_hand_are_marked_all_others_are_for_another() -> None:
@@ -128,7 +130,7 @@ def test_every_command_of_a_text_is_one_that_the_program_takes(language: str, mo
     lines = {re.sub(r"\{\w+\}", "x", line) for _, text in texts() for line in MARKED.findall(text)}
     assert len(lines) > 30
     for line in sorted(lines):
-        meant(Path("/srv/đồng bộ/xã"))
+        speak_of(Path("/srv/đồng bộ/xã"))
         assert parsed(command.at_hand(line)).get("directory", Path("/srv/đồng bộ/xã")) == Path("/srv/đồng bộ/xã"), line
 
 
@@ -136,15 +138,17 @@ def test_the_directory_is_named_where_it_had_to_be(monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SYNCD_DIR", raising=False)
     assert meant(None) == Path("/var/lib/syncd")
+    speak_of(None)
     assert say("[[syncd status]]", "[[syncd status]]") == "syncd status"
     (tmp_path / "signing.key").touch()
     assert meant(None) == Path(".")
+    speak_of(None)
     assert command.at_hand("syncd status") == "syncd status"
     assert command.at_hand("syncd restore X") == "syncd restore X --dir ."
     monkeypatch.setenv("SYNCD_DIR", "của tôi")
-    meant(None)
+    speak_of(None)
     assert command.at_hand("syncd status") == "syncd status --dir 'của tôi'"
-    meant(Path("huyen"))
+    speak_of(Path("huyen"))
     assert command.at_hand("syncd status") == "syncd status --dir huyen"
 
 
@@ -169,7 +173,7 @@ def test_what_is_stored_names_no_directory_and_what_is_shown_does(
     language: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
     monkeypatch.setenv("SYNCD_LANGUAGE", language)
-    meant(Path("a {b}"))
+    speak_of(Path("a {b}"))
     for said in (
         say("xem [[syncd conflicts show {id}]]", "see [[syncd conflicts show {id}]]", id=7),
         Both("xem [[syncd conflicts show 7]]", "see [[syncd conflicts show 7]]").here,
@@ -182,6 +186,6 @@ def test_what_is_stored_names_no_directory_and_what_is_shown_does(
 
 
 def test_a_fact_is_no_command() -> None:
-    meant(Path("x"))
+    speak_of(Path("x"))
     fact = "[[syncd status]]"
     assert say("lý do: {fact}", "reason: {fact}", fact=fact).endswith(fact)
