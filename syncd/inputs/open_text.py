@@ -42,9 +42,9 @@ COPY_TABLE = Both(
 )
 ASK_FOR_TABLE = Both(
     "không lấy được chữ từ tệp này: xin nơi lập bảng gửi bảng tính gốc, Save As, chọn CSV UTF-8 (comma delimited); nếu "
-    "không có thì nhập tay theo mẫu `syncd import --template`",
+    "không có thì nhập tay theo mẫu `[[syncd import --template]]`",
     "no table can be taken from it: ask whoever made it for the spreadsheet, Save As, CSV UTF-8 (comma delimited); if "
-    "there is none, type it by the template `syncd import --template`",
+    "there is none, type it by the template `[[syncd import --template]]`",
 )
 TYPE_UTF_8 = Both(
     "mở bằng Excel, Save As, chọn CSV UTF-8 (comma delimited), không chọn Unicode",
