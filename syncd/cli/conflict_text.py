@@ -177,11 +177,22 @@ def _why(found: Conflict) -> list[tuple[str, str]]:
     rule = RULES.get(str(facts.get("rule")).partition(":")[0])
     lines = [(label, EXPLAINED[kind].here), (say("quy tắc", "rule"), rule.here if rule else "")]
     if "column" in facts:
-        lines.append((say("cột", "column"), titles.column(str(facts.get("table", "")), str(facts["column"]))))
+        lines += _column(found, facts)
     if "offset_s" in facts:
         days = abs(int(facts["offset_s"])) // 86_400
         lines.append((say("lệch", "off by"), say("{n} ngày", "{n} days", n=days)))
         lines.append((say("việc cần làm", "to do"), say("chỉnh đồng hồ máy đó", "set that machine's clock")))
+    return lines
+
+
+def _column(found: Conflict, facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The column that a rule speaks of; of a code that no list has, the code as the row has it now, and the list."""
+    name = str(facts["column"])
+    of = str(facts.get("table") or next((row.table for row in found.rows), ""))
+    lines = [(say("cột", "column"), titles.column(of, name))]
+    if str(facts.get("rule")).startswith("unknown_code"):
+        code = next((row.values[name] for row in found.rows if row.values.get(name) is not None), "")
+        lines += [(say("mã", "code"), str(code)), (say("danh mục", "list"), titles.code_list(of, name))]
     return lines
 
 

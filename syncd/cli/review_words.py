@@ -119,6 +119,10 @@ RULES: Mapping[str, Both] = {
         "mã không có trong danh mục; số liệu đếm riêng mã này, không gộp vào nhóm nào",
         "a code that is not in its list; figures count it apart, in no group",
     ),
+    "date_ahead": Both("ngày còn ở tương lai", "a day that is still to come"),
+    "date_long_ago": Both(
+        "năm quá xa trong quá khứ: có thể sai một chữ số", "a year too long ago: a digit may be wrong"
+    ),
     "births_too_close": Both(
         "hai lần sinh của một người mẹ cách nhau chưa tới 7 tháng", "two births of one mother less than 7 months apart"
     ),

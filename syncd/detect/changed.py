@@ -26,7 +26,7 @@ from syncd.wire import DELETE, UPDATE, Block, decode_touched
 
 # Of each table the columns that can make or end a disagreement; None: all of them.
 WATCHED: Mapping[str, frozenset[str] | None] = {
-    "household": frozenset({"number", "closed_on"}),
+    "household": frozenset({"number", "opened_on", "closed_on"}),
     "person": frozenset({
         "sex", "birth_date", "birth_precision", "residence", "mother_id", "father_id", "citizen_id", "insurance_no",
     }),

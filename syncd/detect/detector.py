@@ -27,6 +27,7 @@ from syncd.detect import moves
 from syncd.detect.apart import DUTY, by_halves
 from syncd.detect.changed import Changed, Looked
 from syncd.detect.codes import Lists, Seen, have_moved, seen_anew, spoken_against, unknown_codes
+from syncd.detect.dates import impossible_days
 from syncd.detect.events import broken_rules, twin_events
 from syncd.detect.finding import Finding
 from syncd.detect.people import households_beside, missing, same_numbers
@@ -61,6 +62,7 @@ class Look:
     records: Records
     moved: moves.Moved
     lists: Lists
+    today: str
 
 
 # Each finds its own kinds, and closes those alone: where it fails, nobody says that they are gone.
@@ -73,7 +75,11 @@ RULES: Mapping[str, tuple[frozenset[CaseKind], Callable[[Look], Iterable[Finding
     "twin events": (frozenset({CaseKind.TWIN_EVENT}), lambda at: twin_events(at.records)),
     "rules across rows": (
         frozenset({CaseKind.RULE_VIOLATED}),
-        lambda at: (*broken_rules(at.records), *unknown_codes(at.tx, at.registry, at.changed, at.lists)),
+        lambda at: (
+            *broken_rules(at.records),
+            *impossible_days(at.tx, at.changed, at.records, at.today),
+            *unknown_codes(at.tx, at.registry, at.changed, at.lists),
+        ),
     ),
     "moves": (
         frozenset({CaseKind.DEPARTURE_WITHOUT_ARRIVAL, CaseKind.ARRIVAL_WITHOUT_DEPARTURE}),
@@ -301,7 +307,7 @@ class Detector:
             moved = moves.look(tx, places, records, gone, day_of_instant(now)) if "moves" in rules else moves.Moved()
             look = Look(
                 tx=tx, registry=self._store.registry, places=places, changed=changed, records=records, moved=moved,
-                lists=self._codes.lists or {},
+                lists=self._codes.lists or {}, today=day_of_instant(now),
             )  # fmt: skip
             return self._result(look, rules, now)
 

@@ -11,8 +11,9 @@ import re
 from datetime import date, timedelta
 
 from syncd.inputs.cell import Around, CellError, Oddities
-from syncd.inputs.limits import AGE_YEARS_MAX, HOUSEHOLD_YEAR_MIN, INSURED_YEAR_MIN, INSURED_YEARS_AHEAD_MAX
+from syncd.inputs.limits import HOUSEHOLD_YEAR_MIN, INSURED_YEAR_MIN, INSURED_YEARS_AHEAD_MAX
 from syncd.inputs.text import plain
+from syncd.limits import AGE_YEARS_MAX
 
 MIDNIGHT = re.compile(
     r"(?:[ t]|, )0{1,2}:00(?::00(?:\.0+)?)?(?: ?(?:am|sa))?(?:z|[+-]00:?00|\+07:?00)?| 12:00(:00)? (am|sa)"

@@ -1,6 +1,7 @@
-"""Figures of units and all units below them, from the aggregate cells alone; no record is read.
+"""Figures of units and all units below them, from the aggregate cells.
 
-Enters: a read transaction, the units asked for, a month. Leaves: `Figures`, which becomes JSON as it is.
+Enters: a read transaction, the units asked for, a month. Leaves: `Figures`, which becomes JSON as it is. Records are
+read for one thing alone: codes that no list has, of columns that no cell counts (`unlisted.py`).
 Must hold: the stock is the register as it stands now; the month chooses ages (at its end) and flows. Usual residents
 are those present or temporarily absent; temporary residents, departed and deceased persons are not counted; who has
 rows in several of the units, as links say, is counted once (`counted_once.py`).
@@ -19,6 +20,7 @@ from typing import Any
 
 from schema.ddl import Dialect
 from schema.spec import Registry
+from schema.titles import column_title
 from schema.views import REGISTERS, leaves
 from syncd.clock import day_of
 from syncd.errors import UsageError
@@ -26,12 +28,14 @@ from syncd.identity.looked import looked_at
 from syncd.inputs.codes import names_of
 from syncd.inputs.counted_once import counted_twice
 from syncd.inputs.limits import AGE_TOP, LOOKUP_VALUES_MAX
+from syncd.inputs.unlisted import Unlisted, unlisted_codes
 from syncd.language import say
 from syncd.store.base import Row, Tx
 
 MALE, FEMALE = 1, 2
 USUAL = ("usual", "absent")
 AGE_STEP = 5
+CODES_SHOWN_MAX = 10
 Z_95 = 1.959964
 NOTES = {
     "stock": (
@@ -45,6 +49,10 @@ NOTES = {
     "codes": (
         "{n} người mang mã dân tộc không có trong danh mục: đếm riêng, không gộp vào dân tộc nào.",
         "{n} persons bear a code of an ethnic group that is not in the list: counted apart, in no group.",
+    ),
+    "unlisted": (
+        "{column}: {n} người mang mã không có trong danh mục ({codes}): không thuộc nhóm nào.",
+        "{column}: {n} persons bear a code that is not in the list ({codes}): they are in no group.",
     ),
     "unborn": (
         "{n} người sinh sau kỳ, không tính.",
@@ -137,6 +145,7 @@ class Figures:
     registers: tuple[RegisterState, ...]
     registers_missing: tuple[RegisterState, ...]
     matched_at: str | None = None
+    unlisted: tuple[Unlisted, ...] = ()
     notes: tuple[tuple[str, str], ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -170,6 +179,7 @@ def figures(tx: Tx, registry: Registry, unit_ids: Sequence[str], period: str) ->
     registers, missing = _completeness(tx, tree)
     ethnic = _ethnic(tx, usual)
     uncoded = sum(group.n for group in ethnic if not group.is_known)
+    unlisted = unlisted_codes(tx, registry, tree, USUAL)
     matched_at = looked_at(tx) if "person_link" in registry.by_name else None
     return Figures(
         period=period, units=tuple(unit_ids), units_below=len(tree) - len(set(unit_ids)),
@@ -177,8 +187,11 @@ def figures(tx: Tx, registry: Registry, unit_ids: Sequence[str], period: str) ->
         ages=_ages(usual, month), residence=_totals(counted, 3), ethnic=ethnic,
         births=flows["birth"], sex_ratio=sex_ratio(flows["birth"].male, flows["birth"].female),
         deaths=flows["death"], arrivals=flows["arrival"], departures=flows["departure"],
-        registers=registers, registers_missing=missing, matched_at=matched_at,
-        notes=_notes(unborn, twice.total(), uncoded, matched_at is None and len(registers) + len(missing) > 1),
+        registers=registers, registers_missing=missing, matched_at=matched_at, unlisted=unlisted,
+        notes=(
+            *_notes(unborn, twice.total(), uncoded, matched_at is None and len(registers) + len(missing) > 1),
+            *_unlisted_notes(unlisted),
+        ),
     )  # fmt: skip
 
 
@@ -312,3 +325,18 @@ def _notes(unborn: int, twice: int, uncoded: int, is_unmatched: bool) -> tuple[t
         if n:
             notes.append((vietnamese.format(n=n), english.format(n=n)))
     return tuple(notes)
+
+
+def _unlisted_notes(found: Sequence[Unlisted]) -> list[tuple[str, str]]:
+    """One note for a column; that of ethnic groups tells them apart already."""
+    notes = []
+    for column in dict.fromkeys(each.column for each in found if each.column != "ethnic"):
+        some = [each for each in found if each.column == column]
+        codes = ", ".join(f"{each.code}: {each.n}" for each in some[:CODES_SHOWN_MAX])
+        more = "" if len(some) <= CODES_SHOWN_MAX else ", …"
+        titles = column_title("person", column) or (column, column)
+        notes.append(tuple(
+            text.format(column=title, n=sum(each.n for each in some), codes=codes + more)
+            for text, title in zip(NOTES["unlisted"], titles, strict=True)
+        ))  # fmt: skip
+    return [(vietnamese, english) for vietnamese, english in notes]

@@ -15,7 +15,6 @@ UNIT_CELL_CHARS_MAX: Final = 300  # the longest note of the official conversion 
 UNIT_LINES_MAX: Final = 200_000  # the whole country's conversion has 10 566
 
 # What a date of a list may say; beyond it a digit is wrong, or a program filled in a date of its own.
-AGE_YEARS_MAX: Final = 125
 HOUSEHOLD_YEAR_MIN: Final = 1900
 INSURED_YEAR_MIN: Final = 1992  # before it nobody was insured
 INSURED_YEARS_AHEAD_MAX: Final = 50

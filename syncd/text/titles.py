@@ -28,6 +28,13 @@ def column(table: str | None, name: str) -> str:
     return Both(*found).here if found else name
 
 
+def code_list(of: str, name: str) -> str:
+    """The list that a column's codes come from, by its title."""
+    described = known().by_name.get(of)
+    found = described.by_name.get(name) if described else None
+    return column(of, found.code_list if found and found.code_list else name)
+
+
 def table(name: str | None) -> str:
     """A table by its title."""
     described = known().by_name.get(name or "")

@@ -20,6 +20,7 @@ from syncd.disagreement_names import code_names
 from syncd.disagreements import Conflict, Filter, conflict, conflicts
 from syncd.errors import UsageError
 from syncd.identity.match import match_everybody
+from syncd.inputs.codes import load_codes, package_codes
 from syncd.proposing import Wish, propose
 from syncd.review.desk import Asked
 from syncd.review.resolve import resolve, undo
@@ -410,3 +411,14 @@ def test_after_a_decision_the_next_one_is_named_with_its_commands(tree: Register
     decide(tree, tree.a, wish, Verb.KEEP_OURS)
     with tree.a.store.read() as tx:
         assert next_one(tx) == "Nothing more waits for this node."
+
+
+def test_a_code_that_no_list_has_is_shown_with_its_column_and_list(tree: Registers) -> None:
+    with tree.province.store.write("test") as tx:
+        load_codes(tx, package_codes())
+    tree.settle()
+    person(tree.a, education="99", relation="88")
+    tree.settle()
+    texts = [shown(tree.a, case) for case, _, _ in cases(tree.a, CaseKind.RULE_VIOLATED)]
+    for column, code in (("Education", "99"), ("Relation to the head", "88")):
+        assert any(re.search(rf"column +{column}\n +code +{code}\n +list +\S", text) for text in texts), texts

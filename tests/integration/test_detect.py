@@ -356,6 +356,23 @@ def test_a_code_that_is_in_no_list_is_a_case_until_it_is_mended_or_listed(tree: 
     assert tree.found_at(CaseKind.RULE_VIOLATED) == {"a": 1}
 
 
+def test_a_day_that_cannot_be_is_a_case_until_it_is_mended(tree: Registers) -> None:
+    ids = [person(tree.a, birth_date=day) for day in ("0081-03-05", "2099-01-01", "1850-01-01", "1980-01-01")]
+    died = person(tree.a, birth_date="1901-01-01", residence="departed")
+    tree.settle()
+    rules = ("date_long_ago:birth_date", "date_ahead:birth_date", "date_long_ago:birth_date")
+    expected = {case_id(CaseKind.RULE_VIOLATED, rule, row) for rule, row in zip(rules, ids[:3], strict=True)}
+    assert {case for case, _, detail in cases(tree.a, CaseKind.RULE_VIOLATED) if "date" in detail["rule"]} == expected
+    with tree.a.store.write("clerk") as tx:
+        tx.run("UPDATE person SET birth_date = '1981-03-05' WHERE id IN (?, ?, ?)", ids[:3])
+        tx.run("UPDATE person SET birth_date = '0081-03-05' WHERE id = ?", (died,))
+        tx.run("UPDATE household SET opened_on = '2099-01-01', closed_on = '0001-01-01'")
+    tree.settle()
+    found = [detail["rule"] for _, _, detail in cases(tree.a, CaseKind.RULE_VIOLATED) if "date" in detail["rule"]]
+    assert set(found) <= {"date_long_ago:birth_date", "date_ahead:opened_on", "date_long_ago:closed_on"}
+    assert found.count("date_long_ago:birth_date") == 1
+
+
 def test_a_list_speaks_against_more_rows_than_fit_into_a_turn(tree: Registers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("syncd.limits.DETECT_FOUND_MAX", 2)
     for _ in range(5):

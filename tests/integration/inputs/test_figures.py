@@ -205,7 +205,8 @@ def test_a_code_that_no_list_has_is_counted_apart_and_named(root: Store) -> None
     generate(root, unit_id=UNIT, persons=50, seed=1, today=TODAY)
     with root.write("test") as tx:
         chosen = tx.value("SELECT min(CAST(id AS text)) FROM person WHERE residence = 'usual'")
-        tx.run("UPDATE person SET ethnic = 'zz' WHERE CAST(id AS text) = ?", (chosen,))
+        tx.run("UPDATE person SET ethnic = 'zz', education = '99' WHERE CAST(id AS text) = ?", (chosen,))
+        tx.run("UPDATE person SET marital = '77', relation = '88' WHERE residence = 'usual'")
     fold(root)
     with root.read() as tx:
         found = figures(tx, root.registry, [UNIT], "2026-11")
@@ -213,3 +214,11 @@ def test_a_code_that_no_list_has_is_counted_apart_and_named(root: Store) -> None
     assert (unknown.code, unknown.name, unknown.n) == ("zz", None, 1)
     assert "[mã zz không có trong danh mục] 1" in figures_text(found, "vi")
     assert any("not in the list" in note for _, note in found.notes)
+    usual = found.usual.total
+    assert {(each.column, each.code): each.n for each in found.unlisted if each.column != "marital"} == {
+        ("ethnic", "zz"): 1, ("education", "99"): 1, ("relation", "88"): count(root, "person", "residence = 'usual'"),
+    }  # fmt: skip
+    assert usual >= max(each.n for each in found.unlisted)
+    notes = figures_text(found, "vi")
+    assert "Trình độ học vấn: 1 người mang mã không có trong danh mục (99: 1)" in notes
+    assert "Tình trạng hôn nhân" in notes
