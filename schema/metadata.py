@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from schema import ddl
 from schema.ddl import Dialect, Identity
 from schema.local import LOCAL_TABLES, LocalColumn, LocalTable
+from schema.names import quoted
 from schema.spec import Column, Kind, Registry, Table, Type
 
 # Room in the page for HOT updates of registers; the journal is filled and emptied all day, so it is vacuumed by count.
@@ -70,7 +71,9 @@ def _replicated(model: sa.MetaData, dialect: Dialect, table: Table, identity: Id
     columns = [_column(dialect, table, column, identity) for column in table.all_columns]
     keys = [_foreign_key(table, column) for column in table.all_columns if column.inside_unit]
     checks = [sa.CheckConstraint(sa.text(_literal(sql)), name=name) for name, sql in ddl.checks(dialect, table)]
-    made = sa.Table(table.name, model, *columns, sa.PrimaryKeyConstraint("id", name=f"pk_{table.name}"), *keys, *checks)
+    made = sa.Table(
+        _named(table.name), model, *columns, sa.PrimaryKeyConstraint("id", name=f"pk_{table.name}"), *keys, *checks
+    )
     for index in table.indexes:
         sa.Index(f"ix_{table.name}_{'_'.join(index)}", *(made.c[name] for name in index))
     for part in table.partly:
@@ -81,11 +84,17 @@ def _replicated(model: sa.MetaData, dialect: Dialect, table: Table, identity: Id
 def _column(dialect: Dialect, table: Table, column: Column, identity: Identity) -> sa.Column[Any]:
     default = ddl.default(dialect, table, column, identity)
     return sa.Column(
-        column.name,
+        _named(column.name),
         sql_type(dialect, column.type),
         nullable=column.nullable,
         server_default=sa.text(_literal(default)) if default else None,
     )
+
+
+def _named(name: str) -> str:
+    """A name that SQLAlchemy quotes just where `schema/names.py` does: its own list of words is another for each
+    database, and shorter."""
+    return sa.sql.quoted_name(name, True) if quoted(name) != name else name
 
 
 def _foreign_key(table: Table, column: Column) -> sa.ForeignKeyConstraint:

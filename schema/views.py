@@ -178,11 +178,13 @@ def _create(dialect: Dialect, name: str, query: str) -> str:
     return f"CREATE{replace} VIEW {quoted(name)} AS{query}"
 
 
+# The type of a table is named with its schema: PostgreSQL has a type `date` of its own.
 # PostgreSQL before 16 cannot ask whether a text is JSON, nor whether a value fits a type; a view must never fail
 # because of one row, so what does not fit counts as nothing.
 WISHED_SOURCE = """
 BEGIN
-  EXECUTE format('SELECT jsonb_populate_record(NULL::%I, $1)', tab) USING wished::jsonb;
+  EXECUTE (SELECT format('SELECT jsonb_populate_record(NULL::%s.%I, $1)', c.relnamespace::regnamespace, c.relname)
+    FROM pg_class AS c WHERE c.oid = to_regclass(quote_ident(tab))) USING wished::jsonb;
   RETURN wished::jsonb;
 EXCEPTION WHEN OTHERS THEN
   RETURN '{}';
@@ -194,7 +196,8 @@ WISHED_FUNCTION = (
 
 
 def _with_pending(dialect: Dialect, table: Table) -> str:
-    """Rows with the newest wish about each of their columns laid over them, and the rows wished to be inserted."""
+    """Rows with the newest wish about each of their columns laid over them, and the rows wished to be inserted. Its
+    parts have names of ours: a deployment's table may be called `mine`."""
     words = _Sqlite(table) if dialect.is_sqlite else _Postgres(table)
     over = "".join(
         f",\n  CASE WHEN {words.has('o.wished', column.name)} THEN {words.value('o.wished', column.name, column.type)}"
@@ -205,23 +208,23 @@ def _with_pending(dialect: Dialect, table: Table) -> str:
         f",\n  {words.value('m.wished', column.name, column.type)} AS {column.sql}" for column in table.all_columns[2:]
     )
     return f"""
-WITH mine AS (
+WITH syncd_mine AS (
   SELECT p.id, p.unit_id, p.row_id, p.operation, p.made_at, {words.parsed} AS wished FROM proposal AS p
   WHERE p.table_name = '{table.name}' AND p.withdrawn_at IS NULL
     AND {words.tag} = (SELECT value FROM syncd_meta WHERE key = 'tag')
     AND (p.expires_at IS NULL OR p.expires_at > {words.now})
     AND NOT EXISTS (SELECT 1 FROM verdict AS v WHERE v.proposal_id = p.id AND v.outcome <> 'referred')
     AND NOT EXISTS (SELECT 1 FROM notice AS n WHERE n.proposal_id = p.id)
-), marked AS (
-  SELECT row_id, min(operation) AS pending FROM mine WHERE operation <> 'insert' GROUP BY row_id
-), overlay AS ({words.overlay}
+), syncd_marked AS (
+  SELECT row_id, min(operation) AS pending FROM syncd_mine WHERE operation <> 'insert' GROUP BY row_id
+), syncd_overlay AS ({words.overlay}
 )
 SELECT r.id, r.unit_id, k.pending AS pending, {PAST} AS is_past{over}
 FROM {table.sql} AS r LEFT JOIN ({PASSED_ON}) AS e ON e.unit_id = r.unit_id
-LEFT JOIN marked AS k ON k.row_id = r.id LEFT JOIN overlay AS o ON o.row_id = r.id
+LEFT JOIN syncd_marked AS k ON k.row_id = r.id LEFT JOIN syncd_overlay AS o ON o.row_id = r.id
 UNION ALL
 SELECT m.id, m.unit_id, m.operation AS pending, 0 AS is_past{new}
-FROM mine AS m WHERE m.operation = 'insert'"""
+FROM syncd_mine AS m WHERE m.operation = 'insert'"""
 
 
 def _path(name: str) -> str:
@@ -238,7 +241,7 @@ class _Sqlite:
   SELECT row_id, json_group_object(key, value) AS wished FROM (
     SELECT m.row_id, e.key, e.value,
       row_number() OVER (PARTITION BY m.row_id, e.key ORDER BY m.made_at DESC, m.id DESC) AS place
-    FROM mine AS m, json_each(m.wished) AS e WHERE m.operation = 'update'
+    FROM syncd_mine AS m, json_each(m.wished) AS e WHERE m.operation = 'update'
   ) WHERE place = 1 GROUP BY row_id"""
 
     def __init__(self, table: Table) -> None:
@@ -259,7 +262,7 @@ class _Postgres:
     now = "to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"
     overlay = """
   SELECT m.row_id, jsonb_object_agg(e.key, e.value ORDER BY m.made_at, m.id) AS wished
-  FROM mine AS m, jsonb_each(m.wished) AS e WHERE m.operation = 'update' GROUP BY m.row_id"""
+  FROM syncd_mine AS m, jsonb_each(m.wished) AS e WHERE m.operation = 'update' GROUP BY m.row_id"""
 
     def __init__(self, table: Table) -> None:
         self.parsed = f"syncd_wished('{table.name}', p.wished)"

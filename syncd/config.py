@@ -264,7 +264,7 @@ def _read_file(path: Path) -> dict[str, Any]:
             ),
             say(*AS_UTF_8),
         ) from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:  # brackets without end
         raise ConfigError(
             say("{path} không đúng dạng TOML: {error}", "{path} is not TOML: {error}", path=path, error=error),
             say("sửa dòng được nêu", "correct the line it names"),

@@ -22,7 +22,21 @@ _NAME = re.compile(r"[^\W\d]\w*")
 OURS = ("syncd_", "sqlite_", "pg_", "v_", "alembic_")
 # Columns that a database or one of our views has of its own.
 TAKEN_COLUMNS = frozenset(
-    {"id", "unit_id", "pending", "rowid", "oid", "_rowid_", "ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"}
+    {
+        "id",
+        "unit_id",
+        "pending",
+        "is_past",
+        "rowid",
+        "oid",
+        "_rowid_",
+        "ctid",
+        "xmin",
+        "xmax",
+        "cmin",
+        "cmax",
+        "tableoid",
+    }
 )
 # What is called so already, beside what `_made_names` tells of the tables of the release.
 _FUNCTIONS = (
@@ -53,7 +67,7 @@ def table_name_fault(name: object) -> str:
     if fault or not isinstance(name, str):
         return fault
     low = name.lower()
-    if low.startswith(OURS) or low.endswith("_with_pending"):
+    if f"{low}_".startswith(OURS) or low.endswith("_with_pending"):  # of "sqlite" the view would be sqlite_with_pending
         return say(
             "tên bắt đầu bằng {ours} hoặc kết thúc bằng _with_pending được dành riêng",
             "names that begin with {ours} or end in _with_pending are taken",

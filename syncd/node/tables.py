@@ -9,11 +9,13 @@ started in makes no difference.
 from __future__ import annotations
 
 import importlib
+import importlib.machinery
 import os
 import sys
+import sysconfig
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,14 +27,20 @@ from syncd.language import say
 from syncd.node.faults import faults
 
 FAULTS_SHOWN_MAX = 20
+ERROR_CHARS_MAX = 300  # of what a module raises
 
 
 def load_tables(setting: str, directory: Path) -> Registry:
     """The tables of the release and those that `setting` names. Raises ConfigError."""
     if not setting:
         return registry()
-    tables = _tables_in(setting, directory)
-    found = faults(tables)
+    try:
+        tables = _tables_in(setting, directory)
+        found = faults(tables)
+    except ConfigError:
+        raise
+    except Exception as error:  # objects of theirs that raise when they are looked at
+        raise _raised(setting, setting.partition(":")[0], directory, error) from error
     if found:
         shown = [f"{place}. {text}" for place, text in enumerate(found[:FAULTS_SHOWN_MAX], start=1)]
         more = len(found) - len(shown)
@@ -88,19 +96,22 @@ def _tables_in(setting: str, directory: Path) -> tuple[Table, ...]:
 def _module(setting: str, name: str, directory: Path) -> ModuleType:
     """The module, from the node's directory before anywhere else."""
     top = name.partition(".")[0]
-    is_here = (directory / f"{top}.py").exists() or (directory / top).is_dir()
-    if is_here and (top in sys.stdlib_module_names or top in ("syncd", "schema", "conflict")):
+    is_here = _is_in(directory, top)
+    is_installed = _is_installed(top)
+    if is_here and is_installed:
         raise _unreadable(
             setting,
             directory,
             say(
-                "{name} là tên một mô-đun của Python hoặc của syncd; hãy đặt tên khác cho tệp",
-                "{name} is the name of a module of Python's or of syncd's; give the file another name",
+                "{name} là tên một mô-đun của Python, của syncd hoặc của thư viện đã cài; hãy đặt tên khác cho tệp",
+                "{name} is the name of a module of Python's, of syncd's or of an installed library; give the file "
+                "another name",
                 name=top,
             ),
         )
     try:
-        with _searched_first(directory, top if is_here else None):
+        # A command's result goes to stdout; whatever a module prints is no part of it.
+        with _searched_first(directory, None if is_installed else top), redirect_stdout(sys.stderr):
             return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
@@ -115,8 +126,26 @@ def _module(setting: str, name: str, directory: Path) -> ModuleType:
                 ),
             ) from error
         raise _raised(setting, name, directory, error) from error
-    except (Exception, SystemExit) as error:  # whatever a module does when it is read: said as a fault of the settings
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever a module does when it is read: said as a fault of the settings
         raise _raised(setting, name, directory, error) from error
+
+
+def _is_in(directory: Path, top: str) -> bool:
+    try:
+        return (directory / f"{top}.py").exists() or (directory / top).is_dir()
+    except OSError:  # a name that no file can have
+        return False
+
+
+def _is_installed(top: str) -> bool:
+    """Whether the program itself may import something of that name, now or later: a file beside the settings in its
+    place would break what has nothing to do with tables."""
+    if top in sys.stdlib_module_names or top in ("syncd", "schema", "conflict"):
+        return True
+    installed = sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
+    return importlib.machinery.PathFinder.find_spec(top, installed) is not None
 
 
 @contextmanager
@@ -156,10 +185,19 @@ def _raised(setting: str, name: str, directory: Path, error: BaseException) -> C
             "module {module} cannot be read: {kind}: {error} ({line})",
             module=name,
             kind=type(error).__name__,
-            error=error,
+            error=_words(error),
             line=line,
         ),
     )
+
+
+def _words(error: BaseException) -> str:
+    """What an exception says of itself, where it can."""
+    try:
+        text = str(error)
+    except Exception:
+        return ""
+    return text if len(text) <= ERROR_CHARS_MAX else f"{text[:ERROR_CHARS_MAX]}…"
 
 
 def _unreadable(setting: str, directory: Path, why: str) -> ConfigError:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
-from dataclasses import replace
+from contextlib import closing
+from dataclasses import fields, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from schema.spec import Audience, Column, Fold, Kind, Table, Type
+from schema import described
+from schema.install import statements
+from schema.spec import Apart, Audience, Column, Fold, Kind, Partly, Table, Type
+from schema.tables import registry
 from syncd.errors import ConfigError
 from syncd.node.faults import faults
 from syncd.node.tables import load_tables
+from tests.schema_builders import IDENTITY
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +32,7 @@ def column(number: int = 2, name: Any = "title", type: Any = Type.TEXT, **more: 
     return Column(number=number, name=name, type=type, **more)
 
 
-def table(*columns: Column, **more: Any) -> Table:
+def table(*columns: Any, **more: Any) -> Table:
     given = {"number": 1000, "name": "book", "kind": Kind.REGISTER, "columns": columns or (column(),), **more}
     return Table(**given)
 
@@ -45,6 +52,11 @@ GOOD = {
         fold=Fold(measure="birth", columns=("sex",), date_column="day"),
     )],
     "the greatest number": [table(number=65_535)],
+    "a rule that may be unknown": [table(column(check="title IS NULL OR length(title) > 1"))],
+    "a rule of what few read": [table(column(audience=Audience.CUSTODIAN, check="title <> 'like'"))],
+    "rules of their own for each database": [
+        table(column(check_sqlite="title GLOB 'a*'", check_postgres="title LIKE 'a%'")),
+    ],
 }  # fmt: skip
 
 
@@ -53,7 +65,8 @@ def test_what_works_on_both_databases_is_taken(tables: list[Table]) -> None:
     assert faults(tables) == []
 
 
-BAD = {
+INDEX = Partly(name="p", columns=("title",), only="true")
+BAD: dict[str, tuple[list[Any], str]] = {
     "no table": (["book"], "element 1 is a str"),
     "a number of the system's": ([table(number=999)], "number 999 is not in 1000…65535"),
     "a number beyond": ([table(number=65_536)], "65536 is not in"),
@@ -102,6 +115,25 @@ BAD = {
     "a rule": ([table(column(check="title >"))], "rule ck_book_title_rule cannot be used"),
     "a rule for one database": ([table(column(check_sqlite="title > ''"))], "need each other"),
     "a rule of the table": ([table(checks=(("x", "nobody > 1"),))], "no such column: nobody"),
+    "a name that is no column": ([table(column(check='"Title" <> \'x\' OR "nobody" > 1'))], "no such column: nobody"),
+    "today": ([table(column(type=Type.DATE, check="title <= CURRENT_DATE"))], "another answer at another time"),
+    "now": ([table(column(check_sqlite="title < date('now')", check_postgres="title < now()"))], "'now' gives another"),
+    "chance": ([table(column(type=Type.INT, check="title > random()"))], "random gives another answer"),
+    "capitals": ([table(column(check="title LIKE 'a%'"))], "LIKE means other things on SQLite"),
+    "letters": ([table(checks=(("x", "lower(title) = title"),))], "lower means other things on SQLite"),
+    "a rule about nothing": ([table(column(check="title IS NOT NULL"))], "the rule refuses an empty value"),
+    "a rule of the table about nothing": ([table(checks=(("x", "coalesce(title, '') <> ''"),))], "refuses an empty"),
+    "a rule that few can judge": (
+        [table(column(audience=Audience.CUSTODIAN), column(3, "other"), checks=(("x", "title <> other"),))],
+        "tiers between have no value to compare",
+    ),
+    "a view's column": ([table(column(name="is_past"))], "this column name is taken"),
+    "a view of SQLite's": ([table(name="sqlite")], "names that begin with"),
+    "something among the columns": ([table(SimpleNamespace(number=2, name="x"))], "1 of columns is a SimpleName"),
+    "what the release has for itself": (
+        [table(above="title", apart=(Apart(column="title", other="id"),), partly=(INDEX,))],
+        "partly is for syncd's own tables alone",
+    ),
     "rules of one name": ([table(checks=(("title_type", "true"),))], "two rules or keys have one name"),
 }  # fmt: skip
 
@@ -112,6 +144,39 @@ def test_each_fault_is_said_in_a_sentence(tables: list[Any], said: str) -> None:
     assert found
     with pytest.raises(ConfigError, match=said):
         raise ConfigError("\n".join(found), "")
+
+
+STRANGE: tuple[Any, ...] = (
+    None, True, 0, -1, 2.0, float("nan"), 10**400, "", "title", "%s", "\ud800", b"x", [], (), {}, set(), object(), int,
+    ["title"], ("title",), (("title",),), [[[]]], (None,), (5, 6), ("a", "b"), (("a", "b"),), {"a": 1}, Kind.CONTROL,
+    Type.DATE, Audience.PUBLIC, SimpleNamespace(name="q"), Partly(name="p", columns=("title",), only="true"),
+    (Apart(column="x", other="y"),), (Partly(name=None, columns=(), only=""),),  # type: ignore[arg-type]  # strange on purpose
+    Fold(measure=[], columns=({},)), Fold(measure="birth", columns=("title",), date_column={}),  # type: ignore[arg-type]  # likewise
+)  # fmt: skip
+
+
+TAKEN: set[str] = set()  # descriptions of which a database was made
+
+
+@pytest.mark.parametrize("field", [f"table.{field.name}" for field in fields(Table) if field.init]
+                         + [f"column.{field.name}" for field in fields(Column)])  # fmt: skip
+def test_no_part_of_a_description_holds_what_makes_a_traceback(field: str) -> None:
+    """Each part of a table, and of a column that refers, with each of these values: it is a fault, or it works."""
+    of, _, name = field.partition(".")
+    for value in STRANGE:
+        more = {name: value}
+        try:
+            tables = [table(**more)] if of == "table" else [table(column(), replace(REFERS, **more))]
+        except (TypeError, ValueError, AttributeError):
+            continue  # the class itself takes no such thing: what the module raises is said
+        found = faults(tables)
+        "\n".join(found).encode()
+        text = "" if found else described.as_text(registry(tuple(tables)))
+        if text and text not in TAKEN:
+            TAKEN.add(text)
+            with closing(sqlite3.connect(":memory:")) as connection:
+                for statement in statements("sqlite-portable", registry(tuple(tables)), IDENTITY):
+                    connection.execute(statement)
 
 
 MODULE = """
@@ -132,6 +197,24 @@ TABLES = (Table(number=1000, name="book", kind=Kind.REGISTER, columns=(Column(nu
         ("x = 1\nTABLES = 1 / 0", "tables:TABLES", r"ZeroDivisionError.*tables\.py:2"),
         ("import nothing_of_the_kind", "tables:TABLES", r"ModuleNotFoundError.*tables\.py:1"),
         ("raise SystemExit(3)", "tables:TABLES", "SystemExit"),
+        ("raise GeneratorExit", "tables:TABLES", "GeneratorExit"),
+        ("class E(BaseException): pass\nraise E('odd')", "tables:TABLES", r"E: odd \(.*tables\.py:2"),
+        (
+            "class X:\n def __str__(self): raise ValueError\nraise RuntimeError(X())",
+            "tables:TABLES",
+            r"RuntimeError: +\(",
+        ),
+        ("raise ValueError('x' * 100000)", "tables:TABLES", "x{300}…"),
+        ("def __getattr__(name): raise RuntimeError(name)", "tables:TABLES", "RuntimeError: TABLES"),
+        ("class T(tuple):\n def __iter__(self): raise OSError('no')\nTABLES = T((1,))", "tables:TABLES", "OSError: no"),
+        ("x = 1\0", "tables:TABLES", "null bytes"),
+        ("from . import x", "tables:TABLES", "ImportError"),
+        (MODULE, "n" * 300 + ":TABLES", "is not found"),
+        (
+            MODULE.replace("columns=(", "column=("),
+            "tables:TABLES",
+            r"unexpected keyword argument 'column' .*tables\.py:3",
+        ),
         (MODULE.replace("number=2", "number=7"), "tables:TABLES", "numbers must run from 2"),
         (MODULE.replace('"book"', '"person"'), "tables:TABLES", "has 1 faults:\n1. table 'person'"),
     ],
@@ -154,6 +237,20 @@ def test_a_module_lies_beside_the_settings_of_its_node(tmp_path: Path, monkeypat
     (tmp_path / "none").mkdir()
     with pytest.raises(ConfigError, match="is not found"):
         load_tables("tables_of_nobody:TABLES", tmp_path / "none")
+
+
+def test_a_module_never_stands_in_the_place_of_a_library(tmp_path: Path) -> None:
+    (tmp_path / "msgspec.py").write_text(MODULE)
+    known = sys.modules["msgspec"]
+    with pytest.raises(ConfigError, match="installed library"):
+        load_tables("msgspec:TABLES", tmp_path)
+    assert sys.modules["msgspec"] is known
+
+
+def test_what_a_module_prints_is_no_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "tables.py").write_text(f"print('hello')\n{MODULE}")
+    load_tables("tables:TABLES", tmp_path)
+    assert capsys.readouterr() == ("", "hello\n")
 
 
 def test_a_program_started_beside_another_module_does_not_take_it(tmp_path: Path) -> None:
