@@ -110,7 +110,7 @@ _COLUMN: Mapping[str, tuple[Test, str, str]] = {
     "number": _NUMBER,
     "nullable": _FLAG,
     "inside_unit": _FLAG,
-    "data_class": (lambda value: isinstance(value, DataClass), "DataClass", "a DataClass"),
+    "data_class": (lambda value: isinstance(value, str) and value in tuple(DataClass), "DataClass", "a DataClass"),
     "group": _TEXT_OR_NONE,
     "code_list": _TEXT_OR_NONE,
     "references": _TEXT_OR_NONE,
