@@ -23,6 +23,7 @@ from syncd.security.authority import Authority
 from syncd.security.enrol import JoinReply, JoinRequest, NodeInfo
 from syncd.setup import insert_node, set_peer
 from syncd.store.base import Row, Tx
+from syncd.store.patience import patiently
 from syncd.tree import NodeRecord, Tree, records_about
 
 PEM_END = "-----END CERTIFICATE-----"
@@ -57,6 +58,7 @@ class _Unit:
     name: str
 
 
+@patiently
 def make_token(
     node: Node,
     unit_code: str,

@@ -27,6 +27,7 @@ from syncd.log import Stream
 from syncd.protocol.decoding import json_object
 from syncd.quarantine import admits
 from syncd.store.base import Row, Store, Tx
+from syncd.store.patience import patiently
 from syncd.tree import Tree
 from syncd.wire import Value
 
@@ -45,6 +46,7 @@ class Admitted:
         return Admitted(proposals=self.proposals + more.proposals, withheld=self.withheld + more.withheld)
 
 
+@patiently
 def adopt(
     store_: Store, applier: Applier, tree: Tree, stream_id: str, author: str, now_ms: int, offset_ms: int | None
 ) -> Admitted:

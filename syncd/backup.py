@@ -39,6 +39,7 @@ from syncd.setup import set_facts
 from syncd.signals import RECEIPT
 from syncd.status import database_revision
 from syncd.store.base import Row, Tx
+from syncd.store.patience import patiently
 from syncd.system import fsync_directory, read_any_file, translate_os_error
 from syncd.verify import digest_stream, digested
 from syncd.wire import copy_text
@@ -87,6 +88,20 @@ def back_up(
     Raises DiskFull, PermissionDenied; FileRefused when what was read back is not what was written.
     """
     make_folder(folder)
+    head, target, size, seen = _write(node, files, folder, tell, random_bytes)
+    vouched = _record(node, head.made_ms, target, seen.streams)
+    return Backup(
+        path=target, made_at=instant_of(head.made_ms), size_bytes=size, rows=sum(seen.rows.values()),
+        tables=len(seen.rows), streams=len(seen.streams), vouched=vouched, left_out=seen.left_out,
+    )  # fmt: skip
+
+
+@patiently
+def _write(
+    node: Node, files: Path, folder: Path, tell: Progress, random_bytes: Callable[[int], bytes]
+) -> tuple[Head, Path, int, _Snapshot]:
+    """The file, proven and under its name, with its size and what was seen; from the beginning where the snapshot is
+    lost."""
     seen = _Snapshot()
     readers = [node.keys.x25519_public, *([node.recovery_public] if node.recovery_public else [])]
     with node.store.read() as tx:
@@ -101,11 +116,7 @@ def back_up(
         with suppress(OSError):  # what is wrong with this place is said by the error under way
             partial.unlink(missing_ok=True)
         raise
-    vouched = _record(node, head.made_ms, target, seen.streams)
-    return Backup(
-        path=target, made_at=instant_of(head.made_ms), size_bytes=size, rows=sum(seen.rows.values()),
-        tables=len(seen.rows), streams=len(seen.streams), vouched=vouched, left_out=seen.left_out,
-    )  # fmt: skip
+    return head, target, size, seen
 
 
 def find_backup(place: Path) -> Path:
@@ -310,6 +321,7 @@ def _present(tx: Tx) -> set[str]:
     return {row[0] for row in tx.all(query)} - {"alembic_version"}
 
 
+@patiently
 def _record(node: Node, made_ms: int, path: Path, streams: list[Stream]) -> int:
     """Note the backup; as custodian sign what it holds. One transaction: neighbours ask for all of a backup at once."""
     vouched: list[str] = []

@@ -27,6 +27,7 @@ from syncd.replication import pieces
 from syncd.seal import PlainPart, seal_envelope
 from syncd.signals import LOG, RECEIPT
 from syncd.store.base import Row, Store, Tx
+from syncd.store.patience import patiently
 from syncd.verify import digest_stream
 from syncd.wire import INSERT, UPDATE, Block, Schema, encode_bodies, encode_checkpoint
 
@@ -37,6 +38,7 @@ Plains = dict[Audience, bytes]
 Keys = dict[Audience, tuple[int, bytes]]  # epoch and key
 
 
+@patiently
 def make(node: Node, stream_id: str) -> Stream | None:
     """Write a baseline of a register's stream at the position its rows stand at here; None when that is not possible
     now: rows wait for the log, a group is open, a key has not come, or nothing follows the last baseline. Its keeper

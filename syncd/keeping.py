@@ -20,6 +20,7 @@ from syncd.limits import SHOWN_UNITS_MAX
 from syncd.pipeline import Node
 from syncd.reassign import packed
 from syncd.store.base import Tx
+from syncd.store.patience import patiently
 from syncd.succession import named_apart
 from syncd.tree import Tree, covers, units_above
 
@@ -54,6 +55,7 @@ class Heir:
     to_name: str
 
 
+@patiently
 def order(
     node: Node, unit_id: str, to_node: str, *, author: str, reason: str, forced: bool = False, revoke: bool = False
 ) -> Preview:
@@ -115,6 +117,7 @@ def size_of(tx: Tx, move: Move) -> dict[str, int]:
     return {"households": len(chosen), "persons": int(counted)}
 
 
+@patiently
 def reassign(node: Node, move: Move, *, author: str, reason: str) -> None:
     """Order the keeper of `from_unit` to put rows under `to_unit`; it keeps that one too, from now on if nobody did.
 

@@ -41,6 +41,7 @@ from syncd.rejoin import Rejoin
 from syncd.replication.held_back import Failure, HeldBack, Unit, mark
 from syncd.signals import APPLIED, LOG, RECEIPT, Signals
 from syncd.store.base import Store, Tx
+from syncd.store.patience import patiently
 from syncd.store.pulse import Baton
 from syncd.terms import refresh_keepers
 from syncd.topology import subtree
@@ -171,6 +172,7 @@ class Node:
 
     # --- write: journal → log -----------------------------------------------------------------------------------
 
+    @patiently
     def write(self, checkpoints: bool = False) -> int:
         """Sequence and seal everything committed so far; returns the number of changed rows. With `checkpoints`,
         digests of the written streams follow.
@@ -235,6 +237,7 @@ class Node:
         """Whether an own stream may say more than its last checkpoint: whoever wrote it, and what came back of it."""
         return self.own.is_unchecked
 
+    @patiently
     def checkpoint(self) -> int:
         """Write a checkpoint behind every own stream whose content has no newer one; returns how many were written.
         What cannot be written now stays owed."""
@@ -333,6 +336,7 @@ class Node:
             result.streams |= met
         return result
 
+    @patiently
     def apply_all(
         self,
         more_of: Callable[[str], More | None] | None = None,
@@ -396,6 +400,7 @@ class Node:
 
         return notices.tell(self.store, tree)
 
+    @patiently
     def settle(self) -> Outcome:
         """All that follows from news: `conclude`, then `look`."""
         concluded, looked = self.conclude(), self.look()
@@ -504,6 +509,7 @@ class Node:
         """When the keeper last changed values, by its own clock: read back from the log, newest first, bounded."""
         return self.applier.changed_at(tx, stream_id, table, wanted)
 
+    @patiently
     def refresh(self) -> None:
         """Derive keepers anew after a local change of node records or units."""
         with self.store.apply("refresh") as tx:

@@ -16,6 +16,7 @@ from syncd.language import say
 from syncd.proposing import known_offset_ms
 from syncd.protocol.decoding import json_object
 from syncd.store.base import Row, Store, Tx
+from syncd.store.patience import patiently
 
 WAITING, REVIEW, WITHDRAWN, EXPIRED = "waiting", "review", "withdrawn", "expired"
 PENDING = (WAITING, REVIEW)
@@ -78,6 +79,7 @@ def every(tx: Tx, now_ms: int) -> list[Listed]:
     return list(_listed(tx, "1 = 1", now_ms))
 
 
+@patiently
 def withdraw(store: Store, part: str, now_ms: int) -> Withdrawal:
     """Take back the own proposal whose id contains `part`, unless it is decided. Raises UsageError when it is unknown,
     another node's, or several are meant.

@@ -20,6 +20,7 @@ from syncd.errors import UsageError
 from syncd.inputs.problem import not_in_list
 from syncd.language import Both, say
 from syncd.store.base import Store, Tx
+from syncd.store.patience import patiently
 from syncd.text import titles
 from syncd.undecided import takes_proposals
 
@@ -63,6 +64,7 @@ class Proposed:
     changes_nothing: bool = False
 
 
+@patiently
 def propose(store: Store, wish: Wish, now_ms: int) -> Proposed:
     """Write the proposal in one transaction. Raises UsageError where nothing can be proposed."""
     table = register_table(store, wish.table)

@@ -18,6 +18,7 @@ from syncd.envelope import parse_envelope
 from syncd.floor import Baseline
 from syncd.log import Stream
 from syncd.store.base import Store, Tx
+from syncd.store.patience import patiently
 
 if TYPE_CHECKING:
     from syncd.pipeline import Node
@@ -182,18 +183,30 @@ def _cut(tx: Tx, at: Stream, to_seq: int, because: str) -> list[Cut]:
 
 def _carry_out(store: Store, cut: Cut) -> bool:
     if cut.kind == Kind.BASELINE:
-        with store.apply("prune-baseline") as tx:
-            tx.lock(cut.stream_id)
-            return floor.drop(tx, cut.stream_id) > 0
+        return _drop(store, cut)
     gone = 0
     for seq in [*range(cut.from_seq - 1 + limits.PRUNE_ENVELOPES, cut.to_seq, limits.PRUNE_ENVELOPES), cut.to_seq]:
-        with store.apply("prune") as tx:
-            tx.lock(f"receive {cut.stream_id}")
-            at = log.stream(tx, cut.stream_id)
-            if at is None or at.applied_seq < cut.to_seq:
-                return gone > 0  # it was taken back meanwhile
-            gone += floor.forget(tx, at, seq)
+        forgotten = _forget(store, cut, seq)
+        if forgotten is None:
+            break
+        gone += forgotten
     return gone > 0
+
+
+@patiently
+def _drop(store: Store, cut: Cut) -> bool:
+    with store.apply("prune-baseline") as tx:
+        tx.lock(cut.stream_id)
+        return floor.drop(tx, cut.stream_id) > 0
+
+
+@patiently
+def _forget(store: Store, cut: Cut, seq: int) -> int | None:
+    """How many envelopes up to `seq` are gone now; None: the stream was taken back meanwhile."""
+    with store.apply("prune") as tx:
+        tx.lock(f"receive {cut.stream_id}")
+        at = log.stream(tx, cut.stream_id)
+        return None if at is None or at.applied_seq < cut.to_seq else floor.forget(tx, at, seq)
 
 
 def _size(tx: Tx, stream_id: str, after_seq: int, until_seq: int) -> int:

@@ -15,6 +15,7 @@ from schema.names import listed, quoted
 from schema.spec import Kind, Registry, Table
 from syncd.moved_rows import marks_of
 from syncd.store.base import Row, Store, Tx
+from syncd.store.patience import patiently
 from syncd.tree import Tree
 from syncd.wire import DELETE, INSERT
 
@@ -72,6 +73,7 @@ def _tags_of_keepers(tree: Tree, unit_id: str) -> set[str]:
     return {tree.me[28:], *(term.node_id[28:] for term in tree.terms.get(unit_id, ()))}
 
 
+@patiently
 def carry_out(store: Store, order: Reassignment, me: str, now: str) -> int:
     """Move the rows; returns how many. Captured as deletions in the one unit and insertions in the other.
 

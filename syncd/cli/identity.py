@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -139,19 +139,26 @@ def unlink_command(link_id: str, author: str | None, directory: Path | None, as_
     _decide(unlink, link_id, author, directory, as_json)
 
 
+def _decided(store: Any, decision: Decision, link_id: str, by: str) -> str:
+    """The link's state afterwards."""
+    from syncd.clock import instant_of
+
+    with store.write("identity") as tx:
+        decision(tx, link_id, by, instant_of(time.time_ns() // 1_000_000))
+        return str(tx.value("SELECT state FROM person_link WHERE link_id = ?", (link_id,)))
+
+
 def _decide(decision: Decision, link_id: str, author: str | None, directory: Path | None, as_json: bool) -> None:
     from syncd.cli.place import opened_store
     from syncd.cli.who import author as user
-    from syncd.clock import instant_of
     from syncd.identity.words import STATES as WORDS
+    from syncd.store.patience import again
 
     with opened_store(directory) as store:
         with store.read() as tx:
             name = str(tx.value("SELECT value FROM syncd_meta WHERE key = 'name'"))
         by = user(author, otherwise=name, asks=not as_json)
-        with store.write("identity") as tx:
-            decision(tx, link_id, by, instant_of(time.time_ns() // 1_000_000))
-            state = str(tx.value("SELECT state FROM person_link WHERE link_id = ?", (link_id,)))
+        state = again(lambda: _decided(store, decision, link_id, by))
     if as_json:
         emit_json({"link_id": link_id, "state": state})
     else:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from syncd.language import Both, english_of
+from syncd.store.patience import note_effect
 from syncd.text import escaped
 
 _COLOUR = re.compile(r"(\x1b\[[0-9;]{1,8}m)")
@@ -27,6 +28,7 @@ def emit(text: str, *, raw: bool = False) -> None:
     they are."""
     shown = text if raw else escaped.lines(text) if not colours_wanted() else _painted(text)
     sys.stdout.write(shown if shown.endswith("\n") else shown + "\n")
+    note_effect()
 
 
 def _painted(text: str) -> str:

@@ -11,6 +11,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import click
@@ -55,6 +56,10 @@ VERBS = {
     "figures": "figures",
     "config": "config",
 }
+
+AT_ONCE = ("run", "status")  # a daemon comes again by itself; a screen, and monitoring, are told what is so now
+# What reads, and writes the database alone: begun again where the server goes before anything was written or shown.
+ANEW = frozenset(VERBS) - {*AT_ONCE, "demo", "init", "token", "join", "sync", "restore", "sql"}
 
 WORDS = Both(
     "Đồng bộ sổ dân số từ xã lên huyện, tỉnh, kiểm chứng được là khớp.",
@@ -168,10 +173,12 @@ def _called(arguments: Sequence[str]) -> object:
         require_own_packages()
     except ConfigError as error:  # told here and now: more of our modules would load the stranger's
         return _failed(str(error), error.exit_code)
-    if tuple(arguments[:1]) == ("run",):
-        return program().main(list(arguments), prog_name="syncd", standalone_mode=False)
-    with patient(tell_waiting):
-        return program().main(list(arguments), prog_name="syncd", standalone_mode=False)
+    verb = "".join(arguments[:1])
+    command = partial(program().main, list(arguments), prog_name="syncd", standalone_mode=False)
+    if verb in AT_ONCE:
+        return command()
+    with patient(tell_waiting) as patience:
+        return patience.from_the_beginning(command) if verb in ANEW else command()
 
 
 def _failed(text: str, exit_code: int) -> int:

@@ -44,8 +44,9 @@ def progress() -> Iterator[Callable[[str, int], None]]:
 def tell_waiting(seconds: int) -> None:
     """A line of its own, also where nobody looks: a job that stands still leaves word why."""
     text = say(
-        "đang chờ cơ sở dữ liệu: chương trình khác đang ghi ({seconds} giây, tối đa {most})",
-        "waiting for the database: another program is writing ({seconds} s, at most {most})",
+        "đang chờ cơ sở dữ liệu: chương trình khác đang ghi, hoặc máy chủ đang khởi động lại ({seconds} giây, tối đa"
+        " {most})",
+        "waiting for the database: another program is writing, or the server restarts ({seconds} s, at most {most})",
         seconds=number(seconds),
         most=number(int(PATIENCE_S)),
     )

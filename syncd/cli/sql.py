@@ -171,14 +171,20 @@ def _begins_itself(statements: list[str]) -> bool:
 def _run_postgres(config: Config, script: str, form: Any) -> None:
     import psycopg
 
+    from syncd.store.patience import again
     from syncd.store.postgres import begin_patiently, connect
     from syncd.store.postgres_errors import translate
 
     connection = connect(config.database)
-    changed = 0
-    try:
+
+    def run() -> int:
+        """How many rows were changed. Nothing is shown before the server has done all statements."""
+        changed = 0
         with begin_patiently(connection, config.database), connection.transaction(), connection.cursor() as cursor:
-            cursor.execute(script.encode())
+            try:
+                cursor.execute(script.encode())
+            except psycopg.errors.TransactionRollback as error:  # a deadlock: nothing of it was done
+                raise translate(error) from error
             while True:
                 if cursor.description is not None:
                     form([column.name for column in cursor.description], _fetched(cursor))
@@ -186,6 +192,10 @@ def _run_postgres(config: Config, script: str, form: Any) -> None:
                     changed += max(0, cursor.rowcount)
                 if not cursor.nextset():
                     break
+        return changed
+
+    try:
+        changed = again(run)
     except psycopg.Error as error:
         text = error.diag.message_primary or str(error)
         raise _refused(connection, text, script) or _plain_sql(text, translate(error)) from error

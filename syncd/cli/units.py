@@ -88,17 +88,21 @@ def load_demo(store: Any) -> dict[str, int]:
 
     from syncd.inputs.codes import load_codes, package_codes
     from syncd.inputs.units import demo_unit_rows, load_units
+    from syncd.store.patience import again
 
-    with store.write("import") as tx:
-        before = int(tx.value("SELECT count(*) FROM unit"))
-        load_units(
-            tx,
-            [replace(row, valid_to=None) for row in demo_unit_rows()],
-            time_ms=time.time_ns() // 1_000_000,
-            random=Random(os.urandom(16)),
-        )
-        codes = load_codes(tx, package_codes())
-        return {"units": int(tx.value("SELECT count(*) FROM unit")) - before, "codes": codes.added}
+    def load() -> dict[str, int]:
+        with store.write("import") as tx:
+            before = int(tx.value("SELECT count(*) FROM unit"))
+            load_units(
+                tx,
+                [replace(row, valid_to=None) for row in demo_unit_rows()],
+                time_ms=time.time_ns() // 1_000_000,
+                random=Random(os.urandom(16)),
+            )
+            codes = load_codes(tx, package_codes())
+            return {"units": int(tx.value("SELECT count(*) FROM unit")) - before, "codes": codes.added}
+
+    return again(load)
 
 
 def _import(store: Any, file: Path, province: str | None, dry_run: bool) -> Any:
@@ -108,6 +112,11 @@ def _import(store: Any, file: Path, province: str | None, dry_run: bool) -> Any:
     from syncd.inputs.codes import load_codes, package_codes
     from syncd.inputs.open_text import open_text
     from syncd.inputs.units import import_units, preview_units
+    from syncd.store.patience import again
+
+    def load_lists() -> None:
+        with store.write("import") as tx:
+            load_codes(tx, package_codes())
 
     with open_text(file) as lines:
         take = preview_units if dry_run else import_units
@@ -115,8 +124,7 @@ def _import(store: Any, file: Path, province: str | None, dry_run: bool) -> Any:
         report = take(store, lines, clock=system_clock, random=random, province=province, name=str(file))
     if dry_run:
         return report
-    with store.write("import") as tx:
-        load_codes(tx, package_codes())
+    again(load_lists)
     return report
 
 

@@ -67,10 +67,14 @@ def _full(opened: Any, asked: int, as_json: bool) -> int:
     from syncd.prove import exit_code, prove
     from syncd.recovery import cells
     from syncd.recovery.proven import against_logs
+    from syncd.store.patience import again
 
-    with opened.store.read() as tx:
-        proofs = against_logs(tx, opened.node, prove(tx, opened.store.registry, opened.node.ring))
-        miscounted = cells.differences(tx, opened.store.registry)
+    def look() -> Any:
+        with opened.store.read() as tx:
+            proofs = against_logs(tx, opened.node, prove(tx, opened.store.registry, opened.node.ring))
+            return proofs, cells.differences(tx, opened.store.registry)
+
+    proofs, miscounted = again(look)
     code = 1 if miscounted else exit_code(proofs)
     if as_json:
         emit_json({"equal": code == 0, "exit_code": code, "checkpoints_written": asked, "streams": plain(proofs),

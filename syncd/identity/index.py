@@ -11,7 +11,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from conflict.identity_names import Name
 from syncd.identity import sql
@@ -19,6 +19,7 @@ from syncd.identity.keys import KEY_BYTES, KINDS, keys_of, pack, unpack
 from syncd.identity.people import PERSONS, People, everybody
 from syncd.limits import IDENTITY_INDEX_ROWS
 from syncd.store.base import Store, Tx
+from syncd.store.patience import patiently
 
 TABLES = ("syncd_identity_due", "syncd_identity_part", "syncd_identity_key", "syncd_identity_person")
 INDEXED = "identity_indexed"
@@ -41,22 +42,36 @@ def index_all(store: Store, people: People | None = None, keys: KeyColumns | Non
         with store.read() as tx:
             people = everybody(tx)
     columns = keys if keys is not None else key_columns(people)
+    _empty(store, people)
+    for places in _chunks(sorted(range(len(people)), key=people.ids.__getitem__)):
+        packed = [(people.ids[place], pack(column[place] for column in columns)) for place in places]
+        _insert(store, "syncd_identity_person", PERSON_COLUMNS, packed)
+    for column in columns:  # in the order of the index: its pages are filled one after the other
+        for places in _chunks(sorted((n for n, key in enumerate(column) if key), key=column.__getitem__)):
+            _insert(store, "syncd_identity_key", KEY_COLUMNS, [(column[n], people.ids[n]) for n in places])
+    _finish(store)
+    return len(people)
+
+
+@patiently
+def _empty(store: Store, people: People) -> None:
     with store.write("identity-index") as tx:
         tx.run("DELETE FROM syncd_meta WHERE key = ?", (INDEXED,))
         for table in TABLES:
             tx.run(f"DELETE FROM {table}")
         _add_parts(tx, count_parts(people))
-    for places in _chunks(sorted(range(len(people)), key=people.ids.__getitem__)):
-        packed = [(people.ids[place], pack(column[place] for column in columns)) for place in places]
-        with store.write("identity-index") as tx:
-            sql.insert(tx, "syncd_identity_person", PERSON_COLUMNS, packed)
-    for column in columns:  # in the order of the index: its pages are filled one after the other
-        for places in _chunks(sorted((n for n, key in enumerate(column) if key), key=column.__getitem__)):
-            with store.write("identity-index") as tx:
-                sql.insert(tx, "syncd_identity_key", KEY_COLUMNS, [(column[n], people.ids[n]) for n in places])
+
+
+@patiently
+def _insert(store: Store, table: str, columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[Any]]) -> None:
+    with store.write("identity-index") as tx:
+        sql.insert(tx, table, columns, rows)
+
+
+@patiently
+def _finish(store: Store) -> None:
     with store.write("identity-index") as tx:
         note_indexed(tx)
-    return len(people)
 
 
 def note_indexed(tx: Tx) -> None:
@@ -137,8 +152,13 @@ def changed_after(tx: Tx, after: str, most: int) -> tuple[list[str], str | None]
 def update_in_parts(store: Store, changed: Sequence[str]) -> None:
     """Bring the keys of many persons up to date, a bounded number in one transaction."""
     for start in range(0, len(changed), IDENTITY_INDEX_ROWS // KINDS):
-        with store.write("identity-index") as tx:
-            update(tx, changed[start : start + IDENTITY_INDEX_ROWS // KINDS])
+        _update_some(store, changed[start : start + IDENTITY_INDEX_ROWS // KINDS])
+
+
+@patiently
+def _update_some(store: Store, changed: Sequence[str]) -> None:
+    with store.write("identity-index") as tx:
+        update(tx, changed)
 
 
 _PERSONS_WITH_KEYS = f"""

@@ -40,6 +40,7 @@ from syncd.limits import (
     IDENTITY_WRITE_PAIRS,
 )
 from syncd.store.base import Store, Tx
+from syncd.store.patience import patiently
 from syncd.tree import load_tree
 
 LOCK = "syncd identity"
@@ -79,14 +80,19 @@ def match_changed(store: Store, now: str, random_bytes: RandomBytes) -> Matched:
 def _match_due(store: Store, now: str, random_bytes: RandomBytes) -> Matched:
     scope, done = _scope(store), Matched()
     while True:
-        with store.write("identity-match") as tx:
-            part = match_new(tx, scope, now, random_bytes)
+        part = _match_some(store, scope, now, random_bytes)
         if not part.persons:
             return done
         done.persons += part.persons
         done.compared += part.compared
         done.blocks_too_large += part.blocks_too_large
         done.counts.add(part.counts)
+
+
+@patiently
+def _match_some(store: Store, scope: Scope, now: str, random_bytes: RandomBytes) -> Matched:
+    with store.write("identity-match") as tx:
+        return match_new(tx, scope, now, random_bytes)
 
 
 def match_persons(store: Store, persons: set[str], now: str, random_bytes: RandomBytes) -> int:
@@ -115,14 +121,26 @@ def match_all(store: Store, scope: Scope, now: str, random_bytes: RandomBytes) -
     found = judged(people, comparing, blocks, known)
     done = Matched(persons=len(people), compared=blocks.compared, blocks_too_large=blocks.too_large)
     for start in range(0, len(found), IDENTITY_WRITE_PAIRS):
-        with store.write("identity-match") as tx:
-            tx.lock(LOCK)
-            done.counts.add(links.write_found(tx, found[start : start + IDENTITY_WRITE_PAIRS], now, random_bytes))
+        done.counts.add(_write_found(store, found[start : start + IDENTITY_WRITE_PAIRS], now, random_bytes))
+    done.counts.withdrawn += _conclude(store, people, known, now)
+    return done
+
+
+@patiently
+def _write_found(store: Store, found: Sequence[Found], now: str, random_bytes: RandomBytes) -> Counts:
     with store.write("identity-match") as tx:
         tx.lock(LOCK)
-        done.counts.withdrawn += _withdraw_gone(tx, people, known, now)
+        return links.write_found(tx, found, now, random_bytes)
+
+
+@patiently
+def _conclude(store: Store, people: People, known: Sequence[Known], now: str) -> int:
+    """How many links are withdrawn, since a side is gone."""
+    with store.write("identity-match") as tx:
+        tx.lock(LOCK)
+        withdrawn = _withdraw_gone(tx, people, known, now)
         note_look(tx, now)
-    return done
+    return withdrawn
 
 
 def match_new(tx: Tx, scope: Scope, now: str, random_bytes: RandomBytes) -> Matched:

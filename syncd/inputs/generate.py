@@ -21,6 +21,7 @@ from syncd.inputs.limits import GENERATE_BATCH_PERSONS, GENERATE_PERSONS_MAX
 from syncd.inputs.mint import mint, tag_of_node
 from syncd.language import say
 from syncd.store.base import Store, Tx
+from syncd.store.patience import patiently
 
 DAY_MS = 86_400_000
 EPOCH_DAY = date(1970, 1, 1).toordinal()
@@ -80,14 +81,20 @@ def generate(store: Store, *, unit_id: str, persons: int, seed: int, today: date
         tag, first_number = tag_of_node(tx), next_household_number(tx, unit_id)
     written: dict[str, int] = {}
     for rows in batches(tag=tag, unit_id=unit_id, persons=persons, seed=seed, today=today, first_number=first_number):
-        with store.write("generate") as tx:
-            write(tx, rows)
+        write_batch(store, rows)
         for table, values in rows.items():
             written[table] = written.get(table, 0) + len(values)
     return Generated(
         households=written.get("household", 0), persons=written.get("person", 0), births=written.get("birth", 0),
         deaths=written.get("death", 0), migrations=written.get("migration", 0),
     )  # fmt: skip
+
+
+@patiently
+def write_batch(store: Store, rows: dict[str, list[Values]]) -> None:
+    """Insert one batch of `batches` in a transaction of its own."""
+    with store.write("generate") as tx:
+        write(tx, rows)
 
 
 def write(tx: Tx, rows: dict[str, list[Values]]) -> None:

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -32,6 +33,7 @@ from syncd.inputs.problem import Problem, ProblemList, Severity
 from syncd.inputs.spelling import PLACE_KEPT, why_kept
 from syncd.language import say
 from syncd.store.base import Row, Store, Tx
+from syncd.store.patience import again
 
 HOUSEHOLD_COLUMNS = tuple(f.column for f in FIELDS if f.of_household)
 PERSON_COLUMNS = (*(f.column for f in FIELDS if not f.of_household), "birth_precision")
@@ -100,11 +102,23 @@ class _Run:
     ) -> None:
         """Compare, settle, count; the counts of a batch appear only once its transaction has ended well."""
         for batch in _batches(self._households):
-            with transaction() as tx:
-                plan = _compare(tx, self._unit_id, [item for item in batch if not item.refused], self._spellings)
-                settle(tx, plan)
-            self._count(batch, plan)
+            readable = [item for item in batch if not item.refused]
+            self._count(batch, again(partial(self._settled, readable, transaction, settle)))
             self._progress(self.report.lines, self._survey.lines)
+
+    def _settled(
+        self,
+        readable: Sequence[HouseholdLines],
+        transaction: Callable[[], AbstractContextManager[Tx]],
+        settle: Callable[[Tx, _Plan], None],
+    ) -> _Plan:
+        """One batch, which a database may take back: what was found about it then is forgotten."""
+        for item in readable:
+            item.refused = False
+        with transaction() as tx:
+            plan = _compare(tx, self._unit_id, readable, self._spellings)
+            settle(tx, plan)
+        return plan
 
     def _count(self, batch: Sequence[HouseholdLines], plan: _Plan) -> None:
         report = self.report

@@ -32,6 +32,7 @@ from syncd.inputs.text import clean
 from syncd.language import say
 from syncd.proposing import Proposed, Proposer, Ready, Wish, parse_settings, register_table
 from syncd.store.base import Store
+from syncd.store.patience import patiently
 
 COLUMNS = ("operation", "table", "row_id", "unit", "reason", "expires", "set")
 NEEDED = ("table", "row_id")
@@ -58,6 +59,7 @@ class Bulk:
         return sum(each.is_repeated for each in self.proposed.values())
 
 
+@patiently
 def propose_file(store: Store, path: Path, author: str | None, now_ms: int) -> Bulk:
     """Write every proposal of a file in one transaction, or none. Raises UsageError for a file that is no such CSV."""
     bulk = Bulk()
@@ -71,6 +73,7 @@ def propose_file(store: Store, path: Path, author: str | None, now_ms: int) -> B
     return bulk
 
 
+@patiently
 def preview_file(store: Store, path: Path, author: str | None, now_ms: int) -> Bulk:
     """What `propose_file` would write now; writes nothing."""
     bulk = Bulk()

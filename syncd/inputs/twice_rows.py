@@ -23,7 +23,7 @@ from syncd.inputs.generate import (
     Generated,
     Values,
     next_household_number,
-    write,
+    write_batch,
 )
 from syncd.inputs.limits import TWICE_BATCH_HOUSEHOLDS
 from syncd.inputs.mint import mint, tag_of_node
@@ -55,8 +55,7 @@ def generate_twice(
     for rows, known in batches_twice(
         tag=tag, unit_id=unit_id, seed=seed, today=today, households=households, first_number=first_number
     ):
-        with store.write("generate") as tx:
-            write(tx, rows)
+        write_batch(store, rows)
         for name in counts:
             counts[name] += len(rows[name])
         truth += known

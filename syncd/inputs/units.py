@@ -37,6 +37,7 @@ from syncd.inputs.unit_file import Conversion, Era, Level, Operation, UnitFact, 
 from syncd.inputs.unit_kinds import is_kind_list, plan_kinds
 from syncd.language import say
 from syncd.store.base import Row, Store, Tx
+from syncd.store.patience import again
 
 EFFECTIVE_ON = "2025-07-01"
 UNIT_NAMES = ("id", "parent_id", "level", "code", "name", "valid_from", "valid_to")
@@ -85,12 +86,16 @@ def import_units(
     Raises FileRefused for a file that is no such list, PermissionDenied elsewhere than at the root.
     """
     read = _read(lines, province, name)
-    with store.write("import") as tx:
-        plan, report = read(tx, clock(), random)
-        _copy(tx, UNIT, UNIT_NAMES, UNIT_TYPES, plan.units)
-        _copy(tx, UNIT_CHANGE, CHANGE_NAMES, CHANGE_TYPES, plan.changes)
-        write(tx, plan.corrected)
-    return report
+
+    def work() -> UnitImport:
+        with store.write("import") as tx:
+            plan, report = read(tx, clock(), random)
+            _copy(tx, UNIT, UNIT_NAMES, UNIT_TYPES, plan.units)
+            _copy(tx, UNIT_CHANGE, CHANGE_NAMES, CHANGE_TYPES, plan.changes)
+            write(tx, plan.corrected)
+        return report
+
+    return again(work)
 
 
 def preview_units(

@@ -21,6 +21,7 @@ from syncd.errors import DatabaseLocked
 from syncd.events import event
 from syncd.language import say
 from syncd.store.base import Tx
+from syncd.store.patience import patiently
 
 if TYPE_CHECKING:
     from syncd.pipeline import Node
@@ -51,6 +52,7 @@ def differences(tx: Tx, registry: Registry) -> list[CellDifference]:
     ]  # fmt: skip
 
 
+@patiently
 def mend(node: Node) -> list[CellDifference]:
     """Count the cells of differing units anew, in one transaction; returns what had differed. Raises DatabaseLocked
     while programs do not stop writing there."""

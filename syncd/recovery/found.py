@@ -35,6 +35,7 @@ from syncd.recovery.contents import (
 )
 from syncd.recovery.replay import Replay
 from syncd.store.base import Row, Tx
+from syncd.store.patience import patiently
 from syncd.wire import DELETE, INSERT, UPDATE
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Found:
         return bool(self.journaled or self.unsent or self.lost)
 
 
+@patiently
 def look(node: Node) -> list[Found]:
     """What `journal` would do."""
     with node.sequencing, node.store.read() as tx:
@@ -68,6 +70,7 @@ def look(node: Node) -> list[Found]:
         return [each for each in found if each]
 
 
+@patiently
 def journal(node: Node, *, is_loss_meant: bool = False) -> list[Found]:
     """Compare every own stream with its log and journal what differs; the next cut seals it. `is_loss_meant`: a person
     has said that what is gone was to go."""

@@ -21,6 +21,7 @@ from syncd.rebuild import rebuild
 from syncd.recovery.contents import differences, may_judge
 from syncd.status import STREAM_ABOUT, stream_words
 from syncd.store.base import Tx
+from syncd.store.patience import patiently
 
 if TYPE_CHECKING:
     from syncd.pipeline import Node
@@ -39,6 +40,7 @@ class Copy:
     rows: tuple[str, ...]
 
 
+@patiently
 def doubtful(node: Node) -> list[Copy]:
     """The streams of others that differ from what was stated, or that a group has stopped."""
     with node.store.read() as tx:
@@ -53,6 +55,7 @@ def doubtful(node: Node) -> list[Copy]:
         ]
 
 
+@patiently
 def put_back(node: Node, stream_id: str) -> bool:
     """Show again what the log of a stream says up to its applied position, then go on; returns whether it could."""
     try:

@@ -17,15 +17,18 @@ from syncd.review.standing import words
 from syncd.review.undo import undo_case
 from syncd.review.verbs import allowed
 from syncd.store.base import Store, Tx
+from syncd.store.patience import patiently
 from syncd.tree import load_tree
 
 
+@patiently
 def resolve(store: Store, conflict_id: str, asked: Asked, now_ms: int, random_bytes: RandomBytes) -> None:
     """Carry out a verdict about a review (the proposal's id) or a case. Raises UsageError, PermissionDenied."""
     with store.write("resolve") as tx:
         _resolve_in(tx, store, conflict_id, asked, now_ms, random_bytes)
 
 
+@patiently
 def try_to_resolve(store: Store, conflict_id: str, asked: Asked, now_ms: int, random_bytes: RandomBytes) -> None:
     """The very same, taken back at its end: what it would refuse is refused."""
     with contextlib.suppress(_TakenBack), store.write("resolve") as tx:
@@ -58,6 +61,7 @@ def _resolve_in(
     resolve_case(desk, case, asked)
 
 
+@patiently
 def undo(store: Store, conflict_id: str, asked: Asked, now_ms: int, random_bytes: RandomBytes) -> None:
     """Take back what was decided here. `asked`: who does so and why."""
     with store.write("resolve-undo") as tx:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from typing import Any
 
@@ -23,10 +24,11 @@ from schema.fit import POSTGRES_MARK
 from schema.names import listed, quoted
 from schema.spec import Registry, Table, Type
 from syncd import limits
-from syncd.errors import SyncdError
+from syncd.errors import DatabaseLocked, DatabaseUnreachable, SyncdError
 from syncd.store import pulse
 from syncd.store.base import Columns, Failpoint, Row, Store, Tx, know, no_failpoint
-from syncd.store.patience import of_this_command
+from syncd.store.patience import again, note_begun, note_effect, of_this_command
+from syncd.store.postgres_causes import BROKEN_OFF
 from syncd.store.postgres_errors import translate, unreached
 from syncd.store.postgres_session import prepare
 from syncd.system import return_memory
@@ -213,8 +215,15 @@ def begin_patiently(connection: psycopg.Connection[Any], dsn: str) -> Iterator[N
         return
     connection.execute(f"SET lock_timeout = '{limits.PATIENCE_S * 1000:.0f}ms'")
     pid = connection.info.backend_pid
+    began = time.monotonic()
     with patience.watching(lambda: _is_blocked(dsn, pid)):
-        yield
+        try:
+            yield
+        except DatabaseLocked as error:
+            has_waited = time.monotonic() - began >= limits.PATIENCE_S  # else who asked for less, or for no waiting
+            if has_waited and isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
+                raise patience.waited(f"PostgreSQL {connection.info.dbname}") from error
+            raise
 
 
 def _is_blocked(dsn: str, pid: int) -> bool:
@@ -243,6 +252,7 @@ class PostgresStore(Store):
         self._idle: list[psycopg.Connection[Any]] = []
         self._guard = threading.Lock()
         self._give(connect(dsn))
+        note_begun()
 
     @contextmanager
     def write(self, stage: str) -> Iterator[Tx]:
@@ -255,46 +265,63 @@ class PostgresStore(Store):
         yield from self._transaction(stage, begin)
 
     def _transaction(self, stage: str, begin: str) -> Iterator[Tx]:
-        with pulse.waiting():
-            connection = self._take()
+        connection, number = again(partial(self._begun, begin, is_writing=True))
         try:
-            self._begin(connection, begin)
             with begin_patiently(connection, self._dsn):
                 self.failpoint(f"{stage}:begin")
                 yield PostgresTx(connection)
                 self.failpoint(f"{stage}:before-commit")
-                self._commit(connection)
+                self._commit(connection, number)
         except BaseException:
             self._drop_or_give(connection)
             raise
+        note_effect()
         self._give(connection)
         self.failpoint(f"{stage}:after-commit")
 
     @contextmanager
     def read(self) -> Iterator[Tx]:
-        with pulse.waiting():
-            connection = self._take()
+        connection, _number = again(partial(self._begun, READ))
         try:
-            self._begin(connection, READ)
             yield PostgresTx(connection)
         finally:
             self._drop_or_give(connection)
 
-    @staticmethod
-    def _begin(connection: psycopg.Connection[Any], begin: str) -> None:
-        try:
-            with pulse.waiting():
+    def _begun(self, begin: str, *, is_writing: bool = False) -> tuple[psycopg.Connection[Any], int | None]:
+        """A connection inside a transaction; of a command that writes also the transaction's number."""
+        with pulse.waiting():
+            connection = self._take()
+            try:
                 connection.execute(begin)
-        except psycopg.Error as error:
-            raise translate(error) from error
+                if not is_writing or of_this_command() is None:
+                    return connection, None
+                row = connection.execute("SELECT pg_catalog.pg_current_xact_id()::text::bigint").fetchone()
+                return connection, None if row is None else int(row[0])
+            except psycopg.Error as error:
+                self._drop_or_give(connection)
+                raise translate(error) from error
 
-    @staticmethod
-    def _commit(connection: psycopg.Connection[Any]) -> None:
+    def _commit(self, connection: psycopg.Connection[Any], number: int | None) -> None:
         try:
             with pulse.waiting():
                 connection.execute("COMMIT")
         except psycopg.Error as error:
-            raise translate(error) from error
+            ours = translate(error)
+            # The server may have gone between the commit and its answer: what was done is not done again.
+            if number is None or not isinstance(ours, DatabaseUnreachable) or not again(partial(self._has, number)):
+                raise ours from error
+
+    def _has(self, number: int) -> bool:
+        """Whether this transaction was committed."""
+        with contextlib.closing(connect(self._dsn)) as connection:
+            try:
+                row = connection.execute("SELECT pg_catalog.pg_xact_status(%s::text::xid8)", (number,)).fetchone()
+            except psycopg.Error as error:
+                raise translate(error) from error
+        state = row[0] if row else None
+        if state == "in progress":
+            raise BROKEN_OFF.error(why=f"transaction {number}")  # the server has not noticed yet that we are gone
+        return state == "committed"
 
     def _drop_or_give(self, connection: psycopg.Connection[Any]) -> None:
         """A connection that can roll back is used again; a broken one is closed, and the idle ones with it: the server

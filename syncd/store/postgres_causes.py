@@ -71,7 +71,8 @@ MESSAGES = tuple(each.what for each in CAUSES)
 REMEDIES = tuple(each.remedy for each in CAUSES)
 # By SQLSTATE: the whole code first, then its class.
 BY_CODE = {
-    "53100": NO_SPACE, "55P03": LOCKED, "57014": LOCKED, "42501": NOT_ALLOWED, "25006": READ_ONLY, "XX001": HARMED,
+    "53100": NO_SPACE, "55P03": LOCKED, "57014": LOCKED, "42501": NOT_ALLOWED, "25006": READ_ONLY, "25P03": BROKEN_OFF,
+    "25P04": BROKEN_OFF, "XX001": HARMED,
     "XX002": HARMED,
 }  # fmt: skip
 BY_CLASS = {"53": SHORT, "40": LOCKED, "55": LOCKED, "57": BROKEN_OFF, "08": BROKEN_OFF, "58": HARMED, "28": BROKEN_OFF}

@@ -44,7 +44,7 @@ from syncd.store.base import (
 from syncd.store.causes import NO_SQLITE, NOT_A_DATABASE, NOT_ENCRYPTED, NOT_OURS
 from syncd.store.files import HeldFiles, Identity
 from syncd.store.named import named
-from syncd.store.patience import of_this_command
+from syncd.store.patience import again, note_effect, of_this_command
 from syncd.system import fsync_directory, note_library_file, return_memory
 from syncd.wire import copy_text
 
@@ -330,7 +330,7 @@ class SqliteStore(Store):
         if self._writer is not None:
             return self._writer
         try:
-            writer = self._connect()
+            writer = again(self._connect)
         except DiskFull:
             self.when_full()
             raise
@@ -356,13 +356,14 @@ class SqliteStore(Store):
                 tx.run("DELETE FROM syncd_applying")
             self.failpoint(f"{stage}:before-commit")
             self.require_same_files()  # what is in the cache until now has not reached the disk
-            tx.run("COMMIT")
+            again(partial(tx.run, "COMMIT"))  # refused while another program reads, it is a transaction still
         except BaseException as error:
             if writer.in_transaction:
                 writer.execute("ROLLBACK")
             if isinstance(error, DiskFull):
                 self.when_full()
             raise
+        note_effect()
         self.failpoint(f"{stage}:after-commit")
         if time.monotonic() - began >= limits.GIVE_WAY_AFTER_S:
             time.sleep(limits.GIVE_WAY_S)
@@ -373,11 +374,12 @@ class SqliteStore(Store):
             yield from self._snapshot()
 
     def _snapshot(self) -> Iterator[Tx]:
-        connection = self._take_reader()
+        connection = again(self._take_reader)
         tx = SqliteTx(connection, self.path)
         try:
             tx.run("BEGIN")
-            tx.all("SELECT count(*) FROM syncd_meta")  # the snapshot is taken by the first read, not by BEGIN
+            # The snapshot is taken by the first read, not by BEGIN.
+            again(partial(tx.all, "SELECT count(*) FROM syncd_meta"))
             yield tx
         finally:
             if connection.in_transaction:
