@@ -76,10 +76,12 @@ REGISTERS = """SELECT s.unit_id, s.keeper, s.term, s.state, s.applied_seq, s.hel
 FROM syncd_stream AS s
 LEFT JOIN syncd_keeper AS k ON k.unit_id = s.unit_id AND k.node_id = s.keeper AND k.term = s.term
 WHERE s.kind = 1"""
-# The day it is where the records are kept (UTC+7).
+UTC_OFFSET = "utc_offset_min"  # the key in syncd_meta: minutes from UTC at which days begin, where it is not UTC+7
+_OFFSET = f"coalesce((SELECT value FROM syncd_meta WHERE key = '{UTC_OFFSET}'), '420')"
+# The day it is where the records are kept.
 TODAY = {
-    True: "date('now', '+7 hours')",  # SQLite
-    False: "CAST(clock_timestamp() AT TIME ZONE 'UTC' + interval '7 hours' AS date)",
+    True: f"date('now', {_OFFSET} || ' minutes')",  # SQLite
+    False: f"CAST(clock_timestamp() AT TIME ZONE 'UTC' + CAST({_OFFSET} || ' minutes' AS interval) AS date)",
 }
 PAST = "CASE WHEN e.unit_id IS NULL THEN 0 ELSE 1 END"
 VIEWS = {

@@ -22,6 +22,7 @@ from syncd.security import authority, enrol, token
 from syncd.security.authority import Authority
 from syncd.security.enrol import JoinReply, JoinRequest, NodeInfo
 from syncd.setup import insert_node, set_peer
+from syncd.status import unit_words
 from syncd.store.base import Row, Tx
 from syncd.store.patience import patiently
 from syncd.tree import NodeRecord, Tree, records_about
@@ -229,11 +230,10 @@ def _require_free(tx: Tx, node: Node, unit_id: str, node_id: str | None) -> None
         if holder != node_id and node_id is not None:
             raise JoinRefused(
                 say(
-                    "đơn vị {unit_id} do máy {holder} ({name}) giữ",
-                    "unit {unit_id} is kept by node {holder} ({name})",
-                    unit_id=unit_id,
-                    holder=holder,
-                    name=name,
+                    "đơn vị {unit} do máy {holder} giữ",
+                    "unit {unit} is kept by node {holder}",
+                    unit=_unit_named(tx, unit_id),
+                    holder=f"{name} · {holder[28:]}",
                 ),
                 say(
                     "trạm mới nhận đơn vị qua bàn giao; máy đang giữ có thể tự gia nhập lại",
@@ -242,9 +242,18 @@ def _require_free(tx: Tx, node: Node, unit_id: str, node_id: str | None) -> None
             )
         if holder == node.node_id:
             raise UsageError(
-                say("chính máy này giữ đơn vị {unit_id}", "this node itself keeps unit {unit_id}", unit_id=unit_id),
+                say(
+                    "chính máy này giữ đơn vị {unit}",
+                    "this node itself keeps unit {unit}",
+                    unit=_unit_named(tx, unit_id),
+                ),
                 say("nêu đơn vị của máy sẽ gia nhập", "name the unit of the node that shall join"),
             )
+
+
+def _unit_named(tx: Tx, unit_id: str) -> str:
+    row = tx.one("SELECT code, name FROM unit WHERE id = ?", (unit_id,))
+    return (unit_words(*row) if row is not None else None) or unit_id[28:]
 
 
 def _record(tx: Tx, node: Node, request: JoinRequest, unit_id: str, now_ms: int) -> int:
@@ -259,14 +268,17 @@ def _record(tx: Tx, node: Node, request: JoinRequest, unit_id: str, now_ms: int)
         if request.node_id in node.tree().nodes:
             status = node.tree().nodes[request.node_id].status  # a hand-over may have revoked it
         if (parent_id, home_unit_id, status) != (node.node_id, unit_id, "enrolled"):
+            above = node.tree().nodes.get(parent_id)
+            named = f"{request.name} · {request.node_id[28:]}"
             raise JoinRefused(
-                say(
-                    "máy {node} đã ở trạng thái {status} cho đơn vị {unit} dưới {parent}",
-                    "node {node} is {status} for unit {unit} below {parent}",
-                    node=request.node_id,
-                    status=status,
-                    unit=home_unit_id,
-                    parent=parent_id,
+                say("máy {node} đã bị thu hồi", "node {node} is not enrolled any more: it was revoked", node=named)
+                if status == "revoked"
+                else say(
+                    "máy {node} đã gia nhập, giữ đơn vị {unit} dưới {parent}",
+                    "node {node} is enrolled already, for unit {unit} below {parent}",
+                    node=named,
+                    unit=_unit_named(tx, home_unit_id),
+                    parent=f"{above.name} · {parent_id[28:]}" if above is not None else parent_id[28:],
                 ),
                 say("gia nhập với khóa riêng: dùng thư mục trống", "join with keys of its own: use an empty directory"),
             )
@@ -277,8 +289,8 @@ def _record(tx: Tx, node: Node, request: JoinRequest, unit_id: str, now_ms: int)
             say(
                 "khóa của máy {node} trùng nhãn với máy {bearer}",
                 "the keys of node {node} give it the tag of node {bearer}",
-                node=request.node_id,
-                bearer=bearer,
+                node=f"{request.name} · {request.node_id[28:]}",
+                bearer=node.tree().nodes[bearer].name,
             ),
             say("gia nhập với khóa mới: dùng thư mục trống", "join with new keys: use an empty directory"),
         )

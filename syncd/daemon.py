@@ -37,7 +37,7 @@ from syncd.reserve import Reserve
 from syncd.security import tls
 from syncd.security.names import ROOT_CERTIFICATE_FILE
 from syncd.security.tls import TlsFiles
-from syncd.startup import check_start, note_exchanged_by
+from syncd.startup import check_start, note_days, note_exchanged_by
 from syncd.system import (
     hear_signals,
     lock_file,
@@ -289,6 +289,7 @@ class Daemon:
         self._config = taken_over(self._config, config)
         prefer(config.language)
         live_at(config.utc_offset_min)
+        note_days(self._opened.store, config)
         set_up(config.log_level, config.log_format)
         if self._client is not None:
             self._client.use(config.parent_urls)

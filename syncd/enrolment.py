@@ -8,7 +8,8 @@ serves one node, once; a lost reply is answered again; nobody is enrolled for a 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -17,8 +18,8 @@ from msgspec.structs import replace
 
 from syncd import setup
 from syncd.clock import Clock, instant_of, system_clock
-from syncd.config import Config, load_registry, write_config
-from syncd.errors import ConfigError, WrongPeer
+from syncd.config import CONFIG_FILE, Config, load_config, load_registry, write_config
+from syncd.errors import AlreadyRunning, ConfigError, WrongPeer
 from syncd.identity_files import ensure_keys, ensure_recovery, ensure_root, new_tls_keys, save_joined
 from syncd.inputs.mint import mint
 from syncd.language import say
@@ -26,7 +27,7 @@ from syncd.node_files import DATABASE_FILE, LOCK_FILE, connector, open_store
 from syncd.positions import POSITIONS_FILE
 from syncd.security import enrol
 from syncd.security.enrol import JoinReply, NodeInfo
-from syncd.security.identity import NodeKeys, RandomBytes
+from syncd.security.identity import SIGNING_KEY_FILE, NodeKeys, RandomBytes
 from syncd.security.token import Token, decode_token, require_not_expired
 from syncd.security.validity import validities
 from syncd.setup import Place
@@ -65,16 +66,16 @@ def init_root(
     Raises ConfigError when the directory is another node's already.
     """
     load_registry(config, directory)  # before anything is made
+    if standing := _standing(directory, config):
+        return _same_root(directory, standing, unit)
     make_secret_directory(directory)
     with lock_file(directory / LOCK_FILE):
         _refuse_lost(directory, config)
         moved_to = _room(directory, config, clock)
         node_keys = ensure_keys(directory, config, random_bytes)
         facts = _facts(directory, config)
-        if facts.get("created_at"):
-            node_keys.require_database(facts, directory)
-            _require_same(directory, facts.get("unit_code"), unit.code)
-            return _made(facts, already=True)
+        if facts.get("created_at"):  # by another process, a moment ago
+            return _same_root(directory, facts, unit)
         ensure_root(directory, node_keys.node_id, clock() // 1000)
         place = Place(
             name=config.name or unit.name, unit_id=facts.get("unit_id") or _mint(node_keys, clock, random_bytes),
@@ -101,14 +102,16 @@ def join(
     token = decode_token(token_text)
     require_not_expired(token, clock() // 1000)
     load_registry(config, directory)
+    standing = _standing(directory, config)
+    if standing and standing.get("parent_id") != token.parent_id:
+        raise _other(directory, standing, f"{token.unit_code} {token.unit_name}")
     make_secret_directory(directory)
-    with lock_file(directory / LOCK_FILE):
+    with _alone(directory, standing):
         moved_to = _room(directory, config, clock)
         node_keys = ensure_keys(directory, config, random_bytes)
         facts = _facts(directory, config)
         if facts.get("created_at"):
             node_keys.require_database(facts, directory)
-            _require_same(directory, facts.get("parent_id"), token.parent_id)
         reply = _ask(directory, token, node_keys, config, config.name or token.unit_name)
         settings = replace(
             config, name=config.name or facts.get("name") or token.unit_name,
@@ -221,21 +224,77 @@ def _facts(directory: Path, config: Config) -> Mapping[str, str]:
         connection.close()
 
 
-def _require_same(directory: Path, found: str | None, wanted: str) -> None:
-    if found != wanted:
+def _standing(directory: Path, config: Config) -> Mapping[str, str]:
+    """What a finished node in `directory` says of itself, running or not; nothing where there is none. Raises
+    ConfigError where it is there with another database than `config` names.
+    """
+    if not (directory / SIGNING_KEY_FILE).exists():
+        return {}
+    kept = load_config(directory, {}) if (directory / CONFIG_FILE).exists() else config
+    if kept.is_sqlite and not is_taken(directory / DATABASE_FILE):
+        return {}
+    facts = _facts(directory, kept)
+    if not facts.get("created_at"):
+        return {}
+    if (kept.database, kept.encrypted) != (config.database, config.encrypted):
         raise ConfigError(
-            say(
-                "{directory} đã là máy của {found}, không phải của {wanted}",
-                "{directory} is the node of {found} already, not of {wanted}",
-                directory=directory,
-                found=found or say("một máy gốc", "a root"),
-                wanted=wanted,
-            ),
-            say(
-                "dùng như hiện có, hoặc nêu thư mục trống (và cơ sở dữ liệu trống)",
-                "use it as it is, or name an empty directory (and an empty database)",
-            ),
-        )
+            say("trong {directory} đã có {node}, với cơ sở dữ liệu khác",
+                "{node} is in {directory} already, with another database",
+                directory=directory, node=_node_words(facts)),
+            _use_it(),
+        )  # fmt: skip
+    return facts
+
+
+def _same_root(directory: Path, standing: Mapping[str, str], unit: Unit) -> Made:
+    NodeKeys.load(directory).require_database(standing, directory)
+    if standing.get("parent_id") or standing["unit_code"] != unit.code:
+        raise _other(directory, standing, f"{unit.code} {unit.name}")
+    return _made(standing, already=True)
+
+
+def _node_words(facts: Mapping[str, str]) -> str:
+    """A node by its unit and its short id, and what it is in the tree."""
+    above = facts.get("parent_id")
+    role = say("cấp trên: máy {tag}", "parent: {tag}", tag=above[28:]) if above else say("máy gốc", "a root")
+    return say("máy {code} {name} · {tag} ({role})", "node {code} {name} · {tag} ({role})", code=facts["unit_code"],
+               name=facts["unit_name"], tag=facts["node_id"][28:], role=role)  # fmt: skip
+
+
+def _other(directory: Path, standing: Mapping[str, str], wanted: str) -> ConfigError:
+    return ConfigError(
+        say(
+            "trong {directory} đã có {node}, không phải máy {wanted} như đã nêu",
+            "{node} is in {directory} already, not {wanted} as it was asked for",
+            directory=directory, node=_node_words(standing), wanted=wanted,
+        ),
+        _use_it(),
+    )  # fmt: skip
+
+
+def _use_it() -> str:
+    return say(
+        "dùng như hiện có (`[[syncd status]]`), hoặc nêu thư mục trống (và cơ sở dữ liệu trống)",
+        "use it as it is (`[[syncd status]]`), or name an empty directory (and an empty database)",
+    )
+
+
+@contextmanager
+def _alone(directory: Path, standing: Mapping[str, str]) -> Iterator[None]:
+    """Hold the directory's lock. Raises AlreadyRunning with the node that runs there."""
+    try:
+        lock = lock_file(directory / LOCK_FILE)
+    except AlreadyRunning as error:
+        if not standing:
+            raise
+        raise AlreadyRunning(
+            say("trong {directory} đã có {node}, đang chạy", "{node} is in {directory} already, and runs",
+                directory=directory, node=_node_words(standing)),
+            say("máy đang chạy tự gia hạn chứng thư; muốn dùng mã gia nhập này thì dừng nó trước",
+                "a running node renews its certificates itself; to use this token stop it first"),
+        ) from error  # fmt: skip
+    with lock:
+        yield
 
 
 def _mint(node_keys: NodeKeys, clock: Clock, random_bytes: RandomBytes) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 
+from schema.views import UTC_OFFSET
 from syncd import setup
-from syncd.clock import instant_of
-from syncd.config import require_parent_urls
+from syncd.clock import UTC_OFFSET_MIN, instant_of
+from syncd.config import Config, require_parent_urls
 from syncd.errors import written
 from syncd.events import event
 from syncd.language import english_of
@@ -51,6 +52,17 @@ def _check_facts(opened: OpenNode) -> None:
     if changed:
         with opened.store.apply("facts") as tx:
             setup.set_facts(tx, changed)
+    note_days(opened.store, opened.config)
+
+
+def note_days(store: Store, config: Config) -> None:
+    """From when on views count a day: as the program does. Written where it differs."""
+    wanted = str(config.utc_offset_min)
+    with store.read() as tx:
+        found = tx.value("SELECT value FROM syncd_meta WHERE key = ?", (UTC_OFFSET,))
+    if (found or str(UTC_OFFSET_MIN)) != wanted:
+        with store.apply("facts") as tx:
+            setup.set_facts(tx, [(UTC_OFFSET, wanted)])
 
 
 def _tell_certificates(opened: OpenNode) -> None:

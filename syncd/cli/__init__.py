@@ -15,9 +15,14 @@ __all__ = ["main"]
 def main() -> int:
     """Run the command line of this process; returns the exit code."""
     if sys.argv[1:] == ["--version"]:
-        from syncd.cli.versions import print_version
+        from syncd.cli.versions import told_version
 
-        print_version()
+        try:
+            told_version()
+        except OSError as error:
+            from syncd.cli.program import untold
+
+            return untold(error)
         return 0
     if sys.argv[1:2] == ["run"]:
         from syncd.system import hear_signals

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from syncd import limits
 from syncd.cli.conflict_text import Names, commands, heading, value_text
 from syncd.cli.output import BOLD, YELLOW, paint, shorten, table
 from syncd.cli.times import moment
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 TITLE_CELLS_MAX = 46
 WHO_CELLS_MAX = 24
 VALUE_CELLS_MAX = 40
-DETAILED_MAX = 5  # disagreements told with their commands: more are no list any more
-COLUMNS_MAX = 6  # of one of them
-NAMED_MAX = 2  # ids written into the command that the list names next
 INDENT = "    "
 PASSED_OVER = frozenset({Verb.LATER.value})  # whoever puts it off need not say so
 
@@ -36,15 +34,15 @@ def listed(tx: Tx, found: Sequence[Conflict]) -> str:
     from syncd.disagreement_names import code_names, concerned
 
     mine = [each for each in found if each.decides_here]
-    blocks = [block(each, code_names(tx, each)) for each in mine[:DETAILED_MAX]]
+    blocks = [block(each, code_names(tx, each)) for each in mine[: limits.DISAGREEMENTS_DETAILED_MAX]]
     lines = [conflict_table(found, escaped.tree(concerned(tx, found))), *(f"\n{each}" for each in blocks)]
-    together = all_alike(mine) if len(mine) <= DETAILED_MAX else ""
+    together = all_alike(mine) if len(mine) <= limits.DISAGREEMENTS_DETAILED_MAX else ""
     if together:
         lines.append(together)
-    if len(mine) > DETAILED_MAX:
+    if len(mine) > limits.DISAGREEMENTS_DETAILED_MAX:
         lines.append("\n" + say("… và {n} vụ nữa mà máy này quyết định: quyết vài vụ rồi xem lại danh sách",
                                 "… and {n} more that this node decides: settle some and list again",
-                                n=number(len(mine) - DETAILED_MAX)))  # fmt: skip
+                                n=number(len(mine) - limits.DISAGREEMENTS_DETAILED_MAX)))  # fmt: skip
     return "\n".join(lines)
 
 
@@ -122,12 +120,12 @@ def left_out(tx: Tx) -> list[str]:
 def next_of_list(found: Sequence[Conflict]) -> str:
     """The next command, with the ids of what this node decides."""
     mine = [each for each in found if each.decides_here] or list(found)
-    ids = " ".join(short_id(each.id) for each in mine[:NAMED_MAX])
+    ids = " ".join(short_id(each.id) for each in mine[: limits.DISAGREEMENTS_NAMED_MAX])
     show = at_hand(f"syncd conflicts show {ids}")
-    if len(mine) <= NAMED_MAX:
+    if len(mine) <= limits.DISAGREEMENTS_NAMED_MAX:
         return say("Xem rõ và cách quyết định: {show}", "See them and how to decide: {show}", show=show)
     return say("Xem rõ và cách quyết định {some} trong {n} vụ: {show}", "See {some} of {n} and how to decide: {show}",
-               some=NAMED_MAX, n=number(len(mine)), show=show)  # fmt: skip
+               some=limits.DISAGREEMENTS_NAMED_MAX, n=number(len(mine)), show=show)  # fmt: skip
 
 
 def next_one(tx: Tx) -> str:
@@ -161,7 +159,7 @@ def _decides(found: Conflict) -> str:
 def _differences(found: Conflict, names: Names) -> list[str]:
     """Column by column: kept | wished, or one row | the other."""
     pairs = list(_of_columns(found, names) if found.columns else _of_rows(found, names))
-    lines = [f"{INDENT}{column}: {' | '.join(values)}" for column, values in pairs[:COLUMNS_MAX]]
+    lines = [f"{INDENT}{column}: {' | '.join(values)}" for column, values in pairs[: limits.DISAGREEMENT_COLUMNS_MAX]]
     if not pairs:
         same = say("không cột nào khác nhau", "no column differs")
         return [f"{INDENT}({same})"] if len(found.rows) > 1 else []
@@ -171,7 +169,7 @@ def _differences(found: Conflict, names: Names) -> list[str]:
         sides = " | ".join(dict.fromkeys(row.unit or row.row_id for row in found.rows))
     else:
         sides = say("bản ghi", "the row")
-    return [f"{INDENT}({sides})", *lines, *([f"{INDENT}…"] if len(pairs) > COLUMNS_MAX else [])]
+    return [f"{INDENT}({sides})", *lines, *([f"{INDENT}…"] if len(pairs) > limits.DISAGREEMENT_COLUMNS_MAX else [])]
 
 
 def _of_columns(found: Conflict, names: Names) -> Iterator[tuple[str, list[str]]]:

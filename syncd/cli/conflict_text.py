@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from conflict.case import CaseKind
+from syncd import limits
 from syncd.cli.output import BOLD, RED, cell, paint, shorten, table
 from syncd.cli.review_words import (
     ADOPT,
@@ -58,7 +59,6 @@ DOUBTED: Mapping[str, str] = {  # the column that is likely wrong
     CaseKind.DUPLICATE_INSURANCE_NO: "insurance_no",
     CaseKind.DUPLICATE_HOUSEHOLD_NO: "number",
 }
-BESIDE_MAX = 4  # rows side by side
 ROW_CHARS = slice(14, 23)
 DIFFERS = "≠"  # a terminal may have no colours, and a pipe has none
 
@@ -204,8 +204,8 @@ def _copies(found: Conflict, names: Names) -> list[str]:
     """The rows of a case: side by side where they are of one table, else one after the other."""
     lines: list[str] = []
     if len({row.table for row in found.rows}) == 1:
-        for start in range(0, len(found.rows), BESIDE_MAX):
-            some = found.rows[start : start + BESIDE_MAX]
+        for start in range(0, len(found.rows), limits.ROWS_BESIDE_MAX):
+            some = found.rows[start : start + limits.ROWS_BESIDE_MAX]
             head = [titles.table(some[0].table), *(_place(row) for row in some)]
             lines += table(head, list(_lines(some, names)), indent="  ").split("\n")
         return lines

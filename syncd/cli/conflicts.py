@@ -14,18 +14,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from syncd import limits
 from syncd.cli.output import YELLOW, emit, emit_json, paint
 from syncd.cli.verb import Group, directory_option, json_option, option, verb
 from syncd.language import Both, number, say
 from syncd.text import escaped
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from syncd.disagreements import Conflict, Filter
     from syncd.review.desk import Asked
     from syncd.store.base import Store, Tx
 
+    CarryOut = Callable[[Store, str, Asked, int, Callable[[int], bytes]], None]
+
 FAILED = 1
-REPORTED_MAX = 10
 VERDICTS = ("keep-ours", "take-theirs", "value", "same-person", "not-the-same", "ask-commune", "done", "later")
 
 command = Group(
@@ -159,6 +163,7 @@ def resolve_command(
 ) -> int:  # fmt: skip
     from syncd.cli.place import opened_store
     from syncd.cli.who import author as user
+    from syncd.review.resolve import resolve, try_to_resolve
 
     ids = [word for word in words if "=" not in word]
     settings = tuple(word for word in words if "=" in word)
@@ -172,7 +177,7 @@ def resolve_command(
         found = _chosen(store, ids, wanted)
         asked = _asked(verdict, author, reason, settings, row, other, found)
         if dry_run:
-            refused = _resolve_each(store, found, asked, is_trial=True)
+            refused = _each(store, found, asked, try_to_resolve)
             would = [each for each in found if each.id not in refused]
             _report_plan(would, asked, _table(store, would) if would else "", as_json, refused)
             return FAILED if refused else 0
@@ -180,7 +185,7 @@ def resolve_command(
             _report_plan(found, asked, "", as_json, {})
             return 0
         asked = replace(asked, author=user(author, asks=not as_json and not (yes and wanted)))
-        refused = _resolve_each(store, found, asked, is_trial=False)
+        refused = _each(store, found, asked, resolve)
         settled = _again(store, [each for each in found if each.id not in refused])
         _report(store, settled, refused, as_json)
     return FAILED if refused else 0
@@ -325,16 +330,12 @@ def _report_plan(
     )
 
 
-def _resolve_each(store: Store, found: Sequence[Conflict], asked: Asked, *, is_trial: bool) -> dict[str, str]:
-    """Each in a transaction of its own; one that cannot be decided so keeps no other from it. Id → why not. A trial is
-    the same, taken back.
-    """
+def _each(store: Store, found: Sequence[Conflict], asked: Asked, carry_out: CarryOut) -> dict[str, str]:
+    """Each in a transaction of its own; one that cannot be decided so keeps no other from it. Id → why not."""
     import os
 
     from syncd.errors import SyncdError
-    from syncd.review.resolve import resolve, try_to_resolve
 
-    carry_out = try_to_resolve if is_trial else resolve
     refused: dict[str, str] = {}
     for each in found:
         try:
@@ -373,11 +374,11 @@ def _report(store: Store, settled: Sequence[Conflict], refused: dict[str, str], 
         emit(f"{short_id(id_)}  {paint(why, YELLOW)}")
     if not settled:
         return
-    for each in settled[:REPORTED_MAX]:
+    for each in settled[: limits.DISAGREEMENTS_REPORTED_MAX]:
         state = STATE["settled"].here if each.state in ("lost", "accepted") else STATE[each.state].here
         emit(f"{short_id(each.id)}  {heading(escaped.tree(each))}: {state}")
-    if len(settled) > REPORTED_MAX:
-        emit(say("… và {n} vụ nữa", "… and {n} more", n=number(len(settled) - REPORTED_MAX)))
+    if len(settled) > limits.DISAGREEMENTS_REPORTED_MAX:
+        emit(say("… và {n} vụ nữa", "… and {n} more", n=number(len(settled) - limits.DISAGREEMENTS_REPORTED_MAX)))
     if len(settled) + len(refused) >= CONFLICTS_SHOWN_MAX:
         emit(say("Có thể còn nữa: chạy lại lệnh này.", "There may be more: give this command again."))
     emit(

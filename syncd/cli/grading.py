@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from conflict.limits import CLOCK_OFFSET_MS_MAX
+from syncd import limits
 from syncd.cli.times import age_s, duration, moment
 from syncd.language import number, say
 from syncd.limits import MIB
@@ -24,8 +25,6 @@ HOUR_S, DAY_S = 3600.0, 24 * 3600.0
 DISK_CRITICAL_SHARE = 8
 OF_LINE = ("sender", "puller")  # fail with the parent, and are judged by its bounds
 OF_NODE = ("writer", "applier", "upkeep", "settings")
-PEERS_NAMED_MAX = 5
-CLOCK_WITNESSES_MIN = 2  # children who agree that it is this clock that is off
 Live = dict[str, Any] | None
 
 
@@ -63,27 +62,24 @@ def peer_findings(found: Status, live: Live, now_ms: int) -> Iterator[Finding]:
     if found.parent is not None:
         yield from _parent(found, found.parent, live, now_ms)
     late = [peer for peer in found.children if not peer.retired and is_late(found, peer, now_ms)]
-    for peer in late[:PEERS_NAMED_MAX]:
+    for peer in late[: limits.PEERS_NAMED_MAX]:
         yield Finding(code=WARNING, text=f"{peer.name}: {silence(peer, now_ms)}")
-    if len(late) > PEERS_NAMED_MAX:
-        more = number(len(late) - PEERS_NAMED_MAX)
+    if len(late) > limits.PEERS_NAMED_MAX:
+        more = number(len(late) - limits.PEERS_NAMED_MAX)
         yield Finding(code=WARNING, text=say("và {n} đơn vị trực thuộc nữa im lặng", "and {n} more children are silent",
                                              n=more))  # fmt: skip
     bound_s = found.bounds.failing_s
     refused = [peer for peer in found.children if peer.last_error and (peer.failing_s or 0.0) > bound_s]
-    for peer in [each for each in refused if not each.retired][:PEERS_NAMED_MAX]:
+    for peer in [each for each in refused if not each.retired][: limits.PEERS_NAMED_MAX]:
         yield Finding(code=WARNING, text=f"{peer.name}: {_reason(str(peer.last_error))}")
     if found.silent:
         never = say("chưa từng trao đổi", "never heard")
-        named = found.silent[:AWAY_NAMED_MAX]
+        named = found.silent[: limits.AWAY_NAMED_MAX]
         names = "; ".join(f"{each.name} {duration(each.for_s) if each.for_s else never}" for each in named)
         yield Finding(code=WARNING, text=say(
             "{n} máy ở các cấp dưới xa hơn im lặng: {names}", "{n} silent further below: {names}",
             n=number(len(found.silent)), names=names,
         ))  # fmt: skip
-
-
-AWAY_NAMED_MAX = 3
 
 
 def is_late(found: Status, peer: Neighbour, now_ms: int) -> bool:
@@ -160,7 +156,7 @@ def _root_clock(found: Status) -> Iterator[Finding]:
     known = [peer.clock_offset_ms for peer in found.children if peer.clock_offset_ms is not None and not peer.retired]
     for sign in (1, -1):
         off = sorted(each for each in known if sign * each > 1000 * found.bounds.clock_s)
-        if len(off) >= CLOCK_WITNESSES_MIN and 2 * len(off) > len(known):
+        if len(off) >= limits.CLOCK_WITNESSES_MIN and 2 * len(off) > len(known):
             middle = off[len(off) // 2]
             code = CRITICAL if abs(middle) > CLOCK_OFFSET_MS_MAX else WARNING
             yield Finding(code=code, text=_off(-middle, say("phần lớn máy cấp dưới", "most machines below")))

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import click
 
+from syncd import limits
 from syncd.cli.output import emit, emit_json, plain
 from syncd.cli.settings import chosen_config, printed_roles, settings_options, with_password_kept
 from syncd.cli.verb import directory_option, json_option, verb
 from syncd.language import Both, say
 from syncd.text.command import at
-
-TOKEN_CHARS_MAX = 4_096
 
 
 @verb(
@@ -44,7 +43,7 @@ def command(token: str, directory: Path | None, as_json: bool, **settings: objec
     if printed_roles(config, settings):
         return
     config = with_password_kept(config, where)
-    text = sys.stdin.read(TOKEN_CHARS_MAX) if token == "-" else token
+    text = sys.stdin.read(limits.TOKEN_CHARS_MAX) if token == "-" else token
     made = join(where, text.strip(), config)
     if as_json:
         emit_json({"directory": str(where), **{name: plain(getattr(made, name)) for name in made.__slots__}})

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from syncd import limits
 from syncd.clock import live_at
 from syncd.errors import ConfigError, UsageError
 from syncd.language import prefer, say
@@ -26,7 +27,6 @@ DATABASE_FILE = "syncd.db"
 DATABASE_KEY_FILE = "database.key"
 SIGNING_KEY_FILE = "signing.key"
 OF_A_NODE = ("syncd.toml", SIGNING_KEY_FILE, DATABASE_FILE)  # a folder that holds one of these is a node's
-DATABASE_KEY_BYTES_MAX = 64
 
 
 def node_directory(given: Path | None) -> Path:
@@ -117,7 +117,7 @@ def database_key(directory: Path, config: Config) -> bytes | None:
     from syncd.system import GROUP_READS_MASK, read_secret_file
 
     try:
-        return read_secret_file(directory / DATABASE_KEY_FILE, DATABASE_KEY_BYTES_MAX, GROUP_READS_MASK)
+        return read_secret_file(directory / DATABASE_KEY_FILE, limits.DATABASE_KEY_BYTES_MAX, GROUP_READS_MASK)
     except KeyFileError:
         from syncd.store.sqlite import require_encrypted
 

@@ -96,17 +96,21 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = _ran(arguments, is_check)
         sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader of our output has gone (`syncd sql … | head`): nothing failed. Python would complain at exit.
-        _silence(sys.stdout)
-        is_told = False
     except OSError as error:  # our output cannot be written: all else is an error of ours
-        _silence(sys.stdout)
         is_told = False
-        code = code or _output_lost(error)
+        code = untold(error, code)
     finally:
         command.forget()
     return UNTOLD if is_check and not is_told else code
+
+
+def untold(error: OSError, code: int = 0) -> int:
+    """The exit code where the result could not be written, which is told on stderr."""
+    _silence(sys.stdout)  # Python would complain at exit
+    if isinstance(error, BrokenPipeError):  # whoever read it has gone (`syncd sql … | head`): nothing failed
+        return code
+    _given_streams()
+    return code or _output_lost(error)
 
 
 def _given_streams() -> bool:

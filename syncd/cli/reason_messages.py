@@ -297,8 +297,8 @@ MESSAGES = (
     Both("đơn vị {unit} do máy {holder} giữ", "unit {unit} is kept by node {holder}"),
     Both("đơn vị {unit} của mã đó không còn", "the unit {unit} of that token is gone"),
     Both(
-        "máy {node} đã ở trạng thái {status} cho đơn vị {unit} dưới {parent}",
-        "node {node} is {status} for unit {unit} below {parent}",
+        "máy {node} đã gia nhập, giữ đơn vị {unit} dưới {parent}",
+        "node {node} is enrolled already, for unit {unit} below {parent}",
     ),
     Both(
         "khóa của máy {node} trùng nhãn với máy {bearer}",

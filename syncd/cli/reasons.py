@@ -26,7 +26,10 @@ PROMISES = (
     re.compile(r"(syncd|the stream) goes on by itself"),
 )
 # The address a parent's answer came from, before what it said.
-PLACE = re.compile(r"(https://\S+ \(node [0-9a-f-]{36}\): )?(.*)", re.DOTALL)
+PLACE = re.compile(r"(https://\S+) \(node ([0-9a-f-]{36})\)")
+# Whoever is named by a node's whole id: a screen says its short one. Streams and rows keep theirs.
+NODES = frozenset({"node", "holder", "peer", "keeper", "parent", "bearer"})
+NODE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def told(error: SyncdError) -> str:
@@ -35,8 +38,8 @@ def told(error: SyncdError) -> str:
         return str(error)
     if isinstance(error.hint, Said):  # what another program said, and what to do in words of this process
         return f"{told_text(str(error.message))} — {error.hint}"
-    found = told_text(error.english)
-    return found if found != error.english or language() == "en" else f"{_kind(error)}{found}"
+    found, is_known = _told(error.english)
+    return found if is_known or language() == "en" else f"{_kind(error)}{found}"
 
 
 def told_once(error: SyncdError) -> str:
@@ -49,26 +52,42 @@ def told_once(error: SyncdError) -> str:
 
 def told_text(text: str) -> str:
     """A stored reason for the operator here; the commands in it are those of this node."""
+    return _told(text)[0]
+
+
+def _told(text: str) -> tuple[str, bool]:
+    """The same, and whether any of its words is known here."""
     what, dash, remedy = text.partition(" — ")
     place, said = _parts(what)
-    return f"{place}{_translated(said, MESSAGES)}{dash}{_translated(remedy, REMEDIES)}"
+    message, to_do = _translated(said, MESSAGES), _translated(remedy, REMEDIES)
+    return f"{place}{message}{dash}{to_do}", (message, to_do) != (said, remedy)
 
 
 def _parts(text: str) -> tuple[str, str]:
-    found = PLACE.fullmatch(text)
-    return (found[1] or "", found[2]) if found else ("", text)
+    found = PLACE.match(text)
+    if found is None or text[found.end() : found.end() + 2] != ": ":
+        return "", text
+    return f"{_place(found)}: ", text[found.end() + 2 :]
+
+
+def _place(found: re.Match[str]) -> str:
+    return say("{url} (máy {tag})", "{url} (node {tag})", url=found[1], tag=found[2][28:])
 
 
 def _translated(text: str, known: tuple[Both, ...]) -> str:
     for pattern, words in _patterns(known):
         found = pattern.fullmatch(text)
         if found:
-            return say(words.vi, words.en, **{name: _fact(fact) for name, fact in found.groupdict().items()})
+            return say(words.vi, words.en, **{name: _fact(name, fact) for name, fact in found.groupdict().items()})
     return text
 
 
-def _fact(text: str) -> str:
-    """A fact that is itself said in words."""
+def _fact(name: str, text: str) -> str:
+    """A fact that is itself said in words, or names a node."""
+    if found := PLACE.fullmatch(text):
+        return _place(found)
+    if name in NODES and NODE_ID.fullmatch(text):
+        return text[28:]
     return _translated(text, FACTS) if text.startswith(("envelope ", "table ", "column ", "the rule ")) else text
 
 

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import click
 
+from syncd import limits
 from syncd.cli.output import emit, emit_json
 from syncd.cli.verb import directory_option, json_option, option, verb
 from syncd.language import Both, number, say
-
-LIST_BYTES_MAX = 16 * 1024 * 1024
 
 
 @verb(
@@ -82,4 +81,4 @@ def command(
 def _lines(path: Path) -> list[str]:
     from syncd.cli.texts import read_text
 
-    return [line.strip() for line in read_text(path, LIST_BYTES_MAX).splitlines() if line.strip()]
+    return [line.strip() for line in read_text(path, limits.LIST_BYTES_MAX).splitlines() if line.strip()]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from syncd import limits
 from syncd.cli.output import cell, emit, emit_json, table
 from syncd.cli.verb import directory_option, json_option, option, verb
 from syncd.language import Both, number, say
@@ -23,7 +24,6 @@ from syncd.language import Both, number, say
 if TYPE_CHECKING:
     from syncd.config import Config
 
-SCRIPT_BYTES_MAX = 64 * 1024 * 1024
 FETCH_ROWS = 5_000
 READS = ("select", "with", "values", "explain")
 BYTE_ORDER_MARK = "\ufeff"  # what makes Excel read a CSV as UTF-8
@@ -93,9 +93,9 @@ def _script(statement: str | None, file: Path | None) -> str:
     from syncd.cli.texts import read_text, refuse_other_text
 
     if str(file) != "-":
-        return read_text(file, SCRIPT_BYTES_MAX)
+        return read_text(file, limits.SCRIPT_BYTES_MAX)
     with refuse_other_text(file):
-        return sys.stdin.read(SCRIPT_BYTES_MAX)
+        return sys.stdin.read(limits.SCRIPT_BYTES_MAX)
 
 
 # --- SQLite ----------------------------------------------------------------------------------------------------------

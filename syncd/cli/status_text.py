@@ -25,10 +25,6 @@ from syncd.text.command import COMMAND, at_hand
 
 SCREEN_LINES = 24
 CELLS_MAX = 100
-STOPPED_SHOWN_MAX = 2
-AWAITED_SHOWN_MAX = 3
-SILENT_SHOWN_MAX = 3
-REFUSED_SHOWN_MAX = 2
 NAME_CELLS_MAX = 30
 INDENT = "    "
 NEXT = "syncd conflicts list"
@@ -156,9 +152,9 @@ def _awaited(found: Status, live: dict[str, Any] | None) -> str:
     names = [peer.unit or peer.name for peer in found.children if peer.node_id in awaited]
     if not names:
         return ""
-    if len(names) > AWAITED_SHOWN_MAX:
-        more = number(len(names) - AWAITED_SHOWN_MAX)
-        names = [*names[:AWAITED_SHOWN_MAX], say("và {n} máy nữa", "and {n} more", n=more)]
+    if len(names) > limits.AWAITED_SHOWN_MAX:
+        more = number(len(names) - limits.AWAITED_SHOWN_MAX)
+        names = [*names[: limits.AWAITED_SHOWN_MAX], say("và {n} máy nữa", "and {n} more", n=more)]
     return say(
         "Vừa khôi phục, còn chờ phần bị thiếu từ: {names}",
         "Just restored, what is missing here has yet to come from: {names}",
@@ -202,14 +198,14 @@ def _succession(found: Status) -> list[str]:
 def _passing(found: Status) -> list[str]:
     """Units that pass on, and what a former keeper wrote too late: each with what is waited for."""
     lines = []
-    for each in found.hand_overs[:STOPPED_SHOWN_MAX]:
+    for each in found.hand_overs[: limits.STOPPED_SHOWN_MAX]:
         text = say("Bàn giao {unit}: {old} → {new}, chờ {waited}", "Hand-over of {unit}: {old} → {new}, waiting for"
                    " {waited}", unit=each.unit, old=each.from_name or "?", new=each.to_name or "?",
                    waited=(each.from_name if each.waits_for == "old" else each.to_name) or "?")  # fmt: skip
         lines += _wrapped(paint(text, YELLOW), "")
-    if len(found.hand_overs) > STOPPED_SHOWN_MAX:
+    if len(found.hand_overs) > limits.STOPPED_SHOWN_MAX:
         lines.append(say("… và {n} bàn giao nữa (`[[syncd status --json]]`)", "… and {n} more hand-overs (`[[syncd"
-                         " status --json]]`)", n=len(found.hand_overs) - STOPPED_SHOWN_MAX))  # fmt: skip
+                         " status --json]]`)", n=len(found.hand_overs) - limits.STOPPED_SHOWN_MAX))  # fmt: skip
     if found.late_writes:
         text = say("Ghi sau khi hết nhiệm kỳ: {n} gói chờ nhận → [[syncd adopt]]",
                    "Written after a term had ended: {n} batches wait → [[syncd adopt]]",
@@ -340,7 +336,7 @@ def _children(found: Status, now_ms: int, wanted: str | None) -> list[str]:
     lines = table(headers, rows, (2, 3, 4)).split("\n")
     if not rows:
         lines.append(say("  không có đơn vị nào khớp với {wanted}", "  no child is like {wanted}", wanted=wanted or ""))
-    for peer in [each for each in shown if each.last_error and not each.retired][:REFUSED_SHOWN_MAX]:
+    for peer in [each for each in shown if each.last_error and not each.retired][: limits.REFUSED_SHOWN_MAX]:
         label = f"  {peer.unit or peer.name}, {say('lần thử cuối', 'last attempt')}"
         lines += paint(_told(label, _reason(peer.last_error or "")), YELLOW).split("\n")
     if left := len(chosen) - len(shown):
@@ -384,15 +380,15 @@ def _is_wanted(found: Status, peer: Neighbour, wanted: str | None, now_ms: int) 
 def _silent(found: Status) -> list[str]:
     """Nodes further below that those above them do not hear: each with whom to ask."""
     lines = []
-    for each in found.silent[:SILENT_SHOWN_MAX]:
+    for each in found.silent[: limits.SILENT_SHOWN_MAX]:
         text = say(
             "  im lặng ở cấp dưới: {name} (trực thuộc {via}), {age}", "  silent below: {name} (below {via}), {age}",
             name=each.name, via=each.via,
             age=duration(each.for_s) if each.for_s else say("chưa từng trao đổi", "never heard"),
         )  # fmt: skip
         lines.append(paint(text, RED))
-    if len(found.silent) > SILENT_SHOWN_MAX:
-        more = number(len(found.silent) - SILENT_SHOWN_MAX)
+    if len(found.silent) > limits.SILENT_SHOWN_MAX:
+        more = number(len(found.silent) - limits.SILENT_SHOWN_MAX)
         lines.append(
             say(
                 "  … và {n} nơi nữa (`[[syncd status --json]]`)", "  … and {n} more (`[[syncd status --json]]`)", n=more
@@ -430,16 +426,16 @@ def _count(value: int | None) -> str:
 
 def _streams(found: Status) -> list[str]:
     lines = []
-    for stream in found.stopped[:STOPPED_SHOWN_MAX]:
+    for stream in found.stopped[: limits.STOPPED_SHOWN_MAX]:
         word = say("chờ", "waits") if stream.state == "waiting" else say("dừng", "stopped")
         text = _told(f"{say('Nhật ký', 'Stream')} {stream.about} {word}", _reason(stream.reason))
         lines.append(paint(text, *([YELLOW] if stream.state == "waiting" else [RED])))
-    if len(found.stopped) > STOPPED_SHOWN_MAX:
+    if len(found.stopped) > limits.STOPPED_SHOWN_MAX:
         lines.append(
             say(
                 "… và {n} nhật ký nữa (`[[syncd status --json]]`)",
                 "… and {n} more streams (`[[syncd status --json]]`)",
-                n=len(found.stopped) - STOPPED_SHOWN_MAX,
+                n=len(found.stopped) - limits.STOPPED_SHOWN_MAX,
             )
         )
     return lines

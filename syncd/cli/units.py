@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from syncd import limits
 from syncd.cli.output import emit, emit_json
 from syncd.cli.verb import Group, directory_option, json_option, option, verb
 from syncd.language import Both, language, number, say
@@ -20,7 +21,6 @@ from syncd.language import Both, language, number, say
 if TYPE_CHECKING:
     from syncd.inputs.problem import ProblemList
 
-CORRECTED_SHOWN_MAX = 200
 
 command = Group(
     name="units",
@@ -150,10 +150,10 @@ def _tell_corrected(corrected: Any, dry_run: bool) -> None:
     """One line for each value: nothing is corrected in silence."""
     if corrected:
         emit(say("Sẽ sửa:", "Would correct:") if dry_run else say("Đã sửa:", "Corrected:"))
-    for each in corrected[:CORRECTED_SHOWN_MAX]:
+    for each in corrected[: limits.CORRECTED_SHOWN_MAX]:
         emit(f"  {each.text(language())}")
-    if len(corrected) > CORRECTED_SHOWN_MAX:
-        emit(say("  … và {n} dòng nữa", "  … and {n} more", n=number(len(corrected) - CORRECTED_SHOWN_MAX)))
+    if len(corrected) > limits.CORRECTED_SHOWN_MAX:
+        emit(say("  … và {n} dòng nữa", "  … and {n} more", n=number(len(corrected) - limits.CORRECTED_SHOWN_MAX)))
 
 
 def _tell_conversion(report: Any) -> None:

@@ -6,11 +6,21 @@ never fails, whatever lies there and whoever asks; where there is no node, nothi
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from syncd import __version__
+
+
+def told_version() -> None:
+    """The same, told to the end: raises OSError where it cannot be written."""
+    if sys.stdout is None:
+        return
+    getattr(sys.stdout, "reconfigure", lambda **_: None)(errors="replace")
+    print_version()
+    sys.stdout.flush()
 
 
 def print_version() -> None:

@@ -13,9 +13,9 @@ import sys
 
 import click
 
+from syncd import limits
 from syncd.language import say
 
-AUTHOR_CHARS_MAX = 200  # of its columns
 FIRST_PERSON_UID = 1000
 NOBODY_UID = 65_534
 SERVICES = frozenset({"system", "local service", "network service", "localsystem"})  # of Windows
@@ -26,7 +26,7 @@ def author(stated: str | None = None, *, otherwise: str | None = None, asks: boo
     """The name stated; else the account's, where it is a person's; else who answers. `otherwise`: what stands where
     nobody answers, instead of the account. `asks`: whether somebody may be there."""
     if stated and stated.strip():
-        return stated.strip()[:AUTHOR_CHARS_MAX]
+        return stated.strip()[: limits.AUTHOR_CHARS_MAX]
     account = getpass.getuser()
     if is_person(account):
         return account
@@ -77,4 +77,4 @@ def _answer(account: str) -> str:
                 "that is a command, not a person's name — paste one command at a time, or add --author NAME",
             )
         )
-    return " ".join(answer.split())[:AUTHOR_CHARS_MAX]
+    return " ".join(answer.split())[: limits.AUTHOR_CHARS_MAX]

@@ -235,7 +235,7 @@ class _Line:
         """The answer, its body still to be read, and who gives it; errors inside become ours. Meanwhile another line
         may choose another address."""
         url = self._addresses.chosen
-        place = f"{url} (node {self._parent_id})"
+        place = http.place_of(url, self._parent_id)
         request = self._client.build_request(
             method, url + path, content=body, headers={"host": HOST}, timeout=_timeout(wait_s),
             extensions={"sni_hostname": tls_name(self._parent_id)},

@@ -10,7 +10,7 @@ import msgspec
 
 from syncd import errors, limits
 from syncd.errors import Altered, ParentUnreachable, SyncdError, TooLarge
-from syncd.language import english_of, say
+from syncd.language import Said, english_of, say
 from syncd.protocol.decoding import decoding
 from syncd.text import escaped
 
@@ -65,6 +65,12 @@ def encode_error(error: SyncdError) -> bytes:
     return msgspec.msgpack.encode((type(error).__name__, message[:ERROR_CHARS_MAX], hint[:ERROR_CHARS_MAX]))
 
 
+def place_of(url: str, node_id: str) -> str:
+    """Where an answer comes from: the node's short id is shown, its whole one is stored."""
+    shown = say("{url} (máy {tag})", "{url} (node {tag})", url=url, tag=node_id[28:])
+    return Said(shown, f"{url} (node {node_id})")
+
+
 def decode_error(status: int, body: bytes, place: str) -> SyncdError:
     """The other side's error as ours."""
     if status == STALLED:
@@ -99,8 +105,8 @@ def decode_error(status: int, body: bytes, place: str) -> SyncdError:
     text, hint = escaped.line(text[:ERROR_CHARS_MAX]), escaped.line(hint[:ERROR_CHARS_MAX])
     kind = _KNOWN.get(code)
     if kind is None:
-        return ParentUnreachable(f"{place} failed ({status}): {text}", hint=hint)
-    return kind(f"{place}: {text}", hint)
+        return ParentUnreachable(f"{english_of(place)} failed ({status}): {text}", hint=hint)
+    return kind(f"{english_of(place)}: {text}", hint)
 
 
 def prefixed(message: bytes, rest: bytes = b"") -> bytes:

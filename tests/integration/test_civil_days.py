@@ -6,6 +6,7 @@ At 06:30 of 1 December in Hanoi it is 30 November in UTC; at 23:30 it is 1 Decem
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,9 @@ from syncd.expiry import expires_at
 from syncd.inputs.figures import month_of
 from syncd.inputs.persons_csv import preview_persons
 from syncd.keeping import unit_named
+from syncd.startup import note_days
 from tests.integration.registers import move, person
+from tests.postgres import PostgresServer
 from tests.trees import TreeBuilder
 from tests.unit.inputs.builders import UNIT, sqlite_store
 
@@ -77,6 +80,24 @@ def test_a_unit_and_a_case_begin_with_the_countrys_day(tmp_path: Path, instant: 
         "SELECT count(*) FROM syncd_case WHERE kind = ? AND closed_at IS NULL", (CaseKind.DEPARTURE_WITHOUT_ARRIVAL,)
     )
     assert alone == [(stands,)]
+
+
+@pytest.mark.parametrize("is_sqlite", [True, False], ids=["sqlite", "postgres"])
+def test_views_count_days_as_the_setting_says(
+    is_sqlite: bool, tmp_path: Path, postgres_server: PostgresServer
+) -> None:  # fmt: skip
+    dsn = None if is_sqlite else postgres_server.create_database()
+    builder = TreeBuilder(tmp_path)
+    province = builder.root("province", "42", dsn)
+    builder.settle()
+    with province.store.write("test") as tx:
+        tx.run(
+            "INSERT INTO unit (parent_id, level, code, name, valid_from) VALUES (?, 'commune', '42778', 'x', ?)",
+            (province.unit_id, (datetime.now(UTC) + timedelta(minutes=840)).date().isoformat()),
+        )
+    for offset, count in ((840, 1), (-720, 0), (840, 1)):  # 26 hours apart: never the same day
+        note_days(province.store, Config(utc_offset_min=offset))
+        assert province.value("SELECT count(*) FROM v_completeness WHERE unit_code = '42778'") == count
 
 
 def test_the_offset_is_a_setting_and_bounded(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from syncd.cli.place import meant, speak_of
 from syncd.cli.program import VERBS, program
 from syncd.cli.reasons import told_text
 from syncd.language import Both, english_of, say
+from syncd.net import http
 from syncd.text import command
 
 PACKAGE = Path(syncd.__file__).parent
@@ -189,3 +190,32 @@ def test_a_fact_is_no_command() -> None:
     speak_of(Path("x"))
     fact = "[[syncd status]]"
     assert say("lý do: {fact}", "reason: {fact}", fact=fact).endswith(fact)
+
+
+def test_bounds_of_the_command_line_have_their_names_in_limits() -> None:
+    """What is measured in cells of a terminal is its layout and stays."""
+    own = [
+        f"{path.name}: {name}"
+        for path in sorted((PACKAGE / "cli").glob("*.py"))
+        for name in re.findall(r"^(\w+_(?:MAX|MIN))\b.*=", path.read_text(encoding="utf-8"), re.MULTILINE)
+        if not name.endswith("_CELLS_MAX") and name != "CELLS_MAX"
+    ]
+    assert own == []
+
+
+def test_a_screen_names_a_node_by_its_short_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = "0198b2c4-7a10-7d20-9c11-5a3f9e77ab02"
+    stored = {
+        f"https://p:1 (node {node}) does not answer (x) — y": ("p:1 (máy 9e77ab02)", "p:1 (node 9e77ab02)"),
+        f"https://p:1 (node {node}): node {node} was given another certificate since — y": (
+            "máy 9e77ab02 đã", "node 9e77ab02 was",
+        ),
+        f"node {node} is not enrolled below this node — y": ("máy 9e77ab02 chưa", "node 9e77ab02 is"),
+    }  # fmt: skip
+    for place, language in enumerate(("vi", "en")):
+        monkeypatch.setenv("SYNCD_LANGUAGE", language)
+        for text, shown in stored.items():
+            assert shown[place] in told_text(text)
+            assert node not in told_text(text)
+        assert http.place_of("https://p", node) == ("https://p (máy 9e77ab02)", "https://p (node 9e77ab02)")[place]
+        assert english_of(http.place_of("https://p", node)) == f"https://p (node {node})"

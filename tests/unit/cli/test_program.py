@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from syncd import __version__
-from syncd.cli import program
+from syncd.cli import main, program
 from syncd.cli.verb import Group, Verb
 from tests import forking
 
@@ -166,6 +166,9 @@ def test_check_of_an_unreadable_node_is_unknown(tmp_path: Path) -> None:
         ("{syncd} --help > /dev/full", 75),
         ("PYTHONUNBUFFERED=1 {syncd} --help > /dev/full", 75),
         ("{syncd} --help >&-", 0),
+        ("{syncd} --version > /dev/full", 75),
+        ("{syncd} --version > /dev/full 2>&-", 75),
+        ("{syncd} --version >&-", 0),
     ],
 )
 def test_output_that_cannot_be_written_is_no_traceback(command: str, code: int, tmp_path: Path) -> None:
@@ -177,6 +180,20 @@ def test_output_that_cannot_be_written_is_no_traceback(command: str, code: int, 
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [["--version"], ["--help"], *([verb, "--help"] for verb in program.VERBS)], ids=" ".join
+)
+def test_a_full_disk_behind_stdout_is_one_line_whatever_was_asked(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:  # fmt: skip
+    monkeypatch.setattr(sys, "argv", ["syncd", *words])
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert main() == 75
+    [line] = capsys.readouterr().err.splitlines()
+    assert "stdout" in line
 
 
 def test_the_directory_may_come_from_the_environment(tmp_path: Path) -> None:
