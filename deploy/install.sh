@@ -11,23 +11,24 @@
 #          --root DIR      install below DIR (to make an image, or to try): no account, no restart, root is not needed
 #
 # Must hold: whatever goes wrong before the change-over leaves the version in use as it was; the change-over is one rename;
-# no code is run from the folder that the caller stands in (each Python has -I, or -P).
+# the same call again finishes what was cut off anywhere; no code is run from the folder that the caller stands in (each
+# Python has -I, or -P); a path may hold any character.
 # Exit: 0 done, 1 failed, 2 wrong call, 77 not allowed, 78 something is missing.
 set -eu
 umask 022
-unset PYTHONPATH PYTHONHOME
+unset PYTHONPATH PYTHONHOME CDPATH
 
 OPT=/opt/syncd STATE=/var/lib/syncd BIN=/usr/local/bin UNITS=/etc/systemd/system ACCOUNT=syncd
 MARK='Made by install.sh of syncd'
 SPACE_MB=${SYNCD_SPACE_MB:-400}
 root='' python='' new=''
-here=$(cd "$(dirname "$0")" && pwd)
+here=$(cd -- "$(dirname -- "$0")" && pwd)
 
-case "${SYNCD_LANGUAGE:-${LC_ALL:-${LANG:-}}}" in vi*) language=vi ;; *) language=en ;; esac
+case "${SYNCD_LANGUAGE:-${LC_ALL:-${LANG:-}}}" in vi*) language='vi' ;; *) language='en' ;; esac
 say() { if [ "$language" = vi ]; then printf '%s\n' "$1"; else printf '%s\n' "$2"; fi; }
 fail() { code=$1; shift; say "lỗi: $1" "error: $2" >&2; exit "$code"; }
 
-usage() { sed -n '2,15s/^# \{0,1\}//p' "$here/install.sh" >&2; exit 2; }
+usage() { sed -n '2,16s/^# \{0,1\}//p' "$here/install.sh" >&2; exit 2; }
 
 # --- what must be there before anything is written ----------------------------------------------------------------------
 
@@ -37,7 +38,8 @@ require_root() {
 }
 
 find_python() {
-    for candidate in ${python:-python3.14 python3.13 python3.12 python3.11 python3}; do
+    if [ -n "$python" ]; then set -- "$python"; else set -- python3.14 python3.13 python3.12 python3.11 python3; fi
+    for candidate; do
         "$candidate" -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue
         if "$candidate" -I -c '
 import ensurepip, venv, pip, sys
@@ -66,35 +68,41 @@ is_listed() { sed -n 's/^[0-9a-fA-F]\{64\} [ *]\(\.\/\)\{0,1\}//p' "$sums" | gre
 # Sets `wheel`: the one of syncd itself. A wheel is a zip with a checksum for each file.
 find_wheel() {
     [ -e "$1" ] || fail 1 "không có $1" "there is no $1"
-    wheel=$1 count=1
+    folder='' from=$1
     if [ -d "$1" ]; then
-        wheel=$(find "$1" -maxdepth 1 -name 'syncd-*.whl' | sort | tail -n 1)
-        count=$(find "$1" -maxdepth 1 -name 'syncd-*.whl' | wc -l)
+        folder=$(cd -- "$1" && pwd)
+    else
+        folder=$(cd -- "$(dirname -- "$1")" && pwd)
     fi
-    case "$(basename "$wheel")" in
+    [ "$folder" != / ] || folder=''
+    if [ -d "$1" ]; then set -- "$folder"/syncd-*.whl; else set -- "$folder/$(basename -- "$1")"; fi
+    wheel=$1
+    case "${wheel##*/}" in
+        syncd-\**) fail 1 "$from không có tệp syncd-….whl" "$from has no syncd-….whl" ;;
         syncd-*.whl) ;;
-        *) fail 1 "$1 không có tệp syncd-….whl" "$1 has no syncd-….whl" ;;
+        *) fail 1 "$from không có tệp syncd-….whl" "$from has no syncd-….whl" ;;
     esac
-    [ "$count" -eq 1 ] || fail 1 "$1 có $count bản syncd — nêu đúng tệp muốn cài" \
-        "$1 has $count releases of syncd — name the file to install"
-    sums=$(dirname "$wheel")/SHA256SUMS
+    [ $# -eq 1 ] || fail 1 "$from có $# bản syncd — nêu đúng tệp muốn cài" \
+        "$from has $# releases of syncd — name the file to install"
+    sums=$folder/SHA256SUMS
     if [ -f "$sums" ]; then
-        (cd "$(dirname "$wheel")" && sha256sum --quiet -c SHA256SUMS >/dev/null 2>&1) || fail 1 \
+        (cd -- "$folder/" && sha256sum -c SHA256SUMS >/dev/null 2>&1) || fail 1 \
             "tệp không khớp $sums — chép lại từ nguồn" "the files are not those of $sums — copy them again"
     fi
-    for each in "$wheel" $([ -d "$1" ] && find "$1" -maxdepth 1 -name '*.whl'); do
-        [ ! -f "$sums" ] || is_listed "$(basename "$each")" || fail 1 \
+    [ ! -d "$from" ] || set -- "$folder"/*.whl
+    for each; do
+        [ ! -f "$sums" ] || is_listed "${each##*/}" || fail 1 \
             "$sums không nêu $each — chép lại từ nguồn, hoặc bỏ tệp đó đi" \
             "$sums does not list $each — copy it again, or take that file away"
         "$python" -I -c 'import sys, zipfile; sys.exit(zipfile.ZipFile(sys.argv[1]).testzip() is not None)' "$each" \
             2>/dev/null || fail 1 "$each bị hỏng — chép lại từ nguồn" "$each is damaged — copy it again"
     done
-    version=$(basename "$wheel" | cut -d- -f2)
-    name=$version-$(sha256sum "$wheel" | cut -c1-12)
+    version=$(printf '%s\n' "${wheel##*/}" | cut -d- -f2)
+    name=$version-$(sha256sum <"$wheel" | cut -c1-12)
 }
 
 require_space() {
-    free_mb=$(df -Pm "$root$OPT" | awk 'NR == 2 { print $4 }')
+    free_mb=$(df -Pm "$root$OPT" | awk 'NR == 2 { for (i = 2; i <= NF; i++) if ($i ~ /^[0-9]+%$/) { print $(i - 1); exit } }')
     [ "$free_mb" -ge "$SPACE_MB" ] || fail 1 \
         "đĩa của $root$OPT chỉ còn $free_mb MB, cần $SPACE_MB MB — giải phóng đĩa; chưa thay đổi gì" \
         "only $free_mb MB are free at $root$OPT, $SPACE_MB MB are needed — free the disk; nothing was changed"
@@ -115,6 +123,8 @@ require_ours() {
 
 # --- steps ---------------------------------------------------------------------------------------------------------------
 
+# Set while it changes over: who was killed in between is finished by the same call again.
+changing() { [ "$(cat "$root$OPT/.changing" 2>/dev/null)" = "$1 $2" ]; }
 current() { readlink "$root$OPT/current" 2>/dev/null | sed 's|.*/||'; }
 previous() { readlink "$root$OPT/previous" 2>/dev/null | sed 's|.*/||'; }
 point() { ln -sfn "versions/$2" "$root$OPT/.$1.new" && mv -T "$root$OPT/.$1.new" "$root$OPT/$1"; }
@@ -142,13 +152,14 @@ build() {
     "$python" -I -m venv --without-pip "$new" || fail 1 \
         "không lập được $new; bản đang dùng vẫn như cũ — xem dòng ở trên (đĩa đầy?)" \
         "cannot make $new; the version in use is as it was — see the line above (a full disk?)"
-    offline=''
-    [ ! -d "$1" ] || offline="--no-index --find-links=$1"
-    # shellcheck disable=SC2086  # two words on purpose
-    run_pip install -q --disable-pip-version-check --no-input --root-user-action=ignore $offline "$wheel" || fail 1 \
+    # pip is called in the wheels' folder: a name with a semicolon or a bracket before it would mean something to it.
+    if [ -d "$1" ]; then set -- --no-index --find-links=.; else set --; fi
+    (cd -- "$folder/" && run_pip install -q --disable-pip-version-check --no-input --root-user-action=ignore "$@" \
+        "./${wheel##*/}") || fail 1 \
         "không cài được; bản đang dùng vẫn như cũ — xem dòng của pip ở trên (không có mạng: nêu thư mục đủ các wheel)" \
         "not installed, the version in use is as it was — see pip's line above (no network: name a folder of all wheels)"
-    trial=$(mktemp -d)
+    trial=$(mktemp -d) || fail 1 "không tạo được thư mục tạm; bản đang dùng vẫn như cũ — xem TMPDIR" \
+        "cannot make a temporary folder; the version in use is as it was — see TMPDIR"
     "$new/bin/python" -I -m syncd init --dir "$trial/node" --unit 0 --unit-name thử >/dev/null 2>"$trial/log" || {
         cat "$trial/log" >&2; rm -rf "$trial"
         fail 1 "bản mới không chạy được trên máy này; bản đang dùng vẫn như cũ" \
@@ -160,8 +171,20 @@ build() {
 
 make_account() {
     [ -z "$root" ] || return 0
-    id "$ACCOUNT" >/dev/null 2>&1 || useradd --system --home-dir "$STATE" --shell /usr/sbin/nologin "$ACCOUNT"
+    if ! id "$ACCOUNT" >/dev/null 2>&1; then
+        if command -v useradd >/dev/null; then
+            useradd --system --user-group --home-dir "$STATE" --shell /usr/sbin/nologin "$ACCOUNT"
+        else
+            addgroup -S "$ACCOUNT" && adduser -S -D -H -h "$STATE" -s /sbin/nologin -G "$ACCOUNT" "$ACCOUNT"
+        fi
+    fi
     [ -d "$STATE" ] || install -d -m 0700 -o "$ACCOUNT" -g "$ACCOUNT" "$STATE"
+}
+
+# A file is there whole or as it was, also the one that is being run; readable whatever the source allows.
+place() {
+    [ ! "$1" -ef "$2" ] || return 0
+    cp -- "$1" "$2.new" && chmod 644 "$2.new" && mv -- "$2.new" "$2"
 }
 
 place_files() {
@@ -170,10 +193,10 @@ place_files() {
     chmod 755 "$root$BIN/.syncd.new"
     mv "$root$BIN/.syncd.new" "$root$BIN/syncd"
     for file in syncd.service syncd@.service; do
-        cp "$here/$file" "$root$UNITS/.$file.new" && mv "$root$UNITS/.$file.new" "$root$UNITS/$file"
-        [ "$here" = "$root$OPT/deploy" ] || cp "$here/$file" "$root$OPT/deploy/$file"
+        place "$here/$file" "$root$UNITS/$file"
+        place "$here/$file" "$root$OPT/deploy/$file"
     done
-    [ "$here" = "$root$OPT/deploy" ] || cp "$here/install.sh" "$root$OPT/deploy/install.sh"
+    place "$here/install.sh" "$root$OPT/deploy/install.sh"
     ! has_systemd || systemctl daemon-reload
 }
 
@@ -185,9 +208,15 @@ restart() {
     done
 }
 
+# `$1`: install, upgrade or rollback.
 change_over() {
     before=$(current) earlier=$(previous) ran=$(running)
-    [ -z "$before" ] || point previous "$before"
+    printf '%s\n' "$1 $name" >"$root$OPT/.changing"
+    if [ "$before" = "$name" ]; then
+        before=$earlier
+    elif [ -n "$before" ]; then
+        point previous "$before"
+    fi
     point current "$name"
     # shellcheck disable=SC2086  # a word for each unit
     restart $ran || {
@@ -197,17 +226,25 @@ change_over() {
         [ -z "$earlier" ] || point previous "$earlier"
         # shellcheck disable=SC2086
         restart $ran || true
+        rm -f "$root$OPT/.changing"
         fail 1 "đã quay lại $before — xem: journalctl -u 'syncd*'" "back at $before — see: journalctl -u 'syncd*'"
     }
     for old in "$root$OPT"/versions/*; do
         case "${old##*/}" in "$(current)" | "$(previous)") ;; *) rm -rf "$old" ;; esac
     done
+    rm -f "$root$OPT/.changing"
 }
 
 # --- verbs ---------------------------------------------------------------------------------------------------------------
 
 do_install() {
     require_root; require_ours; find_python; find_wheel "$1"
+    if [ "$(current)" = "$name" ] && { changing install "$name" || changing upgrade "$name"; }; then
+        say "Làm nốt lần cài bị ngắt …" "Finishing what was interrupted …"
+        make_account; place_files; change_over "$2"
+        say "Đã cài syncd $version vào $root$OPT." "syncd $version is installed in $root$OPT."
+        return
+    fi
     if [ "$(current)" = "$name" ]; then
         say "syncd $version này đã được cài; không đổi gì." "This syncd $version is installed already; nothing changed."
         return
@@ -216,13 +253,14 @@ do_install() {
         "đã có syncd $(current) — dùng: install.sh upgrade" "syncd $(current) is installed — use: install.sh upgrade"
     [ "$2" = install ] || [ -n "$(current)" ] || fail 1 \
         "chưa cài syncd — dùng: install.sh install" "syncd is not installed — use: install.sh install"
-    mkdir -p "$root$OPT/versions" "$root$OPT/deploy"
+    mkdir -p "$root$OPT"
     touch "$root$OPT/.$ACCOUNT"
+    mkdir -p "$root$OPT/versions" "$root$OPT/deploy"
     require_space
     build "$1"
     make_account
     place_files
-    change_over
+    change_over "$2"
     say "Đã cài syncd $version vào $root$OPT." "syncd $version is installed in $root$OPT."
     [ "$2" = upgrade ] || say \
         "Tiếp theo: sudo -u $ACCOUNT syncd join --dir $STATE - < ma.txt; systemctl enable --now syncd" \
@@ -232,10 +270,14 @@ do_install() {
 do_rollback() {
     require_root
     back=$(previous)
+    for each in "$root$OPT"/versions/*; do  # one that was interrupted goes where it was going
+        ! changing rollback "${each##*/}" || back=${each##*/}
+    done
+    if [ "$back" = "$(current)" ] && ! changing rollback "$back"; then back=''; fi
     [ -n "$back" ] && [ -d "$root$OPT/versions/$back" ] || fail 1 \
         "không có bản trước để quay lại" "there is no earlier version to go back to"
     name=$back
-    change_over
+    change_over rollback
     say "Đã quay lại syncd $back." "Back at syncd $back."
 }
 
@@ -245,8 +287,10 @@ do_uninstall() {
     if has_systemd; then
         for unit in $({ units --all; enabled | sed 's|.*/||'; } | sort -u); do systemctl disable --now "$unit"; done
     fi
-    enabled | while read -r link; do rm -f "$link"; done
+    enabled | while IFS= read -r link; do rm -f "$link"; done
     rm -f "$root$BIN/syncd" "$root$UNITS/syncd.service" "$root$UNITS/syncd@.service"
+    # What says that it is ours goes last.
+    rm -rf "$root$OPT/versions" "$root$OPT/deploy" "$root$OPT/current" "$root$OPT/previous"
     rm -rf "$root$OPT"
     ! has_systemd || systemctl daemon-reload
     say "Đã gỡ syncd. Dữ liệu và khóa còn nguyên trong $root$STATE; tài khoản $ACCOUNT cũng còn." \
@@ -261,8 +305,12 @@ do_versions() {
 verb='' source=''
 while [ $# -gt 0 ]; do
     case "$1" in
-        --root) [ $# -gt 1 ] || usage; mkdir -p "$2"; root=$(cd "$2" && pwd); shift ;;
-        --python) [ $# -gt 1 ] || usage; python=$2; shift ;;
+        --root) [ $# -gt 1 ] || usage; mkdir -p -- "$2"; root=$(cd -- "$2" && pwd); shift ;;
+        --python)
+            [ $# -gt 1 ] || usage
+            case "$2" in /*) python=$2 ;; */*) python=$PWD/$2 ;; *) python=$2 ;; esac
+            shift
+            ;;
         -*) usage ;;
         *) if [ -z "$verb" ]; then verb=$1; elif [ -z "$source" ]; then source=$1; else usage; fi ;;
     esac

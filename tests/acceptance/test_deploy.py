@@ -211,6 +211,54 @@ def test_an_upgrade_that_fails_leaves_the_version_in_use(with_one: Machine, brok
     assert (machine.version(), machine.versions()) == ("syncd 9.1", ["9.1"])
 
 
+def test_any_path_serves_and_nobodys_umask_counts(tmp_path: Path) -> None:
+    """Folders as people name them, given by a link, beside the caller; the interpreter by a link too."""
+    machine = Machine(_folder(tmp_path / 'của "bà"  $HOME; it\'s #1 [x] & *'))
+    wheel = release(machine.folder / "the wheels", "9.1")
+    (wheel.parent / "SHA256SUMS").write_text(_listed(wheel))
+    (machine.folder / "a link").symlink_to(wheel.parent)
+    (machine.folder / "py thon").symlink_to(sys.executable)
+    said = subprocess.run(
+        ["sh", DEPLOY / "install.sh", "--root", "root", "--python", "./py thon", "install", "a link/"],
+        cwd=machine.folder, umask=0o077, capture_output=True, text=True, check=False,
+        env={"PATH": os.environ["PATH"], "LANG": "C", "CDPATH": "/", "TMPDIR": str(_folder(machine.folder / "t p"))},
+    )  # fmt: skip
+    assert said.returncode == 0, said.stderr
+    assert machine.version() == "syncd 9.1"
+    unit = machine.root / "etc/systemd/system/syncd.service"
+    assert [path.stat().st_mode & 0o777 for path in (machine.opt / "versions", unit)] == [0o755, 0o644]
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+def test_a_call_that_was_killed_while_it_changed_over_is_finished_by_the_next(with_one: Machine) -> None:
+    """The new version is in use, and nothing that runs has been restarted yet."""
+    machine, service = with_one, Service(with_one)
+    two = release(machine.folder / "wheels", "9.2")
+    service.restart("kill -9 0")  # it and whoever called it
+    killed = subprocess.run(
+        ["sh", DEPLOY / "install.sh", "--root", machine.root, "--python", sys.executable, "upgrade", two],
+        env={**service.environment, "LANG": "C"}, start_new_session=True, capture_output=True, check=False,
+    )  # fmt: skip
+    assert (killed.returncode, machine.version()) == (-signal.SIGKILL, "syncd 9.2")
+    service.restart("exit 0")
+    assert "Finishing" in machine.done("upgrade", two, **service.environment)
+    assert (machine.versions(), service.restarts()) == (["9.1", "9.2"], ["xa", "xa", "xb"])
+    assert "nothing changed" in machine.done("upgrade", two, **service.environment)
+    machine.done("rollback", **service.environment)
+    assert machine.version() == "syncd 9.1"
+
+
+def test_what_was_killed_while_it_removed_or_began_is_still_ours(with_one: Machine) -> None:
+    shutil.rmtree(with_one.opt / "versions")
+    (with_one.opt / "current").unlink()
+    with_one.done("uninstall")
+    assert not with_one.opt.exists()
+
+
 def _damaged(wheel: Path) -> Path:
     data = bytearray(wheel.read_bytes())
     at = data.index(b"import sys")
