@@ -130,6 +130,14 @@ def batches(
         yield maker.batch(target, persons)
 
 
+def citizen_id(chance: float, sex: int, year: int) -> str:
+    """A number that says sex, century and year of birth as real ones do (`person_checks.says_another`); the rest is
+    chance.
+    """
+    place, serial = divmod(int(chance * 1e8), 1_000_000)
+    return f"0{place:02d}{(year - 1900) // 100 * 2 + sex - 1}{year % 100:02d}{serial:06d}"
+
+
 class _Maker:
     """Turns members of households into rows."""
 
@@ -186,7 +194,7 @@ class _Maker:
             person_id, self._unit_id, household_id, line_no, member.name, member.sex,
             birth if precision == "d" else f"{birth[:4]}-01-01", precision, member.ethnic, member.relation,
             member.education, member.marital, residence, mother, father,
-            f"0{int(chance() * 1e11):011d}" if chance() < (0.98 if years >= 14 else 0.75) else None,
+            citizen_id(chance(), member.sex, int(birth[:4])) if chance() < (0.98 if years >= 14 else 0.75) else None,
             f"{int(chance() * 1e10):010d}" if insured else None,
             self._insured[chance() < 0.5] if insured else None,
             f"09{int(chance() * 1e8):08d}" if years >= 16 and chance() < 0.8 else None,

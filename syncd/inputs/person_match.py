@@ -62,6 +62,13 @@ BIRTH_KEPT = (
     "trong sổ ghi ngày sinh đầy đủ hơn và không trái với tệp; giữ ngày trong sổ",
     "the register knows the birth date better, and the file does not deny it; that of the register is kept",
 )
+FIRST_DAY = (
+    "first_day",
+    "trong sổ chỉ biết năm hoặc tháng sinh, tệp ghi ngày đầu của năm hoặc tháng đó; giữ như sổ (nếu sinh đúng ngày đó "
+    "thì sửa trong sổ)",
+    "the register knows the year or month of birth alone, and the file gives its first day; the register stays (if it "
+    "is the true day, correct the register)",
+)
 GONE_HERE = (
     "theo sổ người này đã mất hoặc đã đi khỏi, tệp ghi khác: nếu tệp mới đúng thì sửa tình trạng cư trú trong sổ "
     "trước; nếu không thì sửa tệp",
@@ -154,6 +161,9 @@ class _Matching:
         if _precision(line.values) < _precision(row) and _born_alike(line.values, row):
             known |= {"birth_date", "birth_precision"}
             self._result.notes.append((line.line, "birth_date", BIRTH_KEPT))
+        elif _is_first_day(line.values, row):
+            known |= {"birth_date", "birth_precision"}
+            self._result.notes.append((line.line, "birth_date", FIRST_DAY))
         reason = why_kept(str(line.values["full_name"]), str(row["full_name"]))
         if reason is not None:
             known.add("full_name")
@@ -270,6 +280,11 @@ def _precision(values: Mapping[str, Value]) -> int:
 
 def _is_same_day(line: Mapping[str, Value], row: Kept) -> bool:
     return _born_exactly(line, row) and line["birth_precision"] == "d"
+
+
+def _is_first_day(line: Mapping[str, Value], row: Kept) -> bool:
+    """Whether a file gives as a day what programs write for a year or month: a copy of the register has it so."""
+    return line["birth_date"] == row["birth_date"] and _precision(line) > _precision(row)
 
 
 def _is_called_alike(line: Mapping[str, Value], row: Kept) -> bool:

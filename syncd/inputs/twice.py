@@ -24,6 +24,7 @@ from random import Random
 from syncd.errors import UsageError
 from syncd.inputs import names, noise
 from syncd.inputs.family import FEMALE, HEAD, MALE, MARRIED, SPOUSE, UNMARRIED, YEAR_DAYS, Member, Street, members_of
+from syncd.inputs.generate import citizen_id as number_of
 from syncd.language import say
 
 DUPLICATE, MOVE, TWIN, STRANGER = "duplicate", "move", "twin", "stranger"
@@ -231,7 +232,9 @@ class _Teller:
             member=member,
             born=born if precision == "d" else f"{born[:4]}-01-01",
             precision=precision,
-            citizen_id=f"0{int(chance() * 1e11):011d}" if chance() < (0.98 if years >= 14 else 0.75) else "",
+            citizen_id=number_of(chance(), member.sex, int(born[:4]))
+            if chance() < (0.98 if years >= 14 else 0.75)
+            else "",
             insurance_no=f"{int(chance() * 1e10):010d}" if chance() < 0.93 else "",
             phone=f"09{int(chance() * 1e8):08d}" if years >= 16 and chance() < 0.8 else "",
         )

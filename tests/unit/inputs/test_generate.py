@@ -9,7 +9,8 @@ import pytest
 
 from schema.values import check_row
 from syncd.errors import UsageError
-from syncd.inputs.generate import PERSON_NAMES, TABLES, Values, batches
+from syncd.inputs.generate import PERSON_NAMES, TABLES, Values, batches, citizen_id
+from syncd.inputs.person_checks import says_another
 from tests.unit.inputs.builders import TAG, UNIT
 
 TODAY = date(2026, 11, 20)
@@ -79,6 +80,12 @@ def test_citizen_ids_are_twelve_digits_that_begin_with_zero(rows: Rows) -> None:
     numbers = [str(number) for number in column(rows, "citizen_id") if number is not None]
     assert all(len(number) == 12 and number.isdigit() and number[0] == "0" for number in numbers)
     assert len(numbers) > 0.9 * len(rows["person"])
+
+
+def test_citizen_ids_say_sex_and_year_of_birth_as_real_ones_do(rows: Rows) -> None:
+    persons = [dict(zip(PERSON_NAMES, row, strict=True)) for row in rows["person"]]
+    assert [fact for person in persons for fact in says_another(person)] == []
+    assert {citizen_id(0.5, sex, year)[3] for sex in (1, 2) for year in (1930, 2024)} == {"0", "1", "2", "3"}
 
 
 def test_a_number_nobody_means_is_refused() -> None:

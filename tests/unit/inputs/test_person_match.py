@@ -92,3 +92,12 @@ def test_somebody_gone_whom_a_list_still_names_stays_gone_and_is_told() -> None:
     assert ([words[0] for _, _, words in found.notes], found.questions) == (["gone"], [])
     died = told({"residence": "deceased"}, kept=({"residence": "departed"},))
     assert (died.notes, died.questions) == ([], [])
+
+
+def test_the_first_day_of_a_year_is_no_better_than_the_year() -> None:
+    year = {"birth_date": "1960-01-01", "birth_precision": "y"}
+    found = told({"birth_date": "1960-01-01"}, kept=(year,))
+    ((line, _),) = found.pairs
+    assert (line.values.keys() & year.keys(), [words[0] for _, _, words in found.notes]) == (set(), ["first_day"])
+    ((line, _),) = told({"birth_date": "1960-03-01"}, kept=(year,)).pairs
+    assert line.values["birth_date"] == "1960-03-01"
