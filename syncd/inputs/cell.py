@@ -8,6 +8,7 @@ with its own reason and what to do; no text here holds a value.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -51,6 +52,7 @@ class Oddities:
 
 # Zero-width and direction marks, soft hyphens, marks of byte order: nobody typed them, nobody sees them.
 INVISIBLE = re.compile("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+WIDE = re.compile("[\uff01-\uff5e]")  # as keyboards of East Asia write them
 ZERO_WIDTH = re.compile(r"(\w[^\W_]*)\u200b+(?=([^\W_]\w*))")
 # What Excel, LibreOffice and Google show instead of a result; ### is a number that did not fit its column.
 FAILED = re.compile(
@@ -91,6 +93,9 @@ def prepared(text: str, odd: Oddities) -> str:
     seen = visible(value)
     if seen != value and value.strip("\ufeff"):
         odd.note("invisible", "có ký tự không nhìn thấy; đã bỏ", "holds characters that cannot be seen; left out")
+    if WIDE.search(seen):
+        odd.note("wide", "có chữ số hoặc chữ cái dạng rộng; đã đổi", "holds wide digits or letters; turned")
+        seen = WIDE.sub(lambda found: unicodedata.normalize("NFKC", found[0]), seen)
     if FAILED.fullmatch(seen):
         raise CellError(
             "failed",
@@ -106,7 +111,10 @@ def prepared(text: str, odd: Oddities) -> str:
             "ô là công thức: Copy rồi Paste Special, Values, và lưu lại",
             "the cell is a formula: Copy, Paste Special, Values, and save again",
         )
-    if len(seen) > 1 and seen[0] in QUOTES and seen[-1] not in QUOTES:
+    if len(seen) > 2 and seen[0] in QUOTES and seen[-1] in QUOTES:
+        odd.note("quotes", "nằm giữa hai dấu nháy đơn; đã bỏ", "stands between apostrophes; left out")
+        seen = seen[1:-1].strip()
+    elif len(seen) > 1 and seen[0] in QUOTES:
         odd.note("apostrophe", "có dấu nháy đơn đứng đầu; đã bỏ", "begins with an apostrophe; left out")
         seen = seen[1:].strip()
     if seen in NOTHING:

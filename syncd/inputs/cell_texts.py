@@ -11,15 +11,16 @@ import re
 import unicodedata
 
 from schema.values import Value
-from syncd.inputs.cell import Around, CellError, Oddities
+from syncd.inputs.cell import FAILED, Around, CellError, Oddities
 from syncd.inputs.cell_numbers import POINT_ZERO
 from syncd.inputs.limits import NAME_CHARS_MAX, TEXT_CHARS_MAX
-from syncd.inputs.text import clean
+from syncd.inputs.text import clean, plain
 from syncd.text.garbled import ETH, code_of
-from syncd.text.typed import typed_in_signs
+from syncd.text.typed import is_telex, typed_in_signs
 from syncd.text.vietnamese import is_syllable
 
 CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufffd\ue000-\uf8ff]")
+GONE = re.compile(r"[(\[,;-] ?(?:da )?(?:mat|chet|tu tran|qua doi|chuyen di|chuyen khau|cat khau|bo di)\b")
 LOST_LETTER = re.compile(r"\w\?\w|\w\?(?=\s|$)|(?:^|\s)\?\w")
 ENTITY = re.compile(r"&(?:#\d{2,7}|#x[0-9a-f]{2,6}|[a-z]{2,31});", re.IGNORECASE)
 ENTITY_CUT = re.compile(r"&#x?[0-9a-f]{2,7}(?!\d|;)", re.IGNORECASE)
@@ -67,6 +68,8 @@ def as_letters(text: str, odd: Oddities) -> str:
 
 def refuse_garbled(text: str) -> None:
     """Raises CellError for text, as it stands in the file, that a program has read or written by the wrong code."""
+    if FAILED.fullmatch(text.strip()):
+        return  # told by its own name
     code = code_of(text.strip())
     if code is not None:
         raise CellError(
@@ -94,8 +97,21 @@ def person_name(value: str, _around: Around, odd: Oddities) -> Value:
         raise CellError(*SIGNS)
     if not any(letter.isalpha() for letter in value):
         raise CellError("name", "họ tên phải có chữ", "a name has letters")
-    if any(letter.isdigit() or letter in '()[]/\\;,"' for letter in value):
+    if any(letter.isdigit() or letter in '()[]{}<>/\\;,:"@#$%&*+=_|!' for letter in value):
         odd.note("name_form", "họ tên có chữ số, ngoặc hoặc dấu phân cách", "the name holds digits, brackets or marks")
+    if GONE.search(plain(value)):
+        raise CellError(
+            "name_remark",
+            "họ tên có ghi chú đã mất hoặc đã chuyển đi: ghi vào cột tình trạng cư trú, họ tên chỉ ghi tên",
+            "the name holds a remark that somebody has died or moved away: write that into the residence, and the name "
+            "alone here",
+        )
+    if is_telex(value):
+        odd.note(
+            "telex",
+            "họ tên có vẻ gõ Telex mà chưa thành chữ có dấu; ghi như trong tệp",
+            "the name seems to be typed in Telex without becoming letters with marks; kept as it is",
+        )
     if any(letter.isalpha() and not unicodedata.name(letter, "").startswith("LATIN") for letter in value):
         odd.note(
             "name_letters",

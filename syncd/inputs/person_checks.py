@@ -9,8 +9,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from schema.values import Value
 from syncd.inputs.person_survey import IDENTITIES, identity_key
+from syncd.inputs.text import name_key
 
 OWN = ("người khác trong hộ có cùng số này", "somebody else of the household has this number")
+ALIKE = (
+    "trong hộ có hai dòng cùng họ tên, giới tính và ngày sinh; xem có phải một người được ghi hai lần không",
+    "two lines of the household have one name, sex and birth; look whether somebody was written twice",
+)
 OTHERS = ("người ở hộ khác trong tệp có cùng số này", "somebody of another household of the file has this number")
 
 
@@ -26,6 +31,15 @@ def same_number(
             yield column, *OWN
         elif identity_key(str(number)) in twice[column]:
             yield column, *OTHERS
+
+
+def stands_twice(values: Mapping[str, Value], before: Sequence[Mapping[str, Value]]) -> bool:
+    """Whether somebody of the household has the same name, sex and birth."""
+    return any(
+        name_key(str(each["full_name"])) == name_key(str(values["full_name"]))
+        and all(each[name] == values[name] for name in ("sex", "birth_date", "birth_precision"))
+        for each in before
+    )
 
 
 def says_another(values: Mapping[str, Value]) -> Iterator[tuple[str, str, str, str]]:

@@ -23,7 +23,7 @@ from syncd.inputs.cell_numbers import small_number
 from syncd.inputs.limits import CELL_CHARS_MAX, HOUSEHOLD_PERSONS_MAX
 from syncd.inputs.open_text import open_text
 from syncd.inputs.person_cells import DEFAULTS, FIELDS, REQUIRED, Field, read_cell
-from syncd.inputs.person_checks import same_number, says_another
+from syncd.inputs.person_checks import ALIKE, same_number, says_another, stands_twice
 from syncd.inputs.person_lines import NUMBER, PASSED_OVER, Sort, household_key, sort_of, texts_of
 from syncd.inputs.person_survey import Survey, survey, titles_in
 from syncd.inputs.problem import Notes, Problem, ProblemList
@@ -117,7 +117,15 @@ class _Reader:
                 self._refuse(current, current.line, PERSON, "full_name", "hộ không có người nào", "nobody is in it")
             for problem in check_row(HOUSEHOLD, {**DEFAULTS_OF_HOUSEHOLD, **current.values}):
                 self._refuse(current, current.line, HOUSEHOLD, problem.column, problem.rule_vi, problem.rule_en)
+            if not current.refused:
+                self._note_alike(current)
         return current
+
+    def _note_alike(self, household: HouseholdLines) -> None:
+        persons = household.persons
+        for place, person in enumerate(persons):
+            if stands_twice(person.values, [each.values for each in persons[:place]]):
+                self.notes.add(person.line, "full_name", "alike", *ALIKE)
 
     def _begin(self, line: int, number: str) -> HouseholdLines:
         household = HouseholdLines(number=number, line=line)

@@ -21,6 +21,10 @@ _VNI_MARKS = {"6": "\u0302", "7": "\u031b", "8": "\u0306"}
 _VNI_TONES = dict(zip("12345", "\u0301\u0300\u0309\u0303\u0323", strict=True))
 _NUMBERED = re.compile(r"[a-z]+[1-9][a-z1-9]*", re.IGNORECASE)
 _VOWEL = re.compile("[aeiouy][\u0302\u0306\u031b]*", re.IGNORECASE)
+_TELEX = (
+    ("uow", "ươ"), ("aa", "â"), ("ee", "ê"), ("oo", "ô"), ("dd", "đ"), ("aw", "ă"), ("ow", "ơ"), ("uw", "ư"),
+)  # fmt: skip
+_TELEX_TONES = dict(zip("sfrxj", "\u0301\u0300\u0309\u0303\u0323", strict=True))
 _CROSSED = {"dd": "đ", "Dd": "Đ", "DD": "Đ", "dD": "Đ"}
 _NO_WORD = re.compile(r"[\d.,;:/()-]+")
 
@@ -35,6 +39,24 @@ def typed_in_signs(text: str) -> str | None:
     if len(numbered) > 1 or any(re.search(r"[a-z][6-9][a-z1-9]", word, re.IGNORECASE) for word in numbered):
         return _if_syllables(text, _vni)
     return None
+
+
+def is_telex(text: str) -> bool:
+    """Whether words look like keys of Telex: no syllables as they stand, and syllables with a mark once read so. A name
+    of another people may look so too, so that this is a remark and no reading.
+    """
+    words = text.split()
+    if not text.isascii() or all(map(is_syllable, words)):
+        return False
+    return sum(map(_is_telex, words)) > len(words) // 3 and all(is_syllable(word) or _is_telex(word) for word in words)
+
+
+def _is_telex(word: str) -> bool:
+    low = word.casefold()
+    for keys, letter in _TELEX:
+        low = low.replace(keys, letter)
+    tone = _TELEX_TONES.get(low[-1:], "")
+    return not is_syllable(word) and is_syllable(low[:-1] + tone if tone else low)
 
 
 def _if_syllables(text: str, read: Callable[[str], str]) -> str | None:

@@ -163,3 +163,9 @@ def test_a_file_in_another_encoding_is_refused_with_the_remedy(path: Path) -> No
 def test_a_page_break_within_a_household_does_not_split_it(path: Path, between: tuple[str, ...], row: str) -> None:
     (found, other), _ = read(path, line("920", "1"), line("920", "2"), *between, row, line("921", "1"))
     assert (found.refused, other.refused) == (True, False)
+
+
+def test_somebody_who_stands_twice_in_a_household_is_noted(path: Path) -> None:
+    (_, other), problems = read(path, line("1"), line("1", "2", name="NGUYỄN VĂN MẪU"), line("2"))
+    assert [(each.line, each.rule, each.severity) for each in problems.kept] == [(3, "alike", Severity.NOTE)]
+    assert not other.refused
