@@ -180,7 +180,8 @@ class Rejoin:
             held, goals, begun = self._compared(stated)
             from_above = self._from_above
             with self._guard:
-                self._goals = {**goals, **{key: goal for key, goal in self._goals.items() if key in from_above}}
+                told = {key: goal for key, goal in self._goals.items() if key in from_above}
+                self._goals = {**self._signed, **goals, **told}
                 taking = set(self._taking)
             self._begin([
                 *((held[key], goal.seq) for key, goal in goals.items() if key in held and held[key].own),
@@ -198,8 +199,10 @@ class Rejoin:
             with self._guard:  # the parent may be a copy itself: what the custodian has signed, others hold
                 signed = list(self._signed.values())
             missing = [item for item in signed if not is_past(tx, held.get(item.stream_id), item)]
-            with self._guard:
-                self._signed = {item.stream_id: item for item in missing}
+            with self._guard:  # what was signed while these were compared is no news a second time, so it stays
+                for item in set(signed) - set(missing):
+                    if self._signed.get(item.stream_id) == item:
+                        del self._signed[item.stream_id]
             goals = {item.stream_id: item for item in missing} | goals
         return held, goals, [stream for stream in held.values() if stream.rejoin_seq]
 
@@ -246,8 +249,9 @@ class Rejoin:
         reached = [key for key, goal in goals.items() if is_past(tx, held.get(key), goal)]
         with self._guard:
             for key in reached:
-                self._goals.pop(key, None)
-                goals.pop(key)
+                goal = goals.pop(key)
+                if self._goals.get(key) == goal:  # not one that came while these were compared
+                    del self._goals[key]
         begun = [each.stream_id for each in floor.baselines(tx) if not each.is_whole and each.of_id in goals]
         chosen = [*begun, *sorted(goals, key=lambda key: (key != self._control_id, key not in held, key))]
         return [ask(tx, key, held.get(key)) for key in chosen[: limits.WANTS_MAX]]

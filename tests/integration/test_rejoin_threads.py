@@ -7,6 +7,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from types import FrameType
 
 import pytest
 
@@ -80,3 +81,30 @@ def test_what_a_pull_tells_is_not_forgotten_by_a_hello_at_the_same_time(plain: T
         ]  # fmt: skip
         assert at_once(calls) == []
         assert node.rejoin.is_goal(of_district)
+
+
+def at_return_of(name: str, call: Callable[[], object]) -> Callable[[FrameType, str, object], object]:
+    """A trace of one thread that makes another thread's call fall in just where a function of that name returns."""
+
+    def trace(frame: FrameType, event: str, _: object) -> object:
+        if event == "return" and frame.f_code.co_name == name:
+            at_once([call])
+        return trace
+
+    return trace
+
+
+def test_what_the_custodian_signed_is_not_forgotten_by_a_hello_at_the_same_time(plain: ThreeTiers) -> None:
+    """A receipt tells of another machine just when the parent's positions have been compared."""
+    add_person(plain.commune)
+    plain.settle()
+    rejoin, stream = plain.commune.node.rejoin, uuid.UUID(own_stream(plain.commune)).bytes
+    rejoin.differs(Position(uuid.uuid4().bytes, 1 << 40, b"y" * 32))  # something is to be taken anyway
+    before, receipts = sys.gettrace(), [[Position(stream, 1 << 40, b"z" * 32)], []]  # none at the first look
+    sys.settrace(at_return_of("_compared", lambda: rejoin.signed_elsewhere(receipts.pop())))  # type: ignore[arg-type]  # typeshed's own recursive type
+    try:
+        rejoin.heard([])
+    finally:
+        sys.settrace(before)
+    assert receipts == []
+    assert rejoin.is_goal(str(uuid.UUID(bytes=stream)))

@@ -75,7 +75,7 @@ def check_state(node: TreeNode, nodes: Sequence[TreeNode], keepers: Mapping[str,
         f"SELECT kind, detail FROM syncd_case WHERE closed_at IS NULL AND row_id IS NULL AND kind IN ({marks})",
         ALARMS,
     )
-    assert alarms == [], f"{name}: open cases"
+    assert alarms == [], f"{name}: open cases {alarms}"
 
 
 def check_proven(node: TreeNode) -> None:
