@@ -1,4 +1,4 @@
-# make demo | test | test-long | bench | bench-identity | bench-fleet | sim | sim-bugs | mutants | lint | coverage | format | clean
+# make demo | test | test-long | bench | bench-identity | bench-fleet | bench-flood | sim | sim-bugs | mutants | lint | coverage | format | clean
 # Everything is set up on the first call from Python >= 3.11; make PYTHON=/path/to/python3 names another interpreter.
 
 # The stamp knows the folder: a copied or moved working copy would otherwise go on using the environment of the old place.
@@ -11,7 +11,7 @@ export PIP_ROOT_USER_ACTION := ignore
 # Foreign packages on the caller's path would be tested instead of the pinned ones.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: help demo test test-long bench bench-identity bench-fleet sim sim-bugs mutants lint types types-windows coverage format venv clean
+.PHONY: help demo test test-long bench bench-identity bench-fleet bench-flood sim sim-bugs mutants lint types types-windows coverage format venv clean
 .DEFAULT_GOAL := help
 
 help:
@@ -49,6 +49,10 @@ bench-identity: $(STAMP)
 # One hub with many children over TLS. ARGS="--children 100 1000 --database sqlite" names sizes and databases.
 bench-fleet: $(STAMP)
 	@$(BIN)/python -m bench.fleet $(ARGS)
+
+# How long a neighbour's hello and the write lock wait under a flood of silent connections and large questions.
+bench-flood: $(STAMP)
+	@$(BIN)/python -m bench.flood $(ARGS)
 
 # Mutation tests of conflict/; ARGS="settle decide" tries these files alone. Its tools are installed here and only here.
 mutants: $(STAMP)
