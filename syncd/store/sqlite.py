@@ -284,6 +284,9 @@ def begin(connection: Any, place: str, *, is_writing: bool = True) -> None:
             connection.execute(f"PRAGMA busy_timeout = {limits.BUSY_TIMEOUT_MS}")
 
 
+_TRIGGERS = "SELECT count(*), total(length(sql)) FROM sqlite_master WHERE type = 'trigger'"
+
+
 class SqliteStore(Store):
     """One SQLite file. Writers of this process take turns; other processes wait for `busy_timeout_ms`."""
 
@@ -475,9 +478,12 @@ class SqliteStore(Store):
 
     def schema_mark(self) -> str:
         try:
-            return str(self._watcher.execute("PRAGMA schema_version").fetchone()[0])
+            version = self._watcher.execute("PRAGMA schema_version").fetchone()[0]
         except sqlite.DatabaseError as error:
             raise translate(error, self.path) from error
+        with self.read() as tx:  # who edits the catalogue as a table (PRAGMA writable_schema) leaves that number alone
+            count, size = tx.all(_TRIGGERS)[0]
+        return f"{version} {count} {size:.0f}"
 
     def backlog(self) -> bool:
         with self.read() as tx:

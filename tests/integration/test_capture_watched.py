@@ -103,6 +103,16 @@ both = pytest.mark.parametrize("at", ["sqlite", "postgresql"], indirect=True)
 
 
 @sqlite
+def test_triggers_taken_out_of_the_catalogue_itself_are_noticed(at: Register) -> None:
+    """SQLite's own number of its schema does not change then."""
+    gone = "DELETE FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'household'"
+    at.program(gone, "UPDATE household SET collaborator = 'CTV'", before=("PRAGMA writable_schema = ON",))
+    at.program("UPDATE household SET collaborator = 'CTV 2'")  # it reads the catalogue anew
+    at.is_in_log("SELECT collaborator FROM household", "CTV 2")
+    assert at.node.value("SELECT 1 FROM sqlite_master WHERE name = 'syncd_household_update'") == 1
+
+
+@sqlite
 def test_a_table_made_anew_is_captured_again_with_what_was_changed_meanwhile(at: Register) -> None:
     pragmas = ("PRAGMA foreign_keys = OFF", "PRAGMA legacy_alter_table = ON")
     at.program(*REBUILT, "UPDATE household SET collaborator = 'CTV' WHERE number = '1'", before=pragmas)
