@@ -29,6 +29,7 @@ UNIT = Table(
     ),
     indexes=(("code",), ("parent_id",)),
     above="parent_id",
+    checks=(("valid_for_a_time", "valid_to IS NULL OR valid_from IS NULL OR valid_to > valid_from"),),
 )
 
 UNIT_CHANGE = Table(

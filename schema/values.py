@@ -40,6 +40,10 @@ ACROSS = {
         "ngày kết thúc (closed_on) không được trước ngày lập (opened_on)",
         "closed_on is not before opened_on",
     ),
+    "valid_for_a_time": (
+        "ngày hết hiệu lực (valid_to) phải sau ngày có hiệu lực (valid_from)",
+        "valid_to lies after valid_from",
+    ),
     "forced_whole": (
         "forced_seq và forced_hash cùng có hoặc cùng trống",
         "forced_seq and forced_hash stand together, or neither",

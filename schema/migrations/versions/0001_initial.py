@@ -236,6 +236,7 @@ def _reference_tables() -> None:
             may("valid_to", "date"),
         ),
         indexes=(("code",), ("parent_id",)),
+        rules={"valid_for_a_time": "valid_to IS NULL OR valid_from IS NULL OR valid_to > valid_from"},
     )
     replicated(
         "unit_change",

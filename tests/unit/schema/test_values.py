@@ -11,6 +11,7 @@ import sqlcipher3.dbapi2 as sqlcipher
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schema.population import UNIT
 from schema.values import ROWS_AT_ONCE, Problem, check_row, check_values, normalise, rows_hold, values_hold
 from tests.schema_builders import PERSON, REGISTRY, insert, sqlite_node
 
@@ -72,6 +73,10 @@ def test_the_rule_is_said_in_both_languages_without_the_value() -> None:
 def test_a_rule_across_columns_is_named() -> None:
     row = {"number": "12", "kind": "family", "opened_on": "2024-01-02", "closed_on": "2024-01-01"}
     assert columns(check_row(HOUSEHOLD, row)) == ["closed_after_opened"]
+    unit = {"level": "commune", "code": "18073", "name": "Xã thử", "valid_from": "2025-07-01"}
+    broken = ["valid_for_a_time"]
+    for last, wrong in (("2025-07-02", []), ("2025-07-01", broken), ("0081-07-01", broken)):
+        assert columns(check_row(UNIT, {**unit, "valid_to": last})) == wrong
     assert check_values(HOUSEHOLD, {"closed_on": "2024-01-01"}) == []
 
 
