@@ -8,12 +8,12 @@ or a signed group could never be applied.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from schema.names import quoted
-from schema.spec import ROW_BYTES_MAX, Column, Kind, Table, Type
+from schema.spec import INDEX_BYTES_MAX, ROW_BYTES_MAX, Column, Kind, Table, Type
 
 TAG_PATTERN = re.compile(r"[0-9a-f]{8}")
 UUID_PATTERN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -104,6 +104,14 @@ def checks(dialect: Dialect, table: Table) -> Iterator[tuple[str, str]]:
         yield f"ck_{table.name}_{name}", rule
     if table.row_bytes_max > ROW_BYTES_MAX:
         yield f"ck_{table.name}_row_size", _row_size(dialect, table)
+    if table.wide_indexes:
+        rules = (_index_size(dialect, [table.by_name[name] for name in index]) for index in table.wide_indexes)
+        yield f"ck_{table.name}_index_size", " AND ".join(rules)
+
+
+def index_name(table: Table, names: Sequence[str]) -> str:
+    """What an index of these columns is called."""
+    return f"ix_{table.name}_{'_'.join(names)}"
 
 
 SQL_TYPES = {
@@ -130,12 +138,24 @@ def add_column(dialect: Dialect, table: Table, column: Column) -> str:
     return f"ALTER TABLE {table.sql} ADD COLUMN {' '.join(words)}"
 
 
+def _index_size(dialect: Dialect, columns: list[Column]) -> str:
+    """A keeper on SQLite must not take what an index of a tier on PostgreSQL refuses."""
+    long = [column for column in columns if column.type in (Type.TEXT, Type.BYTES)]
+    fixed = sum(column.bytes_most for column in columns if column not in long)
+    return f"{_lengths(dialect, long)} <= {INDEX_BYTES_MAX - fixed}"
+
+
+def _lengths(dialect: Dialect, columns: list[Column]) -> str:
+    """How many bytes the values of these columns have together."""
+    length = "length(CAST({} AS BLOB))" if dialect.is_sqlite else "octet_length({})"
+    return " + ".join(f"coalesce({length.format(column.sql)}, 0)" for column in columns)
+
+
 def _row_size(dialect: Dialect, table: Table) -> str:
     """No envelope holds a longer row. Columns that are short whatever they hold count with their most."""
     long = [column for column in table.all_columns if column.bytes_most > SHORT_BYTES]
-    length = "length(CAST({} AS BLOB))" if dialect.is_sqlite else "octet_length({})"
-    sizes = " + ".join(f"coalesce({length.format(column.sql)}, 0)" for column in long)
-    return f"{sizes} <= {ROW_BYTES_MAX - table.row_bytes_max + sum(column.bytes_most for column in long)}"
+    most = ROW_BYTES_MAX - table.row_bytes_max + sum(column.bytes_most for column in long)
+    return f"{_lengths(dialect, long)} <= {most}"
 
 
 def _sqlite_type(column: Column) -> str:

@@ -36,6 +36,7 @@ def _table(table: Table) -> Described:
         "name": table.name,
         "kind": int(table.kind),
         "checks": [list(check) for check in table.checks],
+        "indexes": [list(index) for index in table.indexes],
         "fold": None if table.fold is None else [table.fold.measure, *table.fold.all_columns],
         "columns": {str(column.number): _column(column) for column in table.columns},
     }

@@ -75,7 +75,7 @@ def _replicated(model: sa.MetaData, dialect: Dialect, table: Table, identity: Id
         _named(table.name), model, *columns, sa.PrimaryKeyConstraint("id", name=f"pk_{table.name}"), *keys, *checks
     )
     for index in table.indexes:
-        sa.Index(f"ix_{table.name}_{'_'.join(index)}", *(made.c[name] for name in index))
+        sa.Index(ddl.index_name(table, index), *(made.c[name] for name in index))
     for part in table.partly:
         only = sa.text(_literal(part.only))
         sa.Index(part.name, *(made.c[name] for name in part.columns), sqlite_where=only, postgresql_where=only)

@@ -20,6 +20,7 @@ JSON_CHARS_MAX = 65_536
 UTF8_BYTES_MAX = 4  # of one character
 BYTES_MAX = 3 * 1024 * 1024  # of a value of bytes, unless its column says otherwise
 ROW_BYTES_MAX = 4 * 1024 * 1024  # of a whole row: an envelope holds it, however badly it packs
+INDEX_BYTES_MAX = 2_600  # of the values of one index: PostgreSQL takes 2 704 with what it adds, SQLite any number
 FIXED_BYTES = {"uuid": 36, "int": 8, "date": 10, "instant": 24}  # of values whose length is given, at most
 
 
@@ -192,6 +193,15 @@ class Table:
     def row_bytes_max(self) -> int:
         """How many bytes a row takes at most, going by its columns alone."""
         return sum(column.bytes_most for column in self.all_columns)
+
+    @cached_property
+    def wide_indexes(self) -> tuple[tuple[str, ...], ...]:
+        """The indexes whose columns take longer values than an index of PostgreSQL does."""
+        return tuple(each for each in self.indexes if self.index_bytes_most(each) > INDEX_BYTES_MAX)
+
+    def index_bytes_most(self, names: tuple[str, ...]) -> int:
+        """How many bytes the values of these columns take at most."""
+        return sum(self.by_name[name].bytes_most for name in names)
 
     def columns_of(self, mask: int) -> tuple[Column, ...]:
         """The columns whose bit is set in a change mask."""

@@ -17,7 +17,7 @@ from functools import lru_cache
 
 from schema.ddl import Dialect, checks
 from schema.names import quoted
-from schema.spec import ROW_BYTES_MAX, Column, Kind, Registry, Table, Type
+from schema.spec import INDEX_BYTES_MAX, ROW_BYTES_MAX, Column, Kind, Registry, Table, Type
 
 Value = str | int | float | bytes | None
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
@@ -51,6 +51,10 @@ ACROSS = {
     "row_size": (
         f"cả bản ghi không được dài quá {ROW_BYTES_MAX} byte",
         f"a whole row has at most {ROW_BYTES_MAX} bytes",
+    ),
+    "index_size": (
+        f"các cột của một chỉ mục không được dài quá {INDEX_BYTES_MAX} byte",
+        f"the columns of an index have at most {INDEX_BYTES_MAX} bytes together",
     ),
 }
 # How the databases say which rule a row breaks.

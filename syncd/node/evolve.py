@@ -1,4 +1,5 @@
-"""After the first start: further tables and columns that may be empty are added; any other change is refused in words.
+"""After the first start: further tables, indexes and columns that may be empty are added; any other change is refused
+in words.
 
 Enters: what the database was made for (`schema/described.py`), the tables as they are described now. Leaves: a database
 for these, in one transaction; or an error that says what has changed and to put it back.
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from schema import described
 from schema.described import Described
-from schema.spec import Column, Registry, Table
+from schema.spec import INDEX_BYTES_MAX, Column, Registry, Table
 from syncd.errors import ConfigError
 from syncd.language import say
 
@@ -28,6 +29,7 @@ class Changes:
 
     tables: list[Table] = field(default_factory=list)
     columns: list[tuple[Table, Column]] = field(default_factory=list)
+    indexes: list[tuple[Table, tuple[str, ...]]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
 
 
@@ -56,8 +58,9 @@ def require_made(facts: Mapping[str, str], registry: Registry) -> None:
     be added when it starts."""
     found = changes(facts, registry)
     _refuse(found)
-    if found.tables or found.columns:
+    if found.tables or found.columns or found.indexes:
         names = [table.name for table in found.tables]
+        names += [f"{table.name} ({', '.join(index)})" for table, index in found.indexes]
         names += [f"{table.name}.{column.name}" for table, column in found.columns]
         raise ConfigError(
             say(
@@ -77,10 +80,10 @@ def bring_up(opened: OpenNode) -> None:
     """Add what may be added. Raises ConfigError."""
     found = changes(opened.facts, opened.store.registry)
     _refuse(found)
-    if found.tables or found.columns:
+    if found.tables or found.columns or found.indexes:
         from syncd.node.adding import add
 
-        add(opened, found.tables, found.columns)
+        add(opened, found)
 
 
 def _refuse(found: Changes) -> None:
@@ -92,9 +95,10 @@ def _refuse(found: Changes) -> None:
                 changes="; ".join(found.refused),
             ),
             say(
-                "mô tả lại như cũ; chỉ được thêm bảng mới và cột mới được để trống (nullable=True) ở cuối bảng",
-                "describe it as it was; only new tables may be added, and at the end of a table new columns that are"
-                " nullable",
+                "mô tả lại như cũ; chỉ được thêm bảng mới, chỉ mục mới và cột mới được để trống (nullable=True) ở cuối"
+                " bảng",
+                "describe it as it was; only new tables and indexes may be added, and at the end of a table new columns"
+                " that are nullable",
             ),
         )
 
@@ -112,6 +116,7 @@ def _of_table(table: Table, before: Described, now: Described, found: Changes) -
                 "table {table}: {part} was {before!r} and is {now!r}",
                 table=table.name, part=part, before=before[part], now=now[part],
             ))  # fmt: skip
+    _of_indexes(table, [tuple(index) for index in before["indexes"]], found)
     for number, column in before["columns"].items():
         found.refused += _of_column(table, column, now["columns"].get(number))
     for column in table.columns:
@@ -125,6 +130,26 @@ def _of_table(table: Table, before: Described, now: Described, found: Changes) -
                 "table {table}: the new column {column} must be nullable",
                 table=table.name, column=column.name,
             ))  # fmt: skip
+
+
+def _of_indexes(table: Table, before: list[tuple[str, ...]], found: Changes) -> None:
+    """What an index may hold is a rule of the table, made with it."""
+    for index in before:
+        if index not in table.indexes:
+            found.refused.append(say(
+                "bảng {table}: chỉ mục ({index}) không còn được mô tả",
+                "table {table}: the index ({index}) is not described any more",
+                table=table.name, index=", ".join(index),
+            ))  # fmt: skip
+    for index in (each for each in table.indexes if each not in before):
+        if index in table.wide_indexes:
+            found.refused.append(say(
+                "bảng {table}: các cột của chỉ mục mới ({index}) có thể dài quá {most} byte",
+                "table {table}: the columns of the new index ({index}) may have more than {most} bytes",
+                table=table.name, index=", ".join(index), most=INDEX_BYTES_MAX,
+            ))  # fmt: skip
+        else:
+            found.indexes.append((table, index))
 
 
 def _of_column(table: Table, before: Described, now: Described | None) -> Iterator[str]:

@@ -38,11 +38,13 @@ def book(columns: str = COLUMNS, **more: str) -> str:
 class Station:
     """A root that nobody has started yet; `describe` writes what its tables are."""
 
+    FIRST = book()
+
     def __init__(self, directory: Path, config: Config) -> None:
         self.directory = directory
         self.config = config
         directory.mkdir()
-        self.describe(book())
+        self.describe(self.FIRST)
         enrolment.init_root(directory, ROOT_UNIT, config)
 
     def describe(self, *tables: str) -> None:
@@ -118,8 +120,8 @@ def test_new_tables_and_nullable_columns_are_added_at_start(station: Station) ->
             'CREATE VIEW report AS SELECT title FROM "order_with_pending"',
         )  # fmt: skip
     granted = station.grants()
-    station.describe(book(COLUMNS + ADDED), PAGE)
-    with pytest.raises(ConfigError, match=r"does not have yet: Page, order\.Số"):
+    station.describe(book(COLUMNS + ADDED, indexes='(("title", "Số"),)'), PAGE)
+    with pytest.raises(ConfigError, match=r"does not have yet: Page, order \(title, Số\), order\.Số"):
         open_node(station.directory).close()
     station.start()
     station.sql('INSERT INTO "Page" (book_id) VALUES (?)', row[0])
@@ -129,6 +131,8 @@ def test_new_tables_and_nullable_columns_are_added_at_start(station: Station) ->
     assert station.sql('SELECT "Số" FROM "order_with_pending"') == [(5,)]
     with pytest.raises(RuleBroken, match="Số"):
         station.sql('UPDATE "order" SET "Số" = 0')
+    where = "sqlite_master WHERE name" if station.config.is_sqlite else "pg_indexes WHERE indexname"
+    assert station.sql(f"SELECT count(*) FROM {where} = 'ix_order_title_Số'") == [(1,)]
     station.sql('DELETE FROM "order"')  # and its page with it
     assert station.sql('SELECT count(*) FROM "Page"') == [(0,)]
     assert station.cases() == []  # triggers were made anew on purpose
@@ -159,6 +163,10 @@ def test_init_again_changes_nothing(station: Station, config: Config) -> None:
         ([book(COLUMNS.replace("TEXT", "INT"))], "table order, column title: type was 'text' and is 'int'"),
         ([book(COLUMNS.replace("title", "name"))], "table order, column title: name was 'title' and is 'name'"),
         ([book(COLUMNS.replace("20", "30"))], "chars_max was 20 and is 30"),
+        (
+            [book(COLUMNS.replace("20", "2000"), indexes='(("title",),)')],
+            r"new index \(title\) may have more than 2600",
+        ),
         ([book(COLUMNS + ADDED.replace("type", "nullable=False, type"))], "new column Số must be nullable"),
     ],
 )
@@ -170,6 +178,25 @@ def test_any_other_change_is_refused_in_a_sentence(station: Station, tables: lis
         assert "describe it as it was" in caught.value.hint
     station.describe(book())
     station.start()
+
+
+def test_what_no_index_of_postgresql_holds_is_refused_by_both(tmp_path: Path, config: Config) -> None:
+    """A keeper on SQLite would take it, and the stream would stand still at a province on PostgreSQL for good."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SYNCD_LANGUAGE", "en")
+        patch.setattr(Station, "FIRST", book(COLUMNS.replace("20", "2000"), indexes='(("title",),)'))
+        station = Station(tmp_path / "node", config)
+        station.sql('INSERT INTO "order" (title) VALUES (?)', "ộ" * 866)
+        with pytest.raises(RuleBroken, match="columns of an index have at most 2600 bytes"):
+            station.sql('INSERT INTO "order" (title) VALUES (?)', "".join(chr(0x4E00 + n) for n in range(867)))
+
+
+def test_an_index_that_was_made_stays_described(station: Station) -> None:
+    station.describe(book(indexes='(("title",),)'))
+    station.start()
+    station.describe(book())
+    with pytest.raises(ConfigError, match=r"the index \(title\) is not described any more"):
+        station.start()
 
 
 def test_words_and_policies_may_change(station: Station) -> None:
