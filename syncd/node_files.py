@@ -74,7 +74,10 @@ def open_node(
         if not is_starting:
             require_made(facts, store.registry)
         node = Node(store, node_keys, clock, random_bytes)
-        node.rejoin.watch(HighWater(directory), lambda: (ask(directory) or {}).get("is_heard") is True)
+        mark = HighWater(directory)
+        if is_starting:
+            mark.tell()
+        node.rejoin.watch(mark, lambda: (ask(directory) or {}).get("is_heard") is True)
         if node.rejoin.awaits_answer:
             node.awaited.expect(record.node_id for record in node.tree().children())
         return OpenNode(directory=directory, config=settings, keys=node_keys, store=store, facts=facts, node=node)

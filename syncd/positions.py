@@ -32,6 +32,9 @@ class HighWater:
     def __init__(self, directory: Path) -> None:
         self._path = directory / POSITIONS_FILE
         self._marks = _read(self._path)
+
+    def tell(self) -> None:
+        """In the daemon's log, where what the file said cannot be read."""
         if self._marks.keys() == {UNREADABLE}:
             event("mark-unreadable", logging.WARNING, file=str(self._path))
 

@@ -164,6 +164,7 @@ class Status:
     matched_at: str | None = None  # when everybody was last looked at for rows that are one person
     persons_due: int = 0  # who changed since they were matched
     is_older_copy: bool = False  # the file beside the database knows of more than the database
+    is_mark_unreadable: bool = False  # that file says nothing any more: nobody here knows
     created_at: str | None = None  # when this node was made, where somebody has looked
     exchanged_by: str = "daemon"  # or `once`: the last exchange was a `sync --once`
     newest_at: str | None = None  # the newest moment that this machine's own clock has written down

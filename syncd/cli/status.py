@@ -96,14 +96,16 @@ def _read(directory: Path | None) -> tuple[Any, dict[str, Any] | None]:
     from syncd.cli.place import config_of, opened_store
     from syncd.control import asked
     from syncd.node.machine import machine
-    from syncd.positions import HighWater
+    from syncd.positions import UNREADABLE, HighWater
     from syncd.status import status
     from syncd.store.files import linked
 
     place = node_directory(directory)
     config = config_of(place)
     with opened_store(directory) as store, store.read() as tx:
-        found = replace(status(tx), is_older_copy=bool(HighWater(place).behind(tx)))
+        behind = HighWater(place).behind(tx)
+        is_lost = behind == [UNREADABLE]
+        found = replace(status(tx), is_older_copy=bool(behind) and not is_lost, is_mark_unreadable=is_lost)
         made_at = tx.value("SELECT value FROM syncd_meta WHERE key = 'created_at'")
         live, is_silent = asked(place)
         trouble, rescued = _trouble(place, live)

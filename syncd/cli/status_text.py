@@ -67,7 +67,9 @@ def verdict(found: Status, live: dict[str, Any] | None, now_ms: int) -> tuple[in
         ))  # fmt: skip
     warning = [f"{say('chờ', 'waiting')}: {stream.about}" for stream in found.stopped if stream.state == "waiting"]
     warning += [f"{say('chưa đối soát được', 'not provable')}: {about}" for about in _unproven(found, now_ms)]
-    if found.is_older_copy or found.rejoining:
+    if found.is_mark_unreadable and not found.rejoining:
+        warning.append(_mark_words())
+    elif found.is_older_copy or found.rejoining:
         warning.append(say("bản sao cũ, đang lấy lại nhật ký", "an older copy, taking its log back"))
     elif waits := _unheard(found, live):
         warning.append(waits)
@@ -121,6 +123,8 @@ def _troubles(of: Status, live: dict[str, Any] | None, now_ms: int) -> list[str]
 
 def _rejoining(found: Status, live: dict[str, Any] | None) -> list[str]:
     """A restored copy or a second machine: why nothing goes into the log now, and what becomes of what is typed."""
+    if found.is_mark_unreadable and not found.rejoining:
+        return _wrapped(paint(_mark_words(), YELLOW), "")
     if waits := _unheard(found, live):
         return _wrapped(paint(waits, YELLOW), "")
     if not (found.is_older_copy or found.rejoining):
@@ -131,6 +135,14 @@ def _rejoining(found: Status, live: dict[str, Any] | None) -> list[str]:
         n=number(found.own.unsealed + found.wishes),
     )
     return _wrapped(paint(text, YELLOW), "")
+
+
+def _mark_words() -> str:
+    return say(
+        "tệp positions hỏng: không rõ đây có phải bản sao cũ; khi khởi động, máy hỏi máy lân cận trước khi ghi tiếp",
+        "the file positions is damaged: whether this is an older copy nobody here knows; at a start neighbours are"
+        " asked before anything is sealed",
+    )
 
 
 def _unheard(found: Status, live: dict[str, Any] | None) -> str:

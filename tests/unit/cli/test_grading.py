@@ -161,6 +161,7 @@ CASES: dict[str, tuple[Status, dict[str, Any] | None, int, str]] = {
     "no backup ever": (station(province_backup_at=None), RUNS, 1, "no backup yet"),
     "a new node": (station(province_backup_at=None, created_at=at(DAY_MS)), RUNS, 0, ""),
     "a root without a backup": (replace(root(), province_backup_at=at(40 * DAY_MS)), RUNS, 2, "run syncd backup"),
+    "a mark that says nothing": (replace(station(), is_mark_unreadable=True), RUNS, 1, "positions is damaged"),
     "a certificate that ends": (certificate(0.0, NOW_S + 29 * DAY_S), RUNS, 1, "tls.crt ends on"),
     "a certificate that ended": (certificate(0.0, NOW_S - 1.0), RUNS, 2, "own certificate tls.crt ended on"),
     "a certificate of the future": (certificate(NOW_S + 9e8, NOW_S + 9e9), RUNS, 2, "own certificate tls.crt is not"),
@@ -395,6 +396,20 @@ def test_a_key_or_certificate_that_is_not_as_it_was_is_critical_with_the_remedy(
     for name in OF_NODE:
         found = machine(tmp_path / name, is_sqlite=True)
         assert [each for each in verdict(station(machine=found), RUNS, NOW_MS)[1] if name in each], name
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"[]", bytes(range(256))])
+def test_a_mark_that_is_damaged_is_called_that_and_no_older_copy(
+    content: bytes, made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = shutil.copytree(made, tmp_path / "n")
+    (place / "positions").write_bytes(content)
+    for words in (["--check"], []):
+        program.run(["status", *words, "--dir", str(place)])
+        said = capsys.readouterr()
+        assert "the file positions is damaged" in said.out
+        assert "older copy, taking" not in said.out
+        assert said.err == "", "the daemon's log is the daemon's"
 
 
 def test_the_authoritys_key_may_lie_elsewhere_but_not_be_damaged(made: Path, tmp_path: Path) -> None:
