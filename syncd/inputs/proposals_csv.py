@@ -25,6 +25,8 @@ from pathlib import Path
 from syncd import limits
 from syncd.errors import UsageError
 from syncd.expiry import expires_at
+from syncd.inputs.cell import CellError
+from syncd.inputs.cell_texts import refuse_garbled
 from syncd.inputs.open_text import open_text
 from syncd.inputs.problem import Problem, ProblemList
 from syncd.inputs.sheet import Sheet
@@ -107,8 +109,16 @@ def _wishes(store: Store, path: Path, author: str | None, now_ms: int, bulk: Bul
             end = expires_at(cells["expires"], now_ms) if cells["expires"] else None
             column = "set"
             wished = parse_settings(table, settings)
+            for value in wished.values():
+                if isinstance(value, str):
+                    refuse_garbled(value)
         except UsageError as error:
             bulk.problems.add(_problem(line, column, error))
+            continue
+        except CellError as error:
+            bulk.problems.add(
+                Problem(line=line, column=column, rule=error.rule, text_vi=error.text_vi, text_en=error.text_en)
+            )
             continue
         yield line, Wish(
             operation=operation, table=table.name, row_id=cells["row_id"].lower() or None,

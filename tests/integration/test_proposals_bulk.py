@@ -93,13 +93,16 @@ def test_one_wrong_line_keeps_the_whole_file_out_and_no_value_is_repeated(tree: 
         f"insert,person,,99,,,{NEW}",
         f"update,person,{row_id},,,soon,phone=1",
         f"update,person,{row_id},,,,",
+        f"update,person,{row_id},,,,full_name=NguyÔn V¨n An",
+        f"update,person,{row_id},,,,full_name=#N/A?x",
     )
     for proposed in (preview_file, propose_file):
         found = proposed(tree.district.store, path, None, tree.builder.clock())
-        assert (found.lines, found.proposed) == (13, {})
+        assert (found.lines, found.proposed) == (15, {})
         assert [(problem.line, problem.column) for problem in sorted(found.problems.kept, key=lambda p: p.line)] == [
             (3, "row_id"), (4, "set"), (5, "set"), (6, "row_id"), (7, "table"), (8, "operation"), (9, "operation"),
             (10, "operation"), (11, "operation"), (12, "unit"), (13, "expires"), (14, "row_id"),
+            (15, "set"), (16, "set"),
         ]  # fmt: skip
         assert "bimat" not in str(found.problems)
     assert tree.district.value("SELECT count(*) FROM proposal") == 0
