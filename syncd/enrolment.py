@@ -31,8 +31,8 @@ from syncd.security.identity import SIGNING_KEY_FILE, NodeKeys, RandomBytes
 from syncd.security.token import Token, decode_token, require_not_expired
 from syncd.security.validity import validities
 from syncd.setup import Place
-from syncd.store.causes import LOST
 from syncd.store.files import is_taken, make_room
+from syncd.store.sqlite_causes import LOST
 from syncd.system import lock_file, make_secret_directory
 from syncd.tree import NodeRecord
 

@@ -25,7 +25,7 @@ from syncd.positions import HighWater
 from syncd.security.identity import SIGNING_KEY_FILE, DatabaseKey, NodeKeys
 from syncd.setup import Connect
 from syncd.store.base import Failpoint, Store
-from syncd.store.causes import require_there
+from syncd.store.sqlite_errors import require_there
 
 DATABASE_FILE = "syncd.db"
 LOCK_FILE = "daemon.lock"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,12 +74,29 @@ def config_of(directory: Path) -> Config:
 def opened_store(given: Path | None) -> Iterator[Store]:
     """The database of a node that exists, for reading and for a clerk's writes; closed at the end."""
     directory = node_directory(given)
-    store = open_store(directory, config_of(directory))
+    from syncd.errors import StoreError
+
+    config = config_of(directory)
+    store = open_store(directory, config)
     try:
         require_finished(store, directory)
         yield store
+    except StoreError as error:
+        raise (unfit(store, directory, config) or error) from error
     finally:
         store.close()
+
+
+def unfit(store: Store, directory: Path, config: Config) -> Exception | None:
+    """What another program did to the tables, with the statement that takes it back; None where they are as they were.
+    To be asked where the database has refused something."""
+    from schema.fit import misfits
+    from syncd.node_files import connector
+    from syncd.recovery.capture import refused
+
+    with closing(connector(directory, config)()) as connection:
+        found = misfits(connection, config.schema_dialect, store.registry)
+    return refused(found) if found else None
 
 
 def open_store(directory: Path, config: Config) -> Store:
@@ -100,7 +117,7 @@ def open_store(directory: Path, config: Config) -> Store:
 
 def database_file(directory: Path) -> Path:
     """The embedded database that is there. Raises ConfigError when there is none, or what lies there is no database."""
-    from syncd.store.causes import require_there
+    from syncd.store.sqlite_errors import require_there
 
     path = directory / DATABASE_FILE
     require_there(path, has_keys=(directory / SIGNING_KEY_FILE).exists())

@@ -13,11 +13,16 @@ from syncd.cli import reason_messages, reason_remedies
 from syncd.cli.reason_messages import FACTS
 from syncd.errors import JoinRefused, ParentUnreachable, SyncdError, TokenError, TooLarge, TrustError, Unsupported
 from syncd.language import Both, Said, language, say
-from syncd.store import causes, postgres_causes
+from syncd.store import postgres_causes, sqlite_causes
 from syncd.text.command import plain
 
-MESSAGES = (*reason_messages.MESSAGES, *causes.MESSAGES, *postgres_causes.MESSAGES)
-REMEDIES = (*reason_remedies.REMEDIES, *causes.REMEDIES, *postgres_causes.REMEDIES)
+CAUSES = (*sqlite_causes.CAUSES, *postgres_causes.CAUSES)
+MESSAGES = (*reason_messages.MESSAGES, *(each.what for each in CAUSES))
+REMEDIES = (
+    *reason_remedies.REMEDIES,
+    *(each.remedy for each in CAUSES if each.remedy.en != "{remedy}"),  # else one of these
+    *sqlite_causes.REMEDIES,
+)
 # What a daemon does, and a single command does not.
 PROMISES = (
     re.compile(r"(syncd |sẽ )?tự (thử|kết nối) lại( khi chúng đã vào nhật ký)?"),

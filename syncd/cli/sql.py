@@ -106,8 +106,8 @@ def _run_sqlite(directory: Path, config: Config, script: str, form: Any) -> None
 
     from syncd.cli.place import database_file, database_key
     from syncd.cli.sql_refused import Authorizer
-    from syncd.store.causes import is_of_statement
     from syncd.store.sqlite import begin, connect, translate
+    from syncd.store.sqlite_errors import is_of_statement
 
     path = database_file(directory)
     connection = connect(path, database_key(directory, config))

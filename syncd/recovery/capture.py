@@ -69,7 +69,7 @@ class Capture:
             unfit = misfits(connection, config.schema_dialect, registry)
             if unfit:
                 self._free(connection, unfit)
-                return _refused(unfit)
+                return refused(unfit)
             self._reinstall(connection, registry)
             if names := put_back_missing(connection, config.schema_dialect, registry):
                 event("views-put-back", logging.WARNING, views=" ".join(names))
@@ -136,7 +136,7 @@ class Capture:
             )
 
 
-def _refused(unfit: list[Misfit]) -> StoreError:
+def refused(unfit: list[Misfit]) -> StoreError:
     """What another program did, and the way back."""
     first = unfit[0]
     what = Both(first.what_vi, first.what_en).here

@@ -16,7 +16,7 @@ from pathlib import Path
 from syncd import limits
 from syncd.errors import StoreError, SyncdError
 from syncd.language import say
-from syncd.store.causes import LOG_PUT_IN_PLACE, LOG_TAKEN_AWAY, PUT_IN_PLACE, TAKEN_AWAY
+from syncd.store.sqlite_causes import LOG_PUT_IN_PLACE, LOG_TAKEN_AWAY, PUT_IN_PLACE, TAKEN_AWAY
 from syncd.system import fsync_directory, note_library_file, translate_os_error
 
 COMPANIONS = ("-wal", "-shm", "-journal")  # beside the database, and worth as much

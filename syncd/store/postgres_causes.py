@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from syncd.errors import DatabaseLocked, DatabaseUnreachable, DiskFull, PermissionDenied, StoreError, TemporaryError
 from syncd.language import Both
-from syncd.store.causes import Cause
+from syncd.store.causes import UNFIT, Cause
 
 _AGAIN = Both("syncd tự thử lại", "syncd tries again by itself")
 NO_SPACE = Cause(
@@ -67,12 +67,10 @@ REFUSED = Cause(
     ),
 )
 CAUSES = (NO_SPACE, SHORT, LOCKED, BROKEN_OFF, NOT_ALLOWED, READ_ONLY, HARMED, REFUSED)
-MESSAGES = tuple(each.what for each in CAUSES)
-REMEDIES = tuple(each.remedy for each in CAUSES)
 # By SQLSTATE: the whole code first, then its class.
 BY_CODE = {
     "53100": NO_SPACE, "55P03": LOCKED, "57014": LOCKED, "42501": NOT_ALLOWED, "25006": READ_ONLY, "25P03": BROKEN_OFF,
-    "25P04": BROKEN_OFF, "XX001": HARMED,
+    "25P04": BROKEN_OFF, "42P01": UNFIT, "42703": UNFIT, "XX001": HARMED,
     "XX002": HARMED,
 }  # fmt: skip
 BY_CLASS = {"53": SHORT, "40": LOCKED, "55": LOCKED, "57": BROKEN_OFF, "08": BROKEN_OFF, "58": HARMED, "28": BROKEN_OFF}

@@ -15,7 +15,7 @@ from schema.refusals import is_ours
 from syncd.errors import DatabaseUnreachable, StoreError, SyncdError
 from syncd.language import say
 from syncd.store.base import id_taken, known, not_unique, rule_broken
-from syncd.store.causes import Cause
+from syncd.store.causes import UNFIT, Cause, first
 from syncd.store.named import named
 from syncd.store.postgres_causes import BROKEN_OFF, BY_CLASS, BY_CODE, REFUSED
 
@@ -37,7 +37,7 @@ def translate(error: psycopg.Error) -> Exception:
         return not_unique(f"{error.diag.table_name}, {name}")
     if state[:2] == INTEGRITY and (broken := rule_broken(_rule(state, error))):
         return broken
-    return cause_of(error).error(why=_why(error, text))
+    return cause_of(error).error(why=_why(error, text), place="PostgreSQL")
 
 
 def cause_of(error: psycopg.Error) -> Cause:
@@ -45,7 +45,9 @@ def cause_of(error: psycopg.Error) -> Cause:
     state = error.sqlstate or ""
     if not state:
         return BROKEN_OFF if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) else REFUSED
-    return BY_CODE.get(state) or BY_CLASS.get(state[:2], REFUSED)
+    found = first((state, state[:2]), {**BY_CLASS, **BY_CODE}, REFUSED)
+    # An application's trigger may miss a table of its own.
+    return REFUSED if found is UNFIT and not named(known(), error.diag.message_primary or "") else found
 
 
 def _rule(state: str, error: psycopg.Error) -> str:

@@ -25,7 +25,7 @@ from schema.spec import Registry, Table
 from syncd import limits
 from syncd.errors import ConfigError, DiskFull, StoreError
 from syncd.language import say
-from syncd.store import causes, pulse
+from syncd.store import pulse, sqlite_errors
 from syncd.store.base import (
     Columns,
     Failpoint,
@@ -41,10 +41,10 @@ from syncd.store.base import (
     not_unique,
     rule_broken,
 )
-from syncd.store.causes import NO_SQLITE, NOT_A_DATABASE, NOT_ENCRYPTED, NOT_OURS
 from syncd.store.files import HeldFiles, Identity
 from syncd.store.named import named
 from syncd.store.patience import again, note_effect, of_this_command
+from syncd.store.sqlite_causes import NO_SQLITE, NOT_A_DATABASE, NOT_ENCRYPTED, NOT_OURS, REFUSED_BY_TRIGGER
 from syncd.system import fsync_directory, note_library_file, return_memory
 from syncd.wire import copy_text
 
@@ -157,7 +157,7 @@ def _unlock(connection: Any, key: bytes | None) -> None:
 def translate(error: Exception, place: str) -> Exception:
     """Our error for a database error, with the remedy. Judged by its code, told without what any row held."""
     if (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF != CONSTRAINT:
-        return causes.translate(error, place)
+        return sqlite_errors.translate(error, place)
     # This driver tells no more than that some constraint failed: which one, the library's own sentence says. A trigger
     # may say anything, so that nothing of a sentence goes on but names of the schema.
     text = str(error)
@@ -170,8 +170,8 @@ def translate(error: Exception, place: str) -> Exception:
     if unique := _UNIQUE.fullmatch(text):
         return not_unique(named(known(), text) or unique[0].partition(":")[0])
     if not _OF_LIBRARY.match(text):
-        return causes.REFUSED_BY_TRIGGER.error(place=place)
-    return rule_broken(text) or causes.translate(error, place)
+        return REFUSED_BY_TRIGGER.error(place=place)
+    return rule_broken(text) or sqlite_errors.translate(error, place)
 
 
 class SqliteTx(Tx):
