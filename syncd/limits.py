@@ -105,6 +105,7 @@ PATIENCE_S: Final = 60.0  # that a command waits for others at one of its commit
 PATIENCE_LOOK_S: Final = 0.0005  # between two tries: who writes in a loop leaves the database free for so long
 GIVE_WAY_AFTER_S: Final = 0.1  # a write transaction that took so long is followed by a pause for other programs,
 GIVE_WAY_S: Final = 0.002  # which would find no gap between it and the next: a fiftieth of the time at most
+LOCK_WAIT_S: Final = 60.0  # PostgreSQL: of a daemon's stage, for who holds a row or table: it says so, and comes again
 PATIENCE_AGAIN_S: Final = 0.05  # before a transaction that a server took back is done anew, then ever more,
 PATIENCE_AGAIN_S_MAX: Final = 1.0  # up to this
 PATIENCE_TOLD_AFTER_S: Final = 2.0  # a shorter wait is not worth a word

@@ -42,9 +42,9 @@ UNFIT = Cause(
         "a table or column of syncd is not in {place} any more ({why})",
     ),
     Both(
-        "chương trình khác đã đổi tên hoặc xóa nó; `syncd status` nêu câu lệnh đổi lại; nếu đã xóa thì `syncd restore`"
-        " bản sao lưu cuối",
-        "another program renamed or dropped it; `syncd status` names the statement that takes it back; if it was"
-        " dropped, `syncd restore` the last backup",
+        "chương trình khác đã đổi tên hoặc xóa nó; [[syncd status]] nêu câu lệnh đổi lại; nếu đã xóa thì phục hồi bản"
+        " sao lưu cuối ([[syncd restore BACKUP]])",
+        "another program renamed or dropped it; [[syncd status]] names the statement that takes it back; if it was"
+        " dropped, put the last backup back ([[syncd restore BACKUP]])",
     ),
 )

@@ -18,6 +18,7 @@ from hashlib import sha256
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.string import TextLoader
 
 from schema.fit import POSTGRES_MARK
@@ -51,13 +52,24 @@ PLANNER = (
 )
 
 
+# A server that is gone without a word (its machine lost power, a firewall forgot the connection) is noticed within a
+# minute; by itself the system waits for two hours. What the DSN says goes before.
+LIVELY = {
+    "connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}  # fmt: skip
+
+
 def connect(dsn: str) -> psycopg.Connection[Any]:
     """Open one connection that loads uuid and date as text, as SQLite gives them.
 
     Raises ConfigError for a server that cannot serve us as it is set up, DatabaseUnreachable when it does not answer.
     """
     try:
-        connection = psycopg.connect(dsn, autocommit=True, client_encoding="UTF8", application_name="syncd")
+        lively = {name: value for name, value in LIVELY.items() if name not in conninfo_to_dict(dsn)}
+        connection = psycopg.connect(
+            make_conninfo(dsn, **lively), autocommit=True, client_encoding="UTF8", application_name="syncd"
+        )
     except psycopg.OperationalError as error:
         raise unreached(error) from error
     try:

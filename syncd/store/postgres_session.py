@@ -31,7 +31,7 @@ PINNED = {
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",
     "default_transaction_deferrable": "off",
-    "lock_timeout": "0",
+    "lock_timeout": f"{limits.LOCK_WAIT_S * 1000:.0f}ms",
     "idle_in_transaction_session_timeout": "0",
     "idle_session_timeout": "0",
     "plpgsql.extra_errors": "none",

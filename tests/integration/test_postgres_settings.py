@@ -273,3 +273,13 @@ def test_a_broken_rule_is_named_by_the_servers_own_fields(postgres_dsn: str, tmp
 )
 def test_releases_with_known_holes_are_named(version: int, upgrade: str | None) -> None:
     assert known_holes(version) == upgrade
+
+
+def test_who_waits_for_a_server_or_for_a_lock_does_not_wait_for_ever(postgres_dsn: str) -> None:
+    """A server that went without a word, and a table that somebody keeps locked."""
+    with contextlib.closing(postgres.connect(postgres_dsn)) as connection:
+        given = connection.info.get_parameters()
+        assert {name: given[name] for name in postgres.LIVELY} == {k: str(v) for k, v in postgres.LIVELY.items()}
+        assert connection.execute("SHOW lock_timeout").fetchone() == ("1min",)
+    with contextlib.closing(postgres.connect(make_conninfo(postgres_dsn, connect_timeout=3))) as connection:
+        assert connection.info.get_parameters()["connect_timeout"] == "3"

@@ -50,7 +50,7 @@ def test_what_another_program_renamed_is_told_with_its_way_back(
         back = re.search(r"run: (ALTER [^;]+);", said)
         assert back is not None, said
         code, said = says("verify", "--full")
-        assert (code, "`syncd status` names the statement" in said) == (1, True), said
+        assert (code, "names the statement that takes it back" in said) == (1, True), said
         statement(node, back[1])
         assert says("status", "--check")[0] < 2
         assert says("verify", "--full")[0] in (0, 75)
