@@ -167,6 +167,8 @@ WITH ours AS (
     FROM ours AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0
   UNION ALL SELECT concat_ws(' ', t.oid, t.xmin, t.tgname, t.tgenabled)
     FROM ours AS c JOIN pg_trigger AS t ON t.tgrelid = c.oid AND NOT t.tgisinternal
+  UNION ALL SELECT concat_ws(' ', 'unique', i.indexrelid)
+    FROM ours AS c JOIN pg_index AS i ON i.indrelid = c.oid AND (i.indisunique OR i.indisexclusion)
   UNION ALL SELECT concat_ws(' ', 'child', i.inhrelid, i.inhparent)
     FROM ours AS c JOIN pg_inherits AS i ON i.inhparent = c.oid OR i.inhrelid = c.oid
   UNION ALL SELECT concat_ws(' ', 'rule', r.oid, r.xmin) FROM ours AS c JOIN pg_rewrite AS r ON r.ev_class = c.oid

@@ -2,7 +2,8 @@
 change rows while they are applied.
 
 Enters: an open node. Leaves: a line in the log and an open case for each, with the remedy; closed when it is gone.
-Must hold: nothing of theirs is removed; it is said at start, before it does harm.
+Must hold: nothing of theirs is removed; it is said at start and when the catalogue has changed, before it
+does harm.
 """
 
 from __future__ import annotations

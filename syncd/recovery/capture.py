@@ -24,6 +24,7 @@ from syncd.clock import instant_of
 from syncd.errors import StoreError
 from syncd.events import event
 from syncd.language import Both, say
+from syncd.node import strangers
 from syncd.node_files import OpenNode, connector, identity_of, raw_transaction
 from syncd.recovery import found
 from syncd.setup import set_facts
@@ -57,6 +58,8 @@ class Capture:
         mark = self._store.schema_mark()
         if mark != self._looked_at:
             self.trouble = self.examine()
+            if self._looked_at is not None:  # at the start it has been said
+                strangers.tell(self._opened)
             self._looked_at = self._store.schema_mark()
         if self.trouble is None and self._looked_at != self._seen and now >= self._next_search:
             self._search()

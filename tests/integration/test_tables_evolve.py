@@ -12,14 +12,16 @@ from typing import Any
 import psycopg
 import pytest
 
-from syncd import enrolment
+from syncd import enrolment, limits
 from syncd.cli import program
 from syncd.config import Config
 from syncd.errors import ConfigError, RuleBroken, StoreError
 from syncd.node_files import connector, open_node
+from syncd.recovery.capture import Capture
 from syncd.startup import check_start
 from tests.nodes import ROOT_UNIT
 from tests.postgres import PostgresServer
+from tests.waiting import until
 
 HEAD = "from schema.spec import Column, Fold, Kind, Table, Type\n"
 COLUMNS = 'Column(number=2, name="title", type=Type.TEXT, chars_max=20)'
@@ -247,6 +249,23 @@ def test_what_an_application_added_is_said_at_start_until_it_is_gone(station: St
     station.raw("DROP INDEX their_own", f"DROP TRIGGER their_trigger{'' if config.is_sqlite else ' ON household'}")
     station.start()
     assert station.cases() == []
+
+
+def test_what_an_application_adds_while_the_daemon_runs_is_said_at_the_next_look(
+    station: Station, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "CAPTURE_LOOK_S", 0.0)
+    opened = open_node(station.directory, is_starting=True)
+    try:
+        check_start(opened)
+        capture = Capture(opened)
+        assert capture.look() is None
+        station.raw(INDEX, *TRIGGERS[config.is_sqlite])
+        until(lambda: capture.look() or len(station.cases()) == 2, "it is said")
+        station.raw("DROP INDEX their_own", f"DROP TRIGGER their_trigger{'' if config.is_sqlite else ' ON household'}")
+        until(lambda: capture.look() or station.cases() == [], "it is gone")
+    finally:
+        opened.close()
 
 
 def test_a_unique_index_that_stops_a_write_is_named_with_the_remedy(station: Station) -> None:
