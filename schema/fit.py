@@ -163,6 +163,8 @@ WITH ours AS (
     FROM pg_class AS c
     WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
       AND c.relname NOT LIKE 'syncd\\_%'
+  UNION ALL SELECT concat_ws(' ', 'unlogged', c.relname) FROM pg_class AS c
+    WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND c.relkind = 'r' AND c.relpersistence <> 'p'
   UNION ALL SELECT concat_ws(' ', a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attisdropped)
     FROM ours AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0
   UNION ALL SELECT concat_ws(' ', t.oid, t.xmin, t.tgname, t.tgenabled)
@@ -195,6 +197,9 @@ def _postgres(connection: Any, registry: Registry) -> Iterator[Misfit]:
             continue
         yield from _postgres_columns(table, columns[table.name])
         yield from _postgres_ways_past(table.name, *tables[table.name][1:])
+    for name in sorted(tables):  # a power cut that empties the journal loses what was captured
+        if name.startswith("syncd_") and tables[name][0] == "r":
+            yield from _unlogged(name, tables[name][1])
 
 
 def _postgres_columns(table: Table, found: dict[str, tuple[str, str]]) -> Iterator[Misfit]:
@@ -210,6 +215,15 @@ def _postgres_columns(table: Table, found: dict[str, tuple[str, str]]) -> Iterat
                 what_vi=f"cột {table.name}.{column.name} nay có kiểu {kind}",
                 what_en=f"column {table.name}.{column.name} is of type {kind} now",
             )  # fmt: skip
+
+
+def _unlogged(name: str, persistence: str) -> Iterator[Misfit]:
+    if persistence != "p":
+        yield Misfit(
+            table=name, way_back=f"ALTER TABLE {quoted(name)} SET LOGGED",
+            what_vi=f"bảng {name} là UNLOGGED: mất điện là mất hết",
+            what_en=f"table {name} is UNLOGGED: a power cut empties it",
+        )  # fmt: skip
 
 
 def _postgres_ways_past(
@@ -240,12 +254,7 @@ def _postgres_ways_past(
             what_vi=f"bảng {name} bật bảo mật theo dòng: chương trình đồng bộ có thể không thấy hết bản ghi",
             what_en=f"table {name} has row level security on: the daemon may not see every row",
         )  # fmt: skip
-    if persistence != "p":
-        yield Misfit(
-            table=name, way_back=f"ALTER TABLE {quoted(name)} SET LOGGED",
-            what_vi=f"bảng {name} là UNLOGGED: mất điện là mất hết",
-            what_en=f"table {name} is UNLOGGED: a power cut empties it",
-        )  # fmt: skip
+    yield from _unlogged(name, persistence)
     if not is_unique:
         yield Misfit(
             table=name, way_back=f"ALTER TABLE {quoted(name)} ADD PRIMARY KEY (id)",
