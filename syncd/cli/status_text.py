@@ -472,7 +472,8 @@ def _told(label: str, error: str) -> str:
 def _wrapped(text: str, indent: str) -> list[str]:
     """Lines; a command stays on one, so that it can be copied."""
     whole = COMMAND.sub(lambda found: found[0].replace(" ", "\xa0"), text)
-    lines = wrap(whole, CELLS_MAX, initial_indent=indent, subsequent_indent=INDENT, break_long_words=False)
+    lines = wrap(whole, CELLS_MAX, initial_indent=indent, subsequent_indent=INDENT, break_long_words=False,
+                 break_on_hyphens=False)  # fmt: skip
     return [line.replace("\xa0", " ") for line in lines]
 
 

@@ -16,6 +16,7 @@ import syncd
 from syncd.cli.place import meant, speak_of
 from syncd.cli.program import VERBS, program
 from syncd.cli.reasons import told_text
+from syncd.cli.status_text import _wrapped as wrapped
 from syncd.language import Both, english_of, say
 from syncd.net import http
 from syncd.text import command
@@ -219,3 +220,11 @@ def test_a_screen_names_a_node_by_its_short_id(monkeypatch: pytest.MonkeyPatch) 
             assert node not in told_text(text)
         assert http.place_of("https://p", node) == ("https://p (máy 9e77ab02)", "https://p (node 9e77ab02)")[place]
         assert english_of(http.place_of("https://p", node)) == f"https://p (node {node})"
+
+
+def test_a_line_of_the_screen_is_not_broken_within_a_command() -> None:
+    speak_of(Path("/srv/a-long-place/" + "of-the-commune-" * 9 + "and a space"))
+    text = say(
+        "một câu dài " * 9 + "chạy `[[syncd repair]]` đi", "a long sentence " * 9 + "run `[[syncd repair]]` here"
+    )
+    assert any(f"`{command.at_hand('syncd repair')}`" in line for line in wrapped(text, ""))
