@@ -6,6 +6,7 @@ Must hold: version 15 or later; nothing is started and nothing on the machine is
 
 from __future__ import annotations
 
+import functools
 import glob
 import importlib.util
 import os
@@ -96,6 +97,7 @@ def _numbers(folder: Path) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", str(folder))]
 
 
+@functools.cache  # every test that touches PostgreSQL asks when it is collected
 def _inspect(folder: Path, origin: str) -> Binaries:
     for name in ("postgres", "initdb"):
         if not (folder / name).exists():
