@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,7 +45,7 @@ class Officer:
     def __call__(self, line: str) -> str:
         self.typed += 1
         environment = {**os.environ, "SYNCD_LANGUAGE": self.language, "SYNCD_DIR": str(self.node.directory)}
-        done = forking.run("syncd", *line.split(), env=environment, timeout=300)
+        done = forking.run("syncd", *shlex.split(line), env=environment, timeout=300)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -151,6 +152,6 @@ def following(text: str, begins: str) -> str:
 
 def together(text: str) -> str:
     """The command that keeps both as they are."""
-    lines = [line.strip() for line in text.splitlines() if line.strip().endswith("--verdict keep-ours")]
+    lines = [line.strip() for line in text.splitlines() if "--verdict keep-ours" in line]
     assert len(re.findall(r"[0-9a-f]{4}-[0-9a-f]{4}", lines[-1])) == 2, text
     return lines[-1].removeprefix("syncd ")
