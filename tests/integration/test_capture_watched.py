@@ -86,6 +86,7 @@ def at(
 ) -> Iterator[Register]:
     """A root on the database that the test names, with a household and a person, its daemon running."""
     monkeypatch.setenv("SYNCD_LANGUAGE", "en")
+    monkeypatch.setenv("LIMITS", "CAPTURE_LOOK_S=0.2")  # of the daemon
     nodes = Nodes(tmp_path)
     try:
         root = nodes.root(request.getfixturevalue("postgres_dsn") if request.param == "postgresql" else "sqlite")
