@@ -71,9 +71,10 @@ class Desk:
             lost = lost_by(tree, peer, named.keys(), told)
             # What is not held is not named: a question for streams that nobody knows has a short answer.
             stated = [_position_of(tx, held[key], item) for key, item in named.items() if key in held]
+            late = quarantine.heard(tx, tree, peer, named, hello.is_about)
         self._node.awaited.announced(peer, list(named.values()), hello.is_first)
         self._node.rejoin.close_forks(settled)
-        quarantine.heard(self._node.store, tree, peer, named, hello.is_about)
+        quarantine.note_heard(self._node.store, late)
         time_ms = self._node.clock() - (self._node.clock_offset_ms or 0)  # the root's, as far as it is known here
         self._node.note_clock(peer, hello.time_ms - time_ms)
         return HelloReply(

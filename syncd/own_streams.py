@@ -76,9 +76,18 @@ class OwnStreams:
         self._own.clear()
 
     def discard_open(self) -> None:
-        """A crash left an open group: say that it is void; the journal still holds all of it."""
+        """`discard` whatever `open_groups` finds."""
         with self._store.read() as tx:
-            opened = log.streams(tx, "own = 1 AND open_from > 0")
+            opened = self.open_groups(tx)
+        self.discard(opened)
+
+    @staticmethod
+    def open_groups(tx: Tx) -> list[Stream]:
+        """Own streams of which a crash left a group open."""
+        return log.streams(tx, "own = 1 AND open_from > 0")
+
+    def discard(self, opened: Sequence[Stream]) -> None:
+        """Say that their open groups are void; the journal still holds all of them."""
         for stream in opened:
             with self._store.apply("discard") as tx:
                 self.append(tx, stream, Mark.DISCARD, {}, 0)

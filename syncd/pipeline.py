@@ -179,13 +179,14 @@ class Node:
         """
         with self.sequencing:
             while True:
-                if self.rejoin.holds_back():
-                    return 0  # an own stream may go on elsewhere than in this log
-                self.own.discard_open()
                 with self.store.read() as tx:
+                    if self.rejoin.is_held_back(tx):
+                        return 0  # an own stream may go on elsewhere than in this log
+                    opened = self.own.open_groups(tx)
                     skipped = self.held_back.skipped(tx)
                     waiting = self.held_back.without(sequence.units_waiting(tx), skipped)
                     strays = handover.strays(tx, self.store.registry, self.node_id, waiting)
+                self.own.discard(opened)
                 if strays:
                     for unit_id in strays:
                         self._set_aside(unit_id)

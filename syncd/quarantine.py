@@ -90,26 +90,29 @@ def _is_asked_here(tx: Tx, tree: Tree, at: Stream) -> bool:
 
 
 def heard(
-    store_: Store,
+    tx: Tx,
     tree: Tree,
     child: str,
     theirs: Mapping[str, Position],
     is_about: Callable[[str], bool] = lambda _stream_id: True,
-) -> None:
+) -> list[tuple[int, str]]:
     """A child's word where it stands, on the streams that it `is_about`: what is kept apart here and should be admitted
     at or below it, it may have lost, or hold another branch of, since an older copy of its database was put back. Then
-    a person is asked here."""
-    with store_.read() as tx:
-        ends: dict[str, list[Row]] = {}
-        for row in tx.all(_ENDS):
-            if is_about(row[0]):
-                ends.setdefault(row[0], []).append(row)
-        changed = [
-            (int(is_lost), stream_id)
-            for stream_id, rows in ends.items()
-            if _is_asked_below(tx, tree, stream_id, child)
-            and (is_lost := not _holds(theirs.get(stream_id), rows)) is not bool(rows[0][3])
-        ]
+    a person is asked here. Returns what `note_heard` is to write, as a rule nothing."""
+    ends: dict[str, list[Row]] = {}
+    for row in tx.all(_ENDS):
+        if is_about(row[0]):
+            ends.setdefault(row[0], []).append(row)
+    return [
+        (int(is_lost), stream_id)
+        for stream_id, rows in ends.items()
+        if _is_asked_below(tx, tree, stream_id, child)
+        and (is_lost := not _holds(theirs.get(stream_id), rows)) is not bool(rows[0][3])
+    ]
+
+
+def note_heard(store_: Store, changed: list[tuple[int, str]]) -> None:
+    """Write what a child was `heard` to have lost, or to have again."""
     if changed:
         with store_.apply("late-writes") as tx:
             tx.many("UPDATE syncd_quarantine SET is_lost_below = ? WHERE stream_id = ?", changed)

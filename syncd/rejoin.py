@@ -118,7 +118,7 @@ class Rejoin:
             if self._high_water is None:
                 return
             with self._store.read() as tx:
-                if not self._is_held_back(tx):
+                if not self.is_held_back(tx):
                     self._high_water.note(tx)
 
     @property
@@ -143,9 +143,10 @@ class Rejoin:
         """Whether nothing may be sealed now: an own stream may go on elsewhere than in this log, or the keys that this
         node had granted on a branch are not granted again."""
         with self._store.read() as tx:
-            return self._is_held_back(tx)
+            return self.is_held_back(tx)
 
-    def _is_held_back(self, tx: Tx) -> bool:
+    def is_held_back(self, tx: Tx) -> bool:
+        """`holds_back` in the caller's snapshot."""
         return self._holds_back(tx) or tx.one(_UNGRANTED, (KEY_GRANT.number,)) is not None
 
     def _holds_back(self, tx: Tx) -> bool:
@@ -498,8 +499,10 @@ class Rejoin:
                 self._applier.follow(tx, {"handover"})  # a term whose begin had been lost is this node's to write again
             self._applier.changed({"handover"})
             event("rejoined", streams=len(back))
+        if not has_wishes:
+            return bool(back)
         with self._store.read() as tx:
-            if not has_wishes or self._holds_back(tx):
+            if self._holds_back(tx):
                 return bool(back)
         from syncd import wishes  # here, not above: what it needs of `conflict` most stations never load
 
