@@ -401,10 +401,11 @@ def _prepare_data(folder: Path, data_dir: Path, account: Account) -> Path:
     command = [str(folder / "initdb"), "-D", str(data_dir), "-U", "postgres", "--auth=trust", "--no-sync"]
     try:
         _run_as(account, [*command, "--encoding=UTF8", "--locale=C"])
-    except subprocess.CalledProcessError as error:
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = error.stderr.decode(errors="replace") if isinstance(error, subprocess.CalledProcessError) else f"{error}\n"
         raise PostgresUnavailable(
-            f"initdb failed for {data_dir} as account {account.name}:\n{error.stderr.decode(errors='replace')}"
-            "Remedy: every folder above it must be searchable by that account, and the disk must have room."
+            f"initdb failed for {data_dir} as account {account.name}:\n{said}"
+            "Remedy: every folder above it, / too, must be searchable by that account, and the disk must have room."
         ) from error
     return data_dir
 
