@@ -402,7 +402,9 @@ def _prepare_data(folder: Path, data_dir: Path, account: Account) -> Path:
     try:
         _run_as(account, [*command, "--encoding=UTF8", "--locale=C"])
     except (OSError, subprocess.CalledProcessError) as error:
-        said = error.stderr.decode(errors="replace") if isinstance(error, subprocess.CalledProcessError) else f"{error}\n"
+        said = (
+            error.stderr.decode(errors="replace") if isinstance(error, subprocess.CalledProcessError) else f"{error}\n"
+        )
         raise PostgresUnavailable(
             f"initdb failed for {data_dir} as account {account.name}:\n{said}"
             "Remedy: every folder above it, / too, must be searchable by that account, and the disk must have room."

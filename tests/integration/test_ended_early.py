@@ -20,8 +20,10 @@ import os, signal, sys
 wanted = {(event, part): int(number) for event, part, number in (each.split("=") for each in sys.argv[2].split(","))}
 
 def hook(event, values):
-    for key in [key for key in wanted if key[0] == event and (not key[1] or key[1] in str(values[0]))]:
-        os.kill(os.getpid(), wanted.pop(key))
+    for key in [key for key in tuple(wanted) if key[0] == event and (not key[1] or key[1] in str(values[0]))]:
+        number = wanted.pop(key, None)  # another thread may be here too
+        if number is not None:
+            os.kill(os.getpid(), number)
 
 sys.addaudithook(hook)
 sys.argv = ["syncd", "run", "--dir", sys.argv[1]]
