@@ -26,6 +26,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from tests import leftovers
 from tests.memory import in_memory
 from tests.postgres_binaries import (
     DSN_VARIABLE,
@@ -439,6 +440,8 @@ def _spawn_guard(data_dir: Path, scratch: Path, data_scratch: Path) -> subproces
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        # Without the mark: whoever ends what a killed run has left must not end this before the server has ended.
+        env={name: value for name, value in os.environ.items() if name != leftovers.MARK},
         start_new_session=True,
     )
 
