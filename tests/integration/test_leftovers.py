@@ -23,6 +23,18 @@ def test_starts_a_process(tmp_path):
     Path({told!r}).write_text(str(child.pid))
     child.wait()
 """
+SERVING_TESTS = """
+import time
+from pathlib import Path
+import psycopg
+from tests.postgres import open_server
+
+def test_has_a_server():
+    with open_server() as server, psycopg.connect(server.admin_dsn) as connection:
+        data = Path(connection.execute("SHOW data_directory").fetchone()[0])
+        Path({told!r}).write_text((data / "postmaster.pid").read_text().split()[0])
+        time.sleep(600)
+"""
 
 # A run that has only just started a server: it is killed before the server has written down its number, which comes to
 # a stand until the guard has found that out.
@@ -49,11 +61,12 @@ def _lives(pid: int) -> bool:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the guard reads /proc")
-@pytest.mark.parametrize("workers", [[], ["-n", "1"]])
-def test_nothing_outlives_a_run_that_is_killed(tmp_path: Path, workers: list[str]) -> None:
+@pytest.mark.parametrize("workers", [[], ["-n", "1"]], ids=["", "worker"])
+@pytest.mark.parametrize("content", [STARTING, SERVING_TESTS], ids=["process", "server"])
+def test_nothing_outlives_a_run_that_is_killed(tmp_path: Path, content: str, workers: list[str]) -> None:
     told = tmp_path / "pid"
     test = tmp_path / "test_starting.py"
-    test.write_text(STARTING.format(told=str(told)))
+    test.write_text(content.format(told=str(told)))
     options = ["-q", "-c", str(ROOT / "pyproject.toml"), "-p", "tests.conftest", *workers]
     run = subprocess.Popen(
         [sys.executable, "-m", "pytest", *options, str(test)],
