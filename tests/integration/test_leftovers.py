@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.leftovers import MARK
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -83,11 +84,15 @@ def test_nothing_outlives_a_run_that_is_killed(tmp_path: Path, content: str, wor
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_a_server_that_was_only_starting_when_its_run_was_killed_is_ended_too() -> None:
-    run = subprocess.run([sys.executable, "-c", SERVING], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    run = subprocess.run(
+        [sys.executable, "-c", SERVING],
+        cwd=ROOT, env={**os.environ, MARK: "of-the-run"}, stdout=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
     assert run.returncode == -signal.SIGKILL
     pid, guard, *folders = run.stdout.split()
     children = Path(f"/proc/{guard}/task/{guard}/children")
     try:
+        assert MARK not in Path(f"/proc/{guard}/environ").read_text(), "it would be ended with what the run has left"
         until(lambda: not _lives(int(guard)) or children.read_text(), "the guard waits, or has given up")
         os.kill(int(pid), signal.SIGCONT)
         until(lambda: not _lives(int(pid)), "the server has ended")
