@@ -6,12 +6,15 @@ PostgreSQL gets one or fails with the remedy; nothing is skipped silently. Each 
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import gc
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import settings
@@ -19,14 +22,14 @@ from hypothesis import settings
 from tests import leftovers, trees
 from tests.contained import Contained, no_bugs
 from tests.memory import in_memory
-from tests.postgres import PostgresServer, describe_sources, open_server, sources
-from tests.postgres_binaries import PostgresUnavailable
+from tests.postgres import PostgresMix, PostgresServer, describe_sources, open_server, sources
+from tests.postgres_binaries import Binaries, PostgresUnavailable
 
 # No deadline per example: other programs share the machine, a slow example is not a wrong one. `print_blob` replays.
 settings.register_profile("syncd", deadline=None, print_blob=True)
 settings.load_profile("syncd")
 
-SERVER = "postgres_server"
+SERVER, MIX = "postgres_server", "postgres_mix"
 # Variants of a test that touch no server: the kinds of SQLite, and trees with no node on PostgreSQL.
 WITHOUT_POSTGRES = frozenset({"sqlite", "encrypted", "plain", "portable", "standard library", "()"})
 LONGEST_FIRST = ("test_kill.py", "test_sequence_postgres.py", "test_smoke.py", "test_demo.py", "test_bad_line.py")
@@ -62,7 +65,7 @@ def _keep_bytecode(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Whatever touches PostgreSQL does so on every major version found on the machine."""
     if SERVER not in metafunc.fixturenames:
-        if not _has_variant_on_postgres(metafunc):
+        if MIX in metafunc.fixturenames or not _has_variant_on_postgres(metafunc):
             return
         metafunc.fixturenames.append(SERVER)  # a fixture asks for it by name, in one of its variants
     try:
@@ -123,10 +126,26 @@ def sim_seconds(pytestconfig: pytest.Config) -> float:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
-    """A server of this worker, one major version after the other; started at first use."""
-    with open_server(request.param) as server:
-        yield server
+def postgres_servers() -> Iterator[Callable[[Binaries | None], PostgresServer]]:
+    """The servers of this worker, each started at first use and stopped at the end."""
+    with contextlib.ExitStack() as stack:
+        yield functools.cache(lambda source: stack.enter_context(open_server(source)))
+
+
+@pytest.fixture(scope="session")
+def postgres_server(
+    request: pytest.FixtureRequest, postgres_servers: Callable[[Binaries | None], PostgresServer]
+) -> PostgresServer:
+    """One server, one major version after the other."""
+    return postgres_servers(request.param)
+
+
+@pytest.fixture
+def postgres_mix(
+    request: pytest.FixtureRequest, postgres_servers: Callable[[Binaries | None], PostgresServer]
+) -> PostgresMix:
+    """Every major version at once, for trees with several nodes on PostgreSQL: one run of the test meets all."""
+    return PostgresMix([postgres_servers(each) for each in sources()], zlib.crc32(request.node.nodeid.encode()))
 
 
 @pytest.fixture

@@ -16,8 +16,9 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -135,6 +136,14 @@ class PostgresServer:
         if at_once or len(self._unwanted) >= UNWANTED_MAX:
             self._drop_unwanted()
 
+    @contextlib.contextmanager
+    def databases(self, nodes: Iterable[str]) -> Iterator[dict[str, str]]:
+        """Node → DSN of an empty database of its own, dropped afterwards."""
+        dsns = {node: self.create_database() for node in nodes}
+        yield dsns
+        for dsn in dsns.values():
+            self.drop_database(dsn)
+
     def _drop_unwanted(self) -> None:
         with self._admin() as connection:
             while self._unwanted:
@@ -178,6 +187,23 @@ class PostgresServer:
     def _admin(self) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
         with contextlib.closing(psycopg.connect(self.admin_dsn, autocommit=True, connect_timeout=60)) as connection:
             yield connection
+
+
+class PostgresMix:
+    """Servers of every major version at once: the nodes of one tree stand on them in turn, as tiers that are upgraded
+    one after another do. `first`: where the turn begins, so that every node of a shape meets each in some test."""
+
+    def __init__(self, servers: Sequence[PostgresServer], first: int) -> None:
+        self._turn = [servers[(first + place) % len(servers)] for place in range(len(servers))]
+
+    @contextlib.contextmanager
+    def databases(self, nodes: Iterable[str]) -> Iterator[dict[str, str]]:
+        """Node → DSN of an empty database of its own, dropped afterwards."""
+        placed = list(zip(nodes, cycle(self._turn), strict=False))
+        dsns = {node: server.create_database() for node, server in placed}
+        yield dsns
+        for node, server in placed:
+            server.drop_database(dsns[node])
 
 
 def copy_database(dsn: str, like: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.grown import grow
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresMix, PostgresServer
 from tests.trees import TreeBuilder, TreeNode
 
 PERSON = ("household_id", "full_name", "sex", "birth_date", "birth_precision", "ethnic", "residence", "phone")
@@ -110,15 +110,13 @@ def _named(node: str, dsn: str | None) -> dict[str, str]:
 
 
 @contextmanager
-def tiers_on(server: PostgresServer, folder: Path, names: Sequence[str]) -> Iterator[ThreeTiers]:
+def tiers_on(server: PostgresServer | PostgresMix, folder: Path, names: Sequence[str]) -> Iterator[ThreeTiers]:
     """Three tiers, the nodes named on databases of their own on the server, the others on SQLite files."""
-    dsns = {name: server.create_database() for name in names}
-    tree = three_tiers(TreeBuilder(folder), dsns)
-    yield tree
-    for node in tree.nodes:
-        node.store.close()
-    for dsn in dsns.values():
-        server.drop_database(dsn)
+    with server.databases(names) as dsns:
+        tree = three_tiers(TreeBuilder(folder), dsns)
+        yield tree
+        for node in tree.nodes:
+            node.store.close()
 
 
 class Died(BaseException):

@@ -12,13 +12,13 @@ from syncd.backup import back_up
 from syncd.status import status
 from tests.integration.baselines import saved
 from tests.integration.shapes import ThreeTiers, add_household, add_person, own_stream, tiers_on
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresMix
 from tests.trees import TreeNode
 
 
 @pytest.fixture(params=[(), ("province", "district", "commune")], ids=["sqlite", "postgres"])
-def tiers(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: PostgresServer) -> Iterator[ThreeTiers]:
-    with tiers_on(postgres_server, tmp_path, request.param) as tree:
+def tiers(request: pytest.FixtureRequest, tmp_path: Path, postgres_mix: PostgresMix) -> Iterator[ThreeTiers]:
+    with tiers_on(postgres_mix, tmp_path, request.param) as tree:
         yield tree
 
 

@@ -15,19 +15,17 @@ from syncd.errors import Foreign
 from syncd.exchange import Link
 from tests.integration.baselines import assert_equal, emptied, emptied_dsn, forget, made, stream_of, write_history
 from tests.integration.shapes import ThreeTiers, add_person, content, own_stream, three_tiers
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresMix
 from tests.trees import TreeBuilder, exchange, step
 
 
 @pytest.fixture(params=[(), ("province", "district", "commune")], ids=["sqlite", "postgres"])
-def tiers(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: PostgresServer) -> Iterator[ThreeTiers]:
-    dsns = {name: postgres_server.create_database() for name in request.param}
-    tree = three_tiers(TreeBuilder(tmp_path), dsns)
-    yield tree
-    for node in tree.nodes:
-        node.store.close()
-    for dsn in dsns.values():
-        postgres_server.drop_database(dsn)
+def tiers(request: pytest.FixtureRequest, tmp_path: Path, postgres_mix: PostgresMix) -> Iterator[ThreeTiers]:
+    with postgres_mix.databases(request.param) as dsns:
+        tree = three_tiers(TreeBuilder(tmp_path), dsns)
+        yield tree
+        for node in tree.nodes:
+            node.store.close()
 
 
 def test_a_baseline_holds_exactly_the_content_of_the_position_it_names(tiers: ThreeTiers) -> None:

@@ -19,7 +19,7 @@ from syncd.review.resolve import resolve, undo
 from syncd.review.standing import open_reviews, unmatched_moves, unsettled_cases, waiting
 from syncd.review.verbs import Verb
 from tests.integration.registers import Registers, birth, cases, death, insert, mother, move, person, registers
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresMix
 from tests.trees import TreeBuilder, TreeNode
 
 MIXTURES = {"sqlite": (), "postgres": ("province", "district", "a")}
@@ -28,14 +28,12 @@ BY = "Lê Thị Cán Bộ"
 
 
 @pytest.fixture(params=MIXTURES, ids=str)
-def tree(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: PostgresServer) -> Iterator[Registers]:
-    dsns = {name: postgres_server.create_database() for name in MIXTURES[request.param]}
-    made = registers(TreeBuilder(tmp_path), dsns)
-    yield made
-    for node in made.nodes:
-        node.store.close()
-    for dsn in dsns.values():
-        postgres_server.drop_database(dsn)
+def tree(request: pytest.FixtureRequest, tmp_path: Path, postgres_mix: PostgresMix) -> Iterator[Registers]:
+    with postgres_mix.databases(MIXTURES[request.param]) as dsns:
+        made = registers(TreeBuilder(tmp_path), dsns)
+        yield made
+        for node in made.nodes:
+            node.store.close()
 
 
 def say(tree: Registers, at: TreeNode, conflict_id: str, verb: Verb, *settings: str, **more: Any) -> None:

@@ -21,13 +21,11 @@ LINK = (
 
 @pytest.fixture(params=MIXTURES, ids=str)
 def tree(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: PostgresServer) -> Iterator[Registers]:
-    dsns = {name: postgres_server.create_database() for name in MIXTURES[request.param]}
-    made = registers(TreeBuilder(tmp_path), dsns)
-    yield made
-    for node in made.nodes:
-        node.store.close()
-    for dsn in dsns.values():
-        postgres_server.drop_database(dsn)
+    with postgres_server.databases(MIXTURES[request.param]) as dsns:
+        made = registers(TreeBuilder(tmp_path), dsns)
+        yield made
+        for node in made.nodes:
+            node.store.close()
 
 
 def link(tree: Registers, number: int, *person_ids: str, state: str = "linked") -> str:

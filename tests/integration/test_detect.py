@@ -23,7 +23,7 @@ from tests.integration.registers import (
     person,
     registers,
 )
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresMix
 from tests.trees import TreeBuilder
 
 MIXTURES = {"sqlite": (), "postgres": ("province", "a")}
@@ -31,14 +31,12 @@ CITIZEN_ID = "042199000123"
 
 
 @pytest.fixture(params=MIXTURES, ids=str)
-def tree(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: PostgresServer) -> Iterator[Registers]:
-    dsns = {name: postgres_server.create_database() for name in MIXTURES[request.param]}
-    made = registers(TreeBuilder(tmp_path), dsns)
-    yield made
-    for node in made.nodes:
-        node.store.close()
-    for dsn in dsns.values():
-        postgres_server.drop_database(dsn)
+def tree(request: pytest.FixtureRequest, tmp_path: Path, postgres_mix: PostgresMix) -> Iterator[Registers]:
+    with postgres_mix.databases(MIXTURES[request.param]) as dsns:
+        made = registers(TreeBuilder(tmp_path), dsns)
+        yield made
+        for node in made.nodes:
+            node.store.close()
 
 
 # --- one number twice -----------------------------------------------------------------------------------------------

@@ -74,13 +74,11 @@ TIERS = {"up to PostgreSQL": ("province", "district"), "down to SQLite": ("commu
 
 @pytest.fixture(params=TIERS)
 def tiers(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: PostgresServer) -> Iterator[ThreeTiers]:
-    dsns = {name: postgres_server.create_database() for name in TIERS[request.param]}
-    made_of = three_tiers(TreeBuilder(tmp_path, registry=registry(FURTHER)), dsns)
-    yield made_of
-    for node in made_of.nodes:
-        node.store.close()
-    for dsn in dsns.values():
-        postgres_server.drop_database(dsn)
+    with postgres_server.databases(TIERS[request.param]) as dsns:
+        made_of = three_tiers(TreeBuilder(tmp_path, registry=registry(FURTHER)), dsns)
+        yield made_of
+        for node in made_of.nodes:
+            node.store.close()
 
 
 def rows(at: TreeNode, name: str) -> list[tuple[Any, ...]]:

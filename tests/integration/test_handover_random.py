@@ -18,7 +18,7 @@ from syncd import keeping
 from syncd.errors import SyncdError
 from tests.integration.handovers import HOUSEHOLD, at, country, late, new_unit
 from tests.integration.shapes import Died
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresMix
 from tests.trees import TreeBuilder, TreeNode, finish, step
 
 SEEDS = range(int(os.environ.get("SYNCD_TEST_HANDOVER_SEEDS", "2")))
@@ -131,12 +131,10 @@ def test_random_hand_overs_lose_and_double_nothing(tmp_path: Path, seed: int) ->
 
 
 @pytest.mark.parametrize("seed", SEEDS[:1])
-def test_random_hand_overs_over_postgresql_too(tmp_path: Path, postgres_server: PostgresServer, seed: int) -> None:
-    dsns = {name: postgres_server.create_database() for name in ("province", "north", "one")}
-    _survives(country(TreeBuilder(tmp_path, seed=1), dsns), seed)
-    finish()
-    for dsn in dsns.values():
-        postgres_server.drop_database(dsn)
+def test_random_hand_overs_over_postgresql_too(tmp_path: Path, postgres_mix: PostgresMix, seed: int) -> None:
+    with postgres_mix.databases(("province", "north", "one")) as dsns:
+        _survives(country(TreeBuilder(tmp_path, seed=1), dsns), seed)
+        finish()
 
 
 def _survives(tree: TreeBuilder, seed: int) -> None:

@@ -16,22 +16,20 @@ from syncd.security.identity import NodeKeys
 from syncd.setup import insert_node
 from syncd.tree import NodeRecord
 from tests.integration.shapes import ThreeTiers, add_person, content, envelopes, own_stream, state, three_tiers
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresMix
 from tests.trees import TreeBuilder, TreeNode, _record
 
 KEY = b"k" * keys.EPOCH_KEY_BYTES
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def tiers(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: PostgresServer) -> Iterator[ThreeTiers]:
+def tiers(request: pytest.FixtureRequest, tmp_path: Path, postgres_mix: PostgresMix) -> Iterator[ThreeTiers]:
     names = ("province", "district") if request.param == "postgres" else ()
-    dsns = {name: postgres_server.create_database() for name in names}
-    tree = three_tiers(TreeBuilder(tmp_path), dsns)
-    yield tree
-    for node in tree.nodes:
-        node.store.close()
-    for dsn in dsns.values():
-        postgres_server.drop_database(dsn)
+    with postgres_mix.databases(names) as dsns:
+        tree = three_tiers(TreeBuilder(tmp_path), dsns)
+        yield tree
+        for node in tree.nodes:
+            node.store.close()
 
 
 def grant(by: TreeNode, stream_id: str, audience: Audience, epoch: int, reader: TreeNode) -> None:

@@ -19,7 +19,7 @@ from syncd.identity.matching import Matching
 from syncd.identity.words import own_sides, told
 from tests.integration.registers import Registers, registers
 from tests.integration.shapes import add_household, add_person, content
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresMix
 from tests.trees import TreeBuilder, TreeNode
 
 NOW = "2026-09-21T00:00:00.000Z"
@@ -28,14 +28,12 @@ MIXTURES = {"sqlite": (), "postgres": ("province", "district", "a")}
 
 
 @pytest.fixture(params=MIXTURES, ids=str)
-def tree(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: PostgresServer) -> Iterator[Registers]:
-    dsns = {name: postgres_server.create_database() for name in MIXTURES[request.param]}
-    made = registers(TreeBuilder(tmp_path), dsns)
-    yield made
-    for node in made.nodes:
-        node.store.close()
-    for dsn in dsns.values():
-        postgres_server.drop_database(dsn)
+def tree(request: pytest.FixtureRequest, tmp_path: Path, postgres_mix: PostgresMix) -> Iterator[Registers]:
+    with postgres_mix.databases(MIXTURES[request.param]) as dsns:
+        made = registers(TreeBuilder(tmp_path), dsns)
+        yield made
+        for node in made.nodes:
+            node.store.close()
 
 
 def matched(at: TreeNode) -> Matched:

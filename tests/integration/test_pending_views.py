@@ -20,13 +20,11 @@ MIXTURES: dict[str, tuple[str, ...]] = {"sqlite": (), "postgres": ("district",)}
 
 @pytest.fixture(params=MIXTURES, ids=str)
 def tree(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: PostgresServer) -> Iterator[ThreeTiers]:
-    dsns = {name: postgres_server.create_database() for name in MIXTURES[request.param]}
-    made = three_tiers(TreeBuilder(tmp_path), dsns)
-    yield made
-    for node in made.nodes:
-        node.store.close()
-    for dsn in dsns.values():
-        postgres_server.drop_database(dsn)
+    with postgres_server.databases(MIXTURES[request.param]) as dsns:
+        made = three_tiers(TreeBuilder(tmp_path), dsns)
+        yield made
+        for node in made.nodes:
+            node.store.close()
 
 
 def wish(by: TreeNode, row_id: str | None, wished: dict[str, Any], operation: str = "update", **more: Any) -> str:

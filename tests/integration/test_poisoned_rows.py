@@ -23,7 +23,7 @@ from tests.contained import Contained
 from tests.grown import grow
 from tests.integration.handovers import raw_order
 from tests.integration.shapes import add_person, content, own_stream, state
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresMix
 from tests.trees import TreeBuilder, TreeNode, exchange
 
 NOW = "2026-01-01T00:00:00Z"
@@ -47,17 +47,15 @@ class Country:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def country(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: PostgresServer) -> Iterator[Country]:
+def country(request: pytest.FixtureRequest, tmp_path: Path, postgres_mix: PostgresMix) -> Iterator[Country]:
     names = ("province", "north") if request.param == "postgres" else ()
-    dsns = {name: postgres_server.create_database() for name in names}
-    builder = TreeBuilder(tmp_path)
-    grow(builder, _build_country, dsns)
-    province, north, commune, south, southern = builder.nodes
-    yield Country(builder=builder, province=province, north=north, commune=commune, south=south, southern=southern)
-    for node in builder.nodes:
-        node.store.close()
-    for dsn in dsns.values():
-        postgres_server.drop_database(dsn)
+    with postgres_mix.databases(names) as dsns:
+        builder = TreeBuilder(tmp_path)
+        grow(builder, _build_country, dsns)
+        province, north, commune, south, southern = builder.nodes
+        yield Country(builder=builder, province=province, north=north, commune=commune, south=south, southern=southern)
+        for node in builder.nodes:
+            node.store.close()
 
 
 def _build_country(builder: TreeBuilder, dsns: Mapping[str, str]) -> None:

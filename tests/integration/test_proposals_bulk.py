@@ -27,13 +27,11 @@ NEW = "full_name=Bí Mật,sex=2,birth_date=2026-01-05,birth_precision=d,ethnic=
 
 @pytest.fixture(params=MIXTURES, ids=str)
 def tree(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: PostgresServer) -> Iterator[ThreeTiers]:
-    dsns = {name: postgres_server.create_database() for name in MIXTURES[request.param]}
-    made = three_tiers(TreeBuilder(tmp_path), dsns)
-    yield made
-    for node in made.nodes:
-        node.store.close()
-    for dsn in dsns.values():
-        postgres_server.drop_database(dsn)
+    with postgres_server.databases(MIXTURES[request.param]) as dsns:
+        made = three_tiers(TreeBuilder(tmp_path), dsns)
+        yield made
+        for node in made.nodes:
+            node.store.close()
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from syncd.following import follow_rows
 from syncd.proposals import Listed, every, pending, withdraw
 from syncd.proposing import Proposed, Wish, preview, propose
 from tests.integration.shapes import ThreeTiers, add_household, add_person, three_tiers
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresMix
 from tests.trees import TreeBuilder, TreeNode
 
 MIXTURES: dict[str, tuple[str, ...]] = {"sqlite": (), "postgres": ("commune", "district")}
@@ -28,14 +28,12 @@ PERSON = {
 
 
 @pytest.fixture(params=MIXTURES, ids=str)
-def tree(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: PostgresServer) -> Iterator[ThreeTiers]:
-    dsns = {name: postgres_server.create_database() for name in MIXTURES[request.param]}
-    made = three_tiers(TreeBuilder(tmp_path), dsns)
-    yield made
-    for node in made.nodes:
-        node.store.close()
-    for dsn in dsns.values():
-        postgres_server.drop_database(dsn)
+def tree(request: pytest.FixtureRequest, tmp_path: Path, postgres_mix: PostgresMix) -> Iterator[ThreeTiers]:
+    with postgres_mix.databases(MIXTURES[request.param]) as dsns:
+        made = three_tiers(TreeBuilder(tmp_path), dsns)
+        yield made
+        for node in made.nodes:
+            node.store.close()
 
 
 @pytest.fixture(autouse=True)

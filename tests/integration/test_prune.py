@@ -21,7 +21,7 @@ from syncd.status import status
 from tests.integration.baselines import assert_equal, backed_up, emptied, emptied_dsn, made, stream_of, write_history
 from tests.integration.shapes import ThreeTiers, add_person, own_stream, three_tiers
 from tests.nodes import Nodes
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresMix
 from tests.trees import TreeBuilder, TreeNode
 from tests.waiting import until
 
@@ -30,14 +30,12 @@ MONTH = Policy.of_days(30, 0)
 
 
 @pytest.fixture(params=[(), ("province", "district", "commune")], ids=["sqlite", "postgres"])
-def tiers(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: PostgresServer) -> Iterator[ThreeTiers]:
-    dsns = {name: postgres_server.create_database() for name in request.param}
-    tree = three_tiers(TreeBuilder(tmp_path), dsns)
-    yield tree
-    for node in tree.nodes:
-        node.store.close()
-    for dsn in dsns.values():
-        postgres_server.drop_database(dsn)
+def tiers(request: pytest.FixtureRequest, tmp_path: Path, postgres_mix: PostgresMix) -> Iterator[ThreeTiers]:
+    with postgres_mix.databases(request.param) as dsns:
+        tree = three_tiers(TreeBuilder(tmp_path), dsns)
+        yield tree
+        for node in tree.nodes:
+            node.store.close()
 
 
 def pruned(at: TreeNode, policy: Policy = NOW, now_ms: int | None = None) -> int:

@@ -16,23 +16,21 @@ from syncd.rebuild import rebuild
 from syncd.verify import digest_stream
 from syncd.wire import CheckpointLine
 from tests.integration.shapes import ThreeTiers, add_household, add_person, content, own_stream, three_tiers
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresMix
 from tests.trees import TreeBuilder, TreeNode
 
 TABLES = ("household", "person", "death", "birth", "migration", "verdict")
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def tiers(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: PostgresServer) -> Iterator[ThreeTiers]:
+def tiers(request: pytest.FixtureRequest, tmp_path: Path, postgres_mix: PostgresMix) -> Iterator[ThreeTiers]:
     """Three tiers; the one whose content is altered, and the keeper, over either database."""
     names = ("district", "commune") if request.param == "postgres" else ()
-    dsns = {name: postgres_server.create_database() for name in names}
-    tree = three_tiers(TreeBuilder(tmp_path), dsns)
-    yield tree
-    for node in tree.nodes:
-        node.store.close()
-    for dsn in dsns.values():
-        postgres_server.drop_database(dsn)
+    with postgres_mix.databases(names) as dsns:
+        tree = three_tiers(TreeBuilder(tmp_path), dsns)
+        yield tree
+        for node in tree.nodes:
+            node.store.close()
 
 
 def write_history(at: TreeNode) -> list[str]:

@@ -21,7 +21,7 @@ from tests.integration.baselines import (
     write_history,
 )
 from tests.integration.shapes import ThreeTiers, add_person, content, own_stream, three_tiers
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresMix
 from tests.trees import TreeBuilder
 
 NOW = Policy(keep_ms=0, retention_ms=0)
@@ -29,15 +29,13 @@ TIERS = ("province", "district", "commune")
 
 
 @pytest.fixture(params=[(), TIERS], ids=["sqlite", "postgres"])
-def tiers(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: PostgresServer) -> Iterator[ThreeTiers]:
-    dsns = {name: postgres_server.create_database() for name in request.param}
-    (tmp_path / "tree").mkdir()
-    tree = three_tiers(TreeBuilder(tmp_path / "tree"), dsns)
-    yield tree
-    for node in tree.nodes:
-        node.store.close()
-    for dsn in dsns.values():
-        postgres_server.drop_database(dsn)
+def tiers(request: pytest.FixtureRequest, tmp_path: Path, postgres_mix: PostgresMix) -> Iterator[ThreeTiers]:
+    with postgres_mix.databases(request.param) as dsns:
+        (tmp_path / "tree").mkdir()
+        tree = three_tiers(TreeBuilder(tmp_path / "tree"), dsns)
+        yield tree
+        for node in tree.nodes:
+            node.store.close()
 
 
 @pytest.mark.parametrize("name", TIERS)

@@ -18,7 +18,7 @@ from schema.tables import registry
 from syncd import baseline, limits, seal
 from syncd.errors import RuleBroken
 from tests.integration.shapes import ThreeTiers, add_household, content, own_stream, state, three_tiers
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresMix
 from tests.trees import TreeBuilder, TreeNode
 
 FILE = Table(
@@ -37,15 +37,13 @@ HAN = [chr(code) for code in range(0x4E00, 0x9FA5)]
 
 
 @pytest.fixture(params=TIERS)
-def files(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: PostgresServer) -> Iterator[ThreeTiers]:
+def files(request: pytest.FixtureRequest, tmp_path: Path, postgres_mix: PostgresMix) -> Iterator[ThreeTiers]:
     """Three tiers that replicate one table of files beside the records."""
-    dsns = {name: postgres_server.create_database() for name in TIERS[request.param]}
-    tiers = three_tiers(TreeBuilder(tmp_path, registry=registry((FILE,))), dsns)
-    yield tiers
-    for node in tiers.nodes:
-        node.store.close()
-    for dsn in dsns.values():
-        postgres_server.drop_database(dsn)
+    with postgres_mix.databases(TIERS[request.param]) as dsns:
+        tiers = three_tiers(TreeBuilder(tmp_path, registry=registry((FILE,))), dsns)
+        yield tiers
+        for node in tiers.nodes:
+            node.store.close()
 
 
 def put(at: TreeNode, rows: list[tuple[bytes | None, str | None, bytes | None]]) -> None:

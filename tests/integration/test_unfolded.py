@@ -14,7 +14,7 @@ from syncd.compress import compress
 from syncd.envelope import Header
 from syncd.seal import PlainPart, seal_envelope
 from tests.integration.shapes import ThreeTiers, add_person, content, envelopes, own_stream, state, tiers_on
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresMix
 from tests.trees import TreeNode
 
 ROWS = 65_536
@@ -45,8 +45,8 @@ def bomb(keeper: TreeNode, stream_id: str) -> bytes:
 
 
 @pytest.fixture(params=[(), ("district", "province")], ids=["sqlite", "postgres"])
-def tiers(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: PostgresServer) -> Iterator[ThreeTiers]:
-    with tiers_on(postgres_server, tmp_path, request.param) as found:
+def tiers(request: pytest.FixtureRequest, tmp_path: Path, postgres_mix: PostgresMix) -> Iterator[ThreeTiers]:
+    with tiers_on(postgres_mix, tmp_path, request.param) as found:
         yield found
 
 

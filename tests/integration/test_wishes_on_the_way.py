@@ -27,10 +27,8 @@ def either_tree(
     request: pytest.FixtureRequest, tmp_path: Path, postgres_server: PostgresServer
 ) -> Iterator[TreeBuilder]:
     """The country, its district over either database."""
-    dsns = {name: postgres_server.create_database() for name in MIXTURES[request.param]}
-    yield country(TreeBuilder(tmp_path), dsns)
-    for dsn in dsns.values():
-        postgres_server.drop_database(dsn)
+    with postgres_server.databases(MIXTURES[request.param]) as dsns:
+        yield country(TreeBuilder(tmp_path), dsns)
 
 
 def household_in_the_first_of_two_units(tree: TreeBuilder) -> tuple[str, str]:
