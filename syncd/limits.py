@@ -94,6 +94,7 @@ MEND_LOCK_MS_MAX: Final = 2_000  # PostgreSQL: how long mending waits for, and t
 
 CAPTURE_LOOK_S: Final = 3.0  # PostgreSQL: how often the catalogue is looked at; SQLite tells by a number in its file
 SEARCH_REST: Final = 20  # times as long as comparing content with the log took, before it is done again
+COMPARE_CACHE_KIB: Final = 32_768  # of a log put together: 120 000 persons; a larger register's goes to a scratch file
 COMPARE_DAILY_S: Final = 600.0  # for comparing own streams with their logs; the rest the next day
 FOUND_ROWS: Final = 2_000  # changed past the triggers, journaled in one transaction
 FOUND_LOST_MIN: Final = 50  # rows gone, or with a value gone, before half of a table is thought to be a mistake

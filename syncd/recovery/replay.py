@@ -1,8 +1,9 @@
 """What a log says, put together again: the content of one stream as its envelopes tell it, beside the tables.
 
 Enters: a snapshot, a stream whose envelopes this node can open. Leaves: a scratch database that holds that content.
-Must hold: nothing is written to the node's own database; the scratch file is encrypted with a key that is nowhere else,
-and gone when it is closed; memory is bounded by one piece of the log, not by the register.
+Must hold: nothing is written to the node's own database; the scratch database reaches the disk only where it outgrows
+its cache, in a file encrypted with a key that is nowhere else and gone when it is closed; memory is bounded by that
+cache and one piece of the log, not by the register.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class Replay:
         self._folder = tempfile.TemporaryDirectory(prefix="syncd-")
         self._connection = _scratch(Path(self._folder.name) / "log.db")
         with self.closed_on_error():
+            self._run("BEGIN")  # and never committed: only then is what the cache holds not written down
             for table in self.tables:
                 columns = listed(column.name for column in _values(table))
                 self._run(f"CREATE TABLE {quoted(table.name)} (id TEXT PRIMARY KEY, {columns}) WITHOUT ROWID")
@@ -91,12 +93,10 @@ class Replay:
         return int(self._run(f"SELECT count(*) FROM {quoted(table.name)}").fetchone()[0])
 
     def _take(self, tx: Tx, envelopes: Iterable[tuple[Stream, Any]]) -> None:
-        self._run("BEGIN")
         for stream, envelope in envelopes:
             for _audience, blocks in sorted(self._applier.blocks(tx, stream, envelope).items()):
                 for block in blocks:
                     self._put(block)
-        self._run("COMMIT")
 
     def _put(self, block: Block) -> None:
         """Without the checks of applying: what cannot be applied elsewhere shows as a difference, or is the receivers'
@@ -151,6 +151,7 @@ def _scratch(path: Path) -> Any:
     """A database that nobody can read later, whatever becomes of the file."""
     connection = sqlcipher.connect(str(path), isolation_level=None, check_same_thread=False)
     connection.execute(f"PRAGMA key = \"x'{os.urandom(KEY_BYTES).hex()}'\"")
-    for setting in ("journal_mode = OFF", "synchronous = OFF", "temp_store = MEMORY"):
+    cache = f"cache_size = -{limits.COMPARE_CACHE_KIB}"
+    for setting in ("journal_mode = OFF", "synchronous = OFF", "temp_store = MEMORY", cache):
         connection.execute(f"PRAGMA {setting}").fetchall()
     return connection
