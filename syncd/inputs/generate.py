@@ -75,12 +75,14 @@ class Generated:
 def generate(store: Store, *, unit_id: str, persons: int, seed: int, today: date) -> Generated:
     """Write `persons` persons into a unit this node keeps, one transaction per GENERATE_BATCH_PERSONS.
 
-    A second call with the same seed would mint the same ids and is refused by the database: take another to add more.
+    Raises UsageError where people of this seed are there already: they would be the same once more.
     """
     with store.read() as tx:
         tag, first_number = tag_of_node(tx), next_household_number(tx, unit_id)
     written: dict[str, int] = {}
     for rows in batches(tag=tag, unit_id=unit_id, persons=persons, seed=seed, today=today, first_number=first_number):
+        if not written:
+            require_new(store, rows, seed)
         write_batch(store, rows)
         for table, values in rows.items():
             written[table] = written.get(table, 0) + len(values)
@@ -88,6 +90,22 @@ def generate(store: Store, *, unit_id: str, persons: int, seed: int, today: date
         households=written.get("household", 0), persons=written.get("person", 0), births=written.get("birth", 0),
         deaths=written.get("death", 0), migrations=written.get("migration", 0),
     )  # fmt: skip
+
+
+def require_new(store: Store, rows: dict[str, list[Values]], seed: int) -> None:
+    """Raise UsageError where the first household of these is there: one seed mints the same ids each time."""
+    first = [household[0] for household in rows["household"][:1]]
+    with store.read() as tx:
+        found = [tx.value("SELECT 1 FROM household WHERE id = ?", (each,)) for each in first]
+    if any(found):
+        raise UsageError(
+            say(
+                "dân cư mẫu của số khởi tạo {seed} đã có trong đơn vị này",
+                "people of seed {seed} have been generated in this unit already",
+                seed=seed,
+            ),
+            say("thêm người khác bằng --seed SỐ_KHÁC", "add others with another --seed"),
+        )
 
 
 @patiently

@@ -23,6 +23,7 @@ from syncd.inputs.generate import (
     Generated,
     Values,
     next_household_number,
+    require_new,
     write_batch,
 )
 from syncd.inputs.limits import TWICE_BATCH_HOUSEHOLDS
@@ -55,6 +56,8 @@ def generate_twice(
     for rows, known in batches_twice(
         tag=tag, unit_id=unit_id, seed=seed, today=today, households=households, first_number=first_number
     ):
+        if not counts["household"]:
+            require_new(store, rows, seed)
         write_batch(store, rows)
         for name in counts:
             counts[name] += len(rows[name])

@@ -210,6 +210,16 @@ def test_before_the_first_exchange_it_is_said_that_the_units_are_not_here_yet(cl
         assert f"run `syncd sync --once --dir {cli.directory}` or `syncd run --dir {cli.directory}`" in err
 
 
+@pytest.mark.parametrize("more", [(), ("--duplicates", "20")], ids=["once", "twice"])
+def test_people_of_one_seed_are_not_generated_again(cli: Cli, more: tuple[str, ...]) -> None:
+    assert cli("generate", "--persons", "60", *more)[0] == 0
+    code, _, err = cli("generate", "--persons", "60", *more)
+    assert code == 2
+    assert "have been generated in this unit already" in err
+    assert "add others with another --seed" in err
+    assert cli("generate", "--persons", "60", "--seed", "8", *more)[0] == 0
+
+
 def test_a_generated_register_never_meets_the_templates_household(cli: Cli, tmp_path: Path) -> None:
     cli("generate", "--persons", "60")
     path = tmp_path / "template.csv"
