@@ -8,16 +8,19 @@ columns and rules, never values. The rules are evaluated by SQLite itself, so th
 from __future__ import annotations
 
 import re
-import sqlite3
 import threading
 import unicodedata
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from schema.ddl import Dialect, checks
 from schema.names import quoted
 from schema.spec import INDEX_BYTES_MAX, ROW_BYTES_MAX, Column, Kind, Registry, Table, Type
+
+if TYPE_CHECKING:
+    import sqlite3
 
 Value = str | int | float | bytes | None
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
@@ -226,6 +229,8 @@ def _type_problem(column: Column) -> Problem:
 
 def _connection() -> sqlite3.Connection:
     """One empty database in memory per thread, for its expressions alone."""
+    import sqlite3  # a megabyte that a station at rest does without
+
     if not hasattr(_local, "connection"):
         _local.connection = sqlite3.connect(":memory:")
     connection: sqlite3.Connection = _local.connection

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Mapping
 
 from conflict.case import CaseKind, case_id
+from syncd.language import Both
 from syncd.store.base import Tx
 
 CaseRow = tuple[str, int, str | None]  # row id, table number, unit; no unit: the row is not there
@@ -57,3 +58,12 @@ def close_cases(tx: Tx, kind: CaseKind, stream_id: str, closed_at: str) -> None:
         "UPDATE syncd_case SET closed_at = ? WHERE kind = ? AND stream_id = ? AND closed_at IS NULL",
         (closed_at, kind.value, stream_id),
     )
+
+
+def case_title(kind: str) -> str:
+    """A kind of case by its title."""
+    try:
+        known = CaseKind(kind)
+    except ValueError:
+        return kind
+    return Both(known.title_vi, known.title_en).here

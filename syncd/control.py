@@ -110,7 +110,9 @@ def asked(directory: Path) -> tuple[dict[str, Any] | None, bool]:
     in its steps."""
     try:
         place = json.loads((directory / CONTROL_FILE).read_bytes()[:CONTROL_FILE_BYTES_MAX])
-        with socket.create_connection(("127.0.0.1", int(place["port"])), CLIENT_S_MAX) as connection:
+        with socket.socket() as connection:  # no name to be looked up, and nothing that looks names up is loaded
+            connection.settimeout(CLIENT_S_MAX)
+            connection.connect(("127.0.0.1", int(place["port"])))
             connection.sendall(str(place["password"]).encode() + b"\n")
             answer = b""
             while received := connection.recv(limits.CHUNK_BYTES):
@@ -120,5 +122,5 @@ def asked(directory: Path) -> tuple[dict[str, Any] | None, bool]:
         return (dict(json.loads(answer)) if answer else None), False
     except TimeoutError:
         return None, True
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None, False  # no daemon, or one that has just ended: the caller says so

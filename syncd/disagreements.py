@@ -10,15 +10,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from conflict.case import CaseKind
 from conflict.errors import ConflictError
 from conflict.verdict import from_json
 from schema.names import listed
 from schema.spec import Audience
 from syncd import limits
+from syncd.cases import case_title
 from syncd.disagreement_words import KEPT_LOST, OUTCOME, RESULT, STATE, WHY
 from syncd.errors import UsageError
-from syncd.language import Both, say
+from syncd.language import say
 from syncd.protocol.decoding import json_object
 from syncd.review.history import Step, may_be_undone, of_case, of_proposal
 from syncd.review.standing import ASKED_HERE, MOVE_KINDS, UNDECIDED, UNSETTLED_CASE, Word, standing_word, words
@@ -373,15 +373,6 @@ def _named_rows(tab: int | None, row_id: str | None, detail: str) -> list[tuple[
         return []
     other = json_object(detail).get("other_row_id")
     return [(tab, row_id), *([(tab, str(other))] if other else [])]
-
-
-def case_title(kind: str) -> str:
-    """A kind of case by its title."""
-    try:
-        known = CaseKind(kind)
-    except ValueError:
-        return kind
-    return Both(known.title_vi, known.title_en).here
 
 
 def _case_table(detail: str) -> str | None:

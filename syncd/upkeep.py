@@ -2,7 +2,7 @@
 baselines of its own registers, and pruning.
 
 Enters: an open node and its settings. Leaves: shorter logs. Must hold: where there is nothing to do nothing is written;
-a day without success is tried again the next; the thread lives only while it works.
+a day without success is tried again the next; the thread lives, and its memory is kept, only while it works.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from syncd.events import event
 from syncd.node.barriers import tell, unforeseen
 from syncd.node_files import OpenNode
 from syncd.store import pulse
+from syncd.system import return_memory
 from syncd.vitals import Vitals
 
 
@@ -58,6 +59,8 @@ class Upkeep:
         except Exception as error:  # some row brought it about, perhaps: tomorrow again
             tell(error, worker="upkeep")
             self._vitals.fails("upkeep", unforeseen(error))
+        finally:
+            return_memory()  # of a register read whole; nothing else asks for it until somebody writes
 
 
 def run(opened: OpenNode, config: Config) -> None:

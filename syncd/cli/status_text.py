@@ -13,6 +13,7 @@ from textwrap import wrap
 from typing import Any
 
 from syncd import limits
+from syncd.cases import case_title
 from syncd.cli.grading import CRITICAL, is_by_schedule, is_late, machine_findings, peer_findings, since_s
 from syncd.cli.matched_text import matched
 from syncd.cli.output import BOLD, DIM, GREEN, RED, YELLOW, paint, shorten, table, width
@@ -515,8 +516,6 @@ def _by_kind(waiting: Sequence[Waiting], now_ms: int) -> list[str]:
 
 
 def _counted(head: str, kinds: Sequence[tuple[Waiting, int]], then: str, now_ms: int) -> list[str]:
-    from syncd.disagreements import case_title
-
     parts = [f"{case_title(each.kind)} {number(n)} ({age(each.oldest_at, now_ms)})" for each, n in kinds]
     lines = _wrapped(f"{head} {number(sum(n for _, n in kinds))}: {' · '.join(parts)}", "  ")
     if not then:

@@ -9,7 +9,6 @@ cache and one piece of the log, not by the register.
 from __future__ import annotations
 
 import os
-import sqlite3
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -130,7 +129,7 @@ class Replay:
     def _guarded(work: Callable[[], Any]) -> Any:
         try:
             return work()
-        except (sqlite3.Error, sqlcipher.Error) as error:
+        except sqlcipher.Error as error:
             raise StoreError(
                 f"the log could not be put together beside the tables: {error}",
                 hint="free space for temporary files; nothing was changed",

@@ -319,7 +319,7 @@ def test_station_daemon_stays_small(nodes: Nodes) -> None:
 
 
 def test_station_daemon_loads_no_server_and_no_sqlalchemy(tmp_path: Path) -> None:
-    heavy = ("starlette", "uvicorn", "sqlalchemy", "alembic", "psycopg", "cryptography.x509", "rich")
+    heavy = ("starlette", "uvicorn", "sqlalchemy", "alembic", "psycopg", "cryptography.x509", "rich", "sqlite3")
     script = f"import sys, syncd.daemon; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=END_S_MAX, env=os.environ

@@ -3,6 +3,7 @@ clock that is wrong."""
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ from syncd.node.bounds import NAMES, PREFIX, Bounds
 from syncd.node.machine import Certificate, Machine, machine, require_begun
 from syncd.security import authority
 from syncd.security.token import Token
-from syncd.security.validity import validities
+from syncd.security.validity import GENERAL_TIME, SEQUENCE, UTC_TIME, validities
 from syncd.status import Checks, Neighbour, OwnChanges, Silent, Status
 from syncd.vitals import Vitals
 from tests.contained import Contained
@@ -348,6 +350,29 @@ def test_certificates_are_read_as_the_library_that_made_them_says() -> None:
         got = made.certificate
         assert validities(pem) == [(got.not_valid_before_utc.timestamp(), got.not_valid_after_utc.timestamp())]
         assert len(validities(pem * 3)) == 3
+
+
+@pytest.mark.parametrize(("tag", "text", "when"), [
+    (UTC_TIME, b"491231235959Z", (2049, 12, 31, 23, 59, 59)), (UTC_TIME, b"500101000000Z", (1950, 1, 1, 0, 0, 0)),
+    (GENERAL_TIME, b"20500101000000Z", (2050, 1, 1, 0, 0, 0)), (UTC_TIME, b"20500101000000Z", None),
+    (GENERAL_TIME, b"500101000000Z", None), (UTC_TIME, b"500101000000+", None), (UTC_TIME, b"501301000000Z", None),
+    (UTC_TIME, b"50 1 1000000Z", None), (SEQUENCE, b"500101000000Z", None),
+])  # fmt: skip
+def test_a_certificates_times_are_read_as_the_standard_says(
+    tag: int, text: bytes, when: tuple[int, ...] | None
+) -> None:
+    dates = bytes([tag, len(text)]) + text
+    validity = bytes([SEQUENCE, 2 * len(dates)]) + 2 * dates
+    content = b"\x02\x00" * 3 + validity  # serial, algorithm, issuer
+    body = bytes([SEQUENCE, len(content)]) + content
+    der = bytes([SEQUENCE, len(body)]) + body
+    pem = f"-----BEGIN CERTIFICATE-----\n{base64.b64encode(der).decode()}\n-----END CERTIFICATE-----\n"
+    if when is None:
+        with pytest.raises(ValueError, match=r"certificate|month"):
+            validities(pem)
+    else:
+        year, month, day, hour, minute, second = when
+        assert validities(pem) == [(datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp(),) * 2]
 
 
 @pytest.mark.parametrize("text", ["", "x", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",

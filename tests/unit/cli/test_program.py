@@ -6,15 +6,22 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
+from conflict.case import CaseKind
 from syncd import __version__
+from syncd.cases import open_case
 from syncd.cli import main, program
 from syncd.cli.verb import Group, Verb
+from syncd.config import Config
+from syncd.control import Control
+from syncd.enrolment import Unit, init_root
+from syncd.node_files import open_node
 from tests import forking
 
 README = Path(__file__).parents[3] / "README.md"
@@ -211,6 +218,20 @@ def test_status_loads_no_stage_and_nothing_heavy() -> None:
         " syncd.status, syncd.control, syncd.store.sqlite"
     )
     assert not {*HEAVY, "syncd.pipeline", "syncd.decide"} & loaded
+
+
+def test_status_of_a_node_that_runs_loads_only_what_it_shows(tmp_path: Path) -> None:
+    init_root(tmp_path, Unit(code="42", name="Tỉnh thử", level="province"), Config())
+    with closing(open_node(tmp_path)) as opened, opened.store.apply("case") as tx:
+        open_case(tx, CaseKind.CLOCK_FAR_OFF, ("x",), opened_at="2026-03-01T00:00:00Z", detail={})
+    answering = Control(tmp_path, lambda: {"pid": 1}, bytes, {})
+    try:
+        loaded = modules_after(f"from syncd.cli.program import run; run(['status', '--dir', {str(tmp_path)!r}])")
+    finally:
+        answering.close()
+    assert "syncd.cli.status_text" in loaded
+    beside = {"_strptime", "encodings.idna", "sqlite3", "syncd.disagreements", "conflict.verdict"}
+    assert not {*HEAVY, *beside, "syncd.pipeline", "syncd.decide"} & loaded
 
 
 def modules_after(code: str) -> set[str]:
