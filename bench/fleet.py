@@ -44,6 +44,7 @@ NEWCOMER_PERSONS = 10_000
 TOKEN_S = 24 * 3600
 RENAMES = 3
 JOINED_S_MAX, HEARD_S_MAX = 300.0, 60.0
+JOINED_S_PER_CHILD = 3.0  # each child takes in the records of all the others, with the processors of this machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,13 +147,17 @@ class Fleet:
         shares[-1] = shares[-1][: self.number - PER_PROCESS * (len(shares) - 1)]
         self._hosts = [self._host(place) for place in range(len(shares))]
         with _timed("all of them joined"):
-            answers = self._pool.map(lambda pair: pair[0].ask("join", pair[1]), zip(self._hosts, shares, strict=True))
-            spent = [second for answer in answers for second in answer["seconds"]]
+            asked = self._pool.map(lambda pair: pair[0].ask("join", pair[1]), zip(self._hosts, shares, strict=True))
+            spent = [second for answer in asked for second in answer["seconds"]]
         self.values["enrol_p95_s"] = _p95(spent)
         self.all("wait")
-        left = sum(answer["left"] for answer in self.all("keep", JOINED_S_MAX))
+        before = process_cpu_s(self.hub.pid)
+        answers = self.all("keep", JOINED_S_MAX + JOINED_S_PER_CHILD * self.number)
+        left = sum(answer["left"] for answer in answers)
+        children_s, hub_s = sum(answer["cpu_s"] for answer in answers), process_cpu_s(self.hub.pid) - before
+        say(f"until they know their units: processor of the children {children_s:.0f} s, of the hub {hub_s:.0f} s")
         if left:
-            raise RuntimeError(f"{left} children never heard that they keep their units")
+            raise RuntimeError(f"{left} children have not heard in time that they keep their units")
 
     def enrol(self) -> None:
         """A few more beside all the others, which wait for news."""
