@@ -14,18 +14,15 @@ from syncd.envelope import Adopted, Genesis, parse_envelope
 from syncd.errors import Foreign
 from syncd.exchange import Link
 from tests.integration.baselines import assert_equal, emptied, emptied_dsn, forget, made, stream_of, write_history
-from tests.integration.shapes import ThreeTiers, add_person, content, own_stream, three_tiers
+from tests.integration.shapes import ThreeTiers, add_person, content, own_stream, tiers_on
 from tests.postgres import PostgresMix
-from tests.trees import TreeBuilder, exchange, step
+from tests.trees import exchange, step
 
 
 @pytest.fixture(params=[(), ("province", "district", "commune")], ids=["sqlite", "postgres"])
 def tiers(request: pytest.FixtureRequest, tmp_path: Path, postgres_mix: PostgresMix) -> Iterator[ThreeTiers]:
-    with postgres_mix.databases(request.param) as dsns:
-        tree = three_tiers(TreeBuilder(tmp_path), dsns)
+    with tiers_on(postgres_mix, tmp_path, request.param) as tree:
         yield tree
-        for node in tree.nodes:
-            node.store.close()
 
 
 def test_a_baseline_holds_exactly_the_content_of_the_position_it_names(tiers: ThreeTiers) -> None:

@@ -15,9 +15,9 @@ from syncd.envelope import parse_envelope, stream_id_of, without_part
 from syncd.security.identity import NodeKeys
 from syncd.setup import insert_node
 from syncd.tree import NodeRecord
-from tests.integration.shapes import ThreeTiers, add_person, content, envelopes, own_stream, state, three_tiers
+from tests.integration.shapes import ThreeTiers, add_person, content, envelopes, own_stream, state, tiers_on
 from tests.postgres import PostgresMix
-from tests.trees import TreeBuilder, TreeNode, _record
+from tests.trees import TreeNode, _record
 
 KEY = b"k" * keys.EPOCH_KEY_BYTES
 
@@ -25,11 +25,8 @@ KEY = b"k" * keys.EPOCH_KEY_BYTES
 @pytest.fixture(params=["sqlite", "postgres"])
 def tiers(request: pytest.FixtureRequest, tmp_path: Path, postgres_mix: PostgresMix) -> Iterator[ThreeTiers]:
     names = ("province", "district") if request.param == "postgres" else ()
-    with postgres_mix.databases(names) as dsns:
-        tree = three_tiers(TreeBuilder(tmp_path), dsns)
+    with tiers_on(postgres_mix, tmp_path, names) as tree:
         yield tree
-        for node in tree.nodes:
-            node.store.close()
 
 
 def grant(by: TreeNode, stream_id: str, audience: Audience, epoch: int, reader: TreeNode) -> None:

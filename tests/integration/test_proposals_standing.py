@@ -15,9 +15,9 @@ from syncd.expiry import DAY_MS, expires_at
 from syncd.following import follow_rows
 from syncd.proposals import Listed, every, pending, withdraw
 from syncd.proposing import Proposed, Wish, preview, propose
-from tests.integration.shapes import ThreeTiers, add_household, add_person, three_tiers
+from tests.integration.shapes import ThreeTiers, add_household, add_person, tiers_on
 from tests.postgres import PostgresMix
-from tests.trees import TreeBuilder, TreeNode
+from tests.trees import TreeNode
 
 MIXTURES: dict[str, tuple[str, ...]] = {"sqlite": (), "postgres": ("commune", "district")}
 OTHER_UNIT = "01900000-0000-7000-8fff-0000"
@@ -29,11 +29,8 @@ PERSON = {
 
 @pytest.fixture(params=MIXTURES, ids=str)
 def tree(request: pytest.FixtureRequest, tmp_path: Path, postgres_mix: PostgresMix) -> Iterator[ThreeTiers]:
-    with postgres_mix.databases(MIXTURES[request.param]) as dsns:
-        made = three_tiers(TreeBuilder(tmp_path), dsns)
+    with tiers_on(postgres_mix, tmp_path, MIXTURES[request.param]) as made:
         yield made
-        for node in made.nodes:
-            node.store.close()
 
 
 @pytest.fixture(autouse=True)

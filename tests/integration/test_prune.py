@@ -19,10 +19,10 @@ from syncd.prune import DAY_MS, Policy, due_baselines, make_due, plan, prune
 from syncd.rebuild import rebuild
 from syncd.status import status
 from tests.integration.baselines import assert_equal, backed_up, emptied, emptied_dsn, made, stream_of, write_history
-from tests.integration.shapes import ThreeTiers, add_person, own_stream, three_tiers
+from tests.integration.shapes import ThreeTiers, add_person, own_stream, tiers_on
 from tests.nodes import Nodes
 from tests.postgres import PostgresMix
-from tests.trees import TreeBuilder, TreeNode
+from tests.trees import TreeNode
 from tests.waiting import until
 
 NOW = Policy(keep_ms=0, retention_ms=0)
@@ -31,11 +31,8 @@ MONTH = Policy.of_days(30, 0)
 
 @pytest.fixture(params=[(), ("province", "district", "commune")], ids=["sqlite", "postgres"])
 def tiers(request: pytest.FixtureRequest, tmp_path: Path, postgres_mix: PostgresMix) -> Iterator[ThreeTiers]:
-    with postgres_mix.databases(request.param) as dsns:
-        tree = three_tiers(TreeBuilder(tmp_path), dsns)
+    with tiers_on(postgres_mix, tmp_path, request.param) as tree:
         yield tree
-        for node in tree.nodes:
-            node.store.close()
 
 
 def pruned(at: TreeNode, policy: Policy = NOW, now_ms: int | None = None) -> int:

@@ -15,9 +15,9 @@ from syncd.log import Stream
 from syncd.rebuild import rebuild
 from syncd.verify import digest_stream
 from syncd.wire import CheckpointLine
-from tests.integration.shapes import ThreeTiers, add_household, add_person, content, own_stream, three_tiers
+from tests.integration.shapes import ThreeTiers, add_household, add_person, content, own_stream, tiers_on
 from tests.postgres import PostgresMix
-from tests.trees import TreeBuilder, TreeNode
+from tests.trees import TreeNode
 
 TABLES = ("household", "person", "death", "birth", "migration", "verdict")
 
@@ -26,11 +26,8 @@ TABLES = ("household", "person", "death", "birth", "migration", "verdict")
 def tiers(request: pytest.FixtureRequest, tmp_path: Path, postgres_mix: PostgresMix) -> Iterator[ThreeTiers]:
     """Three tiers; the one whose content is altered, and the keeper, over either database."""
     names = ("district", "commune") if request.param == "postgres" else ()
-    with postgres_mix.databases(names) as dsns:
-        tree = three_tiers(TreeBuilder(tmp_path), dsns)
+    with tiers_on(postgres_mix, tmp_path, names) as tree:
         yield tree
-        for node in tree.nodes:
-            node.store.close()
 
 
 def write_history(at: TreeNode) -> list[str]:
