@@ -23,9 +23,10 @@ from syncd.log import Stream
 from syncd.messages import Hello, HelloReply, Owed, Partial, Position, Pull, PullReply, PushReply, Refusal
 from syncd.pasts import common_pasts, lost_by, settled_forks
 from syncd.pipeline import Node
+from syncd.receipts import moved_above
 from syncd.receive import FORKED, LATER, SETTLED, Received
 from syncd.replication.owed import OwedStreams
-from syncd.review.standing import open_reviews, unsettled_cases
+from syncd.review.standing import WAIT_FOR_A_PERSON
 from syncd.send import Batch, lacking
 from syncd.signals import LOG
 from syncd.store.base import Tx
@@ -229,12 +230,12 @@ class Link:
         self._heard_ms = reply.time_ms  # who asks once and ends, as `sync --once` does, has no earlier answer to name
         self._credit_bytes = min(max(reply.credit_bytes, limits.KIB), limits.PUSH_BYTES_MAX)
         self._blocked.clear()
-        self._node.rejoin.heard(reply.up)
+        has_unfinished = self._node.rejoin.heard(reply.up)
         self.has_greeted = True
         self.was_cut = False
         if sent_ms - self._late_since_ms >= limits.LATE_OFFER_MS:
             self._late_sent, self._late_since_ms = set(), sent_ms
-        if self._node.rejoin.is_unfinished():
+        if has_unfinished:
             self._node.signals.emit(LOG, [self._node.node_id])  # whoever applies has something to end
         self._node.clock_offset_ms = (sent_ms + received_ms) // 2 - reply.time_ms
         self._node.note_clock(self._node.node_id, self._node.clock_offset_ms)
@@ -256,12 +257,15 @@ class Link:
                 late = [at for at in self._up(tx, ends, ends) if self._may_push(at.stream_id)]
                 batch.entries = quarantine.lacking(tx, late, theirs, self._credit_bytes, self._late_sent)
                 self._late_sending = {(key, entry.hash) for key, entry in batch.entries}
+            is_quiet = not batch.entries and self.has_unnoted and not self._node.store.is_busy()
+            moved = moved_above(tx, self._unnoted, up) if is_quiet else []
         self._streams_owed.looked(chosen, tree, now_ms, _elsewhere(up, self._theirs))
         for stream_id in batch.forked:  # an older copy or a clone was started here, or there (I13)
             self._node.rejoin.differs(theirs[stream_id])
         if batch.entries:
             return _sending(batch, self._partial)
-        self._note_positions()
+        if is_quiet:
+            self._note_positions(moved)
         return None
 
     def take_push(self, reply: PushReply) -> None:
@@ -357,14 +361,13 @@ class Link:
         keepers = frozenset(row[0] for row in tx.all("SELECT DISTINCT keeper FROM syncd_stream"))
         return keepers - tree.below(tree.me)
 
-    def _note_positions(self) -> None:
+    def _note_positions(self, moved: Sequence[tuple[int, str]]) -> None:
         """Record what the parent holds, once there is nothing more urgent and nobody else writes: it is for `status`
         alone, the next hello tells it again."""
-        if self.has_unnoted and not self._node.store.is_busy():
-            self._node.receipts.note_parent(self._unnoted)
-            self._unnoted = {}
-            self._node.rejoin.note_positions()
-            self.has_unnoted = False
+        self._node.receipts.note_parent(moved)
+        self._unnoted = {}
+        self._node.rejoin.note_positions()
+        self.has_unnoted = False
 
     def _note_refusal(self, stream_id: str, refusal: Refusal) -> None:
         with self._node.store.apply("refused") as tx:
@@ -445,9 +448,13 @@ def _refusals(received: Received) -> list[Refusal]:
 
 def _health(tx: Tx) -> tuple[int, int]:
     """Rows not yet at the custodian, and open cases: what a parent's screen shows of this node."""
-    waiting = tx.value(
-        "SELECT coalesce(sum(l.rows), 0) FROM syncd_log AS l JOIN syncd_stream AS s ON s.stream_id = l.stream_id"
-        " WHERE s.own = 1 AND l.seq > s.custodian_seq"
-    )
-    journal = tx.value("SELECT count(*) FROM syncd_journal")
-    return int(waiting) + int(journal), unsettled_cases(tx) + open_reviews(tx)
+    sealed, journal, cases = tx.all(_HEALTH)[0]
+    return int(sealed) + journal, cases
+
+
+_HEALTH = f"""
+    SELECT (SELECT coalesce(sum(l.rows), 0) FROM syncd_log AS l JOIN syncd_stream AS s ON s.stream_id = l.stream_id
+            WHERE s.own = 1 AND l.seq > s.custodian_seq),
+        (SELECT count(*) FROM syncd_journal),
+        {WAIT_FOR_A_PERSON}
+"""

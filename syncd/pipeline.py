@@ -409,22 +409,23 @@ class Node:
 
     def conclude(self) -> Outcome:
         """Decide proposals for units kept here, pass units on, grant keys that children need: all are local writes."""
-        rejoined = self.barriers.run("rejoin", self.rejoin.settle, False)
+        done = self.barriers.run("rejoin", self.rejoin.settle, None)
+        rejoined, holds_back = done or (False, self.rejoin.holds_back())
         if rejoined:
             self.own.is_unchecked = True  # what came back may end without a checkpoint
-        if self.rejoin.holds_back():  # an own stream may have to follow one that ended by force since the copy
+        if holds_back:  # an own stream may have to follow one that ended by force since the copy
             return Outcome(wrote=self.barriers.run("cut", self.passing.cut_meanwhile, False) or rejoined)
         decided = granted = told = 0
         passed = self.passing.turn()
         if self._proposals_due:
             self._proposals_due = False
             try:
-                done = self.barriers.run("decide", self._decide, None)
+                made = self.barriers.run("decide", self._decide, None)
             except BaseException:
                 self._proposals_due = True  # what failed is due again
                 raise
-            self._proposals_due = self._proposals_due or done is None
-            decided = done or 0
+            self._proposals_due = self._proposals_due or made is None
+            decided = made or 0
         if self._notices_due:
             self._notices_due = False
             try:
@@ -446,8 +447,6 @@ class Node:
 
     def look(self) -> Outcome:
         """Look for disagreements among some of the rows that changed; `waiting`: there are more."""
-        if self.rejoin.holds_back():
-            return Outcome()
         looked = self.barriers.run("look for disagreements", lambda: self._detector().run(self.tree()), None)
         if looked is None:
             return Outcome()
@@ -477,8 +476,9 @@ class Node:
             from syncd.detect.detector import Detector
 
             self._detecting = Detector(
-                self.store, self.ring, self.clock, self._random, self.barriers, self.matching.changed
-            )
+                self.store, self.ring, self.clock, self._random, self.barriers, self.rejoin.is_held_back,
+                self.matching.changed,
+            )  # fmt: skip
             self.signals.subscribe(self._detecting.on_signal)
         return self._detecting
 

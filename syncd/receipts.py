@@ -8,7 +8,7 @@ contradicts it is a fork, and a case.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from conflict.case import CaseKind
 from syncd import log, messages, receipt
@@ -21,7 +21,7 @@ from syncd.messages import Position
 from syncd.pasts import of_another_machine
 from syncd.rejoin import Rejoin
 from syncd.signals import LOG, RECEIPT, Signals
-from syncd.store.base import Store
+from syncd.store.base import Store, Tx
 from syncd.tree import Tree
 
 
@@ -91,18 +91,8 @@ class Receipts:
         """Whether receipts have come from above a moment ago."""
         return self._news_ms is not None and self._clock() - self._news_ms <= RECEIPTS_FLOW_MS
 
-    def note_parent(self, positions: Mapping[str, int]) -> None:
+    def note_parent(self, moved: Sequence[tuple[int, str]]) -> None:
         """Record how far the parent holds these of our streams; nothing is written when nothing moved."""
-        with self._store.read() as tx:
-            known = {at.stream_id: at.parent_seq for at in log.among(tx, {"stream_id": positions.keys()})}
-            # What was refused once is there now all the same: another machine of this node has sent it.
-            of_refused = "SELECT stream_id, held_seq FROM syncd_stream WHERE state = 'refused'"
-            refused: dict[str, int] = dict(tx.all(of_refused))
-        moved = [
-            (seq, stream_id)
-            for stream_id, seq in positions.items()
-            if known.get(stream_id, seq) < seq or refused.get(stream_id, seq + 1) <= seq
-        ]
         if moved:
             with self._store.apply("parent-positions") as tx:
                 tx.many(
@@ -110,6 +100,20 @@ class Receipts:
                     " state = CASE WHEN state = 'refused' THEN 'ok' ELSE state END WHERE stream_id = ?",
                     moved,
                 )
+
+
+def moved_above(tx: Tx, positions: Mapping[str, int], read: Iterable[log.Stream]) -> list[tuple[int, str]]:
+    """Of these positions of the parent's, (seq, stream) wherever it holds more of our streams than was noted. `read`:
+    streams as they stand, which are not read again."""
+    known = {at.stream_id: at for at in read}
+    known |= {at.stream_id: at for at in log.among(tx, {"stream_id": positions.keys() - known.keys()})}
+    return [
+        (seq, stream_id)
+        for stream_id, seq in positions.items()
+        if (at := known.get(stream_id)) is not None
+        # What was refused once is there now all the same: another machine of this node has sent it.
+        and (at.parent_seq < seq or (at.state == "refused" and at.held_seq <= seq))
+    ]
 
 
 def _place(item: receipt.Receipt) -> Position:

@@ -43,7 +43,9 @@ _DISPUTED = (
     "SELECT DISTINCT c.stream_id FROM syncd_case AS c JOIN syncd_stream AS s ON s.stream_id = c.stream_id"
     " WHERE c.kind = ? AND c.closed_at IS NULL AND s.keeper = ? AND s.own = 0"
 )
-_UNGRANTED = "SELECT 1 FROM syncd_wish WHERE tab = ? AND op NOT IN ('held', 'kept') LIMIT 1"
+_COMING = "SELECT 1 FROM syncd_stream WHERE rejoin_seq > 0"
+_UNGRANTED = "SELECT 1 FROM syncd_wish WHERE tab = ? AND op NOT IN ('held', 'kept')"
+_WISHES = "SELECT 1 FROM syncd_wish WHERE op <> 'kept' LIMIT 1"
 
 
 class Rejoin:
@@ -147,9 +149,14 @@ class Rejoin:
 
     def is_held_back(self, tx: Tx) -> bool:
         """`holds_back` in the caller's snapshot."""
-        return self._holds_back(tx) or tx.one(_UNGRANTED, (KEY_GRANT.number,)) is not None
+        query = f"{_COMING} UNION ALL {_UNGRANTED} LIMIT 1"
+        return self._is_missing_own(tx) or tx.one(query, (KEY_GRANT.number,)) is not None
 
     def _holds_back(self, tx: Tx) -> bool:
+        return self._is_missing_own(tx) or tx.one(f"{_COMING} LIMIT 1") is not None
+
+    def _is_missing_own(self, tx: Tx) -> bool:
+        """Whether, as this process knows, an own stream goes on elsewhere than in this log."""
         with self._guard:
             if self._awaits_answer or self._is_unheard or self._owing or self._taking:
                 return True
@@ -157,28 +164,29 @@ class Rejoin:
         own = "SELECT stream_id FROM syncd_stream WHERE own = 1 AND ended = 0"  # of others late writes alone come
         if self._control_id in goals:  # be it not here: what another machine of this node's has sealed comes first
             return True
-        if goals and goals & {row[0] for row in tx.all(own)}:
-            return True
-        return tx.one("SELECT 1 FROM syncd_stream WHERE rejoin_seq > 0 LIMIT 1") is not None
+        return bool(goals) and not goals.isdisjoint(row[0] for row in tx.all(own))
 
     def is_unfinished(self) -> bool:
         """Whether an own stream is being taken back, or wishes wait to be written down."""
         with self._store.read() as tx:
-            return tx.one("SELECT 1 FROM syncd_stream WHERE rejoin_seq > 0 UNION ALL SELECT 1 FROM syncd_wish"
-                          " WHERE op <> 'kept' LIMIT 1") is not None  # fmt: skip
+            return tx.one(f"{_COMING} LIMIT 1") is not None or tx.one(_WISHES) is not None
 
     # --- what the parent holds ---------------------------------------------------------------------------------------
 
-    def heard(self, theirs: Iterable[Position]) -> frozenset[str]:
-        """The parent's word where it stands on everything at and below this node; returns the streams to be taken."""
+    def heard(self, theirs: Iterable[Position]) -> bool:
+        """The parent's word where it stands on everything at and below this node; returns whether something is to be
+        ended here: an own stream is being taken back, or wishes wait to be written down."""
         stated = [item for item in theirs if item.seq]
-        held, goals, begun = self._compared(stated)
+        with self._store.read() as tx:
+            held, goals, begun = self._compared(tx, stated)
+            has_wishes = tx.one(_WISHES) is not None
         if not goals and not begun and not self.has_goals:  # as a rule; a large cut under way need not be waited for
             with self._guard:
                 self._awaits_answer = False
-            return frozenset()
+            return has_wishes
         with self._sequencing:
-            held, goals, begun = self._compared(stated)
+            with self._store.read() as tx:
+                held, goals, begun = self._compared(tx, stated)
             from_above = self._from_above
             with self._guard:
                 told = {key: goal for key, goal in self._goals.items() if key in from_above}
@@ -190,21 +198,22 @@ class Rejoin:
             ])  # fmt: skip
             with self._guard:
                 self._awaits_answer = False
-        return frozenset(goals)
+        return self.is_unfinished()
 
-    def _compared(self, stated: Sequence[Position]) -> tuple[dict[str, Stream], dict[str, Position], list[Stream]]:
+    def _compared(
+        self, tx: Tx, stated: Sequence[Position]
+    ) -> tuple[dict[str, Stream], dict[str, Position], list[Stream]]:
         """The streams held, those of which the parent holds another past or more, those being taken back."""
-        with self._store.read() as tx:
-            held = {stream.stream_id: stream for stream in log.streams(tx)}
-            goals = {item.stream_id: item for item in stated if not is_past(tx, held.get(item.stream_id), item)}
-            with self._guard:  # the parent may be a copy itself: what the custodian has signed, others hold
-                signed = list(self._signed.values())
-            missing = [item for item in signed if not is_past(tx, held.get(item.stream_id), item)]
-            with self._guard:  # what was signed while these were compared is no news a second time, so it stays
-                for item in set(signed) - set(missing):
-                    if self._signed.get(item.stream_id) == item:
-                        del self._signed[item.stream_id]
-            goals = {item.stream_id: item for item in missing} | goals
+        held = {stream.stream_id: stream for stream in log.streams(tx)}
+        goals = {item.stream_id: item for item in stated if not is_past(tx, held.get(item.stream_id), item)}
+        with self._guard:  # the parent may be a copy itself: what the custodian has signed, others hold
+            signed = list(self._signed.values())
+        missing = [item for item in signed if not is_past(tx, held.get(item.stream_id), item)]
+        with self._guard:  # what was signed while these were compared is no news a second time, so it stays
+            for item in set(signed) - set(missing):
+                if self._signed.get(item.stream_id) == item:
+                    del self._signed[item.stream_id]
+        goals = {item.stream_id: item for item in missing} | goals
         return held, goals, [stream for stream in held.values() if stream.rejoin_seq]
 
     @property
@@ -270,12 +279,16 @@ class Rejoin:
 
     # --- what flows down ------------------------------------------------------------------------------------------
 
-    def told(self, parent: str, wanted: Iterable[Want]) -> bool:
+    def told(self, parent: str, wanted: Sequence[Want]) -> bool:
         """The parent holds another past, or less, of streams that came from it; returns whether any is to be offered.
 
         What it wrote itself and has lost the end of is handed back; in everything else this node gives way, except
         that a child of the root about the root's own streams: its branch is offered, and a person there judges.
         """
+        if not wanted:  # as a rule
+            self._note_disputed({}, {})
+            self._note_told({}, {}, frozenset())
+            return False
         tree = self._tree()
         offers: dict[str, Position] = {}
         goals: dict[str, Position] = {}
@@ -304,12 +317,15 @@ class Rejoin:
                     if refused.get(at.stream_id) != at.held_hash:  # once: it tells the root that there is one
                         offers[at.stream_id] = common[at.stream_id]
         self._note_disputed(disputed, common)
+        self._note_told(goals, offers, frozenset(unknown))
+        return bool(offers)
+
+    def _note_told(self, goals: dict[str, Position], offers: dict[str, Position], unknown: frozenset[str]) -> None:
         with self._guard:
             self._goals |= goals
             self._offers = offers
             # It can make them again: the next question leaves them out, and so counts as an answer.
-            self._unknown_above = frozenset(unknown)
-        return bool(offers)
+            self._unknown_above = unknown
 
     def _note_disputed(self, disputed: dict[str, Position], common: Mapping[str, Position]) -> None:
         """Two branches of the root's are a case here too, until they are one."""
@@ -475,8 +491,9 @@ class Rejoin:
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
-    def settle(self) -> bool:
-        """Own streams that are back are this node's again, and wishes are written; returns whether any were."""
+    def settle(self) -> tuple[bool, bool]:
+        """Own streams that are back are this node's again, and wishes are written; returns whether any were, and
+        whether nothing may be sealed now (`holds_back`)."""
         with self._store.read() as tx:
             begun = log.streams(tx, "own = 1 AND rejoin_seq > 0")
             taken = root_branches.taken(tx) if begun and self._is_root else {}
@@ -484,33 +501,42 @@ class Rejoin:
             back = [stream for stream in begun if _is_back(stream) and not self._is_awaited(tx, stream)]
             coming = [stream for stream in begun if stream not in back]
             back = [stream for stream in back if not any(_is_behind(tx, stream, other) for other in coming)]
-            has_wishes = tx.one("SELECT 1 FROM syncd_wish WHERE op <> 'kept' LIMIT 1") is not None
-        if back:
-            with self._sequencing, self._store.apply("rejoined") as tx:
-                for stream in back:
-                    self._read_withheld(tx, stream)
-                    tx.run(
-                        # What the parent refused of it was refused of the branch, or of two machines' frames mixed.
-                        "UPDATE syncd_stream SET rejoin_seq = 0, state = CASE WHEN state = 'refused' THEN 'ok'"
-                        " ELSE state END WHERE stream_id = ? AND held_seq = ?",
-                        (stream.stream_id, stream.held_seq),
-                    )
-                    close_cases(tx, CaseKind.FORK, stream.stream_id, instant_of(self._clock()))
-                self._applier.follow(tx, {"handover"})  # a term whose begin had been lost is this node's to write again
-            self._applier.changed({"handover"})
-            event("rejoined", streams=len(back))
-        if not has_wishes:
-            return bool(back)
+            has_wishes = tx.one(_WISHES) is not None
+            is_held_back = self.is_held_back(tx)
+        if not back and not has_wishes:  # as a rule
+            return False, is_held_back
+        wrote = self._take_back(back) if back else False
+        if has_wishes:
+            wrote = self._carry_out_wishes() or wrote
+        return wrote, self.holds_back()
+
+    def _take_back(self, back: Sequence[Stream]) -> bool:
+        with self._sequencing, self._store.apply("rejoined") as tx:
+            for stream in back:
+                self._read_withheld(tx, stream)
+                tx.run(
+                    # What the parent refused of it was refused of the branch, or of two machines' frames mixed.
+                    "UPDATE syncd_stream SET rejoin_seq = 0, state = CASE WHEN state = 'refused' THEN 'ok'"
+                    " ELSE state END WHERE stream_id = ? AND held_seq = ?",
+                    (stream.stream_id, stream.held_seq),
+                )
+                close_cases(tx, CaseKind.FORK, stream.stream_id, instant_of(self._clock()))
+            self._applier.follow(tx, {"handover"})  # a term whose begin had been lost is this node's to write again
+        self._applier.changed({"handover"})
+        event("rejoined", streams=len(back))
+        return True
+
+    def _carry_out_wishes(self) -> bool:
         with self._store.read() as tx:
             if self._holds_back(tx):
-                return bool(back)
+                return False
         from syncd import wishes  # here, not above: what it needs of `conflict` most stations never load
 
         with self._store.read() as tx:
             has_wishes = wishes.waiting(tx, self._applier.registry)
         if has_wishes:
             wishes.carry_out(self._store, self._applier.registry, self._me, self._clock)
-        return has_wishes or bool(back)
+        return has_wishes
 
     def _read_withheld(self, tx: Tx, at: Stream) -> None:
         """Of a unit taken over since the copy: what this node read then as its keeper, and no log of its own tells."""

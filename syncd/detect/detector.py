@@ -135,14 +135,17 @@ class Detector:
         clock: Clock,
         random_bytes: RandomBytes,
         barriers: Barriers,
+        is_held_back: Callable[[Tx], bool],
         identify: Callable[[set[str]], int] = lambda _persons: 0,
     ) -> None:
-        """`identify`: told of the persons who changed, before they are judged; returns how many links it wrote."""
+        """`is_held_back`: whether nothing may be written now, so that nothing is looked at either.
+        `identify`: told of the persons who changed, before they are judged; returns how many links it wrote."""
         self._store = store
         self._clock = clock
         self._random = random_bytes
         self._identify = identify
         self._barriers = barriers
+        self._is_held_back = is_held_back
         self._reader = reading.Reader(store.registry, ring, barriers)
         self._unread: set[str] = set()  # streams that could not be read: in the news until they can
         self._unmatched: set[str] = set()  # persons that matching has failed on, some of them or all
@@ -175,9 +178,9 @@ class Detector:
                 self._codes = codes
                 raise
             self._tree = tree
-            if counts.more:
+            if counts is None or counts.more:
                 self._forget(news)
-            return counts
+            return counts or Counts()
 
     def next_look_s(self) -> float | None:
         """Seconds until something on the agenda is due, at most `DETECT_LOOK_S_MAX`; None: nothing is on it."""
@@ -194,9 +197,11 @@ class Detector:
         if news is None:
             self._tree = None
 
-    def _run(self, places: Places, news: set[str] | None) -> Counts:
+    def _run(self, places: Places, news: set[str] | None) -> Counts | None:
         now = instant_of(self._clock())
         with self._store.read() as tx:
+            if self._is_held_back(tx):
+                return None
             only = None if news is None else news | self._unread
             changed = self._reader.read(tx, places, self._positions, only, now)
             self._sweep(tx, changed, now)

@@ -95,15 +95,20 @@ def waiting(tx: Tx) -> list[Waiting]:
     return sorted(found, key=lambda each: (each.kind in MOVES, each.oldest_at or "", each.kind))
 
 
+_REVIEWS = f"(SELECT count(*) FROM verdict AS v WHERE {OPEN_REVIEW})"
+_CASES = f"(SELECT count(*) FROM syncd_case AS c WHERE c.kind NOT IN ({MOVE_KINDS}) AND {UNSETTLED_CASE})"
+_ASKED = f"(SELECT count(*) FROM resolution AS r WHERE {ASKED_HERE})"
+WAIT_FOR_A_PERSON = f"{_REVIEWS} + {_CASES} + {_ASKED}"
+
+
 def open_reviews(tx: Tx) -> int:
     """Proposals that wait for a person, at whichever node."""
-    return int(tx.value(f"SELECT count(*) FROM verdict AS v WHERE {OPEN_REVIEW}"))
+    return int(tx.value(f"SELECT {_REVIEWS}"))
 
 
 def unsettled_cases(tx: Tx) -> int:
     """Cases found here that wait for a person, and questions to units kept here; not the list of unmatched moves."""
-    cases = tx.value(f"SELECT count(*) FROM syncd_case AS c WHERE c.kind NOT IN ({MOVE_KINDS}) AND {UNSETTLED_CASE}")
-    return int(cases) + int(tx.value(f"SELECT count(*) FROM resolution AS r WHERE {ASKED_HERE}"))
+    return int(tx.value(f"SELECT {_CASES} + {_ASKED}"))
 
 
 def unmatched_moves(tx: Tx) -> int:
