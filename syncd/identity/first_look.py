@@ -12,11 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from syncd.clock import instant_of
-from syncd.identity.index import changed_after, is_indexed, note_indexed, update_in_parts
-from syncd.identity.looked import looked_at, note_look, waiting
+from syncd.identity.indexing import Indexing
+from syncd.identity.looked import is_indexed, looked_at, note_look, waiting
 from syncd.identity.match import match_new
 from syncd.identity.scope import scope_of
-from syncd.limits import IDENTITY_INDEX_PERSONS
 from syncd.store.base import Store
 from syncd.tree import Tree
 
@@ -32,13 +31,13 @@ class Step:
 
 
 class FirstLook:
-    """One look. It begins where an earlier process left it: what is indexed stays so, who is due stays due."""
+    """One look. It goes on from what an earlier process left: what is indexed stays so, who is due stays due."""
 
     def __init__(self, store: Store, clock: Callable[[], int], random_bytes: RandomBytes) -> None:
         self._store = store
         self._clock = clock
         self._random = random_bytes
-        self._after = ""  # the last person whose keys were compared with the index
+        self._indexing = Indexing(store)
 
     def step(self, tree: Tree, may_go_on: Callable[[], bool]) -> Step:
         """A part, and more of them while that may be."""
@@ -51,20 +50,9 @@ class FirstLook:
             if has_index:
                 wrote += self._match(tree)
             else:
-                self._index()
+                self._indexing.step()
             if not may_go_on():
                 return Step(more=True, wrote=wrote)
-
-    def _index(self) -> None:
-        """Some persons more; the last ones end it."""
-        with self._store.read() as tx:
-            changed, last = changed_after(tx, self._after, IDENTITY_INDEX_PERSONS)
-        update_in_parts(self._store, changed)
-        if last is not None:
-            self._after = last
-            return
-        with self._store.write("identity-index") as tx:
-            note_indexed(tx)
 
     def _match(self, tree: Tree) -> int:
         """Some of those who are due; when nobody is, everybody was looked at."""

@@ -2,38 +2,37 @@
 
 Enters: a store, or a transaction and the ids that a group changed. Leaves: rows of `syncd_identity_…`.
 Must hold: `update` may run inside the transaction that applies, and costs by the persons changed alone; an index begun
-and not finished is none. A person that changes while all are being indexed keeps a stale key at worst: it yields a
-comparison too many, never a link, since what is compared is the row as it stands.
+and not finished is none. Many keys are written in their own order: in that of persons each of them would touch a page
+of its own. A person that changes while `index_all` runs keeps a stale key at worst: it yields a comparison too many,
+never a link, since what is compared is the row as it stands.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from conflict.identity_names import Name
 from syncd.identity import sql
 from syncd.identity.keys import KEY_BYTES, KINDS, keys_of, pack, unpack
+from syncd.identity.looked import INDEXED
 from syncd.identity.people import PERSONS, People, everybody
 from syncd.limits import IDENTITY_INDEX_ROWS
 from syncd.store.base import Store, Tx
 from syncd.store.patience import patiently
 
 TABLES = ("syncd_identity_due", "syncd_identity_part", "syncd_identity_key", "syncd_identity_person")
-INDEXED = "identity_indexed"
+LAID = "identity_laid"
+LOCK = "syncd identity"
 NIL = "00000000-0000-0000-0000-000000000000"  # before every id
 EVERYBODY = "*"  # the part that all bear
 PERSON_COLUMNS = (("person_id", sql.UUIDS), ("keys", "bytea[]"))
 KEY_COLUMNS = (("key", sql.NUMBERS), ("person_id", sql.UUIDS))
 
 KeyColumns: TypeAlias = "list[array[int]]"
-
-
-def is_indexed(tx: Tx) -> bool:
-    """Whether an index of everybody was finished here."""
-    return tx.value("SELECT value FROM syncd_meta WHERE key = ?", (INDEXED,)) is not None
 
 
 def index_all(store: Store, people: People | None = None, keys: KeyColumns | None = None) -> int:
@@ -56,6 +55,8 @@ def index_all(store: Store, people: People | None = None, keys: KeyColumns | Non
 @patiently
 def _empty(store: Store, people: People) -> None:
     with store.write("identity-index") as tx:
+        tx.lock(LOCK)
+        _note_laid(tx)
         tx.run("DELETE FROM syncd_meta WHERE key = ?", (INDEXED,))
         for table in TABLES:
             tx.run(f"DELETE FROM {table}")
@@ -91,29 +92,62 @@ def key_columns(people: People) -> KeyColumns:
 def update(tx: Tx, changed_ids: Iterable[str]) -> None:
     """Bring the keys of these persons up to date and note that they are due; ids of persons that are gone too."""
     ids = sorted(set(changed_ids))
-    known = {row[0]: bytes(row[1]) for row in sql.select_in(
-        tx, "SELECT person_id, keys FROM syncd_identity_person", "person_id", ids)}  # fmt: skip
-    people = People()
-    people.add(sql.select_in(tx, PERSONS, "id", ids))
-    packed = {people.ids[place]: pack(keys_at(people, place)) for place in range(len(people))}
+    known, people, packed = _compared(tx, ids)
     stale = [person_id for person_id, keys in known.items() if packed.get(person_id) != keys]
     fresh = sorted(person_id for person_id, keys in packed.items() if known.get(person_id) != keys)
     tx.many(
         "DELETE FROM syncd_identity_key WHERE key = ? AND person_id = ?",
-        [(key, person_id) for person_id in stale for key in unpack(known[person_id])],
+        sorted((key, person_id) for person_id in stale for key in unpack(known[person_id])),
     )
     tx.many("DELETE FROM syncd_identity_person WHERE person_id = ?", [(person_id,) for person_id in stale])
-    sql.insert(
-        tx, "syncd_identity_person", PERSON_COLUMNS,
-        [(person_id, packed[person_id]) for person_id in fresh],
-    )  # fmt: skip
+    _add_persons(tx, known, people, [(person_id, packed[person_id]) for person_id in fresh])
     sql.insert(
         tx, "syncd_identity_key", KEY_COLUMNS,
-        [(key, person_id) for person_id in fresh for key in unpack(packed[person_id])],
+        sorted((key, person_id) for person_id in fresh for key in unpack(packed[person_id])),
     )  # fmt: skip
+    sql.insert(tx, "syncd_identity_due", (("person_id", sql.UUIDS),), [(person_id,) for person_id in ids])
+
+
+def lay(tx: Tx, ids: Sequence[str]) -> None:
+    """Note the keys of persons that are not known yet, beside the persons alone: they are not in the index, and it is
+    not finished, before `sweep.Sweep` has written them there too."""
+    known, people, packed = _compared(tx, ids)
+    _add_persons(tx, known, people, sorted((person_id, packed[person_id]) for person_id in packed.keys() - known))
+    _note_laid(tx)
+
+
+def _compared(tx: Tx, ids: Sequence[str]) -> tuple[dict[str, bytes], People, dict[str, bytes]]:
+    """The keys that were noted, the persons as they stand, and their keys."""
+    select = "SELECT person_id, keys FROM syncd_identity_person"
+    known = {row[0]: bytes(row[1]) for row in sql.select_in(tx, select, "person_id", ids)}
+    people = People()
+    people.add(sql.select_in(tx, PERSONS, "id", ids))
+    return known, people, {people.ids[place]: pack(keys_at(people, place)) for place in range(len(people))}
+
+
+def _add_persons(tx: Tx, known: Mapping[str, bytes], people: People, rows: Sequence[tuple[str, bytes]]) -> None:
+    sql.insert(tx, "syncd_identity_person", PERSON_COLUMNS, rows)
     # Counts of names only weigh evidence: a person renamed or gone moves them too little to be worth a second read.
     _add_parts(tx, _parts_of(people, [place for place, each in enumerate(people.ids) if each not in known]))
+
+
+def note_due_after(tx: Tx, after: str, most: int) -> str | None:
+    """Note up to `most` persons whose ids follow `after` as due; returns the last of them, None: nobody follows."""
+    ids = [row[0] for row in tx.all(_NEXT_PERSONS, (after, most))]
     sql.insert(tx, "syncd_identity_due", (("person_id", sql.UUIDS),), [(person_id,) for person_id in ids])
+    return ids[-1] if ids else None
+
+
+def times_laid(tx: Tx) -> int:
+    """How often anybody has noted persons without writing their keys into the index."""
+    return int(tx.value("SELECT value FROM syncd_meta WHERE key = ?", (LAID,)) or 0)
+
+
+def _note_laid(tx: Tx) -> None:
+    tx.run(
+        "INSERT INTO syncd_meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        (LAID, str(times_laid(tx) + 1)),
+    )
 
 
 def changed_since(store: Store, most: int) -> list[str]:
@@ -136,17 +170,27 @@ def changed_since(store: Store, most: int) -> list[str]:
     return changed
 
 
-def changed_after(tx: Tx, after: str, most: int) -> tuple[list[str], str | None]:
-    """Of up to `most` persons whose ids follow `after` those whose keys are not in the index, and the last of all read;
-    None: nobody follows."""
-    query = f"{_PERSONS_WITH_KEYS} WHERE p.id > ? ORDER BY p.id LIMIT ?"
-    rows = tx.all(query, (after or NIL, most))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """Persons compared with the index: how many, the last of them, those not in it, those whose keys are others."""
+
+    count: int
+    last: str
+    unknown: list[str]
+    stale: list[str]
+
+
+def compared_after(tx: Tx, after: str, most: int) -> Compared | None:
+    """Up to `most` persons whose ids follow `after`; None: nobody follows."""
+    rows = tx.all(f"{_PERSONS_WITH_KEYS} WHERE p.id > ? ORDER BY p.id LIMIT ?", (after, most))
+    if not rows:
+        return None
+    known = [row for row in rows if row[-1] is not None]
     people = People()
-    people.add(row[:-1] for row in rows)
-    stale = [
-        row[0] for place, row in enumerate(rows) if row[-1] is None or bytes(row[-1]) != pack(keys_at(people, place))
-    ]
-    return stale, rows[-1][0] if rows else None
+    people.add(row[:-1] for row in known)
+    stale = [row[0] for place, row in enumerate(known) if bytes(row[-1]) != pack(keys_at(people, place))]
+    unknown = [row[0] for row in rows if row[-1] is None]
+    return Compared(count=len(rows), last=rows[-1][0], unknown=unknown, stale=stale)
 
 
 def update_in_parts(store: Store, changed: Sequence[str]) -> None:
@@ -158,12 +202,14 @@ def update_in_parts(store: Store, changed: Sequence[str]) -> None:
 @patiently
 def _update_some(store: Store, changed: Sequence[str]) -> None:
     with store.write("identity-index") as tx:
+        tx.lock(LOCK)
         update(tx, changed)
 
 
 _PERSONS_WITH_KEYS = f"""
     SELECT p.*, k.keys FROM ({PERSONS}) AS p LEFT JOIN syncd_identity_person AS k ON k.person_id = p.id
 """
+_NEXT_PERSONS = "SELECT person_id FROM syncd_identity_person WHERE person_id > ? ORDER BY person_id LIMIT ?"
 _PERSONS_GONE = """
     SELECT k.person_id FROM syncd_identity_person AS k
     WHERE NOT EXISTS (SELECT 1 FROM person AS p WHERE p.id = k.person_id)

@@ -1,13 +1,19 @@
-"""When everybody was last looked at for rows that are one person: a fact that screens and figures show.
+"""Whether everybody is in the index, and when everybody was last looked at: facts that screens and figures show.
 
-Enters: a transaction. Leaves: an instant, a count. Must hold: importing this costs nothing: a screen needs no matching.
+Enters: a transaction. Leaves: an answer, an instant, a count. Must hold: importing this costs nothing: a screen
+needs no matching.
 """
 
 from __future__ import annotations
 
 from syncd.store.base import Tx
 
-LOOKED_AT = "identity_looked_at"
+INDEXED, LOOKED_AT = "identity_indexed", "identity_looked_at"
+
+
+def is_indexed(tx: Tx) -> bool:
+    """Whether an index of everybody was finished here."""
+    return tx.value("SELECT value FROM syncd_meta WHERE key = ?", (INDEXED,)) is not None
 
 
 def looked_at(tx: Tx) -> str | None:

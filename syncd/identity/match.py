@@ -18,17 +18,17 @@ from syncd.identity.blocks import Blocks
 from syncd.identity.evidence import Comparing
 from syncd.identity.index import (
     EVERYBODY,
+    LOCK,
     changed_since,
     count_parts,
     index_all,
-    is_indexed,
     key_columns,
     parts_of_name,
     update_in_parts,
 )
 from syncd.identity.keys import unpack
 from syncd.identity.links import Counts, Found, Known, RandomBytes, Side
-from syncd.identity.looked import note_look
+from syncd.identity.looked import is_indexed, note_look
 from syncd.identity.people import People, everybody, some
 from syncd.identity.scope import Scope, scope_of
 from syncd.limits import (
@@ -42,8 +42,6 @@ from syncd.limits import (
 from syncd.store.base import Store, Tx
 from syncd.store.patience import patiently
 from syncd.tree import load_tree
-
-LOCK = "syncd identity"
 
 
 @dataclass(slots=True, kw_only=True)

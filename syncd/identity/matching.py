@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from syncd.clock import Clock, instant_of
-from syncd.identity.looked import looked_at
+from syncd.identity.looked import is_indexed, looked_at
 from syncd.store.base import Store
 from syncd.tree import Tree
 
@@ -36,10 +36,11 @@ class Matching:
         with self._store.read() as tx:
             if not persons or tx.one("SELECT 1 FROM syncd_identity_person LIMIT 1") is None:
                 return 0
+            is_whole = is_indexed(tx)
         from syncd.identity.index import update_in_parts
         from syncd.identity.match import match_persons
 
-        if self._first_look is not None:  # it matches them with the rest
+        if not is_whole or self._first_look is not None:  # the first look matches them with the rest
             update_in_parts(self._store, sorted(persons))
             return 0
         return match_persons(self._store, persons, instant_of(self._clock()), self._random)

@@ -13,7 +13,7 @@ from conflict.case import CaseKind
 from syncd.errors import UsageError
 from syncd.identity import index, links, match, moves
 from syncd.identity.links import Side
-from syncd.identity.looked import looked_at
+from syncd.identity.looked import is_indexed, looked_at
 from syncd.identity.match import Matched, match_all, match_changed, match_everybody
 from syncd.identity.matching import Matching
 from syncd.identity.words import own_sides, told
@@ -302,7 +302,7 @@ def test_a_move_is_paired_by_the_link_and_counts_once_at_every_date(tree: Regist
 def test_matching_one_by_one_finds_what_matching_everybody_finds(tree: Registers) -> None:
     """The index by groups against everybody at once."""
     with tree.district.store.read() as tx:
-        assert not index.is_indexed(tx)
+        assert not is_indexed(tx)
     assert match_everybody(tree.district.store, NOW, Random(1).randbytes).persons == 0
     people = [pair(tree), pair(tree, citizen_id="012345678902", phone="0909")]
     ids = [person for both in people for person in both]
