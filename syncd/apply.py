@@ -27,7 +27,8 @@ class Counter(Protocol):
 def apply_blocks(
     tx: Tx, registry: Registry, stream: Stream, tag: str | None, parts: dict[Audience, list[Block]], counter: Counter
 ) -> set[str]:
-    """Apply the blocks of one envelope; returns the names of the tables touched.
+    """Apply the blocks of one envelope; returns the names of the tables touched, of `unit` only where units have come,
+    gone or moved: who keeps what does not follow from their names.
 
     `tag` is the id tag of the stream's keeper, None where it may insert what others minted (a baseline). Raises
     Foreign, SchemaNewer, Diverged.
@@ -45,8 +46,15 @@ def apply_blocks(
             else:
                 for block in run:
                     _delete(tx, stream, table, block, counter)
-            touched.add(table.name)
+            if not _is_label(table, op, run):
+                touched.add(table.name)
     return touched
+
+
+def _is_label(table: Table, op: int, run: Sequence[Block]) -> bool:
+    """Whether units are called otherwise and stand where they stood."""
+    columns = (column.name for block in run for column in _columns(table, block))
+    return table.name == "unit" and op == UPDATE and table.above not in columns
 
 
 def _runs(

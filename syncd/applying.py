@@ -9,6 +9,7 @@ again by itself.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -37,11 +38,11 @@ from syncd.log import Entry, Stream
 from syncd.node.barriers import PASSING, reason_of, tell
 from syncd.open import open_parts
 from syncd.store.base import Store, Tx
-from syncd.terms import refresh_keepers
+from syncd.terms import DERIVED_FROM, refresh_keepers
 from syncd.topology import subtree
 from syncd.tree import load_tree
 from syncd.verify import compare
-from syncd.wire import UPDATE, Block, CheckpointLine, Schema, decode_bodies, decode_body, decode_checkpoint
+from syncd.wire import INSERT, UPDATE, Block, CheckpointLine, Schema, decode_bodies, decode_body, decode_checkpoint
 
 if TYPE_CHECKING:
     from syncd.security.identity import NodeKeys
@@ -63,6 +64,8 @@ class _Run:
     cells: Cells = field(default_factory=Cells)
     whole: tuple[int, bytes] = (0, b"")
     seq: int = 0
+    groups: int = 0
+    room: subtree.Room = field(default_factory=dict)
 
 
 def _is_taken(at: Stream) -> bool:
@@ -196,7 +199,7 @@ class Applier:
                 if entry.seq <= run.seq:
                     continue  # of a void group that was stepped over
                 if run.seq == run.whole[0]:
-                    if run.seq == until or (run.seq > run.at.applied_seq and self._turn_is_over(began)):
+                    if run.seq == until or (run.seq > run.at.applied_seq and self._turn_is_over(run, began)):
                         return  # a turn applies one group at least, however slowly the log was read
                     if entry.mark is Mark.OPEN and not self._may_begin(tx, run, more):
                         return
@@ -220,7 +223,11 @@ class Applier:
             run.seq, run.whole = end[0], (end[0], bytes(end[2]))
         return True
 
-    def _turn_is_over(self, began: float) -> bool:
+    def _turn_is_over(self, run: _Run, began: float) -> bool:
+        """Whether the writer's lock was held long enough. What follows from records costs by all there are: with each
+        of N that came it would be N² (a station joins a hub of N others)."""
+        if run.groups < limits.RECORDS_GROUPS_MIN and run.touched & DERIVED_FROM:
+            return False
         limit_ms = limits.WRITE_LOCK_MS_MAX if self._store.dialect == "sqlite" else limits.APPLY_TURN_MS_MAX
         return (time.monotonic() - began) * 1000 > limit_ms * limits.TURN_SHARE
 
@@ -236,7 +243,7 @@ class Applier:
             elif entry.mark is Mark.ADOPTS:
                 handover.check_adopts(tx, run.at, envelope.header)
             elif entry.mark is not Mark.DISCARD:
-                run.touched |= self.put(tx, run.at, envelope, run.cells)
+                run.touched |= self.put(tx, run.at, envelope, run.cells, run.room)
         except PASSING:
             raise
         except Exception as error:  # ours, or whatever the envelope made of our code
@@ -246,6 +253,7 @@ class Applier:
         run.seq = entry.seq
         if entry.mark is not Mark.OPEN:
             run.whole = (entry.seq, entry.hash)
+            run.groups += 1
 
     def blocks(self, tx: Tx, at: Stream, envelope: Envelope) -> dict[Audience, list[Block]]:
         """What an envelope of `at` carries, opened: the changes this node may read, per audience."""
@@ -268,8 +276,9 @@ class Applier:
         bodies = open_parts(envelope, keys).bodies if keys else {}
         return [block for body in bodies.values() for block in decode_body(body, self._wire_schema)]
 
-    def put(self, tx: Tx, at: Stream, envelope: Envelope, cells: Cells) -> set[str]:
-        """The changes of one envelope of `at` into the tables; returns the names of those touched."""
+    def put(self, tx: Tx, at: Stream, envelope: Envelope, cells: Cells, room: subtree.Room) -> set[str]:
+        """The changes of one envelope of `at` into the tables; returns the names of those touched. `room`: what is left
+        of the bounds in this transaction, empty at its begin."""
         blocks = self.blocks(tx, at, envelope)
         tag: str | None = at.keeper[28:]
         if moved_rows.concerns_moves(tx, at):
@@ -281,9 +290,18 @@ class Applier:
                 gone = tx.delete_ids(table, unit_id, ids, counted or ("id",))
                 cells.add(table, unit_id, -1, list(zip(*gone, strict=True)) if counted else [])
         touched = apply_blocks(tx, self.registry, at, tag, blocks, cells)
-        subtree.require_bounded(tx, at, touched)
+        if at.kind == Kind.CONTROL and not at.own:
+            subtree.require_bounded(tx, at, self._brings(blocks), room)
         subtree.require_few_rows(tx, at, envelope.header.seq, self._brought)
         return touched
+
+    def _brings(self, blocks: Mapping[Audience, list[Block]]) -> Counter[str]:
+        """Rows per table; a changed or deleted one counts as more than any bound: what it moves is not seen here."""
+        found: Counter[str] = Counter()
+        for block in (block for of_audience in blocks.values() for block in of_audience):
+            rows = len(block.ids) if block.op == INSERT else limits.CONTROL_ROWS_MAX
+            found[self.registry.by_number[block.table].name] += rows
+        return found
 
     def put_baseline(self, tx: Tx, at: Stream, envelope: Envelope, cells: Cells) -> set[str]:
         """Rows of a baseline of `at` into its tables: whoever kept the unit before may have minted their ids. It is
@@ -382,7 +400,7 @@ class Applier:
 
     def follow(self, tx: Tx, touched: set[str]) -> None:
         """Derive anew what stands in no stream: who keeps what."""
-        if touched & {"node", "unit", "handover"}:
+        if touched & DERIVED_FROM:
             refresh_keepers(tx)
 
     def arrived(self, tx: Tx, at: Stream) -> None:

@@ -147,6 +147,7 @@ LATE_OFFER_MS: Final = 24 * 3600 * 1000  # after that, all branches of late writ
 LATE_BRANCHES_MAX: Final = 32  # of one stream beyond its end: as often as a copy of its keeper was put back
 CASE_ROWS_MAX: Final = 1_000  # rows a case names one by one
 ROWS_NAMED_MAX: Final = 5  # of one table where a log and its tables are compared
+RECORDS_GROUPS_MIN: Final = 64  # groups with records of nodes, units, orders: as many in one transaction, however slow
 APPLY_TURNS_MAX: Final = 50  # transactions of one stream before the others are looked at again
 LEAVING_WAIT_S: Final = 0.2  # between two looks whether an old transaction still writes a unit that passes
 TERMS_BY_AGREEMENT: Final = 1000  # at most, between two forced ones

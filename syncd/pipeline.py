@@ -43,7 +43,7 @@ from syncd.signals import APPLIED, LOG, RECEIPT, Signals
 from syncd.store.base import Store, Tx
 from syncd.store.patience import patiently
 from syncd.store.pulse import Baton
-from syncd.terms import refresh_keepers
+from syncd.terms import DERIVED_FROM, refresh_keepers
 from syncd.topology import subtree
 from syncd.tree import Tree, load_tree
 
@@ -186,6 +186,7 @@ class Node:
                     skipped = self.held_back.skipped(tx)
                     waiting = self.held_back.without(sequence.units_waiting(tx), skipped)
                     strays = handover.strays(tx, self.store.registry, self.node_id, waiting)
+                    names = self._changing(tx, waiting)
                 self.own.discard(opened)
                 if strays:
                     for unit_id in strays:
@@ -193,8 +194,7 @@ class Node:
                     continue
                 if not waiting:
                     return 0
-                names = {self.store.registry.by_number[tab].name for tab, _unit in waiting}
-                if names & {"node", "unit", "handover"}:
+                if names & DERIVED_FROM:
                     self.refresh()  # a unit moved by a clerk at the root changes who answers for it
                 self._tables_changed(names)
                 if not self.own.prepare(waiting):
@@ -218,6 +218,13 @@ class Node:
                     self._hold_back(cut, skipped)
                     self.tell_written(stream.stream_id for stream in cut.streams)
                     return cut.rows
+
+    def _changing(self, tx: Tx, waiting: Iterable[tuple[int, str | None]]) -> set[str]:
+        """The tables with changes that are not sequenced, of `unit` only where units come, go or move."""
+        names = {self.store.registry.by_number[tab].name for tab, _unit in waiting}
+        if "unit" in names and not sequence.moves_units(tx, self.store.registry.by_name["unit"]):
+            names.remove("unit")
+        return names
 
     def _hold_back(self, cut: sequence.Cut, skipped: frozenset[Unit]) -> None:
         self.held_back.take(cut.failed, skipped)

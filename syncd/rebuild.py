@@ -20,6 +20,7 @@ from syncd.envelope import Envelope, Mark, parse_envelope
 from syncd.errors import EnvelopeError, StoreError
 from syncd.log import Entry, Stream
 from syncd.store.base import Tx
+from syncd.topology import subtree
 from syncd.verify import rows_of
 
 CHANGES = (Mark.CLOSED, Mark.OPEN)
@@ -187,10 +188,11 @@ def _put_back(tx: Tx, applier: Applier, link: _Link, cells: Cells) -> None:
             if entry.mark in CHANGES:
                 applier.put_baseline(tx, link.at, parse_envelope(entry.envelope), cells)
     void = void_groups(tx, link.at.stream_id)
+    room: subtree.Room = {}
     compared = _last_compared(tx, link)
     for entry in entries(tx, link.at.stream_id, link.from_seq, link.seq):
         if entry.mark in CHANGES and not any(first <= entry.seq < end for first, end in void):
-            applier.put(tx, link.at, parse_envelope(entry.envelope), cells)
+            applier.put(tx, link.at, parse_envelope(entry.envelope), cells, room)
         elif entry.seq == compared:
             cells.store(tx)
             applier.compare(tx, link.at, parse_envelope(entry.envelope))

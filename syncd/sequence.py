@@ -85,6 +85,13 @@ def units_waiting(tx: Tx) -> list[tuple[int, str | None]]:
     return [(row[0], row[1]) for row in tx.all("SELECT DISTINCT tab, unit_id FROM syncd_journal")]
 
 
+def moves_units(tx: Tx, unit: Table) -> bool:
+    """Whether units have come, gone or moved in the journal, and are not only called otherwise."""
+    place = 1 << unit.by_name[unit.above].number
+    moved = "SELECT 1 FROM syncd_journal WHERE tab = ? AND (op <> ? OR (mask & ?) <> 0) LIMIT 1"
+    return tx.one(moved, (unit.number, UPDATE, place)) is not None
+
+
 def sequence(
     store: Store,
     stream_of: Callable[[Table, str | None], Stream | None],

@@ -23,6 +23,8 @@ from syncd.node.barriers import tell
 from syncd.store.base import Tx
 from syncd.tree import NodeRecord, Term, Tree, covers, load_nodes, load_records, records_that_count, units_above
 
+DERIVED_FROM = frozenset(("node", "unit", "handover"))  # tables
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
@@ -176,6 +178,8 @@ def _chains(records: Iterable[NodeRecord], found: Iterable[Order]) -> dict[str, 
 
 def _chain_alone(unit: str, starts: list[Term], of_unit: list[Order]) -> list[Term]:
     """A unit whose records make no chain, whatever they say, has no keeper here; every other unit has its own (I10)."""
+    if not of_unit and len(starts) == 1:
+        return starts  # as it is of nearly all units
     try:
         return _chain(starts, of_unit)
     except Exception as error:  # records of a hostile node

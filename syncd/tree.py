@@ -361,11 +361,12 @@ def records_about(tx: Tx, unit_id: str) -> list[NodeRecord]:
 
 def records_that_count(records: Sequence[NodeRecord], tree: Tree, above: Mapping[str, str | None]) -> list[NodeRecord]:
     """Node records whose minter answers for the unit they name; the status is what is known of the node now."""
-    return [
-        replace(record, status=tree.nodes[record.node_id].status) if record.node_id in tree.nodes else record
-        for record in records
-        if _answers_for(tree, record, above)
-    ]
+    found = []
+    for record in records:
+        if _answers_for(tree, record, above):
+            known = tree.nodes.get(record.node_id, record)
+            found.append(record if known.status == record.status else replace(record, status=known.status))
+    return found
 
 
 # Every unit that some node keeps or shall keep, and the units above it. The unit tree is the root's word alone.

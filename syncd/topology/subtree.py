@@ -9,6 +9,7 @@ refused is said to whoever sent it, and nothing more of that stream is kept.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 from conflict.case import CaseKind, case_id
 from schema.spec import Kind
@@ -32,6 +33,7 @@ _HINT = (
     " if not tell IT"
 )
 DUTY = "take what a node brings"  # what a case about such a stream names
+Room = dict[tuple[str, str], int]  # stream and table → rows that may come before they are counted again
 Counts = dict[str, tuple[int, int]]  # stream → position up to which its rows were counted, and how many there are
 
 
@@ -39,27 +41,39 @@ class NoRoom(TooLarge):
     """More of a stream that has brought too many nodes."""
 
 
-def require_bounded(tx: Tx, at: Stream, touched: set[str]) -> None:
+def require_bounded(tx: Tx, at: Stream, brings: Mapping[str, int], room: Room) -> None:
     """Raise TooLarge where a control stream of another node brings more orders than one node ever gives, or more nodes
-    than its keeper, or one above it that is below this node, may have."""
-    if at.own or at.kind != Kind.CONTROL:
-        return
-    for table in touched & MINTED_MAX.keys():
-        query = f"SELECT count(*) FROM {table} WHERE substr(CAST(id AS text), 29) = ?"
-        minted = int(tx.value(query, (at.keeper[28:],)))
-        if minted > MINTED_MAX[table]:
-            raise _too_many(at.keeper, minted, MINTED_MAX[table])
-    if "node" not in touched:
-        return
+    than its keeper, or one above it that is below this node, may have. `brings`: rows per table that were just written.
+    They are counted again only once as many have come as there was room for, not with each of thousands of records."""
+    for table in brings.keys() & MINTED_MAX.keys():
+        place = (at.stream_id, table)
+        room[place] = room.get(place, 0) - brings[table]
+        if room[place] < 0:
+            left = _room_of_its_own(tx, at, table)
+            room[place] = min(left, _room_below(tx, at)) if table == "node" else left
+
+
+def _room_of_its_own(tx: Tx, at: Stream, table: str) -> int:
+    """How many more rows of a table a node may mint."""
+    query = f"SELECT count(*) FROM {table} WHERE substr(CAST(id AS text), 29) = ?"
+    minted = int(tx.value(query, (at.keeper[28:],)))
+    if minted > MINTED_MAX[table]:
+        raise _too_many(at.keeper, minted, MINTED_MAX[table])
+    return MINTED_MAX[table] - minted
+
+
+def _room_below(tx: Tx, at: Stream) -> int:
+    """How many more nodes may stand below a node."""
     tree = load_nodes(tx)
     if not tree.is_within(at.keeper, tree.me):
-        return  # who stands above is bounded by what it mints
+        return limits.NODES_MINTED_MAX  # who stands above is bounded by what it mints
     bounded = [node_id for node_id in tree.line(at.keeper) if not tree.is_within(tree.me, node_id)]
     below = _below(tree, bounded)
+    most = {node_id: most_below(tree.depth(node_id)) for node_id in bounded}
     for node_id in bounded:
-        most = most_below(tree.depth(node_id))
-        if below[node_id] > most:
-            raise _too_many(node_id, below[node_id], most)
+        if below[node_id] > most[node_id]:
+            raise _too_many(node_id, below[node_id], most[node_id])
+    return min((most[node_id] - below[node_id] for node_id in bounded), default=0)
 
 
 def require_few_rows(tx: Tx, at: Stream, seq: int, counted: Counts) -> None:

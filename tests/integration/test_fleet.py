@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from schema.spec import Kind
-from syncd import limits, log
+from syncd import applying, limits, log, pipeline
 from syncd.envelope import stream_id_of
 from syncd.exchange import Desk
 from syncd.log import Stream
@@ -18,8 +19,9 @@ from syncd.net.waiting import Waiter, Waiting
 from syncd.pipeline import Node
 from syncd.signals import LOG
 from syncd.store.base import Row
+from syncd.topology import subtree
 from tests.integration.shapes import add_person
-from tests.trees import TreeBuilder, TreeNode, exchange
+from tests.trees import TreeBuilder, TreeNode, asks_only, exchange, step
 
 FEW, MANY = 2, 6
 
@@ -154,6 +156,98 @@ def test_what_another_process_let_in_is_seen(builder: TreeBuilder) -> None:
         other.write()
     root.node.notice()
     assert "xã khác" in {record.name for record in root.node.tree().nodes.values()}
+
+
+@contextmanager
+def calls(monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str) -> Iterator[list[None]]:
+    """One entry for each call of a module's function meanwhile, with turns as short as on a very slow machine."""
+    made: list[None] = []
+    function = getattr(module, name)
+
+    def counted(*values: object) -> object:
+        made.append(None)
+        return function(*values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, name, counted)
+        patch.setattr(limits, "WRITE_LOCK_MS_MAX", 0)
+        patch.setattr(limits, "APPLY_TURN_MS_MAX", 0)
+        yield made
+
+
+def let_in(builder: TreeBuilder, above: TreeNode, number: int) -> list[TreeNode]:
+    """Children whose records come one by one, as stations do."""
+    found = []
+    for place in range(number):
+        found.append(builder.child(above, f"{above.name}-{place}", f"{above.unit_code}{place:02}"))
+        above.node.write()
+    above.node.settle()
+    return found
+
+
+def derivations_of_a_joining_child(folder: Path, others: int, monkeypatch: pytest.MonkeyPatch) -> int:
+    folder.mkdir()
+    builder = TreeBuilder(folder)
+    root = builder.root("province", "42")
+    child, *_others = let_in(builder, root, 1 + others)
+    with calls(monkeypatch, applying, "refresh_keepers") as derived:
+        for _ in range(3):  # records, then grants, then units
+            step(child)
+            root.node.settle()
+            root.node.write()
+    assert child.value("SELECT count(*) FROM syncd_keeper") == 2 + others, "all of them are known, and who keeps what"
+    return len(derived)
+
+
+def test_who_joins_many_derives_keepers_as_often_as_who_joins_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = derivations_of_a_joining_child(tmp_path / "few", FEW, monkeypatch)
+    assert derivations_of_a_joining_child(tmp_path / "many", MANY, monkeypatch) == few
+
+
+def readings_of_a_district_that_brings(
+    folder: Path, children: int, monkeypatch: pytest.MonkeyPatch
+) -> tuple[int, TreeNode]:
+    folder.mkdir()
+    builder = TreeBuilder(folder)
+    root = builder.root("province", "42")
+    district = builder.child(root, "district", "425")
+    builder.settle()
+    let_in(builder, district, children)
+    assert district.link is not None
+    with calls(monkeypatch, subtree, "load_nodes") as read:
+        exchange(district.link, root.desk, district)
+    assert len(root.node.tree().nodes) == 2 + children
+    return len(read), root
+
+
+def test_tier_above_counts_what_a_hub_brings_once_for_few_and_for_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few, _root = readings_of_a_district_that_brings(tmp_path / "few", FEW, monkeypatch)
+    many, _root = readings_of_a_district_that_brings(tmp_path / "many", MANY, monkeypatch)
+    assert many == few
+
+
+def test_name_of_a_unit_derives_no_keepers_and_its_place_does(
+    builder: TreeBuilder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, (child, other) = with_children(builder, FEW)
+    for statement, derived_there in (("name = 'tên mới'", 0), (f"parent_id = '{other.unit_id}', name = 'x'", 1)):
+        kept = [each.node.tree() for each in (root, child)]
+        with (
+            calls(monkeypatch, applying, "refresh_keepers") as below,
+            calls(monkeypatch, pipeline, "refresh_keepers") as here,
+        ):
+            root.sql(f"UPDATE unit SET {statement} WHERE id = ?", (child.unit_id,))
+            root.node.write()
+            asks_only(child)
+        assert (len(here), len(below)) == (derived_there, derived_there)
+        assert [each.node.tree() is tree for each, tree in zip((root, child), kept, strict=True)] == [
+            not derived_there
+        ] * 2
+    assert child.value("SELECT parent_id FROM unit WHERE id = ?", (child.unit_id,)) == other.unit_id
 
 
 class Loop(asyncio.SelectorEventLoop):
