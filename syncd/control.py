@@ -25,6 +25,7 @@ CLIENT_S_MAX = 2.0
 PASSWORD_BYTES = 16
 CONTROL_FILE_BYTES_MAX = 4096
 REQUEST_BYTES_MAX = 256
+PLACE = "place"
 
 
 class Control:
@@ -43,6 +44,7 @@ class Control:
         self._listener = socket.create_server(("127.0.0.1", 0))
         port = self._listener.getsockname()[1]
         write_secret_file(self._path, json.dumps({**facts, "port": port, "password": self._password}).encode())
+        self._place = {PLACE: {"file": _identity(self._path), "directory": str(directory.resolve())}}
         self._thread = threading.Thread(target=self._serve, name="control", daemon=True)
         self._thread.start()
 
@@ -76,7 +78,7 @@ class Control:
                 return
             line += received
         if hmac.compare_digest(line.strip(), self._password.encode()):
-            connection.sendall(json.dumps(self._picture()).encode())
+            connection.sendall(json.dumps({**self._picture(), **self._place}).encode())
 
 
 def note_end(directory: Path, reason: str, at: str, rescued: str | None = None) -> None:
@@ -109,18 +111,42 @@ def asked(directory: Path) -> tuple[dict[str, Any] | None, bool]:
     """The picture, and whether a daemon is there that took the question and does not answer: it hangs, or was stopped
     in its steps."""
     try:
-        place = json.loads((directory / CONTROL_FILE).read_bytes()[:CONTROL_FILE_BYTES_MAX])
-        with socket.socket() as connection:  # no name to be looked up, and nothing that looks names up is loaded
-            connection.settimeout(CLIENT_S_MAX)
-            connection.connect(("127.0.0.1", int(place["port"])))
-            connection.sendall(str(place["password"]).encode() + b"\n")
-            answer = b""
-            while received := connection.recv(limits.CHUNK_BYTES):
-                answer += received
-                if len(answer) > limits.CONTROL_BYTES_MAX:
-                    return None, False
-        return (dict(json.loads(answer)) if answer else None), False
+        live, other = _answered(directory)
+        return (None if other else live), False
     except TimeoutError:
         return None, True
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None, False  # no daemon, or one that has just ended: the caller says so
+
+
+def original_of(directory: Path) -> tuple[str, Any] | None:
+    """Directory and pid of a running daemon, where `directory` is a copy of its."""
+    try:
+        live, other = _answered(directory)
+        return (other, live.get("pid")) if live and other else None
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        return None
+
+
+def _identity(path: Path) -> list[int]:
+    found = path.stat()
+    return [found.st_dev, found.st_ino]
+
+
+def _answered(directory: Path) -> tuple[dict[str, Any] | None, str]:
+    """The picture, and the directory of the daemon that drew it where that is another: a copied directory brings the
+    original's port and password along, and would show its state as this one's."""
+    place = json.loads((directory / CONTROL_FILE).read_bytes()[:CONTROL_FILE_BYTES_MAX])
+    with socket.socket() as connection:  # no name to be looked up, and nothing that looks names up is loaded
+        connection.settimeout(CLIENT_S_MAX)
+        connection.connect(("127.0.0.1", int(place["port"])))
+        connection.sendall(str(place["password"]).encode() + b"\n")
+        answer = b""
+        while received := connection.recv(limits.CHUNK_BYTES):
+            answer += received
+            if len(answer) > limits.CONTROL_BYTES_MAX:
+                return None, ""
+    live = dict(json.loads(answer)) if answer else {}
+    drawn_in = live.pop(PLACE, None)
+    is_other = drawn_in is not None and drawn_in["file"] != _identity(directory / CONTROL_FILE)
+    return live or None, drawn_in["directory"] if is_other else ""

@@ -31,8 +31,9 @@ from syncd.language import prefer
 from syncd.messages import Silent
 from syncd.net.client import ParentClient
 from syncd.node.barriers import tell
+from syncd.node.holding import RUN, hold, require_original
 from syncd.node.watchdog import Watchdog
-from syncd.node_files import LOCK_FILE, OpenNode, open_node, require_node
+from syncd.node_files import OpenNode, open_node, require_node
 from syncd.reserve import Reserve
 from syncd.security import tls
 from syncd.security.names import ROOT_CERTIFICATE_FILE
@@ -40,7 +41,6 @@ from syncd.security.tls import TlsFiles
 from syncd.startup import check_start, note_days, note_exchanged_by
 from syncd.system import (
     hear_signals,
-    lock_file,
     notify_supervisor,
     raise_descriptor_limit,
     share_memory,
@@ -82,7 +82,8 @@ def _run(directory: Path, environment: Mapping[str, str], flags: Mapping[str, An
     set_up(config.log_level, config.log_format)
     raise_descriptor_limit(limits.DESCRIPTORS_MAX)
     share_memory(limits.ARENAS_MAX)
-    with lock_file(directory / LOCK_FILE):
+    require_original(directory)
+    with hold(directory, RUN):
         reserve = Reserve(directory, system_clock) if config.is_sqlite else None
         if reserve is not None:
             reserve.begin()

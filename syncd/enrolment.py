@@ -23,7 +23,8 @@ from syncd.errors import AlreadyRunning, ConfigError, WrongPeer
 from syncd.identity_files import ensure_keys, ensure_recovery, ensure_root, new_tls_keys, save_joined
 from syncd.inputs.mint import mint
 from syncd.language import say
-from syncd.node_files import DATABASE_FILE, LOCK_FILE, connector, open_store
+from syncd.node.holding import INIT, JOIN, hold
+from syncd.node_files import DATABASE_FILE, connector, open_store
 from syncd.positions import POSITIONS_FILE
 from syncd.security import enrol
 from syncd.security.enrol import JoinReply, NodeInfo
@@ -33,7 +34,7 @@ from syncd.security.validity import validities
 from syncd.setup import Place
 from syncd.store.files import is_taken, make_room
 from syncd.store.sqlite_causes import LOST
-from syncd.system import lock_file, make_secret_directory
+from syncd.system import make_secret_directory
 from syncd.tree import NodeRecord
 
 
@@ -69,7 +70,7 @@ def init_root(
     if standing := _standing(directory, config):
         return _same_root(directory, standing, unit)
     make_secret_directory(directory)
-    with lock_file(directory / LOCK_FILE):
+    with hold(directory, INIT):
         _refuse_lost(directory, config)
         moved_to = _room(directory, config, clock)
         node_keys = ensure_keys(directory, config, random_bytes)
@@ -178,7 +179,12 @@ def _create(
 
         require_rights(config.database)
     setup.create_schema(
-        connector(directory, config), config.schema_dialect, load_registry(config, directory), node_keys, place
+        connector(directory, config),
+        config.schema_dialect,
+        load_registry(config, directory),
+        node_keys,
+        place,
+        where=str(directory / DATABASE_FILE),
     )
     store = open_store(directory, config)
     try:
@@ -283,7 +289,7 @@ def _use_it() -> str:
 def _alone(directory: Path, standing: Mapping[str, str]) -> Iterator[None]:
     """Hold the directory's lock. Raises AlreadyRunning with the node that runs there."""
     try:
-        lock = lock_file(directory / LOCK_FILE)
+        lock = hold(directory, JOIN)
     except AlreadyRunning as error:
         if not standing:
             raise

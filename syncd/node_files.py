@@ -28,7 +28,6 @@ from syncd.store.base import Failpoint, Store
 from syncd.store.sqlite_errors import require_there
 
 DATABASE_FILE = "syncd.db"
-LOCK_FILE = "daemon.lock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

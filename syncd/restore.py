@@ -30,7 +30,8 @@ from syncd.config import CONFIG_FILE, Config, load_config, load_registry, write_
 from syncd.errors import ConfigError, FileRefused, KeyFileError, StoreError, SyncdError
 from syncd.identity_files import PUBLIC_FILES
 from syncd.language import say
-from syncd.node_files import DATABASE_FILE, LOCK_FILE, database_key, open_store, read_facts
+from syncd.node.holding import RESTORE, hold
+from syncd.node_files import DATABASE_FILE, database_key, open_store, read_facts
 from syncd.positions import mark_restored
 from syncd.security.identity import DATABASE_KEY_FILE, EXCHANGE_KEY_FILE, SIGNING_KEY_FILE, DatabaseKey, NodeKeys
 from syncd.security.recovery import load_recovery_key
@@ -40,7 +41,6 @@ from syncd.store.base import Store, Tx
 from syncd.store.files import database_files, is_taken, make_room, move_aside
 from syncd.system import (
     fsync_directory,
-    lock_file,
     make_secret_directory,
     read_any_file,
     require_own_directory,
@@ -184,7 +184,7 @@ def _prepared(
         )
     _require_same_files(directory, files)
     make_secret_directory(directory)
-    with lock_file(directory / LOCK_FILE):
+    with hold(directory, RESTORE):
         yield _Target(opened=opened, directory=directory, config=config, files=files, facts=facts, stated=stated)
 
 
@@ -340,14 +340,19 @@ def _new_store(target: _Target, path: Path | None) -> Store:
 
         setup.create_schema(
             lambda: postgres.connect(config.database), config.schema_dialect, target.registry, target.keys,
-            _place(target.facts),
+            _place(target.facts), where=str(directory),
         )  # fmt: skip
         return open_store(directory, config)
     from syncd.store import sqlite
 
     place, key = path or directory / DATABASE_FILE, database_key(directory, config)
     setup.create_schema(
-        lambda: sqlite.connect(place, key), config.schema_dialect, target.registry, target.keys, _place(target.facts)
+        lambda: sqlite.connect(place, key),
+        config.schema_dialect,
+        target.registry,
+        target.keys,
+        _place(target.facts),
+        where=str(place),
     )
     return sqlite.SqliteStore(place, target.registry, key)
 

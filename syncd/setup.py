@@ -40,8 +40,11 @@ class Place:
     foreign_writes: str = "refuse"
 
 
-def create_schema(connect: Connect, dialect: str, registry: Registry, node_keys: NodeKeys, place: Place) -> None:
-    """Create or upgrade the tables and triggers of a node (imports SQLAlchemy and Alembic)."""
+def create_schema(
+    connect: Connect, dialect: str, registry: Registry, node_keys: NodeKeys, place: Place, *, where: str
+) -> None:
+    """Create or upgrade the tables and triggers of a node (imports SQLAlchemy and Alembic). `where`: the database, for
+    words."""
     from schema.install import Identity, NameTakenError, SchemaError, install
 
     identity = Identity(node_id=node_keys.node_id, tag=node_keys.tag, unit_id=place.unit_id)
@@ -57,17 +60,36 @@ def create_schema(connect: Connect, dialect: str, registry: Registry, node_keys:
     except Exception as error:
         if not type(error).__module__.startswith("sqlalchemy"):
             raise
+        cause = getattr(error, "orig", None) or error
+        if (trouble := not_of_definition(cause, where)) is not None:
+            raise trouble from error
         raise ConfigError(
             say(
                 "cơ sở dữ liệu không nhận các bảng: {error}",
                 "the database does not take the tables: {error}",
-                error=definition_refused(getattr(error, "orig", None) or error),
+                error=definition_refused(cause),
             ),
             say(
                 "nếu là quy tắc (check) trong extra_tables thì sửa quy tắc đó, rồi chạy lại",
                 "if it is a rule (check) in extra_tables, correct that rule and run this again",
             ),
         ) from error
+
+
+def not_of_definition(error: BaseException, where: str) -> Exception | None:
+    """What is wrong with the database itself (its disk, its rights, its server), where the tables are not to blame."""
+    if hasattr(error, "sqlite_errorcode"):
+        from syncd.store import sqlite_errors
+
+        return None if sqlite_errors.is_of_statement(error) else sqlite_errors.translate(error, where)  # type: ignore[arg-type]  # the driver's own
+    if hasattr(error, "sqlstate"):
+        from syncd.store import postgres_errors
+        from syncd.store.causes import UNFIT
+        from syncd.store.postgres_causes import REFUSED
+
+        is_of_statement = postgres_errors.cause_of(error) in (REFUSED, UNFIT)  # type: ignore[arg-type]  # the driver's own
+        return None if is_of_statement else postgres_errors.translate(error)  # type: ignore[arg-type]  # the same
+    return None
 
 
 def name_taken(names: Iterable[str]) -> ConfigError:

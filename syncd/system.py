@@ -22,13 +22,14 @@ from typing import Any, Self
 
 from syncd.errors import AlreadyRunning, DiskFull, KeyFileError, PermissionDenied, SyncdError
 from syncd.language import say
+from syncd.store.os_causes import BY_ERRNO, OTHER
 
 SECRET_FILE_MODE = 0o600
 SECRET_DIRECTORY_MODE = 0o700
 PUBLIC_FILE_MODE = 0o644
 OTHERS_MASK = 0o077
 GROUP_READS_MASK = 0o037  # for the one secret that a clerk's program in the node's group may be given: the database's
-LOCK_TEXT_BYTES_MAX = 64
+LOCK_TEXT_BYTES_MAX = 128
 # Windows forbids reading a locked byte, so the lock lies far behind the text that says who holds it.
 LOCK_OFFSET_BYTES = 1 << 30
 INOTIFY_MODIFY = 2  # inotify(7)
@@ -201,9 +202,9 @@ def fsync_directory(path: Path) -> None:
             os.close(descriptor)
 
 
-def lock_file(path: Path) -> "FileLock":
-    """Take the one-instance lock or raise `AlreadyRunning`. It ends with `release()`, with the `with` block, or with
-    the process.
+def lock_file(path: Path, note: str = "") -> "FileLock":
+    """Take the one-instance lock or raise `AlreadyRunning`. `note` tells others what for. It ends with
+    `release()`, with the `with` block, or with the process.
 
     The file stays: removing it would let two processes lock two files of the same name.
     """
@@ -227,7 +228,7 @@ def lock_file(path: Path) -> "FileLock":
                     "one daemon per database: wait for it to end, or stop it first",
                 ),
             )
-        _write_holder(descriptor)
+        _write_holder(descriptor, note)
     except OSError as error:
         os.close(descriptor)
         raise translate_os_error(error, say("không khóa được {path}", "cannot lock {path}", path=path)) from error
@@ -272,7 +273,7 @@ def locale_language() -> str:
 
 def translate_os_error(error: OSError, what: str) -> SyncdError:
     """The operating system's error as ours: `what` says what failed and where."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno == errno.ENOSPC:
         return DiskFull(
             say("{what}: đĩa đầy", "{what}: no space left", what=what),
             say(
@@ -290,10 +291,7 @@ def translate_os_error(error: OSError, what: str) -> SyncdError:
             say("{what}: không có quyền", "{what}: permission denied", what=what),
             when_denied(error.filename if isinstance(error.filename, str) else None),
         )
-    return SyncdError(
-        say("{what}: {error}", "{what}: {error}", what=what, error=error.strerror or error),
-        say("kiểm tra đường dẫn và đĩa", "check the path and the disk"),
-    )
+    return BY_ERRNO.get(error.errno or 0, OTHER).error(what=what, error=error.strerror or error)
 
 
 def when_denied(denied: str | Path | None) -> str:
@@ -398,15 +396,15 @@ def watchdog_s(environment: Mapping[str, str]) -> float | None:
 
 def _read_holder(descriptor: int) -> str:
     os.lseek(descriptor, 0, os.SEEK_SET)
-    return os.read(descriptor, LOCK_TEXT_BYTES_MAX).decode("ascii", "replace").strip() or say(
+    return os.read(descriptor, LOCK_TEXT_BYTES_MAX).decode("ascii", "replace").split("\n")[0] or say(
         "không rõ số hiệu", "number unknown"
     )
 
 
-def _write_holder(descriptor: int) -> None:
+def _write_holder(descriptor: int, note: str) -> None:
     os.ftruncate(descriptor, 0)
     os.lseek(descriptor, 0, os.SEEK_SET)
-    os.write(descriptor, f"pid {os.getpid()}\n".encode("ascii"))
+    os.write(descriptor, f"pid {os.getpid()}\n{note}".rstrip().encode("ascii") + b"\n")
 
 
 def _write_file(path: Path, data: bytes, mode: int) -> None:

@@ -5,7 +5,6 @@ Enters: a token (as an argument, or - for standard input, so that it stays out o
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -36,6 +35,7 @@ from syncd.text.command import at
 @json_option
 def command(token: str, directory: Path | None, as_json: bool, **settings: object) -> None:
     from syncd.cli.place import node_directory
+    from syncd.cli.texts import read_input
     from syncd.enrolment import join
 
     where = node_directory(directory)
@@ -43,7 +43,7 @@ def command(token: str, directory: Path | None, as_json: bool, **settings: objec
     if printed_roles(config, settings):
         return
     config = with_password_kept(config, where)
-    text = sys.stdin.read(limits.TOKEN_CHARS_MAX) if token == "-" else token
+    text = read_input(limits.TOKEN_CHARS_MAX).decode("ascii", "replace") if token == "-" else token
     made = join(where, text.strip(), config)
     if as_json:
         emit_json({"directory": str(where), **{name: plain(getattr(made, name)) for name in made.__slots__}})

@@ -119,6 +119,8 @@ def _given_streams() -> bool:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
+    if sys.stdin is None:  # a service's, or closed (`<&-`): nothing is there to be read
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 - the same
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:  # a code page that lacks a letter must not end the program
@@ -129,6 +131,7 @@ def _given_streams() -> bool:
 def _ran(arguments: Sequence[str], is_check: bool) -> int:
     """The verb's own code. Raises OSError where its output cannot be written."""
     try:
+        _require_text(arguments)
         result = _called(arguments)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
@@ -169,6 +172,20 @@ def _ran(arguments: Sequence[str], is_check: bool) -> int:
             ),
             BUG,
         )
+
+
+def _require_text(arguments: Sequence[str]) -> None:
+    """Raises UsageError for an argument that is no UTF-8 (typed in another code page) and names no file: later it would
+    be found where a part of the work is done."""
+    for at, each in enumerate(arguments, start=1):
+        if any("\ud800" <= letter <= "\udfff" for letter in each) and not os.path.lexists(each):
+            raise click.UsageError(
+                say(
+                    "đối số thứ {at} không phải UTF-8 (bàn phím hoặc cửa sổ lệnh dùng bảng mã khác): đặt LANG=C.UTF-8",
+                    "argument {at} is not UTF-8 (the keyboard or the terminal has another code page): set LANG=C.UTF-8",
+                    at=at,
+                )
+            )
 
 
 def _called(arguments: Sequence[str]) -> object:

@@ -90,12 +90,9 @@ def _script(statement: str | None, file: Path | None) -> str:
         )
     if file is None:
         return statement or ""
-    from syncd.cli.texts import read_text, refuse_other_text
+    from syncd.cli.texts import read_text
 
-    if str(file) != "-":
-        return read_text(file, limits.SCRIPT_BYTES_MAX)
-    with refuse_other_text(file):
-        return sys.stdin.read(limits.SCRIPT_BYTES_MAX)
+    return read_text(file, limits.SCRIPT_BYTES_MAX)
 
 
 # --- SQLite ----------------------------------------------------------------------------------------------------------

@@ -34,20 +34,21 @@ def command(once: bool, directory: Path | None, as_json: bool) -> None:
         raise click.UsageError(
             say("thiếu --once; để chạy mãi: [[syncd run]]", "--once is missing; to run for ever: [[syncd run]]")
         )
-    from syncd.cli.place import node_directory
-    from syncd.node_files import LOCK_FILE, open_node
+    from contextlib import closing
+
+    from syncd.cli.place import config_of, node_directory
+    from syncd.node.holding import SYNC, hold, require_original
+    from syncd.node_files import open_node, require_node
     from syncd.once import sync_once
     from syncd.startup import check_start
-    from syncd.system import lock_file
 
     where = node_directory(directory)
-    opened = open_node(where, is_starting=True)
-    try:
-        with lock_file(where / LOCK_FILE):
-            check_start(opened)  # as a daemon does: many a station never runs one
-            done = sync_once(opened)
-    finally:
-        opened.close()
+    config = config_of(where)
+    require_node(where, config)
+    require_original(where)
+    with hold(where, SYNC), closing(open_node(where, config, is_starting=True)) as opened:
+        check_start(opened)  # as a daemon does: many a station never runs one
+        done = sync_once(opened)
     if as_json:
         emit_json(done)
         return

@@ -5,6 +5,7 @@ Enters: a path. Leaves: its text. Must hold: what is no text is refused by name 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,10 +15,23 @@ from syncd.inputs.open_text import LOOK_BYTES, kind_of
 from syncd.language import say
 from syncd.system import read_beginning
 
+STANDARD_INPUT = Path("-")
+
 
 def read_text(path: Path, bytes_max: int) -> str:
-    """The text of a UTF-8 file, with or without a byte order mark. Raises FileRefused where it is none."""
-    data = read_beginning(path, bytes_max + 1)
+    """The text of a UTF-8 file, with or without a byte order mark; `-` is standard input. Raises FileRefused where it
+    is none, or longer: half a script must not run."""
+    if path == STANDARD_INPUT:
+        return _text(say("đầu vào chuẩn", "standard input"), read_input(bytes_max + 1), bytes_max)
+    return _text(path, read_beginning(path, bytes_max + 1), bytes_max)
+
+
+def read_input(size: int) -> bytes:
+    """The first bytes of standard input; none where it is closed."""
+    return sys.stdin.buffer.read(size)
+
+
+def _text(path: Path | str, data: bytes, bytes_max: int) -> str:
     kind = kind_of(data[:LOOK_BYTES])
     if kind is not None:
         raise FileRefused(
@@ -34,13 +48,12 @@ def read_text(path: Path, bytes_max: int) -> str:
 
 
 @contextmanager
-def refuse_other_text(path: Path) -> Iterator[None]:
+def refuse_other_text(path: Path | str) -> Iterator[None]:
     """Tell of bytes that are no text, without quoting them as the decoder's own words would."""
     try:
         yield
     except UnicodeDecodeError as error:
-        name = say("đầu vào chuẩn", "standard input") if str(path) == "-" else path
         raise FileRefused(
-            say("{path} không phải UTF-8", "{path} is not UTF-8", path=name),
+            say("{path} không phải UTF-8", "{path} is not UTF-8", path=path),
             say("lưu tệp thành văn bản UTF-8 rồi chạy lại", "save it as UTF-8 text and run it again"),
         ) from error

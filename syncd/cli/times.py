@@ -5,22 +5,14 @@ Enters: canonical instants (UTC). Leaves: short texts. Must hold: JSON never pas
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
-from syncd.clock import civil_zone
-from syncd.language import language, say
+from syncd.language import say
+from syncd.text.moments import moment
+
+__all__ = ["age", "age_s", "duration", "moment"]
 
 AT_ONCE_S = 2.0  # two readings of one moment
-
-
-def moment(instant: str | None) -> str:
-    """An instant in the reader's zone (Vietnamese: that of the country's days)."""
-    if not instant:
-        return ""
-    when = datetime.fromisoformat(instant)
-    if language() == "vi":
-        return f"{when.astimezone(civil_zone()):%d/%m/%Y %H:%M:%S}"
-    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
 def age(instant: str | None, now_ms: int) -> str:

@@ -17,8 +17,8 @@ from syncd.errors import ConfigError
 from syncd.events import event
 from syncd.language import say
 from syncd.node.evolve import Changes
-from syncd.node_files import OpenNode, connector, identity_of, raw_transaction
-from syncd.setup import name_taken
+from syncd.node_files import DATABASE_FILE, OpenNode, connector, identity_of, raw_transaction
+from syncd.setup import name_taken, not_of_definition
 from syncd.store.named import definition_refused
 
 
@@ -31,6 +31,8 @@ def add(opened: OpenNode, found: Changes) -> None:
     except Exception as error:
         if not type(error).__module__.startswith(("psycopg", "sqlcipher3", "sqlite3")):
             raise
+        if (trouble := not_of_definition(error, str(opened.directory / DATABASE_FILE))) is not None:
+            raise trouble from error
         raise ConfigError(
             say(
                 "cơ sở dữ liệu không nhận các bảng hoặc cột mới: {error}",
@@ -38,9 +40,8 @@ def add(opened: OpenNode, found: Changes) -> None:
                 error=definition_refused(error),
             ),
             say(
-                "nếu là quy tắc (check) trong extra_tables thì sửa quy tắc đó; nếu là quyền thì cấp quyền cho "
-                "chương trình đồng bộ",
-                "if it is a rule (check) in extra_tables, correct it; if it is a right, grant it to the daemon",
+                "nếu là quy tắc (check) trong extra_tables thì sửa quy tắc đó",
+                "if it is a rule (check) in extra_tables, correct it",
             ),
         ) from error
     finally:

@@ -58,10 +58,10 @@ DISK_FAILS = Cause(
     StoreError,
     Both("đĩa không đọc hoặc ghi được {place} ({name})", "the disk cannot read or write {place} ({name})"),
     Both(
-        "kiểm tra đĩa, dây nối và hạn mức đĩa (dmesg); syncd tự thử lại; nếu vẫn vậy, khôi phục bản sao lưu cuối vào"
-        " đĩa tốt",
-        "check the disk, its cable and its quota (dmesg); syncd tries again by itself; if it stays so, restore the last"
-        " backup to a sound disk",
+        "kiểm tra đĩa, dây nối (dmesg), hạn mức đĩa và giới hạn cỡ tệp (ulimit -f); syncd tự thử lại; nếu vẫn vậy, khôi"
+        " phục bản sao lưu cuối vào đĩa tốt",
+        "check the disk, its cable (dmesg), its quota and the limit of a file's size (ulimit -f); syncd tries again by"
+        " itself; if it stays so, restore the last backup to a sound disk",
     ),
 )
 DAMAGED = Cause(

@@ -12,7 +12,8 @@ from syncd import enrolment
 from syncd.admission import TokenKind, Way, make_token
 from syncd.config import Config
 from syncd.errors import AlreadyRunning, ConfigError, SyncdError
-from syncd.node_files import LOCK_FILE, open_node
+from syncd.node.holding import LOCK_FILE
+from syncd.node_files import open_node
 from syncd.security.names import ROOT_CERTIFICATE_FILE
 from syncd.setup import set_facts
 from syncd.system import lock_file

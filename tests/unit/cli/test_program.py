@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import subprocess
@@ -17,10 +18,12 @@ from conflict.case import CaseKind
 from syncd import __version__
 from syncd.cases import open_case
 from syncd.cli import main, program
+from syncd.cli.texts import read_text
 from syncd.cli.verb import Group, Verb
 from syncd.config import Config
 from syncd.control import Control
 from syncd.enrolment import Unit, init_root
+from syncd.errors import FileRefused
 from syncd.node_files import open_node
 from tests import forking
 
@@ -133,6 +136,36 @@ def test_a_command_line_that_makes_no_sense_is_told_in_vietnamese(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("arguments", [("sql", "SELECT '\udce1'"), ("init", "--unit", "42", "--unit-name", "T\udce1")])
+def test_an_argument_of_another_code_page_is_refused_before_anything_is_made(
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SYNCD_DIR", str(tmp_path / "new"))
+    monkeypatch.setenv("SYNCD_LANGUAGE", "vi")
+    assert program.run(arguments) == 2
+    assert f"đối số thứ {len(arguments)} không phải UTF-8" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_file_whose_name_is_no_utf8_may_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    odd = os.fsdecode(os.fsencode(str(tmp_path)) + b"/so_\xe1.csv")
+    Path(odd).touch()
+    program.run(("import", odd, "--dir", str(tmp_path)))
+    assert "UTF-8" not in capsys.readouterr().err
+
+
+def test_a_script_on_standard_input_is_read_whole_as_utf8_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def given(data: bytes) -> str:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), encoding="ascii"))
+        return read_text(Path("-"), 8)
+
+    assert given("\ufeffbà;".encode()) == "bà;"
+    assert given(b"") == ""
+    for data, said in ((b"b\xe0;", "UTF-8"), (b"12345678;", "8 bytes"), ("bà".encode("utf-16"), "not text")):
+        with pytest.raises(FileRefused, match=said):
+            given(data)
+
+
 def test_nothing_that_click_says_of_an_option_stays_english(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SYNCD_LANGUAGE", "vi")
     text = "\n".join(
@@ -176,6 +209,7 @@ def test_check_of_an_unreadable_node_is_unknown(tmp_path: Path) -> None:
         ("{syncd} --version > /dev/full", 75),
         ("{syncd} --version > /dev/full 2>&-", 75),
         ("{syncd} --version >&-", 0),
+        ("{syncd} join --dir {place}/new - <&-", 77),
     ],
 )
 def test_output_that_cannot_be_written_is_no_traceback(command: str, code: int, tmp_path: Path) -> None:

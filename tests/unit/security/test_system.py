@@ -1,5 +1,6 @@
 """Secret files, durable replacement, the one-instance lock, the language: the operating system as we promise it."""
 
+import errno
 import os
 import stat
 import subprocess
@@ -123,7 +124,32 @@ def test_directory_under_a_file_is_an_error(tmp_path: Path) -> None:
 def test_system_errors_become_ours() -> None:
     assert isinstance(translate_os_error(OSError(28, "No space left"), "cannot write x"), DiskFull)
     assert isinstance(translate_os_error(PermissionError(13, "no"), "cannot read x"), PermissionDenied)
-    assert str(translate_os_error(OSError(5, "Input/output error"), "cannot read x")).startswith("cannot read x: Input")
+    assert str(translate_os_error(OSError(71, "Protocol error"), "cannot read x")).startswith("cannot read x: Protocol")
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "said", "remedy"),
+    [
+        (errno.EDQUOT, DiskFull, "hạn mức đĩa", "xin tăng hạn mức"),
+        (errno.EFBIG, SyncdError, "lớn quá mức", "ulimit -f"),
+        (errno.EIO, SyncdError, "không đọc hoặc ghi được", "dmesg"),
+        (errno.ENOENT, SyncdError, "không có tệp", "đường dẫn"),
+        (errno.ENOTDIR, SyncdError, "không phải thư mục", "đường dẫn"),
+        (errno.EISDIR, SyncdError, "là thư mục", "đường dẫn"),
+        (errno.ENAMETOOLONG, SyncdError, "quá dài", "ngắn hơn"),
+        (errno.ELOOP, SyncdError, "vòng tròn", "đường dẫn"),
+    ],
+    ids=lambda value: errno.errorcode.get(value) if isinstance(value, int) else None,
+)
+def test_numbers_of_the_system_are_told_in_vietnamese_with_their_own_remedy(
+    monkeypatch: pytest.MonkeyPatch, number: int, kind: type[SyncdError], said: str, remedy: str
+) -> None:
+    monkeypatch.setenv("SYNCD_LANGUAGE", "vi")
+    told = translate_os_error(OSError(number, os.strerror(number)), "không ghi được x")
+    assert isinstance(told, kind)
+    assert said in str(told)
+    assert remedy in str(told)
+    assert os.strerror(number) not in str(told)
 
 
 def test_second_process_is_excluded_until_the_first_dies(tmp_path: Path) -> None:
