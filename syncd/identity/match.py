@@ -29,7 +29,7 @@ from syncd.identity.index import (
 from syncd.identity.keys import unpack
 from syncd.identity.links import Counts, Found, Known, RandomBytes, Side
 from syncd.identity.looked import is_indexed, note_look
-from syncd.identity.people import People, everybody, some
+from syncd.identity.people import People, alone, everybody, some
 from syncd.identity.scope import Scope, scope_of
 from syncd.limits import (
     IDENTITY_BLOCK_PERSONS_MAX,
@@ -150,15 +150,16 @@ def match_new(tx: Tx, scope: Scope, now: str, random_bytes: RandomBytes) -> Matc
         return Matched()
     candidates, too_large = _candidates(tx, due)
     known = links.known_links(tx, due)
-    linked = {person for link in known for person in link.ids}
-    people = some(tx, sorted({*due, *linked, *(each for others in candidates.values() for each in others)}))
+    here = alone(tx, sorted({*due, *_ids_of(known), *(each for others in candidates.values() for each in others)}))
+    near = {*_shared(here, scope, candidates), *_kept(here, known)}
+    people = some(tx, sorted({here.ids[place] for pair in near for place in pair}))
     comparing = Comparing(people, _parts(tx, people))
-    pairs = sorted({*_shared(people, comparing, scope, candidates), *_kept(people, known)})
+    pairs = sorted(_places(people, here.ids[one], here.ids[other]) for one, other in near)
     found = _judge(people, comparing, pairs, {link.ids for link in known})
     found = _without_rivals(found, links.known_links(tx, sorted({person for each in found for person in each.ids})))
     done = Matched(persons=len(due), compared=len(pairs), blocks_too_large=too_large)
     done.counts = links.write_found(tx, found, now, random_bytes)
-    done.counts.withdrawn += _withdraw_gone(tx, people, known, now)
+    done.counts.withdrawn += _withdraw_gone(tx, here, known, now)
     tx.many("DELETE FROM syncd_identity_due WHERE person_id = ?", [(person_id,) for person_id in due])
     return done
 
@@ -249,9 +250,9 @@ def _candidates(tx: Tx, due: Sequence[str]) -> tuple[dict[str, set[str]], int]:
     return found, sum(size > IDENTITY_BLOCK_PERSONS_MAX for size in sizes.values())
 
 
-def _shared(
-    people: People, comparing: Comparing, scope: Scope, candidates: Mapping[str, set[str]]
-) -> Iterator[tuple[int, int]]:
+def _shared(people: People, scope: Scope, candidates: Mapping[str, set[str]]) -> Iterator[tuple[int, int]]:
+    """Pairs worth all the evidence: most persons who share a key have neither a name nor a date of birth in common."""
+    comparing = Comparing(people, {})
     for person_id, others in candidates.items():
         if person_id not in people.places:
             continue  # gone since
@@ -267,6 +268,15 @@ def _one_number(people: People, one: int, other: int) -> bool:
     return any(
         numbers[one] != "" and numbers[one] == numbers[other] for numbers in (people.citizen_ids, people.insurance_nos)
     )
+
+
+def _ids_of(known: Sequence[Known]) -> set[str]:
+    return {person for link in known for person in link.ids}
+
+
+def _places(people: People, one: str, other: str) -> tuple[int, int]:
+    first, second = sorted((people.places[one], people.places[other]))
+    return first, second
 
 
 def _kept(people: People, known: Sequence[Known]) -> Iterator[tuple[int, int]]:

@@ -136,6 +136,13 @@ def everybody(tx: Tx) -> People:
     return people
 
 
+def alone(tx: Tx, ids: Sequence[str]) -> People:
+    """These persons, and nobody of their households and families."""
+    people = People()
+    people.add(select_in(tx, PERSONS, "id", ids))
+    return people
+
+
 def some(tx: Tx, ids: Sequence[str]) -> People:
     """These persons with their parents and household members, as far as they are here. Those asked for come first."""
     people = People()
