@@ -382,7 +382,6 @@ MESSAGES = (
         "một bản ghi chỉ tới bản ghi không có, hoặc bản ghi bị xóa còn được bản ghi khác chỉ tới",
         "a row refers to a row that does not exist, or other rows still refer to one that was deleted",
     ),
-    Both("PostgreSQL không trả lời: {error}", "PostgreSQL does not answer: {error}"),
     Both("{what}: đĩa đầy", "{what}: no space left"),
 )
 

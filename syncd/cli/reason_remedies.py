@@ -247,9 +247,6 @@ REMEDIES = (
     ),
     Both("syncd tự kết nối lại; xem nhật ký máy chủ", "syncd reconnects by itself; see the server's log"),
     Both(
-        "khởi động máy chủ hoặc sửa `database` trong syncd.toml", "start the server or correct `database` in syncd.toml"
-    ),
-    Both(
         "chạy `[[syncd verify]]`; nhật ký máy chủ có câu lệnh đó",
         "run `[[syncd verify]]`; the server's log has the statement",
     ),

@@ -13,10 +13,10 @@ from syncd.cli import reason_messages, reason_remedies
 from syncd.cli.reason_messages import FACTS
 from syncd.errors import JoinRefused, ParentUnreachable, SyncdError, TokenError, TooLarge, TrustError, Unsupported
 from syncd.language import Both, Said, language, say
-from syncd.store import postgres_causes, sqlite_causes
+from syncd.store import os_causes, postgres_causes, postgres_unreached, sqlite_causes
 from syncd.text.command import plain
 
-CAUSES = (*sqlite_causes.CAUSES, *postgres_causes.CAUSES)
+CAUSES = (*sqlite_causes.CAUSES, *postgres_causes.CAUSES, *postgres_unreached.CAUSES, *os_causes.CAUSES)
 MESSAGES = (*reason_messages.MESSAGES, *(each.what for each in CAUSES))
 REMEDIES = (
     *reason_remedies.REMEDIES,

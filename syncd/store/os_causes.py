@@ -60,6 +60,7 @@ TOO_LONG = _cause("tên quá dài", "the name is too long", Both("nêu tên ng�
 CIRCLE = _cause("liên kết chỉ vòng tròn", "its links lead in a circle", PATH)
 BAD_NAME = _cause("tên không dùng được ở đó", "a name that cannot be used there", PATH)
 
+CAUSES = (QUOTA, TOO_LARGE, BROKEN, MISSING, NO_DIRECTORY, DIRECTORY, IS_THERE, TOO_LONG, CIRCLE, BAD_NAME)
 BY_ERRNO = {
     getattr(errno, "EDQUOT", -1): QUOTA, errno.EFBIG: TOO_LARGE, errno.EIO: BROKEN, errno.ENOENT: MISSING,
     errno.ENOTDIR: NO_DIRECTORY, errno.EISDIR: DIRECTORY, errno.EEXIST: IS_THERE, errno.ENAMETOOLONG: TOO_LONG,

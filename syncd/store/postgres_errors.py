@@ -12,12 +12,13 @@ import psycopg
 from psycopg import errors as pg
 
 from schema.refusals import is_ours
-from syncd.errors import DatabaseUnreachable, StoreError, SyncdError
+from syncd.errors import StoreError, SyncdError
 from syncd.language import say
 from syncd.store.base import id_taken, known, not_unique, rule_broken
 from syncd.store.causes import UNFIT, Cause, first
 from syncd.store.named import named
 from syncd.store.postgres_causes import BROKEN_OFF, BY_CLASS, BY_CODE, REFUSED
+from syncd.store.postgres_unreached import unreached_cause
 
 INTEGRITY = "23"
 UNIQUE, EXCLUSION, NOT_NULL, CHECK = "23505", "23P01", "23502", "23514"
@@ -79,14 +80,5 @@ def _word(state: str) -> str:
 
 def unreached(error: psycopg.OperationalError) -> SyncdError:
     """There is no connection yet, so that no row can be quoted: the library's words tell host, port and account."""
-    return DatabaseUnreachable(
-        say(
-            "PostgreSQL không trả lời: {error}",
-            "PostgreSQL does not answer: {error}",
-            error="; ".join(line.strip() for line in str(error).splitlines() if line.strip()),
-        ),
-        say(
-            "khởi động máy chủ hoặc sửa `database` trong syncd.toml",
-            "start the server or correct `database` in syncd.toml",
-        ),
-    )
+    words = "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    return unreached_cause(words).error(error=words)
