@@ -24,7 +24,7 @@ from typing import Any
 from bench import data
 from schema.install import Identity, statements
 from schema.tables import registry
-from syncd import setup
+from syncd import limits, setup
 from syncd.clock import system_clock
 from syncd.config import Config
 from syncd.errors import SyncdError
@@ -42,7 +42,7 @@ from syncd.tree import NodeRecord
 
 WRITERS = 4
 HERD_S_MAX = 120.0
-POLL_S = 30.0
+POLL_S = limits.HINT_WAIT_S_MAX  # as stations ask
 AGAIN_S = 0.5  # after a failed question
 INSERT = "INSERT INTO household (number, kind) VALUES (?, 'family')"
 OWED = "SELECT count(*) FROM syncd_stream WHERE own = 1 AND kind = 1 AND custodian_seq < held_seq"

@@ -60,7 +60,9 @@ RETRY_ATTEMPTS_MAX: Final = 8
 RETRY_DELAY_S_MAX: Final = 20.0
 CONNECT_S_MAX: Final = 10.0
 EXCHANGE_S_MAX: Final = 120.0
-HINT_WAIT_S_MAX: Final = 30.0
+HINT_WAIT_S_MAX: Final = 55.0  # a child asks for so long: below a minute, after which some firewalls forget a line
+HINT_WAIT_S: Final = 30.0  # it is kept so long, unless more children than this wait
+CROWD_MIN: Final = 64
 DECLINED_WAIT_S: Final = 0.05  # of a pull after a refusal; twice as long after each further one
 UNSETTLED_WAIT_S: Final = 1.0  # of a pull while the parent holds another past, or has not been greeted yet
 

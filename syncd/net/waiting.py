@@ -72,6 +72,11 @@ class Waiting:
         return news
 
     @property
+    def wait_s_max(self) -> float:
+        """How long a child is kept waiting: among many longer, for each that asks in vain costs the same."""
+        return limits.HINT_WAIT_S_MAX if self._count > limits.CROWD_MIN else limits.HINT_WAIT_S
+
+    @property
     def closed(self) -> bool:
         return self._closed
 

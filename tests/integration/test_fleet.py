@@ -323,6 +323,18 @@ def test_news_for_all_reach_few_children_at_once(builder: TreeBuilder, loop: Loo
     waiting.close()
 
 
+def test_many_children_are_kept_waiting_for_longer_than_few(builder: TreeBuilder, loop: Loop) -> None:
+    """Each that asks in vain costs the same, and of many there are more."""
+    root, children = with_children(builder, 1)
+    waiting, _waiters = waiting_for(root, children[0], loop, limits.CROWD_MIN)
+    assert waiting.wait_s_max == limits.HINT_WAIT_S
+    waiter = waiting.enter(children[0].node.node_id)
+    assert limits.HINT_WAIT_S < waiting.wait_s_max == limits.HINT_WAIT_S_MAX < 60
+    waiting.leave(waiter)
+    assert waiting.wait_s_max == limits.HINT_WAIT_S
+    waiting.close()
+
+
 def test_receipt_is_waited_for_while_the_custodian_has_not_come_to_it(builder: TreeBuilder) -> None:
     root, (child,) = with_children(builder, 1)
     add_person(child)

@@ -206,3 +206,29 @@ def test_one_large_question_of_a_child_at_a_time_and_small_ones_beside_it(root: 
         assert held.recv(100).startswith(b"HTTP/1.1 200")
         held.close()
     assert ask(root, context, routes.HELLO, large)[0] == 200
+
+
+def test_kept_connection_is_refused_once_its_certificate_is_not_the_newest(root: TestNode, district: TestNode) -> None:
+    """A pull on a connection that was a child's before is checked before it is answered."""
+    pull = messages.encode(Pull([], [], None, 0, 0, 0, 0, []))
+    node_id = district.opened().node.node_id
+    host, port = root.address.removeprefix("https://").split(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=120)
+    connection.connect()
+    context = tls.client_context(TlsFiles.in_directory(district.directory))
+    connection.sock = context.wrap_socket(connection.sock, server_hostname=tls_name(root.opened().node.node_id))
+    newest = root.value("SELECT certificate_sha256 FROM syncd_peer WHERE node_id = ?", node_id)
+    answers = []
+    try:
+        for fingerprint in (newest, bytes(32)):
+            with root.opened().store.apply("certificate") as tx:
+                tx.run("UPDATE syncd_peer SET certificate_sha256 = ? WHERE node_id = ?", (fingerprint, node_id))
+            connection.request("POST", routes.PULL, pull)
+            reply = connection.getresponse()
+            reply.read()
+            answers.append(reply.status)
+    finally:
+        connection.close()
+        with root.opened().store.apply("certificate") as tx:
+            tx.run("UPDATE syncd_peer SET certificate_sha256 = ? WHERE node_id = ?", (newest, node_id))
+    assert answers == [200, 403]
