@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import TypeVar
 
 from syncd.errors import FileRefused, UsageError
@@ -204,13 +205,20 @@ def operation_of(scope_note: str) -> Operation | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Row:
+    """`statements`: (unit, its name, its parent) as the line states them."""
+
     line: int
     cells: dict[str, str]
+    statements: tuple[tuple[UnitKey, str, UnitKey | None], ...]
 
-    def key(self, column: str) -> UnitKey:
-        era = Era.NEW if column.startswith("new") else Era.OLD
-        level = next((level for level in (Level.PROVINCE, Level.DISTRICT) if level in column), Level.COMMUNE)
-        return UnitKey(level, self.cells[column], era)
+    @property
+    def old(self) -> UnitKey | None:
+        """The old unit, where the line names one."""
+        return self.statements[4][0] if len(self.statements) > 4 else None
+
+    @property
+    def new(self) -> UnitKey:
+        return self.statements[1][0]
 
 
 def _rows(lines: Iterable[str], problems: ProblemList, name: str) -> Iterator[_Row]:
@@ -236,7 +244,7 @@ def _rows(lines: Iterable[str], problems: ProblemList, name: str) -> Iterator[_R
                 say("tệp có hơn {most} dòng", "the file has more than {most} lines", most=UNIT_LINES_MAX), HINT.here
             )
         cells = [visible(cell) for cell in row.cells]
-        if [title_of(cell) for cell in cells[:wanted]] == header[:wanted]:
+        if cells and title_of(cells[0]) == header[0] and list(map(title_of, cells[:wanted])) == header[:wanted]:
             _say(problems, row.line, header[0], "titles")
         elif len(cells) < wanted or any(cells[len(header) :]):
             _say(problems, row.line, header[0], "cells", found=len(cells), wanted=len(header))
@@ -244,7 +252,8 @@ def _rows(lines: Iterable[str], problems: ProblemList, name: str) -> Iterator[_R
             _say(problems, row.line, header[0], "again")
         else:
             seen.add(tuple(cells[: len(header)]))
-            yield _Row(line=row.line, cells=dict(zip(header, cells, strict=False)))
+            values = dict(zip(header, cells, strict=False))
+            yield _Row(line=row.line, cells=values, statements=_statements(values))
     if is_empty:
         raise sheet.no_rows()
 
@@ -270,6 +279,8 @@ def _well_formed(row: _Row, problems: ProblemList) -> bool:
     fine = True
     for column in COLUMNS:
         value, digits = row.cells[column], DIGITS.get(column)
+        if len(value) == digits and value.isascii() and value.isdigit():
+            continue  # the usual cell, told at little cost
         if not value and column != "old_code":
             fine = False
             _say(problems, row.line, column, "required")
@@ -282,7 +293,7 @@ def _well_formed(row: _Row, problems: ProblemList) -> bool:
         elif len(value) > UNIT_CELL_CHARS_MAX:
             fine = False
             _say(problems, row.line, column, "long", most=UNIT_CELL_CHARS_MAX)
-        elif digits and value and not (len(value) == digits and value.isascii() and value.isdigit()):
+        elif digits and value:
             fine = False
             _say(problems, row.line, column, "digits", digits=digits)
     return fine
@@ -297,7 +308,7 @@ class _Reading:
         self._names: defaultdict[UnitKey, Counter[str]] = defaultdict(Counter)  # by spelling
         self._parents: defaultdict[UnitKey, Counter[UnitKey]] = defaultdict(Counter)
         for row in rows:
-            for unit, name, parent in _statements(row):
+            for unit, name, parent in row.statements:
                 self._names[unit][name] += 1
                 if parent is not None:
                     self._parents[unit][parent] += 1
@@ -335,15 +346,15 @@ class _Reading:
         """A line whose district and province contradict each other says nothing about its commune's district."""
         votes: defaultdict[UnitKey, Counter[UnitKey]] = defaultdict(Counter)
         for row in self._rows:
-            commune, district = row.key("old_code"), row.key("old_district_code")
-            if commune.code:
-                votes[commune][district] += self._parent[district] == row.key("old_province_code")
+            district, _name, province = row.statements[3]
+            if row.old is not None:
+                votes[row.old][district] += self._parent[district] == province
         return {commune: _majority(districts) for commune, districts in votes.items()}
 
     def _agrees(self, row: _Row, noted: set[UnitKey]) -> bool:
         """Reports where this line contradicts the others; False when it is then unclear which units it means."""
         agreed = True
-        for unit, name, parent in _statements(row):
+        for unit, name, parent in row.statements:
             if name_key(name) != self._name_keys[unit]:
                 agreed = agreed and unit.level is not Level.COMMUNE
                 names = ", ".join(self._names[unit])
@@ -363,12 +374,11 @@ class _Reading:
         operation = operation_of(note)
         if operation is None:
             _say(self._problems, row.line, "scope_note", "scope")
-        if not row.cells["old_code"]:
+        if row.old is None:
             _say(self._problems, row.line, "old_code", "old_unit")
-        if operation is None or not row.cells["old_code"]:
+        if operation is None or row.old is None:
             return None
-        old, new = row.key("old_code"), row.key("new_code")
-        return Succession(old=old, new=new, operation=operation, scope_note=note, line=row.line)
+        return Succession(old=row.old, new=row.new, operation=operation, scope_note=note, line=row.line)
 
     def _without_doubled(self, successions: list[Succession]) -> list[Succession]:
         """All people of a unit cannot go to one successor and some of them to another: none of these lines is taken."""
@@ -394,7 +404,7 @@ class _Reading:
 
     def _units_of(self, row: _Row) -> Iterator[UnitKey]:
         """The units a line stands for. A province comes as a parent: one in a contradicted cell does not come."""
-        for unit, _, _ in _statements(row):
+        for unit, _, _ in row.statements:
             parent = self._parent.get(unit)
             if unit.level is not Level.PROVINCE:
                 yield unit
@@ -409,14 +419,25 @@ class _Reading:
         return max((name for name in names if name_key(name) == key), key=lambda name: names[name])
 
 
-def _statements(row: _Row) -> Iterator[tuple[UnitKey, str, UnitKey | None]]:
-    """(unit, its name, its parent) as one line states them."""
-    yield row.key("new_province_code"), row.cells["new_province"], None
-    yield row.key("new_code"), row.cells["new_name"], row.key("new_province_code")
-    yield row.key("old_province_code"), row.cells["old_province"], None
-    yield row.key("old_district_code"), row.cells["old_district"], row.key("old_province_code")
-    if row.cells["old_code"]:
-        yield row.key("old_code"), row.cells["old_name"], row.key("old_district_code")
+@lru_cache(maxsize=50_000)
+def _key(level: Level, code: str, era: Era) -> UnitKey:
+    """One object for one unit, however many lines name it."""
+    return UnitKey(level, code, era)
+
+
+def _statements(cells: Mapping[str, str]) -> tuple[tuple[UnitKey, str, UnitKey | None], ...]:
+    new_province = _key(Level.PROVINCE, cells["new_province_code"], Era.NEW)
+    province = _key(Level.PROVINCE, cells["old_province_code"], Era.OLD)
+    district = _key(Level.DISTRICT, cells["old_district_code"], Era.OLD)
+    named = (
+        (new_province, cells["new_province"], None),
+        (_key(Level.COMMUNE, cells["new_code"], Era.NEW), cells["new_name"], new_province),
+        (province, cells["old_province"], None),
+        (district, cells["old_district"], province),
+    )
+    if not cells["old_code"]:
+        return named
+    return (*named, (_key(Level.COMMUNE, cells["old_code"], Era.OLD), cells["old_name"], district))
 
 
 def _columns(unit: UnitKey) -> tuple[str, str]:
@@ -437,8 +458,8 @@ def _by_key(names: Counter[str]) -> Counter[str]:
 
 def _majority(votes: Counter[T]) -> T | None:
     """What more than half say, if anything."""
-    value, count = votes.most_common(1)[0]
-    return value if 2 * count > votes.total() else None
+    value = max(votes, key=votes.__getitem__)
+    return value if 2 * votes[value] > votes.total() else None
 
 
 def _say(problems: ProblemList, line: int, column: str, rule: str, **words: object) -> None:
