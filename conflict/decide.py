@@ -20,6 +20,11 @@ __all__ = ["ColumnVerdict", "Kept", "Policy", "Proposal", "Rules", "Value", "Ver
 
 # A group takes the strictest of its members' results: a person before the keeper, the keeper before the wish.
 _STRICTNESS: Mapping[Result, int] = {"accepted": 0, "already": 0, "kept": 1, "review": 2}
+# Settlements that say nothing of a value are made once: thousands of proposals are decided at a time.
+_SUPERSEDED = Settlement(result="kept", why=Why.SUPERSEDED)
+_UNKNOWN_COLUMN = Settlement(result="review", why=Why.UNKNOWN_COLUMN)
+_EQUAL = Settlement(result="already", why=Why.EQUAL)
+_NOTHING_WISHED = Settlement(result="kept", why=Why.NOTHING_WISHED)
 
 
 def decide(proposal: Proposal, kept: Kept, rules: Rules, newer: Sequence[Newer] = ()) -> Verdict:
@@ -60,25 +65,46 @@ class _Scene:
 
 
 def _decide_update(scene: _Scene, kept_values: Mapping[str, Value]) -> Verdict:
-    bundles = sorted({scene.rules.group_of(column) for column in scene.proposal.wished})
-    settled: dict[str, Settlement] = {}
-    for bundle in bundles:
-        settled.update(_settle_bundle(scene, kept_values, bundle))
-    columns = tuple(_column(scene, column, settled[column]) for column in sorted(settled))
-    writes = {column: settled[column].value for column in sorted(settled) if settled[column].result == "accepted"}
+    rules, settled = scene.rules, dict[str, Settlement]()
+    for bundle in {rules.group_of(column) for column in scene.proposal.wished}:
+        if len(bundle) == 1:
+            settled[bundle[0]] = _settle_alone(scene, kept_values, bundle[0])
+        else:
+            settled.update(_settle_bundle(scene, kept_values, bundle))
+    names = sorted(settled)
+    columns = tuple([_column(scene, column, settled[column]) for column in names])
+    writes = {column: settled[column].value for column in names if settled[column].result == "accepted"}
     outcome = _outcome(columns)
     case = CaseKind.STALE_PROPOSAL if outcome == "review" else None
     return _verdict(scene, outcome, Why.COLUMNS, columns=columns, writes=writes, case=case)
 
 
+def _settle_alone(scene: _Scene, kept_values: Mapping[str, Value], column: str) -> Settlement:
+    """The settlement of a column that decides for itself, as nearly all do: what `_settle_bundle` says of a group of
+    one, without its sets."""
+    if column in scene.replaced:
+        return _SUPERSEDED
+    if column not in kept_values:
+        return _UNKNOWN_COLUMN
+    seen, wished, kept = scene.proposal.seen, scene.proposal.wished[column], kept_values[column]
+    is_seen = column in seen
+    if is_seen and wished == seen[column]:
+        return _nothing_wished(kept == wished)
+    if kept == wished:
+        return _EQUAL
+    if is_seen and kept == seen[column]:
+        return Settlement(result="accepted", why=Why.UNCHANGED, value=wished)
+    return settle(_dispute(scene, column, wished))
+
+
 def _settle_bundle(scene: _Scene, kept_values: Mapping[str, Value], bundle: tuple[str, ...]) -> dict[str, Settlement]:
-    """The settlement of every wished column of a group, or of one column that stands alone."""
+    """The settlement of every wished column of a group."""
     seen, wished = scene.proposal.seen, scene.proposal.wished
     members = [column for column in bundle if column in wished]
     if members[0] in scene.replaced:
-        return {column: Settlement(result="kept", why=Why.SUPERSEDED) for column in members}
+        return dict.fromkeys(members, _SUPERSEDED)
     if any(column not in kept_values for column in members):
-        return {column: Settlement(result="review", why=Why.UNKNOWN_COLUMN) for column in members}
+        return dict.fromkeys(members, _UNKNOWN_COLUMN)
     if all(column in seen and wished[column] == seen[column] for column in members):
         return {column: _nothing_wished(kept_values[column] == wished[column]) for column in members}
     disputes = _settle_disputes(scene, kept_values, bundle)
@@ -86,7 +112,7 @@ def _settle_bundle(scene: _Scene, kept_values: Mapping[str, Value], bundle: tupl
     settled = {}
     for column in members:
         if kept_values[column] == wished[column]:
-            settled[column] = Settlement(result="already", why=Why.EQUAL)
+            settled[column] = _EQUAL
         elif strictest:
             settled[column] = _as_the_group(disputes, column, strictest)
         else:
@@ -96,9 +122,7 @@ def _settle_bundle(scene: _Scene, kept_values: Mapping[str, Value], bundle: tupl
 
 
 def _nothing_wished(is_equal: bool) -> Settlement:
-    if is_equal:
-        return Settlement(result="already", why=Why.EQUAL)
-    return Settlement(result="kept", why=Why.NOTHING_WISHED)
+    return _EQUAL if is_equal else _NOTHING_WISHED
 
 
 def _settle_disputes(scene: _Scene, kept_values: Mapping[str, Value], bundle: tuple[str, ...]) -> dict[str, Settlement]:
@@ -149,12 +173,12 @@ def _dispute(scene: _Scene, column: str, wished: Value) -> Dispute:
 
 
 def _outcome(columns: tuple[ColumnVerdict, ...]) -> Outcome:
-    results = {column.result for column in columns if column.why != Why.NOTHING_WISHED}
+    results = [column.result for column in columns if column.why != Why.NOTHING_WISHED]
     if "review" in results:
         return "review"
     if "kept" not in results:
         return "accepted"
-    return "rejected" if results == {"kept"} else "partly"
+    return "partly" if any(result != "kept" for result in results) else "rejected"
 
 
 # ── insert and delete ──
@@ -214,15 +238,16 @@ def _whole_row(scene: _Scene, result: Result, why: Why, case: CaseKind | None) -
 
 
 def _column(scene: _Scene, column: str, settlement: Settlement) -> ColumnVerdict:
+    proposal, kept = scene.proposal, scene.kept
     return ColumnVerdict(
         column=column,
-        seen=scene.proposal.seen.get(column),
-        kept=_kept_value(scene, column),
-        wished=scene.proposal.wished.get(column),
+        seen=proposal.seen.get(column),
+        kept=None if kept.values is None else kept.values.get(column),
+        wished=proposal.wished.get(column),
         result=settlement.result,
-        policy=scene.rules.delete_policy if scene.proposal.op == "delete" else scene.rules.policy_of(column),
+        policy=scene.rules.delete_policy if proposal.op == "delete" else scene.rules.policy_of(column),
         why=settlement.why,
-        kept_changed_at_ms=scene.kept.changed_at_ms_of(column),
+        kept_changed_at_ms=None if kept.changed_at_ms is None else kept.changed_at_ms.get(column),
     )
 
 
@@ -256,5 +281,5 @@ def _verdict(
         keeper_clock_offset_ms=scene.kept.clock_offset_ms,
         references=scene.kept.references,
         resembles=scene.kept.resembles,
-        newer=tuple(sorted(set(scene.replaced.values()))),
+        newer=tuple(sorted(set(scene.replaced.values()))) if scene.replaced else (),
     )

@@ -41,23 +41,29 @@ class Settlement:
     value: Value = None
 
 
+_KEEPER_STANDS = Settlement(result="kept", why=Why.KEEPER_STANDS)
+_AUTHOR_NOT_UPPER = Settlement(result="kept", why=Why.AUTHOR_NOT_UPPER)
+_FOR_A_PERSON = Settlement(result="review", why=Why.POLICY_REVIEW)
+_NOT_LATER = Settlement(result="kept", why=Why.NOT_LATER)
+
+
 def settle(dispute: Dispute) -> Settlement:
     """The policy's answer (design.md §5)."""
     return _SETTLERS[dispute.rules.policy_of(dispute.column)](dispute)
 
 
 def _keeper(dispute: Dispute) -> Settlement:
-    return Settlement(result="kept", why=Why.KEEPER_STANDS)
+    return _KEEPER_STANDS
 
 
 def _review(dispute: Dispute) -> Settlement:
-    return Settlement(result="review", why=Why.POLICY_REVIEW)
+    return _FOR_A_PERSON
 
 
 def _upper(dispute: Dispute) -> Settlement:
     if dispute.proposal.author_tier_depth < dispute.kept.keeper_tier_depth:
         return Settlement(result="accepted", why=Why.AUTHOR_UPPER, value=dispute.wished)
-    return Settlement(result="kept", why=Why.AUTHOR_NOT_UPPER)
+    return _AUTHOR_NOT_UPPER
 
 
 def _latest(dispute: Dispute) -> Settlement:
@@ -71,7 +77,7 @@ def _latest(dispute: Dispute) -> Settlement:
         return Settlement(result="review", why=Why.TIME_UNKNOWN)
     if dispute.proposal.made_at_ms - wished_offset_ms > changed_at_ms - kept_offset_ms:
         return Settlement(result="accepted", why=Why.LATER, value=dispute.wished)
-    return Settlement(result="kept", why=Why.NOT_LATER)
+    return _NOT_LATER
 
 
 def _max(dispute: Dispute) -> Settlement:

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from json.encoder import encode_basestring as _json_text
 from typing import Any, Literal, TypeAlias
 
 from conflict.case import CaseKind
@@ -118,30 +119,20 @@ class Verdict:
     def detail_json(self) -> str:
         """The verdict as canonical JSON text (sorted keys, no spaces, characters as they are), without `writes`,
         which the keeper's stream carries as rows. `from_json` reads its columns back."""
-        return _canonical(
-            {
-                "author_clock_offset_ms": self.author_clock_offset_ms,
-                "author_node": self.author_node,
-                "case": self.case,
-                "columns": [_plain(column) for column in self.columns],
-                "delete": self.delete,
-                "insert": self.insert,
-                "keeper_clock_offset_ms": self.keeper_clock_offset_ms,
-                "keeper_node": self.keeper_node,
-                "made_at_ms": self.made_at_ms,
-                "newer": list(self.newer),
-                "outcome": self.outcome,
-                "proposal_id": self.proposal_id,
-                "references": self.references,
-                "resembles": list(self.resembles),
-                "why": self.why,
-            }
+        return (
+            f'{{"author_clock_offset_ms":{_json(self.author_clock_offset_ms)},"author_node":{_json(self.author_node)},'
+            f'"case":{_json(self.case)},"columns":{_json_columns(self.columns)},'
+            f'"delete":{_json(self.delete)},"insert":{_json(self.insert)},'
+            f'"keeper_clock_offset_ms":{_json(self.keeper_clock_offset_ms)},"keeper_node":{_json(self.keeper_node)},'
+            f'"made_at_ms":{_json(self.made_at_ms)},"newer":{_json_texts(self.newer)},"outcome":{_json(self.outcome)},'
+            f'"proposal_id":{_json(self.proposal_id)},"references":{_json(self.references)},'
+            f'"resembles":{_json_texts(self.resembles)},"why":{_json(self.why)}}}'
         )
 
 
 def to_json(columns: Iterable[ColumnVerdict]) -> str:
     """Canonical JSON text `{"columns":[…]}`: the same columns give the same text on every machine."""
-    return _canonical({"columns": [_plain(column) for column in columns]})
+    return f'{{"columns":{_json_columns(columns)}}}'
 
 
 def from_json(text: str) -> tuple[ColumnVerdict, ...]:
@@ -157,30 +148,34 @@ def from_json(text: str) -> tuple[ColumnVerdict, ...]:
         raise DetailError(what, "fetch the verdict again from the keeper's stream") from cause
 
 
-# The dictionaries below are written with their keys in order, so nothing need be sorted for every verdict.
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+# Written out, keys in order: the encoder of `json` wants dictionaries made first, and is built at every call, which
+# took three times as long; a keeper that was away writes thousands of details at once.
+def _json_columns(columns: Iterable[ColumnVerdict]) -> str:
+    return f"[{','.join([_json_column(column) for column in columns])}]"
 
 
-def _canonical(plain: Mapping[str, Any]) -> str:
-    return _ENCODER.encode(plain)
+def _json_column(of: ColumnVerdict) -> str:
+    return (
+        f'{{"column":{_json(of.column)},"kept":{_json(of.kept)},"kept_changed_at_ms":{_json(of.kept_changed_at_ms)},'
+        f'"policy":{_json(of.policy)},"result":{_json(of.result)},"seen":{_json(of.seen)},"why":{_json(of.why)},'
+        f'"wished":{_json(of.wished)}}}'
+    )
 
 
-def _plain(column: ColumnVerdict) -> dict[str, Any]:
-    return {
-        "column": column.column,
-        "kept": _plain_value(column.kept),
-        "kept_changed_at_ms": column.kept_changed_at_ms,
-        "policy": column.policy,
-        "result": column.result,
-        "seen": _plain_value(column.seen),
-        "why": column.why,
-        "wished": _plain_value(column.wished),
-    }
+def _json_texts(texts: Iterable[str]) -> str:
+    return f"[{','.join([_json(text) for text in texts])}]"
 
 
-def _plain_value(value: Value) -> Any:
-    # JSON has no bytes; an object cannot be mistaken for a text that happens to be hexadecimal.
-    return {"hex": value.hex()} if isinstance(value, bytes) else value
+def _json(value: Value) -> str:
+    """One value as JSON. Bytes, which JSON has not, as an object: it cannot be mistaken for a text that happens to be
+    hexadecimal."""
+    if isinstance(value, str):
+        return _json_text(value)
+    if value is None:
+        return "null"
+    if isinstance(value, bytes):
+        return f'{{"hex":"{value.hex()}"}}'
+    return ("true" if value else "false") if isinstance(value, bool) else int.__repr__(value)
 
 
 def _column(plain: Mapping[str, Any]) -> ColumnVerdict:
