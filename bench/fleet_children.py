@@ -236,8 +236,8 @@ class Host:
         spent = [second for job in jobs for second in job.result()]
         return {"seconds": spent, "failures": self._failures()}
 
-    def herd(self, start_at: float) -> dict[str, Any]:
-        """All at once: hello, one change up, its receipt down. When the last one was through, and how many were not."""
+    def gather(self) -> dict[str, Any]:
+        """Everybody is off line and has a change to send."""
         for child in self.children:
             child.is_waiting = False
             child.client.close()
@@ -247,6 +247,10 @@ class Host:
             child.link.has_greeted = False
             child.write()
             child.client = self._new_client(child)
+        return {}
+
+    def herd(self, start_at: float) -> dict[str, Any]:
+        """All at once: hello, one change up, its receipt down. When the last one was through, and how many were not."""
         threads = [threading.Thread(target=self._through, args=(child, start_at)) for child in self.children]
         for thread in threads:
             thread.start()
