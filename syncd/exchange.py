@@ -89,6 +89,8 @@ class Desk:
     def push(self, peer: str, envelopes: Sequence[bytes]) -> PushReply:
         """Take a child's envelopes; the positions in the reply are committed."""
         received = self._node.accept(peer, envelopes)
+        if received.taken:
+            self._node.receipts.took()
         self._node.awaited.refused(peer, (key for key, (code, *_) in received.refused.items() if code != LATER))
         fresh = self._node.receipts.fresh()
         with self._node.store.read() as tx:
@@ -270,6 +272,7 @@ class Link:
 
     def take_push(self, reply: PushReply) -> None:
         """Believe the parent's committed positions."""
+        self._node.receipts.heard_above()
         self._partial = None
         self._late_sent |= self._late_sending
         self._late_sending = set()
@@ -321,6 +324,7 @@ class Link:
         """Take what came down; `unfinished` is the beginning of a frame whose rest did not come."""
         self._unfinished = unfinished
         self._heard_ms = reply.time_ms
+        self._node.receipts.heard_above()
         signs = self._node.rejoin.twin_signs
         has_news = self._node.receipts.take(reply.receipts) or self._node.rejoin.twin_signs != signs
         received = self._node.accept(self.parent, envelopes) if envelopes else None

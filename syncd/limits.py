@@ -222,7 +222,7 @@ BODY_STALL_S_MAX: Final = 30.0  # a sender that says nothing for so long has gon
 BODY_BYTES_PER_S_MIN: Final = KIB  # the whole body may take as long as at this speed, and a stall more
 ANSWER_STALL_S_MAX: Final = 300.0  # in which the peer takes nothing of its answer
 GOODBYE_S_MAX: Final = 5  # for TLS's farewell
-TLS_BUFFER_BYTES: Final = 16 * KIB  # per connection: one record
+TLS_BUFFER_BYTES: Final = 4 * KIB  # per connection, from its first byte to its last: hundreds of them wait
 GATHER_WAITERS_MIN: Final = 16  # with more children waiting, news for all of them are gathered for
 GATHER_S: Final = 1.0  # so long, and then told one child after another within
 SPREAD_S: Final = 1.0
@@ -264,6 +264,7 @@ SYNC_ROUNDS_MAX: Final = 50
 RECEIPT_WAIT_S: Final = 1.5  # of `sync --once`, for the custodian's receipt
 RECEIPT_BUSY_S_MAX: Final = 30.0  # and so much longer while the parent has not come to what it was sent,
 RECEIPT_STEP_S: Final = 2.0  # which it looks at so often
+PARENT_LIVES_MS: Final = 58_000  # it has answered so lately: also where nothing was to be said (HINT_WAIT_S_MAX)
 RECEIPTS_FLOW_MS: Final = 10_000  # receipts that came from above so lately tell that others are on their way
 
 # A full disk (SQLite).

@@ -16,7 +16,7 @@ from syncd.cases import open_case
 from syncd.clock import Clock, instant_of
 from syncd.errors import EnvelopeError, ForkError, written
 from syncd.events import event
-from syncd.limits import RECEIPTS_FLOW_MS
+from syncd.limits import PARENT_LIVES_MS, RECEIPTS_FLOW_MS
 from syncd.messages import Position
 from syncd.pasts import of_another_machine
 from syncd.rejoin import Rejoin
@@ -38,7 +38,7 @@ class Receipts:
         self._tree = tree
         self._root_id = root_id
         self._fresh: dict[str, receipt.Receipt] = {}  # received and checked, on the way into the database
-        self._news_ms: int | None = None  # when any was news last
+        self._news_ms = self._above_ms = self._took_ms = -PARENT_LIVES_MS  # when any was news last, and the like
 
     def take(self, signed: Sequence[bytes]) -> bool:
         """Record the custodian's receipts; returns whether any was news. A receipt our log contradicts is a fork."""
@@ -87,9 +87,20 @@ class Receipts:
         whatever is missing here is committed there."""
         return dict(self._fresh)
 
+    def heard_above(self) -> None:
+        """The parent has answered something."""
+        self._above_ms = self._clock()
+
+    def took(self) -> None:
+        """A child has handed in something."""
+        self._took_ms = self._clock()
+
     def are_coming(self) -> bool:
-        """Whether receipts have come from above a moment ago."""
-        return self._news_ms is not None and self._clock() - self._news_ms <= RECEIPTS_FLOW_MS
+        """Whether receipts have come from above a moment ago; or will, since something came in a moment ago that this
+        node may not even have come to send, and the parent lives."""
+        now = self._clock()
+        is_taking = now - self._took_ms <= RECEIPTS_FLOW_MS and now - self._above_ms <= PARENT_LIVES_MS
+        return is_taking or now - self._news_ms <= RECEIPTS_FLOW_MS
 
     def note_parent(self, moved: Sequence[tuple[int, str]]) -> None:
         """Record how far the parent holds these of our streams; nothing is written when nothing moved."""

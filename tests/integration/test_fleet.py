@@ -379,6 +379,25 @@ def test_tier_between_waits_while_receipts_come_from_above(builder: TreeBuilder)
             assert not district.desk.is_behind(asked)
 
 
+def test_tier_between_waits_for_receipts_of_what_it_has_not_come_to_send(builder: TreeBuilder) -> None:
+    """Many came in at once; the parent lives, so all of theirs will come."""
+    root = builder.root("province", "42")
+    district = builder.child(root, "district", "425")
+    child = builder.child(district, "a", "42501")
+    builder.settle()
+    builder.clock.now_ms += limits.RECEIPTS_FLOW_MS
+    add_person(child)
+    child.node.write()
+    assert child.link is not None
+    sending = child.link.next_push()
+    assert sending is not None
+    district.desk.push(child.node.node_id, [entry.envelope for _stream, entry in sending.batch.entries])
+    asked = child.link.pull(1.5)
+    assert district.desk.is_behind(asked)
+    builder.clock.now_ms += limits.RECEIPTS_FLOW_MS
+    assert not district.desk.is_behind(asked), "something else keeps them"
+
+
 def test_keepers_that_stay_are_not_written_again(builder: TreeBuilder) -> None:
     root, _children = with_children(builder, FEW)
     rows: list[tuple[str, object]] = []
