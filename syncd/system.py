@@ -9,6 +9,7 @@ not been run.
 """
 
 import errno
+import gc
 import os
 import select
 import signal
@@ -16,6 +17,7 @@ import socket
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -381,6 +383,13 @@ def return_memory() -> None:
     _return_memory()
 
 
+def return_all_memory() -> None:
+    """The same after a burst: first what Python keeps for the next one, a few objects here and there, each of which
+    holds a whole arena of them."""
+    gc.collect()
+    _return_memory()
+
+
 def notify_supervisor(state: str) -> None:
     """Tell systemd (Type=notify) how we are: READY=1, WATCHDOG=1, STOPPING=1. Without a supervisor nothing happens."""
     path = os.environ.get("NOTIFY_SOCKET", "")
@@ -530,16 +539,18 @@ else:
                 return  # a supervisor that does not listen is no reason to stop carrying data
 
     def _return_memory() -> None:
-        import ctypes
-
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        trim = getattr(_c_library(), "malloc_trim", None)
         if trim is not None:
             trim(0)
 
-    def _share_memory(arenas_max: int) -> None:
+    @cache
+    def _c_library() -> Any:  # each handle made anew would be garbage in a cycle
         import ctypes
 
-        choose = getattr(ctypes.CDLL(None), "mallopt", None)
+        return ctypes.CDLL(None)
+
+    def _share_memory(arenas_max: int) -> None:
+        choose = getattr(_c_library(), "mallopt", None)
         if choose is not None:
             choose(MALLOC_ARENA_MAX, arenas_max)
 

@@ -19,7 +19,7 @@ from syncd.events import event
 from syncd.node.barriers import tell, unforeseen
 from syncd.node_files import OpenNode
 from syncd.store import pulse
-from syncd.system import return_memory
+from syncd.system import return_all_memory
 from syncd.vitals import Vitals
 
 
@@ -60,7 +60,7 @@ class Upkeep:
             tell(error, worker="upkeep")
             self._vitals.fails("upkeep", unforeseen(error))
         finally:
-            return_memory()  # of a register read whole; nothing else asks for it until somebody writes
+            return_all_memory()  # of a register read whole; nothing else asks for it until somebody writes
 
 
 def run(opened: OpenNode, config: Config) -> None:

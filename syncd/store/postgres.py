@@ -32,7 +32,7 @@ from syncd.store.patience import again, note_begun, note_effect, of_this_command
 from syncd.store.postgres_causes import BROKEN_OFF
 from syncd.store.postgres_errors import translate, unreached
 from syncd.store.postgres_session import prepare
-from syncd.system import return_memory
+from syncd.system import return_all_memory
 from syncd.wire import copy_chunks
 
 PG_TYPE = {
@@ -375,7 +375,7 @@ class PostgresStore(Store):
             return tx.one("SELECT 1 FROM syncd_journal LIMIT 1") is not None
 
     def relax(self) -> bool:
-        return_memory()
+        return_all_memory()
         return True
 
     def close(self) -> None:

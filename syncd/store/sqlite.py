@@ -45,7 +45,7 @@ from syncd.store.files import HeldFiles, Identity
 from syncd.store.named import named
 from syncd.store.patience import again, note_effect, of_this_command
 from syncd.store.sqlite_causes import NO_SQLITE, NOT_A_DATABASE, NOT_ENCRYPTED, NOT_OURS, REFUSED_BY_TRIGGER
-from syncd.system import fsync_directory, note_library_file, return_memory
+from syncd.system import fsync_directory, note_library_file, return_all_memory, return_memory
 from syncd.wire import copy_text
 
 CONSTRAINT = 19  # SQLITE_CONSTRAINT of sqlite3.h
@@ -505,7 +505,7 @@ class SqliteStore(Store):
             for connection in given_up:
                 connection.close()
             self._watcher.execute("PRAGMA shrink_memory")
-        return_memory()
+        return_all_memory()
         return is_short
 
     def _shorten_log(self) -> bool:

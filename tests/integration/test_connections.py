@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import resource
 import socket
 import ssl
+import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -185,6 +187,22 @@ def test_database_that_cannot_relax_goes_on_as_it_was(child: TestNode) -> None:
     store.relax()
     child.sql("INSERT INTO household (number, kind) VALUES ('2', 'family')")
     assert child.value("SELECT count(*) FROM household") == count + 1
+
+
+def test_a_database_at_rest_has_given_back_what_nobody_refers_to(child: TestNode) -> None:
+    """What lies in a cycle, or in a list of spare objects, holds memory that nothing else at rest asks for."""
+    store = child.opened().store
+    circle: list[object] = [{1}]
+    circle.append(circle)
+    watched = weakref.ref(circle[0])
+    gc.disable()
+    try:
+        del circle
+        assert watched() is not None
+        store.relax()
+        assert watched() is None
+    finally:
+        gc.enable()
 
 
 def bytes_read() -> int:
