@@ -7,6 +7,7 @@ by round; a section leaves no process behind.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,8 @@ LOADED, INITIAL, MIXED = "loaded", "initial", "mixed"
 UNCHECKED = (
     "SELECT count(*) FROM syncd_stream WHERE own = 1 AND (held_seq > checkpoint_seq OR held_seq > custodian_seq)"
 )
+FIRST_LOOK_S_MAX = 3_600.0  # with others on the machine
+LOOKED_AT_ALL = "SELECT count(*) FROM syncd_meta WHERE key = 'identity_looked_at'"
 # The same for every server and every side; room enough that no checkpoint falls into a measurement.
 POSTGRES_CONF: dict[str, str | int] = {
     "wal_level": "logical",
@@ -220,6 +223,13 @@ def idle(bench: Bench) -> None:
         tree.commune.wait(
             "its checkpoint is at the province", lambda: not connection.execute(UNCHECKED).fetchone()[0], 0.5
         )
+        began = time.monotonic()
+        tree.commune.wait(
+            "everybody was looked at", lambda: connection.execute(LOOKED_AT_ALL).fetchone()[0], 0.5, FIRST_LOOK_S_MAX
+        )
+    pid = tree.commune.pid
+    bench.took("first look at everybody", time.monotonic() - began, bench.settings.rows)
+    say(f"  written since its start: {vitals.total_written_bytes(pid):,} bytes; peak {vitals.peak_rss_mb(pid):.0f} MB")
     vitals.wait_calm(tree.commune, bench.settings.calm_s)
     found = vitals.idle(tree.commune, bench.settings.idle_s)
     tree.stop()

@@ -117,7 +117,7 @@ class BenchNode:
             return
         raise RuntimeError(f"the daemon of {self.code} does not run\n{self._log_tail()}")
 
-    def wait(self, what: str, condition: Callable[[], Any], look_s: float = LOOK_S) -> None:
+    def wait(self, what: str, condition: Callable[[], Any], look_s: float = LOOK_S, most_s: float = WAIT_S_MAX) -> None:
         """Until the condition holds."""
 
         def holds() -> bool:
@@ -127,7 +127,7 @@ class BenchNode:
                 raise RuntimeError(f"node {self.code}: its daemon ended before {what}\n{self._log_tail()}")
             return False
 
-        if first(holds, WAIT_S_MAX, look_s) is None:
+        if first(holds, most_s, look_s) is None:
             raise RuntimeError(f"node {self.code}: waited in vain until {what}\n{self._log_tail()}")
 
     def wait_at_province(self, look_s: float = LOOK_S) -> None:

@@ -29,6 +29,12 @@ class Idle:
     written_bytes: int
 
 
+def total_written_bytes(pid: int) -> int:
+    """That reached a file system since the process began."""
+    facts = dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text().splitlines())
+    return int(facts["write_bytes"]) - int(facts["cancelled_write_bytes"])
+
+
 def peak_rss_mb(pid: int) -> float:
     return _status_kib(pid, "VmHWM") / KIB_PER_MB
 
@@ -44,22 +50,22 @@ def descriptors(pid: int) -> int:
 def wait_calm(node: BenchNode, calm_s: float) -> None:
     """Until a daemon has written nothing for `calm_s`: a first look for disagreements goes on long after the load."""
     for _ in range(CALM_TRIES_MAX):
-        written_bytes = _written_bytes(node.pid)
+        written_bytes = total_written_bytes(node.pid)
         node.run_for(calm_s)
-        if _written_bytes(node.pid) == written_bytes:
+        if total_written_bytes(node.pid) == written_bytes:
             return
     raise RuntimeError(f"the daemon still writes after {CALM_TRIES_MAX * calm_s:.0f} s")
 
 
 def idle(node: BenchNode, duration_s: float) -> Idle:
     """Watch a daemon at rest."""
-    cpu_s, written_bytes, began = _cpu_s(node.pid), _written_bytes(node.pid), time.monotonic()
+    cpu_s, written_bytes, began = _cpu_s(node.pid), total_written_bytes(node.pid), time.monotonic()
     node.run_for(duration_s)
     took_s = time.monotonic() - began
     return Idle(
         rss_mb=rss_mb(node.pid),
         cpu_pct=(_cpu_s(node.pid) - cpu_s) / took_s * 100,
-        written_bytes=_written_bytes(node.pid) - written_bytes,
+        written_bytes=total_written_bytes(node.pid) - written_bytes,
     )
 
 
@@ -99,8 +105,3 @@ def _cpu_s(pid: int) -> float:
         return sum(int(path.read_text().split()[0]) for path in threads) / 1e9
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _written_bytes(pid: int) -> int:
-    facts = dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text().splitlines())
-    return int(facts["write_bytes"]) - int(facts["cancelled_write_bytes"])
