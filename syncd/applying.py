@@ -65,6 +65,7 @@ class _Run:
     whole: tuple[int, bytes] = (0, b"")
     seq: int = 0
     groups: int = 0
+    tree_seq: int | None = None  # the unit tree's version, once it was asked for
     room: subtree.Room = field(default_factory=dict)
 
 
@@ -236,7 +237,7 @@ class Applier:
             raise _Again  # the pieces applied in this transaction are void
         try:
             envelope = parse_envelope(entry.envelope)
-            self._check_reader(tx, run.at, envelope)
+            self._check_reader(tx, run, envelope)
             if entry.mark in (Mark.CHECKPOINT, Mark.ENDS):
                 run.cells.store(tx)
                 self.compare(tx, run.at, envelope)
@@ -354,15 +355,17 @@ class Applier:
         if not differences:
             close_cases(tx, CaseKind.CHECKPOINT_MISMATCH, at.stream_id, now)
 
-    def _check_reader(self, tx: Tx, at: Stream, envelope: Envelope) -> None:
-        header = envelope.header
+    def _check_reader(self, tx: Tx, run: _Run, envelope: Envelope) -> None:
+        header, at = envelope.header, run.at
         if header.schema_revision > SCHEMA_REVISION:
             raise SchemaNewer(
                 f"envelope {header.seq} of stream {at.stream_id} needs schema revision {header.schema_revision},"
                 f" this release has {SCHEMA_REVISION}",
                 hint="upgrade syncd on this node; the stream goes on by itself afterwards",
             )
-        if header.tree_seq > self.tree_seq(tx, None):
+        if run.tree_seq is None:  # no position moves before the end of the transaction
+            run.tree_seq = self.tree_seq(tx, None)
+        if header.tree_seq > run.tree_seq:
             raise TreeOlder(
                 f"envelope {header.seq} of stream {at.stream_id} was written under a newer unit tree",
                 hint="the stream goes on by itself when the units have arrived",

@@ -18,7 +18,7 @@ from syncd.log import Stream
 from syncd.net.waiting import Waiter, Waiting
 from syncd.pipeline import Node
 from syncd.signals import LOG
-from syncd.store.base import Row
+from syncd.store.base import Row, Tx
 from syncd.topology import subtree
 from tests.integration.shapes import add_person
 from tests.trees import TreeBuilder, TreeNode, asks_only, exchange, step
@@ -321,6 +321,29 @@ def test_news_for_all_reach_few_children_at_once(builder: TreeBuilder, loop: Loo
     loop.passes(0.0)
     assert told(waiters) == len(waiters)
     waiting.close()
+
+
+def test_version_of_the_unit_tree_is_asked_once_for_many_envelopes(
+    builder: TreeBuilder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, (child,) = with_children(builder, 1)
+    for _ in range(MANY):
+        add_person(child)
+        child.node.write()
+    assert child.link is not None
+    asked: list[None] = []
+    tree_seq = root.node.applier.tree_seq
+
+    def counted(tx: Tx, root_id: str | None) -> int:
+        asked.append(None)
+        return tree_seq(tx, root_id)
+
+    monkeypatch.setattr(root.node.applier, "tree_seq", counted)
+    monkeypatch.setattr(limits, "WRITE_LOCK_MS_MAX", 60_000)  # all in one turn, on a busy machine too
+    exchange(child.link, root.desk, child)
+    root.node.apply_all()
+    assert len(asked) == 2, "of its register and of its grants"
+    assert root.value("SELECT count(*) FROM person") == MANY
 
 
 def test_many_children_are_kept_waiting_for_longer_than_few(builder: TreeBuilder, loop: Loop) -> None:
