@@ -27,6 +27,7 @@ code.
     ├── FileRefused                1   a file to be read is not of the form it must have
     ├── StoreError                 1   the database refused a statement
     │   ├── RuleBroken                 a value breaks a rule of its table
+    │   ├── UnfitTables                a table or column of ours is not there any more
     │   ├── IdTaken                    a row of this id is there already
     │   └── DatabaseReplaced           another program took the files away under this process: it ends
     ├── ForkError                  1   two writers of one stream
@@ -239,6 +240,10 @@ class StoreError(SyncdError):
 
 
 class RuleBroken(StoreError):
+    pass
+
+
+class UnfitTables(StoreError):
     pass
 
 

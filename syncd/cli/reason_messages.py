@@ -13,6 +13,10 @@ MESSAGES = (
         "chương trình khác đã sửa cấu trúc bảng ({n} chỗ): {what}. Thay đổi chưa được gửi đi, không mất gì",
         "another program changed the tables ({n} places): {what}. Changes are not sent now, nothing is lost",
     ),
+    Both(
+        "chương trình khác đã sửa cấu trúc bảng ({n} chỗ): {what}. Thay đổi chưa được gửi đi",
+        "another program changed the tables ({n} places): {what}. Changes are not sent now",
+    ),
     # streams that stand still (applying, apply, open, receive, exchange)
     Both("chưa có khóa của nhật ký {stream}", "no key yet for stream {stream}"),
     Both(

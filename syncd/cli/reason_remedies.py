@@ -7,6 +7,7 @@ its facts; of two that fit one text the narrower stands first (`tests/unit/test_
 from __future__ import annotations
 
 from syncd.language import Both
+from syncd.store.causes import PUT_BACK
 
 REMEDIES = (
     Both("không có gì được ghi", "nothing was written"),
@@ -18,10 +19,7 @@ REMEDIES = (
         "chạy: {backs}; sau đó syncd tự tiếp tục, kể cả những gì đã ghi trong lúc này",
         "run: {backs}; then syncd goes on by itself, with what was written meanwhile",
     ),
-    Both(
-        "đặt lại bảng đó từ bản sao lưu ([[syncd restore BẢN_SAO_LƯU]])",
-        "put that table back from a backup ([[syncd restore BACKUP]])",
-    ),
+    PUT_BACK,
     Both(
         "việc đồng bộ tự tiếp tục khi lệnh và phần cuối đó tới", "the stream goes on by itself when they have arrived"
     ),

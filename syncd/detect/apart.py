@@ -18,6 +18,7 @@ from conflict.case import CaseKind
 from syncd import limits
 from syncd.detect.changed import Changed
 from syncd.detect.finding import Finding, Side
+from syncd.errors import UnfitTables
 from syncd.node.barriers import PASSING, reason_of, tell
 
 T = TypeVar("T")
@@ -50,7 +51,7 @@ def by_halves(
             if isinstance(error, PASSING):
                 raise
             met.append(error)
-            if len(rows) <= 1 or attempts.left <= 0:
+            if len(rows) <= 1 or attempts.left <= 0 or isinstance(error, UnfitTables):  # no row made a table go
                 failed.append((rows, error))
                 return
             half = len(rows) // 2

@@ -28,6 +28,7 @@ from syncd.node import strangers
 from syncd.node_files import OpenNode, connector, identity_of, raw_transaction
 from syncd.recovery import found
 from syncd.setup import set_facts
+from syncd.store.causes import PUT_BACK
 
 SEEN = "schema_seen"  # the mark of the catalogue up to which content is known to be in the log
 
@@ -144,21 +145,22 @@ def refused(unfit: list[Misfit]) -> StoreError:
     first = unfit[0]
     what = Both(first.what_vi, first.what_en).here
     backs = "; ".join(each.way_back for each in unfit if each.way_back)
+    said = Both(
+        "chương trình khác đã sửa cấu trúc bảng ({n} chỗ): {what}. Thay đổi chưa được gửi đi, không mất gì",
+        "another program changed the tables ({n} places): {what}. Changes are not sent now, nothing is lost",
+    )
+    if not backs:  # a table that is gone took its rows along
+        said = Both(
+            "chương trình khác đã sửa cấu trúc bảng ({n} chỗ): {what}. Thay đổi chưa được gửi đi",
+            "another program changed the tables ({n} places): {what}. Changes are not sent now",
+        )
     return StoreError(
-        say(
-            "chương trình khác đã sửa cấu trúc bảng ({n} chỗ): {what}. Thay đổi chưa được gửi đi, không mất gì",
-            "another program changed the tables ({n} places): {what}. Changes are not sent now, nothing is lost",
-            n=len(unfit),
-            what=what,
-        ),
+        say(*said, n=len(unfit), what=what),
         say(
             "chạy: {backs}; sau đó syncd tự tiếp tục, kể cả những gì đã ghi trong lúc này",
             "run: {backs}; then syncd goes on by itself, with what was written meanwhile",
             backs=backs,
         )
         if backs
-        else say(
-            "đặt lại bảng đó từ bản sao lưu ([[syncd restore BACKUP]])",
-            "put that table back from a backup ([[syncd restore BACKUP]])",
-        ),
+        else say(*PUT_BACK),
     )

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from syncd.errors import StoreError, SyncdError
+from syncd.errors import SyncdError, UnfitTables
 from syncd.language import Both, say
 
 Code = TypeVar("Code")
@@ -35,16 +35,25 @@ def first(found: Iterable[Code], by_code: Mapping[Code, Cause], otherwise: Cause
     return next((by_code[code] for code in found if code in by_code), otherwise)
 
 
+# A node's database that holds rows is never restored over: it is put aside first, whatever it still has.
+PUT_BACK = Both(
+    "dừng chương trình đồng bộ; dời cơ sở dữ liệu ra chỗ khác, đừng xóa (SQLite: syncd.db cùng -wal và -shm;"
+    " PostgreSQL: đổi tên nó, rồi tạo cơ sở trống cùng tên); rồi `[[syncd restore BẢN_SAO_LƯU]]` với bản sao lưu"
+    " cuối; phần thiếu tự về từ các máy khác",
+    "stop the daemon; put the database aside, do not delete it (SQLite: move syncd.db with its -wal and -shm;"
+    " PostgreSQL: rename it, then make an empty one of that name); then `[[syncd restore BACKUP]]` with the last"
+    " backup; what it lacks comes back from the other nodes",
+)
 UNFIT = Cause(
-    StoreError,
+    UnfitTables,
     Both(
         "một bảng hoặc cột của syncd không còn trong {place} ({why})",
         "a table or column of syncd is not in {place} any more ({why})",
     ),
     Both(
-        "chương trình khác đã đổi tên hoặc xóa nó; [[syncd status]] nêu câu lệnh đổi lại; nếu đã xóa thì phục hồi bản"
-        " sao lưu cuối ([[syncd restore BACKUP]])",
-        "another program renamed or dropped it; [[syncd status]] names the statement that takes it back; if it was"
-        " dropped, put the last backup back ([[syncd restore BACKUP]])",
+        "chương trình khác đã đổi tên hoặc xóa nó; [[syncd status]] nêu câu lệnh đổi lại, hoặc cách đặt lại từ bản sao"
+        " lưu",
+        "another program renamed or dropped it; [[syncd status]] names the statement that takes it back, or how a"
+        " backup puts it back",
     ),
 )

@@ -44,7 +44,15 @@ from syncd.store.base import (
 from syncd.store.files import HeldFiles, Identity
 from syncd.store.named import named
 from syncd.store.patience import again, note_effect, of_this_command
-from syncd.store.sqlite_causes import NO_SQLITE, NOT_A_DATABASE, NOT_ENCRYPTED, NOT_OURS, REFUSED_BY_TRIGGER
+from syncd.store.sqlite_causes import (
+    NO_SQLITE,
+    NOT_A_DATABASE,
+    NOT_ENCRYPTED,
+    NOT_OURS,
+    NOT_TEXT_AT,
+    REFUSED_BY_TRIGGER,
+)
+from syncd.store.sqlite_undecoded import undecodable
 from syncd.system import fsync_directory, note_library_file, return_all_memory, return_memory
 from syncd.wire import copy_text
 
@@ -189,7 +197,7 @@ class SqliteTx(Tx):
         try:
             return list(cursor.fetchall())
         except sqlite.DatabaseError as error:
-            raise translate(error, self._place) from error
+            raise self._translated(error) from error
 
     def stream(self, sql: str, values: Sequence[Any] = (), rows_max: int = 5000) -> Iterator[list[Row]]:
         cursor = self._execute(sql, values)
@@ -201,13 +209,13 @@ class SqliteTx(Tx):
             pulse.step()
             return list(cursor.fetchmany(rows_max))
         except sqlite.DatabaseError as error:
-            raise translate(error, self._place) from error
+            raise self._translated(error) from error
 
     def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
         try:
             return int(self._connection.executemany(sql, rows).rowcount)
         except sqlite.DatabaseError as error:
-            raise translate(error, self._place) from error
+            raise self._translated(error) from error
 
     def insert_columns(self, table: Table, names: Sequence[str], types: Sequence[str], columns: Columns) -> int:
         marks = ", ".join("?" * len(names))
@@ -261,12 +269,22 @@ class SqliteTx(Tx):
     def lock(self, name: str) -> None:
         """SQLite has one writer; the write transaction is the lock."""
 
+    def _translated(self, error: Exception) -> Exception:
+        """Our error; for bytes that are no text, with the rows that hold them."""
+        undecoded = sqlite_errors.UNDECODED.match(str(error))
+        rows = undecodable(self._connection, undecoded[1]) if undecoded else []
+        if not undecoded or not rows:
+            return translate(error, self._place)
+        listed = "; ".join(f"{table} {row_id}" for table, row_id in rows)
+        (table, row), column = rows[0], undecoded[1]
+        return NOT_TEXT_AT.error(place=self._place, column=column, rows=listed, table=table, row=row)
+
     def _execute(self, sql: str, values: Sequence[Any]) -> Any:
         pulse.step()
         try:
             return self._connection.execute(sql, tuple(values))
         except sqlite.DatabaseError as error:
-            raise translate(error, self._place) from error
+            raise self._translated(error) from error
 
 
 def begin(connection: Any, place: str, *, is_writing: bool = True) -> None:

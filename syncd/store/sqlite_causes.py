@@ -120,6 +120,18 @@ NOT_TEXT = Cause(
         "write that value anew in Unicode (UPDATE the row changed last); syncd goes on by itself",
     ),
 )
+NOT_TEXT_AT = Cause(
+    NotCanonical,
+    Both(
+        "cột {column} trong {place} có giá trị không phải chữ UTF-8 (phông TCVN3, VNI hoặc mã cũ): {rows}",
+        "column {column} in {place} holds what is no UTF-8 text (TCVN3, VNI or another old code): {rows}",
+    ),
+    Both(
+        "gõ lại bằng Unicode: syncd sql \"UPDATE {table} SET {column} = '…' WHERE id = '{row}'\"; syncd tự đi tiếp",
+        "write it anew in Unicode: syncd sql \"UPDATE {table} SET {column} = '…' WHERE id = '{row}'\"; syncd goes on by"
+        " itself",
+    ),
+)
 READ_ONLY = Cause(
     PermissionDenied,
     Both("{place}: chỉ đọc được, không ghi được", "{place} can be read but not written"),
@@ -256,6 +268,7 @@ OF_DISK = Both(
 )
 CAUSES = (
     LOCK_HELD, NO_SPACE, DISK_FAILS, DAMAGED, KEY_REFUSED, NO_SQLITE, NOT_ENCRYPTED, TABLES_CHANGED, NOT_TEXT,
+    NOT_TEXT_AT,
     READ_ONLY, CLOSED_TO_US, IS_DIRECTORY, EMPTY, GONE, LOST, NOT_OURS, TAKEN_AWAY, PUT_IN_PLACE, LOG_TAKEN_AWAY,
     LOG_PUT_IN_PLACE, NO_MEMORY, REFUSED_BY_TRIGGER, NOT_OPENED, UNSAID, OTHER, UNFIT,
 )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import sqlite3
 import sys
@@ -16,9 +17,20 @@ import pytest
 
 from syncd import enrolment
 from syncd.cli.program import run as run_verb
+from syncd.cli.reasons import told_text
 from syncd.config import Config
-from syncd.errors import DatabaseLocked, DiskFull, NotCanonical, RuleBroken, StoreError, SyncdError, TemporaryError
+from syncd.errors import (
+    DatabaseLocked,
+    DiskFull,
+    NotCanonical,
+    RuleBroken,
+    StoreError,
+    SyncdError,
+    TemporaryError,
+    written,
+)
 from syncd.node_files import open_node
+from syncd.recovery.capture import Capture
 from syncd.store.sqlite import SqliteStore
 from tests.nodes import ROOT_UNIT
 from tests.schema_builders import REGISTRY
@@ -239,6 +251,63 @@ def test_a_value_of_an_old_code_is_told_by_its_column_alone(tmp_path: Path) -> N
     for error in (caught.value, streamed.value):
         assert "Ngu" not in error.english
         assert "space" not in error.english
+
+
+def test_a_value_of_an_old_code_names_its_rows_and_the_statement_that_mends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNCD_LANGUAGE", "vi")
+    node = tmp_path / "n"
+    enrolment.init_root(node, ROOT_UNIT, Config(encrypted=False))
+    with contextlib.closing(open_node(node)) as opened:
+        opened.node.write()
+        with opened.store.write("clerk") as tx:
+            tx.run("INSERT INTO household (number, kind, hamlet) VALUES ('7', 'family', 'Xóm 1'), ('8', 'family', '')")
+            tx.run("UPDATE household SET hamlet = CAST(x'58F66D' AS TEXT) WHERE number = '8'")
+            row_id = tx.value("SELECT id FROM household WHERE number = '8'")
+        for read in ("SELECT hamlet FROM household", "SELECT id, hamlet FROM household"):
+            with opened.store.read() as tx, pytest.raises(NotCanonical) as caught:
+                list(tx.stream(read))
+            assert f"household {row_id}" in str(caught.value)
+            assert "Xóm" not in str(caught.value)
+        with pytest.raises(NotCanonical) as sealed:
+            opened.node.write()
+    assert told_text(written(sealed.value)) == str(sealed.value)
+    [statement] = re.findall(r'syncd sql "([^"]+)"', str(sealed.value))
+    assert run_verb(["sql", statement.replace("…", "Xóm 2"), "--dir", str(node)]) == 0
+    with contextlib.closing(open_node(node)) as opened:
+        opened.node.write()
+        with opened.store.read() as tx:
+            assert tx.value("SELECT hamlet FROM household WHERE number = '8'") == "Xóm 2"
+            assert tx.value("SELECT count(*) FROM syncd_journal") == 0
+
+
+def test_a_dropped_table_is_put_back_by_the_steps_that_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNCD_LANGUAGE", "vi")
+    node, aside = tmp_path / "n", tmp_path / "aside"
+    enrolment.init_root(node, ROOT_UNIT, Config(encrypted=False))
+    with contextlib.closing(open_node(node)) as opened:
+        with opened.store.write("clerk") as tx:
+            tx.run("INSERT INTO household (number, kind) VALUES ('7', 'family')")
+        opened.node.write()
+    assert run_verb(["backup", str(tmp_path / "b"), "--dir", str(node)]) == 0
+    with contextlib.closing(sqlite3.connect(node / "syncd.db")) as program:
+        program.execute("DROP TABLE household")
+    with contextlib.closing(open_node(node)) as opened:
+        trouble = Capture(opened).examine()
+    said = str(trouble)
+    assert "không còn bảng household" in said
+    assert "không mất gì" not in said, "its rows are gone here"
+    assert told_text(written(trouble)) == said  # type: ignore[arg-type]  # there is one
+    assert "syncd.db cùng -wal và -shm" in said
+    aside.mkdir()
+    for each in node.glob("syncd.db*"):
+        each.rename(aside / each.name)
+    assert run_verb(["restore", str(tmp_path / "b"), "--dir", str(node)]) == 0
+    with contextlib.closing(open_node(node)) as opened, opened.store.read() as tx:
+        assert tx.value("SELECT count(*) FROM household") == 1
 
 
 def test_a_broken_rule_is_still_a_broken_rule(tmp_path: Path) -> None:

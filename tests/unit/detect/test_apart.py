@@ -11,7 +11,7 @@ from conflict.case import CaseKind
 from syncd import limits
 from syncd.detect.apart import by_halves
 from syncd.detect.changed import Changed
-from syncd.errors import DiskFull
+from syncd.errors import DiskFull, UnfitTables
 from tests.contained import Contained
 
 
@@ -82,3 +82,15 @@ def test_what_concerns_the_whole_node_passes() -> None:
 
     with pytest.raises(DiskFull):
         by_halves("twins", changed(3), judge, lambda _rows: {})
+
+
+def test_a_table_that_is_gone_is_the_fault_of_no_row(contained: Contained) -> None:
+    def judge(_part: Changed) -> None:
+        raise UnfitTables("no such table", "put it back")
+
+    done, stopped = by_halves("twins", changed(4), judge, lambda _rows: {})
+    assert done == []
+    (only,) = stopped
+    assert len(only.sides) == 8
+    assert len(contained.stopped) == 1
+    contained.stopped.clear()
