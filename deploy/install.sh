@@ -169,15 +169,23 @@ build() {
     trap - EXIT
 }
 
+# With shadow's useradd, else Debian's adduser, else BusyBox's.
+add_account() {
+    if command -v useradd >/dev/null; then
+        useradd --system --user-group --home-dir "$STATE" --shell /usr/sbin/nologin "$ACCOUNT"
+    elif command -v adduser >/dev/null; then
+        adduser --system --group --no-create-home --home "$STATE" --shell /usr/sbin/nologin "$ACCOUNT" 2>/dev/null ||
+            { addgroup -S "$ACCOUNT" && adduser -S -D -H -h "$STATE" -s /sbin/nologin -G "$ACCOUNT" "$ACCOUNT"; } 2>/dev/null
+    else
+        return 1
+    fi
+}
+
 make_account() {
     [ -z "$root" ] || return 0
-    if ! id "$ACCOUNT" >/dev/null 2>&1; then
-        if command -v useradd >/dev/null; then
-            useradd --system --user-group --home-dir "$STATE" --shell /usr/sbin/nologin "$ACCOUNT"
-        else
-            addgroup -S "$ACCOUNT" && adduser -S -D -H -h "$STATE" -s /sbin/nologin -G "$ACCOUNT" "$ACCOUNT"
-        fi
-    fi
+    id "$ACCOUNT" >/dev/null 2>&1 || add_account || fail 78 \
+        "không tạo được tài khoản $ACCOUNT — tạo tài khoản và nhóm hệ thống tên đó bằng công cụ của máy, rồi chạy lại" \
+        "cannot make the account $ACCOUNT — make a system account and group of that name, then run this again"
     [ -d "$STATE" ] || install -d -m 0700 -o "$ACCOUNT" -g "$ACCOUNT" "$STATE"
 }
 
@@ -298,8 +306,9 @@ do_uninstall() {
 }
 
 do_versions() {
-    say "đang dùng: $(current)" "in use:    $(current)"
-    say "bản trước: $(previous)" "before:    $(previous)"
+    used=$(current) before=$(previous)
+    say "đang dùng: ${used:-chưa cài}" "in use:    ${used:-none}"
+    say "bản trước: ${before:-không có}" "before:    ${before:-none}"
 }
 
 verb='' source=''

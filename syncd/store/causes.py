@@ -38,11 +38,11 @@ def first(found: Iterable[Code], by_code: Mapping[Code, Cause], otherwise: Cause
 # A node's database that holds rows is never restored over: it is put aside first, whatever it still has.
 PUT_BACK = Both(
     "dừng chương trình đồng bộ; dời cơ sở dữ liệu ra chỗ khác, đừng xóa (SQLite: syncd.db cùng -wal và -shm;"
-    " PostgreSQL: đổi tên nó, rồi tạo cơ sở trống cùng tên); rồi `[[syncd restore BẢN_SAO_LƯU]]` với bản sao lưu"
-    " cuối; phần thiếu tự về từ các máy khác",
+    " PostgreSQL: đổi tên nó, tạo cơ sở trống cùng tên, chạy lại câu lệnh SQL mà --print-roles của init in ra); rồi"
+    " `[[syncd restore BẢN_SAO_LƯU]]` với bản sao lưu cuối; phần thiếu tự về từ các máy khác",
     "stop the daemon; put the database aside, do not delete it (SQLite: move syncd.db with its -wal and -shm;"
-    " PostgreSQL: rename it, then make an empty one of that name); then `[[syncd restore BACKUP]]` with the last"
-    " backup; what it lacks comes back from the other nodes",
+    " PostgreSQL: rename it, make an empty one of that name, run the SQL that init's --print-roles prints); then"
+    " `[[syncd restore BACKUP]]` with the last backup; what it lacks comes back from the other nodes",
 )
 UNFIT = Cause(
     UnfitTables,

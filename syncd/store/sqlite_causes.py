@@ -127,9 +127,9 @@ NOT_TEXT_AT = Cause(
         "column {column} in {place} holds what is no UTF-8 text (TCVN3, VNI or another old code): {rows}",
     ),
     Both(
-        "gõ lại bằng Unicode: syncd sql \"UPDATE {table} SET {column} = '…' WHERE id = '{row}'\"; syncd tự đi tiếp",
-        "write it anew in Unicode: syncd sql \"UPDATE {table} SET {column} = '…' WHERE id = '{row}'\"; syncd goes on by"
-        " itself",
+        "gõ lại bằng Unicode: [[syncd sql \"UPDATE {table} SET {column} = '…' WHERE id = '{row}'\"]]; syncd tự đi tiếp",
+        "write it anew in Unicode: [[syncd sql \"UPDATE {table} SET {column} = '…' WHERE id = '{row}'\"]]; syncd goes"
+        " on by itself",
     ),
 )
 READ_ONLY = Cause(

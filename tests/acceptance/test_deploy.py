@@ -371,6 +371,36 @@ def unit(name: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
 
 
+ACCOUNT_TOOLS: dict[str, tuple[dict[str, str], str]] = {  # what the machine has → what was called, or the exit code
+    "useradd": ({"useradd": "exit 0"}, "useradd --system --user-group"),
+    "adduser of Debian": ({"adduser": "exit 0"}, "adduser --system --group"),
+    "adduser of BusyBox": ({"adduser": "case $1 in -S) ;; *) exit 1 ;; esac", "addgroup": "exit 0"}, "adduser -S -D"),
+    "adduser without what it calls": ({"adduser": "exit 1", "addgroup": "exit 1"}, ""),
+    "nothing": ({}, ""),
+}
+
+
+@pytest.mark.parametrize(("tools", "called"), ACCOUNT_TOOLS.values(), ids=ACCOUNT_TOOLS)
+def test_the_account_is_made_with_what_there_is_or_asked_for(
+    tmp_path: Path, tools: dict[str, str], called: str
+) -> None:
+    text = (DEPLOY / "install.sh").read_text()
+    functions = [text[text.index(f"{name}() {{") :].partition("\n}\n")[0] + "\n}\n"
+                 for name in ("add_account", "make_account")]  # fmt: skip
+    for name, does in {"id": "exit 1", "install": "exit 0", **tools}.items():
+        tool = tmp_path / name
+        tool.write_text(f'#!/bin/sh\necho "{name} $*" >> {tmp_path}/calls\n{does}\n')
+        tool.chmod(0o755)
+    script = 'root="" ACCOUNT=syncd STATE=/x; fail() { echo "$3"; exit "$1"; }\n' + "".join(functions) + "make_account"
+    done = subprocess.run(
+        ["/bin/sh", "-c", script], env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == (0 if called else 78), done.stderr
+    assert called in (tmp_path / "calls").read_text()
+    assert done.stderr == ""
+    assert bool(called) is ("cannot make the account" not in done.stdout)
+
+
 def test_the_units_differ_by_the_nodes_folder_alone() -> None:
     one, several = unit("syncd.service"), unit("syncd@.service")
     changed = {key: value for key, value in several.items() if one[key] != value}
