@@ -54,6 +54,7 @@ _ALLOWED: Mapping[CaseKind, tuple[Verb, ...]] = {
     CaseKind.FORK: (_V.DONE, _V.LATER),
     CaseKind.WRITES_BEYOND_TERM: (_V.DONE, _V.LATER),
 }
+OF_MACHINE = ("triggers", "found")  # what went past the triggers is in the log: no value is to be decided
 ADOPTABLE = "stream_id"  # in the detail of late writes: the stream that `syncd adopt` takes
 _NO_DETAIL: Mapping[str, Any] = {}
 OF_THE_ASKED = (_V.KEEP_OURS, _V.VALUE)  # what a unit that was asked may answer with
@@ -64,6 +65,8 @@ def allowed(kind: str, detail: Mapping[str, Any] = _NO_DETAIL) -> tuple[Verb, ..
     that wait to be adopted: `syncd adopt` ends that case. `detail`: of a case, as stored."""
     if kind == CaseKind.WRITES_BEYOND_TERM and ADOPTABLE in detail:
         return (Verb.LATER,)
+    if kind == CaseKind.RULE_VIOLATED and detail.get("what") in OF_MACHINE:
+        return (Verb.DONE, Verb.LATER)
     if kind == CaseKind.FORK and BRANCH in detail:
         return (Verb.TAKE_THEIRS, Verb.DONE, Verb.LATER)
     if kind == CaseKind.FORK and AT_CHILD in detail:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from conflict.case import CaseKind
+from syncd.cases import open_case
 from syncd.disagreements import Conflict, conflict, conflicts
 from syncd.errors import PermissionDenied, UsageError
 from syncd.proposing import Wish, propose
@@ -364,6 +365,21 @@ def test_a_broken_rule_stands_where_a_person_says_so(tree: Registers) -> None:
     assert counts(tree.a) == (0, 0)
     with pytest.raises(PermissionDenied, match=r"\ba\b"):
         say(tree, tree.province, case, Verb.KEEP_OURS)
+
+
+@pytest.mark.parametrize("what", ["triggers", "found"])
+def test_a_note_about_triggers_asks_for_no_value_and_is_closed(tree: Registers, what: str) -> None:
+    tree.settle()
+    with tree.a.store.apply("note") as tx:
+        detail: dict[str, str | int] = {"what": what, "problems": 1, "first": "x", "tables": "person 2"}
+        open_case(tx, CaseKind.RULE_VIOLATED, (what, "x"), opened_at="2026-01-01T00:00:00.000Z", detail=detail)
+    case = cases(tree.a, CaseKind.RULE_VIOLATED)[0][0]
+    for wrong in (Verb.VALUE, Verb.KEEP_OURS, Verb.ASK_COMMUNE):
+        with pytest.raises(UsageError, match="done"):
+            say(tree, tree.a, case, wrong)
+    say(tree, tree.a, case, Verb.DONE)
+    assert cases(tree.a, CaseKind.RULE_VIOLATED) == []
+    assert counts(tree.a) == (0, 0)
 
 
 def test_what_waits_is_counted_by_kind_with_the_oldest(tree: Registers) -> None:
