@@ -7,11 +7,12 @@ it waits for a person; deciding again after the writes changes nothing (a replay
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from conflict.case import CaseKind
 from conflict.policy import Policy, Rules
 from conflict.proposal import Kept, Newer, Proposal, Value
+from conflict.record import record
 from conflict.settle import Dispute, Settlement, settle
 from conflict.standing import lapse, superseded_columns
 from conflict.verdict import ColumnVerdict, Outcome, Result, Verdict, Why
@@ -51,7 +52,7 @@ def decide(proposal: Proposal, kept: Kept, rules: Rules, newer: Sequence[Newer] 
     return _decide_update(scene, kept.values)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class _Scene:
     """The inputs, carried together. `replaced`: column → the newer proposal that wishes it."""
 

@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 
 from conflict.errors import ProposalError
 from conflict.limits import PROPOSAL_COLUMNS_MAX, REASON_CHARS_MAX
+from conflict.record import record
 
 Value: TypeAlias = str | int | bytes | None
 Op: TypeAlias = Literal["insert", "update", "delete"]
@@ -22,7 +23,7 @@ Op: TypeAlias = Literal["insert", "update", "delete"]
 OPS: tuple[Op, ...] = ("insert", "update", "delete")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Proposal:
     """A wish about one row (design.md §1): per column the kept value its author saw, and the value wished.
 
@@ -76,7 +77,7 @@ class Newer:
     columns: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Kept:
     """What the keeper holds at the moment of the decision, read in the transaction that writes the verdict.
 

@@ -6,12 +6,12 @@ Must hold: called only when the kept value differs from the wished one and is no
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from conflict.limits import CLOCK_OFFSET_MS_MAX
 from conflict.policy import Policy, Rules
 from conflict.proposal import Kept, Proposal, Value
+from conflict.record import record
 from conflict.verdict import Result, Why
 
 UNION_SEPARATOR = ";"
@@ -19,7 +19,7 @@ UNION_SEPARATOR = ";"
 _WHOLE_SECOND_INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Dispute:
     """One column on which author and keeper differ, with the two sides it belongs to."""
 
@@ -32,7 +32,7 @@ class Dispute:
     rules: Rules
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Settlement:
     """What becomes of the wish; `value` is what to write when it is accepted."""
 

@@ -10,7 +10,6 @@ The detail holds personal values: it takes the audience of the row it speaks of,
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from json.encoder import encode_basestring as _json_text
 from typing import Any, Literal, TypeAlias
@@ -20,6 +19,7 @@ from conflict.errors import DetailError
 from conflict.limits import DETAIL_CHARS_MAX, INT_MAX, INT_MIN
 from conflict.policy import Policy
 from conflict.proposal import Value
+from conflict.record import record
 
 Outcome: TypeAlias = Literal["accepted", "partly", "rejected", "review"]
 Result: TypeAlias = Literal["accepted", "already", "kept", "review"]
@@ -69,7 +69,7 @@ class Why(StrEnum):
     RULE_VIOLATED = "rule_violated"  # a wished value breaks a rule of its table
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ColumnVerdict:
     """One column: the three values, what became of the wish, under which policy, and why.
 
@@ -87,7 +87,7 @@ class ColumnVerdict:
     kept_changed_at_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Verdict:
     """The decision about one proposal.
 

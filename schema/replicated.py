@@ -124,6 +124,7 @@ PROPOSAL = Table(
         Column(number=13, name="expires_at", type=Type.INSTANT),  # by the reference clock; NULL: never
     ),
     indexes=(("row_id",),),
+    partly=(Partly(name="ix_proposal_inserted", columns=("row_id",), only="operation = 'insert'"),),
 )  # fmt: skip
 
 VERDICT = Table(
@@ -145,8 +146,11 @@ VERDICT = Table(
         # verdict's id. The verdict that stands is the one nobody resolves.
         Column(number=9, name="resolves", type=Type.UUID),
     ),
-    indexes=(("proposal_id",), ("resolves",)),
-    partly=(Partly(name="ix_verdict_referred", columns=("proposal_id",), only="outcome = 'referred'"),),
+    indexes=(("proposal_id",),),
+    partly=(
+        Partly(name="ix_verdict_referred", columns=("proposal_id",), only="outcome = 'referred'"),
+        Partly(name="ix_verdict_resolves", columns=("resolves",), only="resolves IS NOT NULL"),
+    ),
     apart=(Apart(column="resolves", other="id"),),
 )  # fmt: skip
 

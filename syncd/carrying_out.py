@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from conflict.verdict import Verdict
 from schema.names import listed, quoted
@@ -27,8 +28,7 @@ VERDICT_COLUMNS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True, kw_only=True):  # thousands are made at once
     """What is written: the verdict's row, and the change of the table it carries."""
 
     waiting: Waiting

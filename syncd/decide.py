@@ -130,8 +130,7 @@ def rules_of(table: Table) -> Rules:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Due:
+class _Due(msgspec.Struct, frozen=True, kw_only=True):
     """A proposal that is decided now, in the stream of `unit_id`. `values`: of its row; None where there is none."""
 
     waiting: Waiting
@@ -139,8 +138,7 @@ class _Due:
     values: dict[str, Any] | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Item:
+class _Item(msgspec.Struct, frozen=True, kw_only=True):
     """A proposal read as what it says, with the row it speaks of. `unit_id`: in whose stream it is decided."""
 
     waiting: Waiting
@@ -262,8 +260,8 @@ class _Desk:
         for table_name, row_ids in chosen.items():
             names = [column.name for column in self._registry.by_name[table_name].columns]
             query = f"SELECT id, unit_id, {listed(names)} FROM {quoted(table_name)} WHERE id {{chosen}}{lock}"
-            for row in rows_of(self._tx, query, row_ids):
-                found[table_name, row[0]] = (row[1], dict(zip(names, row[2:], strict=True)))
+            for row_id, unit_id, *values in rows_of(self._tx, query, row_ids):
+                found[table_name, row_id] = (unit_id, dict(zip(names, values, strict=True)))
         return found
 
     def _read_wishes(self, due: Sequence[_Due]) -> tuple[list[_Item], list[Decision]]:
@@ -422,7 +420,10 @@ def _values(table: Table, text: str) -> dict[str, Any]:
         raise ValueError(f"not a JSON text of {table.name}") from error
     if not isinstance(values, dict) or not values.keys() <= table.by_name.keys() or values.keys() & NAMED_APART:
         raise ValueError(f"not an object of columns of {table.name}")
-    return {name: _value(table.by_name[name], value) for name, value in values.items()}
+    for name, value in values.items():
+        if value is not None and (type(value) is not str or table.by_name[name].type is Type.BYTES):
+            values[name] = _value(table.by_name[name], value)
+    return values
 
 
 def _value(column: Column, value: Any) -> Any:

@@ -23,6 +23,7 @@ from syncd.derived import LATE, stem
 from syncd.protocol.decoding import json_object
 from syncd.store.base import Row, Tx, in_lists
 
+SECOND_CHARS = 19  # of an instant: YYYY-MM-DDTHH:MM:SS
 REFERRED = "referred"  # the outcome in the stream of the unit that a wish names, where its row went to another unit
 _MINE = "SELECT unit_id FROM syncd_keeper WHERE mine = 1"
 _COLUMNS = (
@@ -45,9 +46,11 @@ _FOLLOWING = f"""SELECT p.id, p.made_at, p.table_name FROM proposal AS p CROSS J
     AND r.id = p.row_id AND r.unit_id IN ({_MINE}) AND {_UNDECIDED}"""
 _THESE = f"SELECT {_COLUMNS} FROM proposal AS p WHERE {_UNDECIDED} AND p.id {{chosen}}"
 _ABOUT_ROWS = f"""SELECT p.id, p.table_name, p.row_id, p.operation, p.wished, p.author, p.made_at FROM proposal AS p
-    WHERE p.withdrawn_at IS NULL AND {_UNDECIDED} AND p.row_id {{chosen}}"""
+    WHERE p.made_at >= ? AND p.withdrawn_at IS NULL AND {_UNDECIDED} AND p.row_id {{chosen}}"""
 
-_WISHED_TWICE = "SELECT row_id FROM proposal WHERE row_id {chosen} GROUP BY row_id HAVING count(*) > 1"
+# Of a second and later: what was made before any of the batch takes the place of nothing, and of rows that are wished
+# about again and again all the rest of their history is decided. A second, since a fraction sorts before the Z.
+_WISHED_TWICE = "SELECT row_id FROM proposal WHERE made_at >= ? AND row_id {chosen} GROUP BY row_id HAVING count(*) > 1"
 _DECIDED_ABOUT = f"""SELECT p.id, p.table_name, p.operation, p.wished FROM proposal AS p
     WHERE NOT ({_UNDECIDED}) AND p.row_id {{chosen}} ORDER BY p.id"""
 # A row wished under an id of who kept the unit then, inserted under one of who decided: later wishes name the first.
@@ -140,10 +143,11 @@ def newer_wishes(tx: Tx, batch: Sequence[Waiting]) -> dict[str, list[Newer]]:
     kept_as = {str(each.named_id): str(each.row_id) for each in batch if each.row_id is not None}
     by_key: dict[tuple[str, str, str, str], list[Row]] = {}
     rows_named = sorted({*kept_as, *kept_as.values()})
-    several = sorted({row[0] for row in rows_of(tx, _WISHED_TWICE, rows_named)})
+    since = (min((each.made_at for each in batch), default="")[:SECOND_CHARS],)
+    several = sorted({row[0] for row in rows_of(tx, _WISHED_TWICE, rows_named, since)})
     if any(named != row_id for named, row_id in kept_as.items()):  # wishes about one row may bear two names of it
         several = rows_named
-    for row in rows_of(tx, _ABOUT_ROWS, several):
+    for row in rows_of(tx, _ABOUT_ROWS, several, since):
         row_id = kept_as[row[2]] if row[2] in kept_as else row[2]
         by_key.setdefault((row[0][28:], row[5], row[1], row_id), []).append(row)
     found: dict[str, list[Newer]] = {}
@@ -168,6 +172,8 @@ def twins_decided(tx: Tx, wave: Sequence[Waiting]) -> dict[str, str]:
 
 def referrals(tx: Tx, batch: Sequence[Waiting]) -> dict[str, Referral]:
     """Proposal → the verdict that refers it to the unit its row is in."""
+    if tx.one(_ANY_REFERRAL) is None:  # as a rule
+        return {}
     rows = rows_of(tx, _REFERRALS, sorted(each.id for each in batch))
     return {row[0]: Referral(id=row[1], is_sealed=not row[2]) for row in rows}
 

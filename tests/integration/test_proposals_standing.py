@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from schema.install import Identity, statements
+from schema.tables import registry
 from syncd.clock import instant_of
 from syncd.errors import UsageError
 from syncd.expiry import DAY_MS, expires_at
 from syncd.following import follow_rows
 from syncd.proposals import Listed, every, pending, withdraw
 from syncd.proposing import Proposed, Wish, preview, propose
+from syncd.store import sqlite
+from syncd.store.base import Row
+from syncd.undecided import Waiting, newer_wishes, referrals
 from tests.integration.shapes import ThreeTiers, add_household, add_person, tiers_on
 from tests.postgres import PostgresMix
 from tests.trees import TreeNode
 
 MIXTURES: dict[str, tuple[str, ...]] = {"sqlite": (), "postgres": ("commune", "district")}
 OTHER_UNIT = "01900000-0000-7000-8fff-0000"
+NODE_ID = "01900000-0000-7000-8000-0000aaaa0001"
 PERSON = {
     "full_name": "Trẻ sơ sinh", "sex": 2, "birth_date": "2026-01-05", "birth_precision": "d", "ethnic": "01",
     "residence": "usual",
@@ -406,3 +413,49 @@ def test_pending_wishes_are_listed_at_every_tier_that_may_read_them(tree: ThreeT
         (found,) = waiting(node)
         assert (found.id, found.state, found.is_own) == (made.proposal_id, "review", node is tree.district)
         assert (found.node, found.table, found.columns) == ("district", "person", ("full_name",))
+
+
+# --- what a decision reads --------------------------------------------------------------------------------------------
+
+
+def test_a_later_wish_reads_nothing_of_those_that_were_decided_about_its_row(
+    tree: ThreeTiers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row_id, rows = add_person(tree.commune), list[Row]()
+    tree.settle()
+    for number in ("0777", "0778", "0779"):
+        wish(tree.district, row_id, {"phone": number})
+        tree.settle()
+    text = json.dumps({"phone": "0780"})
+    late = Waiting(
+        id=OTHER_UNIT + "11112222", unit_id=tree.commune.unit_id, table="person", row_id=row_id, operation="update",
+        seen=text, wished=text, author="A", reason="B", made_at="9000-01-01T00:00:00Z", clock_offset_ms=0,
+        author_depth=1, withdrawn_at=None, expires_at=None, named_id=row_id,
+    )  # fmt: skip
+    with tree.commune.store.read() as tx:
+        ask = tx.all
+
+        def noted(sql: str, values: Sequence[Any] = ()) -> list[Row]:
+            found = ask(sql, values)
+            rows.extend(found)
+            return found
+
+        monkeypatch.setattr(tx, "all", noted)
+        assert (newer_wishes(tx, [late]), referrals(tx, [late])) == ({}, {})
+    assert rows == []
+
+
+@pytest.mark.parametrize(
+    ("index", "query"),
+    [
+        ("ix_proposal_inserted", "SELECT 1 FROM proposal WHERE operation = 'insert' AND row_id IN (?, ?)"),
+        ("ix_verdict_resolves", "SELECT 1 FROM verdict AS w WHERE w.resolves = ?"),
+        ("ix_verdict_referred", "SELECT 1 FROM verdict WHERE outcome = 'referred' LIMIT 1"),
+    ],
+)
+def test_the_few_rows_asked_for_are_found_by_an_index_of_them_alone(tmp_path: Path, index: str, query: str) -> None:
+    with closing(sqlite.connect(tmp_path / "a.db", None)) as database:
+        for statement in statements("sqlite", registry(), Identity(node_id=NODE_ID, tag=NODE_ID[-8:], unit_id=NODE_ID)):
+            database.execute(statement)
+        plan = database.execute(f"EXPLAIN QUERY PLAN {query}", (None,) * query.count("?")).fetchall()
+    assert all(index in row[3] for row in plan)

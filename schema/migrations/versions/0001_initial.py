@@ -142,12 +142,14 @@ def _system_tables() -> None:
         ),
         register=True,
         rules={"outcome_rule": "outcome IN ('accepted', 'partly', 'rejected', 'review', 'referred')"},
-        indexes=(("proposal_id",), ("resolves",)),
+        indexes=(("proposal_id",),),
     )
-    referred = sa.text("outcome = 'referred'")
-    op.create_index(
-        "ix_verdict_referred", "verdict", ["proposal_id"], sqlite_where=referred, postgresql_where=referred
-    )  # fmt: skip
+    for name, table, column, only in (
+        ("ix_proposal_inserted", "proposal", "row_id", "operation = 'insert'"),
+        ("ix_verdict_referred", "verdict", "proposal_id", "outcome = 'referred'"),
+        ("ix_verdict_resolves", "verdict", "resolves", "resolves IS NOT NULL"),
+    ):
+        op.create_index(name, table, [column], sqlite_where=sa.text(only), postgresql_where=sa.text(only))
     _keeping_tables()
 
 
