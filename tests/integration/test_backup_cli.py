@@ -50,7 +50,7 @@ def test_by_hand_a_running_province_is_backed_up_and_a_new_machine_goes_on(
         assert syncd(["status", "--dir", str(root.directory)]) == 0
         assert "backup" in capsys.readouterr().out
         assert syncd(["restore", str(tmp_path / "stick"), "--to", str(root.directory)]) == 75
-        assert "one daemon per database" in capsys.readouterr().err
+        assert "stop it first" in capsys.readouterr().err
         root.stop()
         shutil.move(root.directory, tmp_path / "old")
         key = tmp_path / "old" / "exchange.key"

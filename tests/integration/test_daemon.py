@@ -56,7 +56,7 @@ def test_second_daemon_of_one_database_is_refused(nodes: Nodes) -> None:
         timeout=END_S_MAX,
     )
     assert done.returncode == 75
-    assert "another process" in done.stderr
+    assert "is running (pid" in done.stderr
     assert control.ask(root.directory) is not None, "the first goes on"
 
 
