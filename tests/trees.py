@@ -179,8 +179,9 @@ class TreeBuilder:
 
     def settle(self, rounds: int = ROUNDS_MAX) -> None:
         """Exchange until nothing moves any more."""
-        for _ in range(rounds):
-            moved = [step(node) for node in self.nodes]  # every node takes its turn, whether or not another moved
+        for number in range(rounds):
+            # Every node takes its turn, whether or not another moved. As a daemon does, it greets once.
+            moved = [step(node, greets=number == 0) for node in self.nodes]
             if not any(moved):
                 return
         raise AssertionError(f"the tree still moves after {rounds} rounds")
@@ -228,11 +229,11 @@ def close() -> None:
     built.clear()
 
 
-def step(at: TreeNode) -> bool:
+def step(at: TreeNode, *, greets: bool = True) -> bool:
     """One round of a node: write, push, pull, apply, settle. Returns whether anything moved."""
     moved = bool(at.node.write())
     if at.link is not None and at.parent is not None:
-        moved = exchange(at.link, at.parent.desk, at) or moved
+        moved = exchange(at.link, at.parent.desk, at, greets=greets) or moved
     moved = at.node.apply_all().applied or moved
     return at.node.settle().wrote or moved
 
@@ -250,10 +251,11 @@ def asks_only(at: TreeNode, news: Iterable[str] = ()) -> PullReply:
     return reply
 
 
-def exchange(link: Link, desk: Desk, at: TreeNode) -> bool:
-    """A whole session over a perfect network."""
+def exchange(link: Link, desk: Desk, at: TreeNode, *, greets: bool = True) -> bool:
+    """A whole session over a perfect network, or the rest of one that goes on well."""
     moved = False
-    link.greet(lambda hello: desk.hello(at.node.node_id, hello))
+    if greets or link.has_blocked or link.was_cut or not link.has_greeted:
+        link.greet(lambda hello: desk.hello(at.node.node_id, hello))
     while sending := link.next_push():
         kept = desk.unfinished(at.node.node_id) if sending.skipped_bytes else b""
         try:
