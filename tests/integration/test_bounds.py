@@ -127,6 +127,13 @@ def test_the_deeper_a_node_stands_the_less_it_brings() -> None:
     assert found[0] >= 6 * found[1] >= 36 * found[2]
 
 
+@pytest.fixture
+def few_envelopes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transaction takes fewer of them: as many steps as in a long push, and a short test."""
+    monkeypatch.setattr(limits, "RECEIVE_ENVELOPES", 25)
+
+
+@pytest.mark.usefixtures("few_envelopes")
 def test_a_long_push_lets_the_write_lock_go_between_envelopes(tiers: ThreeTiers) -> None:
     commune, district = tiers.commune, tiers.district
     for number in range(2 * limits.RECEIVE_ENVELOPES + 1):
@@ -143,6 +150,7 @@ def test_a_long_push_lets_the_write_lock_go_between_envelopes(tiers: ThreeTiers)
     assert content(district, "person") == content(commune, "person")
 
 
+@pytest.mark.usefixtures("few_envelopes")
 def test_a_refusal_in_one_transaction_holds_for_the_rest_of_the_push(tiers: ThreeTiers) -> None:
     """A gap in the first transaction: nothing behind it is taken in the next ones."""
     commune, district = tiers.commune, tiers.district
