@@ -33,7 +33,7 @@ sys.exit(main())
 MOMENTS = [
     "import=syncd.cli.program", "import=syncd.cli.place", "import=syncd.daemon", "import=sqlcipher3",
     "import=cryptography", "open=daemon.lock", "open=signing.key", "import=syncd.net.server", "socket.bind=",
-    "open=daemon.json",
+    "open=daemon.json", "open=.daemon.json.new",
 ]  # fmt: skip
 
 
@@ -63,6 +63,6 @@ def test_interrupted_while_it_loads_it_ends_with_zero_too(directory: Path) -> No
 
 
 def test_settings_asked_for_while_it_loads_are_no_end(directory: Path) -> None:
-    done = run(directory, "import=syncd.daemon=1,open=daemon.json=15")
+    done = run(directory, "import=syncd.daemon=1,open=.daemon.json.new=15")
     assert done.returncode == 0, done.stderr
     assert " reloaded" in done.stderr or " stopped" in done.stderr
