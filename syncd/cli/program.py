@@ -178,7 +178,7 @@ def _require_text(arguments: Sequence[str]) -> None:
     """Raises UsageError for an argument that is no UTF-8 (typed in another code page) and names no file: later it would
     be found where a part of the work is done."""
     for at, each in enumerate(arguments, start=1):
-        if any("\ud800" <= letter <= "\udfff" for letter in each) and not os.path.lexists(each):
+        if any("\ud800" <= letter <= "\udfff" for letter in each) and not _is_place(each):
             raise click.UsageError(
                 say(
                     "đối số thứ {at} không phải UTF-8 (bàn phím hoặc cửa sổ lệnh dùng bảng mã khác): đặt LANG=C.UTF-8",
@@ -186,6 +186,12 @@ def _require_text(arguments: Sequence[str]) -> None:
                     at=at,
                 )
             )
+
+
+def _is_place(argument: str) -> bool:
+    """Whether an argument, or what follows its option, names a file that is there, or could be made where it says."""
+    path = argument.partition("=")[2] if argument.startswith("-") else argument
+    return os.path.lexists(path) or os.path.isdir(os.path.dirname(path))
 
 
 def _called(arguments: Sequence[str]) -> object:

@@ -43,6 +43,13 @@ NOT_ADMITTED = _cause(
     "thêm một dòng vào pg_hba.conf của máy chủ rồi nạp lại (pg_ctl reload), hoặc sửa `database`",
     "add a line to the server's pg_hba.conf and reload it (pg_ctl reload), or correct `database`",
 )  # fmt: skip
+CLOSED = _cause(
+    "PostgreSQL không cho tài khoản này vào cơ sở dữ liệu", "PostgreSQL does not admit this account to the database",
+    "người quản trị cho phép: GRANT CONNECT ON DATABASE TÊN TO TÀI_KHOẢN, ALTER DATABASE TÊN ALLOW_CONNECTIONS true;"
+    " hoặc sửa `database`",
+    "the administrator allows it: GRANT CONNECT ON DATABASE NAME TO ACCOUNT, ALTER DATABASE NAME ALLOW_CONNECTIONS"
+    " true; or correct `database`",
+)  # fmt: skip
 CROWDED = _cause(
     "PostgreSQL hết chỗ cho kết nối mới", "PostgreSQL has no room for another connection",
     "đóng bớt kết nối khác, hoặc tăng max_connections; một lúc sau thử lại",
@@ -64,16 +71,18 @@ TLS = _cause(
 )  # fmt: skip
 
 SAID = (
+    (re.compile(r"SSL SYSCALL|closed the connection unexpectedly|[Cc]onnection reset by peer"), SILENT),
     (re.compile(r'role "[^"]*" does not exist|role "[^"]*" is not permitted to log in'), NO_ROLE),
     (re.compile(r'database "[^"]*" does not exist'), NO_DATABASE),
     (re.compile(r"password authentication failed|no password supplied|SCRAM|password retrieved from"), PASSWORD),
     (re.compile(r"pg_hba\.conf|(Peer|Ident|GSSAPI|LDAP|certificate) authentication failed"), NOT_ADMITTED),
+    (re.compile(r"permission denied for database|is not currently accepting connections"), CLOSED),
     (re.compile(r"too many (clients|connections)|connection slots"), CROWDED),
-    (re.compile(r"the database system is|not accepting connections|not yet accepting"), COMING),
+    (re.compile(r"the database system is|not (yet )?accepting connections"), COMING),
     (re.compile(r"could not translate host name|failed to resolve|Name or service not known"), NO_NAME),
     (re.compile(r"SSL|certificate|TLS"), TLS),
 )  # fmt: skip
-CAUSES = (SILENT, *(cause for _, cause in SAID))
+CAUSES = tuple(cause for _, cause in SAID)
 
 
 def unreached_cause(words: str) -> Cause:

@@ -371,18 +371,29 @@ def unit(name: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
 
 
-ACCOUNT_TOOLS: dict[str, tuple[dict[str, str], str]] = {  # what the machine has → what was called, or the exit code
-    "useradd": ({"useradd": "exit 0"}, "useradd --system --user-group"),
-    "adduser of Debian": ({"adduser": "exit 0"}, "adduser --system --group"),
-    "adduser of BusyBox": ({"adduser": "case $1 in -S) ;; *) exit 1 ;; esac", "addgroup": "exit 0"}, "adduser -S -D"),
-    "adduser without what it calls": ({"adduser": "exit 1", "addgroup": "exit 1"}, ""),
-    "nothing": ({}, ""),
-}
+ACCOUNT_TOOLS: dict[str, tuple[dict[str, str], list[str], bool]] = {  # what the machine has → what is called, made?
+    "useradd": ({"useradd": "exit 0"}, ["useradd --system"], True),
+    "useradd that fails": ({"useradd": "echo /etc is locked >&2; exit 1"}, ["useradd --system"], False),
+    "adduser of Debian": ({"adduser": "exit 0"}, ["adduser --system"], True),
+    "adduser of BusyBox": (
+        {"adduser": "case $1 in -S) ;; *) exit 1 ;; esac", "addgroup": "exit 0"},
+        ["adduser --system", "addgroup -S", "adduser -S"], True,
+    ),
+    "a group of an earlier try": (
+        {"adduser": "case $1 in -S) ;; *) exit 1 ;; esac", "addgroup": "exit 1", "grep": "exit 0"},
+        ["adduser --system", "grep -q", "adduser -S"], True,
+    ),
+    "adduser without what it calls": (
+        {"adduser": "exit 1", "addgroup": "echo /etc is locked >&2; exit 1"},
+        ["adduser --system", "addgroup -S"], False,
+    ),
+    "nothing": ({}, [], False),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(("tools", "called"), ACCOUNT_TOOLS.values(), ids=ACCOUNT_TOOLS)
+@pytest.mark.parametrize(("tools", "called", "made"), ACCOUNT_TOOLS.values(), ids=ACCOUNT_TOOLS)
 def test_the_account_is_made_with_what_there_is_or_asked_for(
-    tmp_path: Path, tools: dict[str, str], called: str
+    tmp_path: Path, tools: dict[str, str], called: list[str], made: bool
 ) -> None:
     text = (DEPLOY / "install.sh").read_text()
     functions = [text[text.index(f"{name}() {{") :].partition("\n}\n")[0] + "\n}\n"
@@ -395,10 +406,11 @@ def test_the_account_is_made_with_what_there_is_or_asked_for(
     done = subprocess.run(
         ["/bin/sh", "-c", script], env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False
     )
-    assert done.returncode == (0 if called else 78), done.stderr
-    assert called in (tmp_path / "calls").read_text()
-    assert done.stderr == ""
-    assert bool(called) is ("cannot make the account" not in done.stdout)
+    assert done.returncode == (0 if made else 78), done.stderr
+    calls = [" ".join(line.split()[:2]) for line in (tmp_path / "calls").read_text().splitlines()]
+    assert [each for each in calls if not each.startswith(("id ", "install "))] == called
+    assert done.stderr == ("/etc is locked\n" if "locked" in str(tools) else "")
+    assert made is ("cannot make the account" not in done.stdout)
 
 
 def test_the_units_differ_by_the_nodes_folder_alone() -> None:
