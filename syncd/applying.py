@@ -65,7 +65,7 @@ class _Run:
     whole: tuple[int, bytes] = (0, b"")
     seq: int = 0
     groups: int = 0
-    tree_seq: int | None = None  # the unit tree's version, once it was asked for
+    tree_seq: int | None = None  # the unit tree's version, as it was last asked for
     room: subtree.Room = field(default_factory=dict)
 
 
@@ -226,10 +226,10 @@ class Applier:
 
     def _turn_is_over(self, run: _Run, began: float) -> bool:
         """Whether the writer's lock was held long enough. What follows from records costs by all there are: with each
-        of N that came it would be N² (a station joins a hub of N others)."""
-        if run.groups < limits.RECORDS_GROUPS_MIN and run.touched & DERIVED_FROM:
-            return False
+        of N that came it would be N² (a station joins a hub of N others), so that they have more time."""
         limit_ms = limits.WRITE_LOCK_MS_MAX if self._store.dialect == "sqlite" else limits.APPLY_TURN_MS_MAX
+        if run.groups < limits.RECORDS_GROUPS_MIN and run.touched & DERIVED_FROM:
+            limit_ms = max(limit_ms, limits.RECORDS_LOCK_MS_MAX)
         return (time.monotonic() - began) * 1000 > limit_ms * limits.TURN_SHARE
 
     def _entry(self, tx: Tx, run: _Run, entry: Entry) -> None:
@@ -363,7 +363,7 @@ class Applier:
                 f" this release has {SCHEMA_REVISION}",
                 hint="upgrade syncd on this node; the stream goes on by itself afterwards",
             )
-        if run.tree_seq is None:  # no position moves before the end of the transaction
+        if run.tree_seq is None or header.tree_seq > run.tree_seq:  # another process may have applied units meanwhile
             run.tree_seq = self.tree_seq(tx, None)
         if header.tree_seq > run.tree_seq:
             raise TreeOlder(

@@ -149,7 +149,8 @@ LATE_OFFER_MS: Final = 24 * 3600 * 1000  # after that, all branches of late writ
 LATE_BRANCHES_MAX: Final = 32  # of one stream beyond its end: as often as a copy of its keeper was put back
 CASE_ROWS_MAX: Final = 1_000  # rows a case names one by one
 ROWS_NAMED_MAX: Final = 5  # of one table where a log and its tables are compared
-RECORDS_GROUPS_MIN: Final = 64  # groups with records of nodes, units, orders: as many in one transaction, however slow
+RECORDS_GROUPS_MIN: Final = 64  # groups with records of nodes, units, orders: as many in one transaction, however slow,
+RECORDS_LOCK_MS_MAX: Final = 1_000  # unless it has lasted so long: other groups among them may carry any number of rows
 APPLY_TURNS_MAX: Final = 50  # transactions of one stream before the others are looked at again
 LEAVING_WAIT_S: Final = 0.2  # between two looks whether an old transaction still writes a unit that passes
 TERMS_BY_AGREEMENT: Final = 1000  # at most, between two forced ones
@@ -262,10 +263,10 @@ TURN_LOOK_S: Final = 1.0  # who waits for another thread looks so often whether 
 CONTROL_BYTES_MAX: Final = MIB
 SYNC_ROUNDS_MAX: Final = 50
 RECEIPT_WAIT_S: Final = 1.5  # of `sync --once`, for the custodian's receipt
-RECEIPT_BUSY_S_MAX: Final = 30.0  # and so much longer while the parent has not come to what it was sent,
+RECEIPT_BUSY_S_MAX: Final = 30.0  # in all, while the parent has not come to what it was sent,
 RECEIPT_STEP_S: Final = 2.0  # which it looks at so often
-PARENT_LIVES_MS: Final = 58_000  # it has answered so lately: also where nothing was to be said (HINT_WAIT_S_MAX)
-RECEIPTS_FLOW_MS: Final = 10_000  # receipts that came from above so lately tell that others are on their way
+PARENT_LIVES_S: Final = 58.0  # it has answered so lately: also where nothing was to be said (HINT_WAIT_S_MAX)
+RECEIPTS_FLOW_S: Final = 10.0  # receipts that came from above so lately tell that others are on their way
 
 # A full disk (SQLite).
 RESERVE_BYTES: Final = 4 * MIB  # some 50 000 waiting changes into the log, whose journal rows then free pages

@@ -43,7 +43,7 @@ from syncd.signals import APPLIED, LOG, RECEIPT, Signals
 from syncd.store.base import Store, Tx
 from syncd.store.patience import patiently
 from syncd.store.pulse import Baton
-from syncd.terms import DERIVED_FROM, refresh_keepers
+from syncd.terms import refresh_keepers
 from syncd.topology import subtree
 from syncd.tree import Tree, load_tree
 
@@ -66,7 +66,14 @@ class Outcome:
 class Node:
     """One node's stages over its store. Thread-safe: each stage holds its own lock, the store orders the writers."""
 
-    def __init__(self, store: Store, node_keys: NodeKeys, clock: Clock, random_bytes: RandomBytes) -> None:
+    def __init__(
+        self,
+        store: Store,
+        node_keys: NodeKeys,
+        clock: Clock,
+        random_bytes: RandomBytes,
+        elapsed_s: Callable[[], float] = time.monotonic,  # never set back
+    ) -> None:
         self.store = store
         self.keys = node_keys
         self.clock = clock
@@ -104,7 +111,7 @@ class Node:
         if self.is_root:
             self.clock_offset_ms = 0  # its clock is the one others are measured against
         self.recovery_public = bytes.fromhex(facts.get("recovery_public", ""))
-        self.receipts = Receipts(store, clock, self.signals, self.rejoin, self.tree, self.root_id)
+        self.receipts = Receipts(store, clock, elapsed_s, self.signals, self.rejoin, self.tree, self.root_id)
         self.held_back = HeldBack(store.registry)
         self.own = OwnStreams(
             store, node_keys, self.ring, self.applier, clock, random_bytes, schema, self.tree,
@@ -194,8 +201,6 @@ class Node:
                     continue
                 if not waiting:
                     return 0
-                if names & DERIVED_FROM:
-                    self.refresh()  # a unit moved by a clerk at the root changes who answers for it
                 self._tables_changed(names)
                 if not self.own.prepare(waiting):
                     continue  # preparing wrote grants: they belong into this cut too
@@ -208,6 +213,7 @@ class Node:
                         self.own.digests if checkpoints else _no_digests,
                         # a piece travels while others are read
                         lambda stream: self.signals.emit(LOG, [stream.stream_id]),
+                        self.applier.follow,  # a unit moved by a clerk at the root changes who answers for it
                         skipped,
                     )
                 except ForkError:
@@ -215,6 +221,7 @@ class Node:
                     raise
                 self.own.clear()
                 if cut is not None:
+                    self._tables_changed(cut.changed)  # also what was written since `names` were read
                     self._hold_back(cut, skipped)
                     self.tell_written(stream.stream_id for stream in cut.streams)
                     return cut.rows
@@ -222,9 +229,7 @@ class Node:
     def _changing(self, tx: Tx, waiting: Iterable[tuple[int, str | None]]) -> set[str]:
         """The tables with changes that are not sequenced, of `unit` only where units come, go or move."""
         names = {self.store.registry.by_number[tab].name for tab, _unit in waiting}
-        if "unit" in names and not sequence.moves_units(tx, self.store.registry.by_name["unit"]):
-            names.remove("unit")
-        return names
+        return sequence.moving(tx, self.store.registry, names)
 
     def _hold_back(self, cut: sequence.Cut, skipped: frozenset[Unit]) -> None:
         self.held_back.take(cut.failed, skipped)

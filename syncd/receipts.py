@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import inf
 
 from conflict.case import CaseKind
 from syncd import log, messages, receipt
@@ -16,7 +17,7 @@ from syncd.cases import open_case
 from syncd.clock import Clock, instant_of
 from syncd.errors import EnvelopeError, ForkError, written
 from syncd.events import event
-from syncd.limits import PARENT_LIVES_MS, RECEIPTS_FLOW_MS
+from syncd.limits import PARENT_LIVES_S, RECEIPTS_FLOW_S
 from syncd.messages import Position
 from syncd.pasts import of_another_machine
 from syncd.rejoin import Rejoin
@@ -29,16 +30,24 @@ class Receipts:
     """Receipts as they pass through one node."""
 
     def __init__(
-        self, store: Store, clock: Clock, signals: Signals, rejoin: Rejoin, tree: Callable[[], Tree], root_id: str
+        self,
+        store: Store,
+        clock: Clock,
+        elapsed_s: Callable[[], float],
+        signals: Signals,
+        rejoin: Rejoin,
+        tree: Callable[[], Tree],
+        root_id: str,
     ) -> None:
         self._store = store
         self._clock = clock
+        self._elapsed_s = elapsed_s  # a clock that is set back would have receipts come for as long
         self._signals = signals
         self._rejoin = rejoin
         self._tree = tree
         self._root_id = root_id
         self._fresh: dict[str, receipt.Receipt] = {}  # received and checked, on the way into the database
-        self._news_ms = self._above_ms = self._took_ms = -PARENT_LIVES_MS  # when any was news last, and the like
+        self._news_s = self._above_s = self._took_s = -inf  # when any was news last, and the like
 
     def take(self, signed: Sequence[bytes]) -> bool:
         """Record the custodian's receipts; returns whether any was news. A receipt our log contradicts is a fork."""
@@ -54,7 +63,7 @@ class Receipts:
             places = {item.stream_id: _place(item) for item in sorted(receipts, key=lambda item: item.seq)}
             elsewhere = of_another_machine(tx, places)
         if news:
-            self._news_ms = self._clock()
+            self._news_s = self._elapsed_s()
         self._fresh |= {item.stream_id: item for item in news if item.level == receipt.APPLIED}
         self._signals.emit(RECEIPT, [item.stream_id for item in news])
         with self._store.apply("receipts") as tx:
@@ -89,18 +98,18 @@ class Receipts:
 
     def heard_above(self) -> None:
         """The parent has answered something."""
-        self._above_ms = self._clock()
+        self._above_s = self._elapsed_s()
 
     def took(self) -> None:
         """A child has handed in something."""
-        self._took_ms = self._clock()
+        self._took_s = self._elapsed_s()
 
     def are_coming(self) -> bool:
         """Whether receipts have come from above a moment ago; or will, since something came in a moment ago that this
         node may not even have come to send, and the parent lives."""
-        now = self._clock()
-        is_taking = now - self._took_ms <= RECEIPTS_FLOW_MS and now - self._above_ms <= PARENT_LIVES_MS
-        return is_taking or now - self._news_ms <= RECEIPTS_FLOW_MS
+        now = self._elapsed_s()
+        is_taking = now - self._took_s <= RECEIPTS_FLOW_S and now - self._above_s <= PARENT_LIVES_S
+        return is_taking or now - self._news_s <= RECEIPTS_FLOW_S
 
     def note_parent(self, moved: Sequence[tuple[int, str]]) -> None:
         """Record how far the parent holds these of our streams; nothing is written when nothing moved."""

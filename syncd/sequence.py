@@ -12,7 +12,7 @@ sealed stays behind alone: its journal rows wait, all other streams go on (I10).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import itemgetter
@@ -39,10 +39,12 @@ class Counter(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """What one sequencing did. `failed`: the streams that cannot be sealed, and why."""
+    """What one sequencing did. `changed`: the tables that it took changes of, as `moving` has them. `failed`: the
+    streams that cannot be sealed, and why."""
 
     rows: int
     streams: tuple[Stream, ...]
+    changed: set[str]
     failed: dict[Unit, Failure] = field(default_factory=dict)
 
 
@@ -60,6 +62,7 @@ class _Group:
 
     stream: Stream
     counter: Counter
+    tables: set[str] = field(default_factory=set)
     parts: Parts = field(default_factory=dict)
     deletes: list[Block] = field(default_factory=list)
     rows: int = 0  # in `parts`
@@ -85,11 +88,16 @@ def units_waiting(tx: Tx) -> list[tuple[int, str | None]]:
     return [(row[0], row[1]) for row in tx.all("SELECT DISTINCT tab, unit_id FROM syncd_journal")]
 
 
-def moves_units(tx: Tx, unit: Table) -> bool:
-    """Whether units have come, gone or moved in the journal, and are not only called otherwise."""
-    place = 1 << unit.by_name[unit.above].number
-    moved = "SELECT 1 FROM syncd_journal WHERE tab = ? AND (op <> ? OR (mask & ?) <> 0) LIMIT 1"
-    return tx.one(moved, (unit.number, UPDATE, place)) is not None
+def moving(tx: Tx, registry: Registry, changed: Iterable[str]) -> set[str]:
+    """Of these tables with changes in the journal those from which anything follows: `unit` only where units have come,
+    gone or moved, and are not only called otherwise."""
+    names, unit = set(changed), registry.by_name["unit"]
+    if "unit" in names:
+        place = 1 << unit.by_name[unit.above].number
+        moved = "SELECT 1 FROM syncd_journal WHERE tab = ? AND (op <> ? OR (mask & ?) <> 0) LIMIT 1"
+        if tx.one(moved, (unit.number, UPDATE, place)) is None:
+            names.remove("unit")
+    return names
 
 
 def sequence(
@@ -99,13 +107,15 @@ def sequence(
     counter_of: Callable[[], Counter],
     checkpoint: Callable[[Tx, Stream], Parts | None],
     grown: Callable[[Stream], None],
+    follow: Callable[[Tx, set[str]], None],
     skipped: frozenset[Unit] = frozenset(),
 ) -> Cut | None:
     """Turn all committed, unsequenced changes into groups. Returns None when a stream is still missing.
 
     `stream_of` gives the own stream of a table's rows of one unit; `checkpoint` gives the digests of a stream's content
     in the snapshot when one is due, and they travel right behind the group. `grown` hears of each committed piece.
-    `skipped`: what stays in the journal, since it cannot be sealed.
+    `follow` derives, with the last transaction, what follows from changes of these tables: only this snapshot says
+    which the cut takes. `skipped`: what stays in the journal, since it cannot be sealed.
     """
     with store.read() as snapshot:
         seen = _look(snapshot)
@@ -122,13 +132,14 @@ def sequence(
                     group = groups.get(stream.stream_id)
                     if group is None:
                         group = groups[stream.stream_id] = _Group(stream=stream, counter=counter_of())
+                    group.tables.add(table.name)
                     if group.failed is None:
                         _collect(table, unit_id, list(of_unit), group)
                     if group.is_full:
                         _write_piece(store, group, write, grown)
         for group in groups.values():
             _add_deletes(store, group, write, grown)
-        return _close(store, snapshot, seen, groups, write, checkpoint, skipped)
+        return _close(store, snapshot, seen, groups, write, checkpoint, follow, skipped)
 
 
 def _close(
@@ -138,6 +149,7 @@ def _close(
     groups: dict[str, _Group],
     write: Write,
     checkpoint: Callable[[Tx, Stream], Parts | None],
+    follow: Callable[[Tx, set[str]], None],
     skipped: frozenset[Unit],
 ) -> Cut:
     """One transaction: every group is closed, or void; once more without a group that turns out not to be sealable."""
@@ -145,6 +157,7 @@ def _close(
         key: parts for key, group in groups.items()
         if group.failed is None and (parts := checkpoint(snapshot, group.stream))
     }  # fmt: skip
+    changed = moving(snapshot, store.registry, {name for group in groups.values() for name in group.tables})
     while True:  # each time with one group less
         failed = {
             group.unit: Failure(error=group.failed, mark=held_back.mark(snapshot, store.registry, group.unit))
@@ -157,11 +170,12 @@ def _close(
                     if group.failed is None:
                         group.counter.store(tx)
                 _forget(tx, seen, store.registry, skipped | failed.keys())
+                follow(tx, changed)
             break
         except _Unsealed as unsealed:
             unsealed.group.failed = unsealed.error
     total = sum(group.rows_all for group in groups.values() if group.failed is None)
-    return Cut(rows=total, streams=tuple(ended), failed=failed)
+    return Cut(rows=total, streams=tuple(ended), changed=changed, failed=failed)
 
 
 class _Unsealed(Exception):  # noqa: N818 - carries an error out of the transaction that it rolls back

@@ -99,6 +99,7 @@ class TreeBuilder:
         self.random = random.Random(seed)
         self.registry = registry or base_registry()
         self.clock = TestClock()
+        self.elapsed_s = 0.0
         self.nodes: list[TreeNode] = []
 
     def root(self, name: str = "province", code: str = "42", dsn: str | None = None) -> TreeNode:
@@ -137,7 +138,7 @@ class TreeBuilder:
     ) -> TreeNode:
         """A node over its database that is there."""
         opener = self._opener(name, dsn)
-        node = Node(opener(), keys, self.clock, self.random.randbytes)
+        node = Node(opener(), keys, self.clock, self.random.randbytes, lambda: self.elapsed_s)
         link = None if parent is None else Link(node, parent.node.node_id)
         found = TreeNode(name, unit_id, code, node, keys, Desk(node), link, parent, place, opener, dsn)
         if parent is not None:

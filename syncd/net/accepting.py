@@ -29,7 +29,8 @@ from syncd.language import say
 from syncd.net.connections import Connection, Connections, Stage
 from syncd.system import SCARCE, descriptor_limit
 
-# Each connection would hold a buffer of 256 KiB from its first byte to its last; one record of TLS has 16.
+# Each connection would hold a buffer of 256 KiB from its first byte to its last. A record of TLS has up to 16, but is
+# read in pieces, which OpenSSL puts together: questions are short, and an upload takes a few more turns of the loop.
 sslproto.SSLProtocol.max_size = limits.TLS_BUFFER_BYTES
 
 

@@ -281,8 +281,9 @@ class _Service:
     ) -> tuple[PullReply, bytes]:
         """What the child lacks, as soon as there is anything, or after its wait."""
         wait_s_max = limits.LARGE_WAIT_S if is_large else waiting.wait_s_max
-        deadline = time.monotonic() + min(pull.wait_ms / 1000, wait_s_max)
-        last = deadline + (limits.RECEIPT_BUSY_S_MAX if pull.owed and pull.wait_ms and not is_large else 0.0)
+        asked_at = time.monotonic()
+        deadline = asked_at + min(pull.wait_ms / 1000, wait_s_max)
+        last = asked_at + held_s_max(pull, wait_s_max)
         while True:
             async with self._turns.work(is_large):
                 reply, sending = await self.work(self._lacking, certificate, pull, waiting.asks(waiter))
@@ -299,6 +300,13 @@ class _Service:
             except TimeoutError:
                 if deadline >= last:
                     return reply, sending.body
+
+
+def held_s_max(pull: Pull, wait_s_max: float) -> float:
+    """How long a pull is held at most: as it asks, or longer while receipts that it waits for are on their way, which
+    spares whoever asks for a moment to ask again. Never as long as firewalls take to forget a line."""
+    wait_s = min(pull.wait_ms / 1000, wait_s_max)
+    return max(wait_s, min(limits.RECEIPT_BUSY_S_MAX, wait_s_max)) if pull.owed and pull.wait_ms else wait_s
 
 
 async def _read_upload(request: Request, upload: Upload) -> int:

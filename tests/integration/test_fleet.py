@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from schema.spec import Kind
-from syncd import applying, limits, log, pipeline
-from syncd.envelope import stream_id_of
+from syncd import applying, limits, log
+from syncd.envelope import parse_envelope, stream_id_of
+from syncd.errors import TreeOlder
 from syncd.exchange import Desk
 from syncd.log import Stream
 from syncd.net.waiting import Waiter, Waiting
@@ -24,6 +26,7 @@ from tests.integration.shapes import add_person
 from tests.trees import TreeBuilder, TreeNode, asks_only, exchange, step
 
 FEW, MANY = 2, 6
+TURN = 3  # groups
 
 
 @pytest.fixture
@@ -159,8 +162,11 @@ def test_what_another_process_let_in_is_seen(builder: TreeBuilder) -> None:
 
 
 @contextmanager
-def calls(monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str) -> Iterator[list[None]]:
-    """One entry for each call of a module's function meanwhile, with turns as short as on a very slow machine."""
+def calls(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str, records_ms: int = 600_000
+) -> Iterator[list[None]]:
+    """One entry for each call of a module's function meanwhile, with turns as short as on a very slow machine; those of
+    records end after their number of groups, or after `records_ms`."""
     made: list[None] = []
     function = getattr(module, name)
 
@@ -172,6 +178,7 @@ def calls(monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str) -> Ite
         patch.setattr(module, name, counted)
         patch.setattr(limits, "WRITE_LOCK_MS_MAX", 0)
         patch.setattr(limits, "APPLY_TURN_MS_MAX", 0)
+        patch.setattr(limits, "RECORDS_LOCK_MS_MAX", records_ms)
         yield made
 
 
@@ -185,12 +192,14 @@ def let_in(builder: TreeBuilder, above: TreeNode, number: int) -> list[TreeNode]
     return found
 
 
-def derivations_of_a_joining_child(folder: Path, others: int, monkeypatch: pytest.MonkeyPatch) -> int:
+def derivations_of_a_joining_child(
+    folder: Path, others: int, monkeypatch: pytest.MonkeyPatch, records_ms: int = 600_000
+) -> int:
     folder.mkdir()
     builder = TreeBuilder(folder)
     root = builder.root("province", "42")
     child, *_others = let_in(builder, root, 1 + others)
-    with calls(monkeypatch, applying, "refresh_keepers") as derived:
+    with calls(monkeypatch, applying, "refresh_keepers", records_ms) as derived:
         for _ in range(3):  # records, then grants, then units
             step(child)
             root.node.settle()
@@ -204,6 +213,20 @@ def test_who_joins_many_derives_keepers_as_often_as_who_joins_few(
 ) -> None:
     few = derivations_of_a_joining_child(tmp_path / "few", FEW, monkeypatch)
     assert derivations_of_a_joining_child(tmp_path / "many", MANY, monkeypatch) == few
+
+
+def test_turn_of_many_records_ends_after_so_many_groups_or_so_much_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once = derivations_of_a_joining_child(tmp_path / "once", MANY, monkeypatch)
+    too_slow = derivations_of_a_joining_child(tmp_path / "slow", MANY, monkeypatch, records_ms=0)
+    monkeypatch.setattr(limits, "RECORDS_GROUPS_MIN", 1)
+    one_by_one = derivations_of_a_joining_child(tmp_path / "one", MANY, monkeypatch)
+    assert too_slow == one_by_one, "the writer's lock is given up, whatever is to come"
+    monkeypatch.setattr(limits, "RECORDS_GROUPS_MIN", TURN)
+    in_turns = derivations_of_a_joining_child(tmp_path / "turns", MANY, monkeypatch)
+    assert at_once < in_turns < one_by_one
+    assert in_turns <= at_once + one_by_one // TURN
 
 
 def readings_of_a_district_that_brings(
@@ -236,18 +259,44 @@ def test_name_of_a_unit_derives_no_keepers_and_its_place_does(
     root, (child, other) = with_children(builder, FEW)
     for statement, derived_there in (("name = 'tên mới'", 0), (f"parent_id = '{other.unit_id}', name = 'x'", 1)):
         kept = [each.node.tree() for each in (root, child)]
-        with (
-            calls(monkeypatch, applying, "refresh_keepers") as below,
-            calls(monkeypatch, pipeline, "refresh_keepers") as here,
-        ):
+        with calls(monkeypatch, applying, "refresh_keepers") as derived:
             root.sql(f"UPDATE unit SET {statement} WHERE id = ?", (child.unit_id,))
             root.node.write()
+            here = len(derived)
             asks_only(child)
-        assert (len(here), len(below)) == (derived_there, derived_there)
+        assert (here, len(derived) - here) == (derived_there, derived_there)
         assert [each.node.tree() is tree for each, tree in zip((root, child), kept, strict=True)] == [
             not derived_there
         ] * 2
     assert child.value("SELECT parent_id FROM unit WHERE id = ?", (child.unit_id,)) == other.unit_id
+
+
+FIRST = ("name = 'tên mới' WHERE id = '{commune}'", "parent_id = '{commune}' WHERE id = '{spare}'")
+
+
+@pytest.mark.parametrize("first", FIRST)
+def test_unit_moved_while_another_change_is_cut_derives_keepers(
+    builder: TreeBuilder, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """A clerk's script that commits each of its statements: the cut takes what came after it was looked what waits."""
+    root = builder.root("province", "42")
+    district, other = builder.child(root, "d1", "425"), builder.child(root, "d2", "426")
+    commune, spare = builder.child(district, "c1", "42501"), builder.child(district, "c2", "42502")
+    builder.settle()
+    keeper = f"SELECT node_id FROM syncd_keeper WHERE unit_id = '{commune.unit_id}'"
+    assert root.value(keeper) == commune.node.node_id == root.node.tree().keepers[commune.unit_id][0]
+    root.sql(f"UPDATE unit SET {first.format(commune=commune.unit_id, spare=spare.unit_id)}")
+    prepare = root.node.own.prepare
+
+    def prepared(waiting: Sequence[tuple[int, str | None]]) -> bool:
+        root.sql("UPDATE unit SET parent_id = ? WHERE id = ?", (other.unit_id, commune.unit_id))
+        return prepare(waiting)
+
+    monkeypatch.setattr(root.node.own, "prepare", prepared)
+    root.node.write()
+    assert not root.store.backlog(), "one cut took both"
+    assert root.value(keeper) is None, "the unit of the district that enrolled it does not lie above it any more"
+    assert commune.unit_id not in root.node.tree().keepers
 
 
 class Loop(asyncio.SelectorEventLoop):
@@ -346,6 +395,25 @@ def test_version_of_the_unit_tree_is_asked_once_for_many_envelopes(
     assert root.value("SELECT count(*) FROM person") == MANY
 
 
+def test_version_of_the_unit_tree_is_asked_again_before_an_envelope_waits(builder: TreeBuilder) -> None:
+    """Another process of this hub may have applied the units since."""
+    root, (child,) = with_children(builder, 1)
+    add_person(child)
+    child.node.write()
+    with child.store.read() as tx:
+        (entry, *_more) = log.entries(tx, register_of(child), 0, limits.APPLY_BYTES_MAX)
+    envelope = parse_envelope(entry.envelope)
+    assert envelope.header.tree_seq > 0
+    with root.store.read() as tx:
+        at = log.stream(tx, register_of(child))
+        assert at is not None
+        run = applying._Run(at=at, tree_seq=0)
+        root.node.applier._check_reader(tx, run, envelope)
+        later = replace(envelope, header=replace(envelope.header, tree_seq=envelope.header.tree_seq + 100))
+        with pytest.raises(TreeOlder):
+            root.node.applier._check_reader(tx, run, later)
+
+
 def test_many_children_are_kept_waiting_for_longer_than_few(builder: TreeBuilder, loop: Loop) -> None:
     """Each that asks in vain costs the same, and of many there are more."""
     root, children = with_children(builder, 1)
@@ -379,7 +447,7 @@ def test_tier_between_waits_while_receipts_come_from_above(builder: TreeBuilder)
     district = builder.child(root, "district", "425")
     first, second = (builder.child(district, name, code) for name, code in (("a", "42501"), ("b", "42502")))
     builder.settle()
-    builder.clock.now_ms += 60_000
+    builder.elapsed_s += limits.PARENT_LIVES_S + 1
     assert district.link is not None
     for child in (first, second):
         add_person(child)
@@ -398,7 +466,7 @@ def test_tier_between_waits_while_receipts_come_from_above(builder: TreeBuilder)
             assert not district.desk.is_behind(asked), "it is here"
         else:
             assert district.desk.is_behind(asked), "those of others came a moment ago"
-            builder.clock.now_ms += limits.RECEIPTS_FLOW_MS
+            builder.elapsed_s += limits.RECEIPTS_FLOW_S + 1
             assert not district.desk.is_behind(asked)
 
 
@@ -408,7 +476,7 @@ def test_tier_between_waits_for_receipts_of_what_it_has_not_come_to_send(builder
     district = builder.child(root, "district", "425")
     child = builder.child(district, "a", "42501")
     builder.settle()
-    builder.clock.now_ms += limits.RECEIPTS_FLOW_MS
+    builder.elapsed_s += limits.RECEIPTS_FLOW_S + 1
     add_person(child)
     child.node.write()
     assert child.link is not None
@@ -417,7 +485,8 @@ def test_tier_between_waits_for_receipts_of_what_it_has_not_come_to_send(builder
     district.desk.push(child.node.node_id, [entry.envelope for _stream, entry in sending.batch.entries])
     asked = child.link.pull(1.5)
     assert district.desk.is_behind(asked)
-    builder.clock.now_ms += limits.RECEIPTS_FLOW_MS
+    builder.clock.now_ms -= 3_600_000  # nothing of this goes by the time of day
+    builder.elapsed_s += limits.RECEIPTS_FLOW_S + 1
     assert not district.desk.is_behind(asked), "something else keeps them"
 
 
