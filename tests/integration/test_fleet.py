@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from syncd.pipeline import Node
 from syncd.signals import LOG
 from syncd.store.base import Row, Tx
 from syncd.topology import subtree
+from tests.grown import grow
 from tests.integration.shapes import add_person
 from tests.trees import TreeBuilder, TreeNode, asks_only, exchange, step
 
@@ -192,13 +193,21 @@ def let_in(builder: TreeBuilder, above: TreeNode, number: int) -> list[TreeNode]
     return found
 
 
+def _joined_by_few(builder: TreeBuilder, _dsns: Mapping[str, str]) -> None:
+    let_in(builder, builder.root("province", "42"), 1 + FEW)
+
+
+def _joined_by_many(builder: TreeBuilder, _dsns: Mapping[str, str]) -> None:
+    let_in(builder, builder.root("province", "42"), 1 + MANY)
+
+
 def derivations_of_a_joining_child(
     folder: Path, others: int, monkeypatch: pytest.MonkeyPatch, records_ms: int = 600_000
 ) -> int:
     folder.mkdir()
     builder = TreeBuilder(folder)
-    root = builder.root("province", "42")
-    child, *_others = let_in(builder, root, 1 + others)
+    grow(builder, _joined_by_few if others == FEW else _joined_by_many, {})
+    root, child, *_others = builder.nodes
     with calls(monkeypatch, applying, "refresh_keepers", records_ms) as derived:
         for _ in range(3):  # records, then grants, then units
             step(child)
@@ -402,11 +411,11 @@ def test_version_of_the_unit_tree_is_asked_again_before_an_envelope_waits(builde
     child.node.write()
     with child.store.read() as tx:
         (entry, *_more) = log.entries(tx, register_of(child), 0, limits.APPLY_BYTES_MAX)
+        at = log.stream(tx, register_of(child))
     envelope = parse_envelope(entry.envelope)
+    assert at is not None
     assert envelope.header.tree_seq > 0
     with root.store.read() as tx:
-        at = log.stream(tx, register_of(child))
-        assert at is not None
         run = applying._Run(at=at, tree_seq=0)
         root.node.applier._check_reader(tx, run, envelope)
         later = replace(envelope, header=replace(envelope.header, tree_seq=envelope.header.tree_seq + 100))
