@@ -151,6 +151,7 @@ CASE_ROWS_MAX: Final = 1_000  # rows a case names one by one
 ROWS_NAMED_MAX: Final = 5  # of one table where a log and its tables are compared
 RECORDS_GROUPS_MIN: Final = 64  # groups with records of nodes, units, orders: as many in one transaction, however slow,
 RECORDS_LOCK_MS_MAX: Final = 1_000  # unless it has lasted so long: other groups among them may carry any number of rows
+UNDECODED_ROWS_MAX: Final = 100_000  # of a table, read for a byte of an old code: 0.1 s
 APPLY_TURNS_MAX: Final = 50  # transactions of one stream before the others are looked at again
 LEAVING_WAIT_S: Final = 0.2  # between two looks whether an old transaction still writes a unit that passes
 TERMS_BY_AGREEMENT: Final = 1000  # at most, between two forced ones

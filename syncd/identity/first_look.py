@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from syncd.clock import instant_of
 from syncd.identity.indexing import Indexing
-from syncd.identity.looked import is_indexed, looked_at, note_look, waiting
+from syncd.identity.looked import is_indexed, is_settled, note_look, waiting
 from syncd.identity.match import match_new
 from syncd.identity.scope import scope_of
 from syncd.store.base import Store
@@ -44,8 +44,8 @@ class FirstLook:
         wrote = 0
         while True:
             with self._store.read() as tx:
-                has_index, is_over = is_indexed(tx), looked_at(tx) is not None
-            if is_over and has_index:
+                has_index, is_over = is_indexed(tx), is_settled(tx)
+            if is_over:
                 return Step(more=False, wrote=wrote)
             if has_index:
                 wrote += self._match(tree)

@@ -3,8 +3,9 @@
 Enters: a store, or a transaction and the ids that a group changed. Leaves: rows of `syncd_identity_…`.
 Must hold: `update` may run inside the transaction that applies, and costs by the persons changed alone; an index begun
 and not finished is none. Many keys are written in their own order: in that of persons each of them would touch a page
-of its own. A person that changes while `index_all` runs keeps a stale key at worst: it yields a comparison too many,
-never a link, since what is compared is the row as it stands.
+of its own. Whoever comes or changes once the old index is gone is noted by whoever notices it (`update`): `index_all`
+reads everybody after that. A person that changes while it runs keeps a stale key at worst: it yields a comparison too
+many, never a link, since what is compared is the row as it stands.
 """
 
 from __future__ import annotations
@@ -18,14 +19,13 @@ from typing import Any, TypeAlias
 from conflict.identity_names import Name
 from syncd.identity import sql
 from syncd.identity.keys import KEY_BYTES, KINDS, keys_of, pack, unpack
-from syncd.identity.looked import INDEXED
+from syncd.identity.looked import INDEXED, LAID
 from syncd.identity.people import PERSONS, People, everybody
 from syncd.limits import IDENTITY_INDEX_ROWS
 from syncd.store.base import Store, Tx
 from syncd.store.patience import patiently
 
 TABLES = ("syncd_identity_due", "syncd_identity_part", "syncd_identity_key", "syncd_identity_person")
-LAID = "identity_laid"
 LOCK = "syncd identity"
 NIL = "00000000-0000-0000-0000-000000000000"  # before every id
 EVERYBODY = "*"  # the part that all bear
@@ -35,31 +35,41 @@ KEY_COLUMNS = (("key", sql.NUMBERS), ("person_id", sql.UUIDS))
 KeyColumns: TypeAlias = "list[array[int]]"
 
 
-def index_all(store: Store, people: People | None = None, keys: KeyColumns | None = None) -> int:
-    """Make the whole index anew; returns how many persons it holds. `people`, `keys`: everybody's, when at hand."""
-    if people is None:
-        with store.read() as tx:
-            people = everybody(tx)
-    columns = keys if keys is not None else key_columns(people)
-    _empty(store, people)
+def index_all(store: Store) -> tuple[People, KeyColumns]:
+    """Make the whole index anew; returns everybody, and their keys."""
+    laid = _empty(store)
+    with store.read() as tx:
+        people = everybody(tx)
+    _count(store, people)
+    columns = key_columns(people)
     for places in _chunks(sorted(range(len(people)), key=people.ids.__getitem__)):
         packed = [(people.ids[place], pack(column[place] for column in columns)) for place in places]
         _insert(store, "syncd_identity_person", PERSON_COLUMNS, packed)
     for column in columns:  # in the order of the index: its pages are filled one after the other
         for places in _chunks(sorted((n for n, key in enumerate(column) if key), key=column.__getitem__)):
             _insert(store, "syncd_identity_key", KEY_COLUMNS, [(column[n], people.ids[n]) for n in places])
-    _finish(store)
-    return len(people)
+    _finish(store, laid)
+    return people, columns
 
 
 @patiently
-def _empty(store: Store, people: People) -> None:
+def _empty(store: Store) -> int:
+    """Returns how often keys were laid by now."""
     with store.write("identity-index") as tx:
         tx.lock(LOCK)
         _note_laid(tx)
         tx.run("DELETE FROM syncd_meta WHERE key = ?", (INDEXED,))
         for table in TABLES:
             tx.run(f"DELETE FROM {table}")
+        return times_laid(tx)
+
+
+@patiently
+def _count(store: Store, people: People) -> None:
+    """Before any of them is noted: who finds all persons noted counts nobody any more."""
+    with store.write("identity-index") as tx:
+        tx.lock(LOCK)
+        tx.run("DELETE FROM syncd_identity_part")  # of some of them, who changed since
         _add_parts(tx, count_parts(people))
 
 
@@ -70,9 +80,12 @@ def _insert(store: Store, table: str, columns: Sequence[tuple[str, str]], rows: 
 
 
 @patiently
-def _finish(store: Store) -> None:
+def _finish(store: Store, laid: int) -> None:
+    """Where a daemon has laid keys meanwhile it is the daemon's to sweep them, and to say that the index is whole."""
     with store.write("identity-index") as tx:
-        note_indexed(tx)
+        tx.lock(LOCK)
+        if times_laid(tx) == laid:
+            note_indexed(tx)
 
 
 def note_indexed(tx: Tx) -> None:

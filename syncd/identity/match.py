@@ -9,7 +9,7 @@ has no rival: where two candidates stand, a person looks.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from conflict.identity import Judgement, Method, Outcome, judge
@@ -22,14 +22,13 @@ from syncd.identity.index import (
     changed_since,
     count_parts,
     index_all,
-    key_columns,
     parts_of_name,
     update_in_parts,
 )
 from syncd.identity.keys import unpack
 from syncd.identity.links import Counts, Found, Known, RandomBytes, Side
 from syncd.identity.looked import is_indexed, note_look
-from syncd.identity.people import People, alone, everybody, some
+from syncd.identity.people import People, alone, some
 from syncd.identity.scope import Scope, scope_of
 from syncd.limits import (
     IDENTITY_BLOCK_PERSONS_MAX,
@@ -108,10 +107,7 @@ def _scope(store: Store) -> Scope:
 
 def match_all(store: Store, scope: Scope, now: str, random_bytes: RandomBytes) -> Matched:
     """Index and match everybody of this database."""
-    with store.read() as tx:
-        people = everybody(tx)
-    columns = key_columns(people)
-    index_all(store, people, columns)
+    people, columns = index_all(store)
     blocks = Blocks(columns, *_branches(people, scope))
     comparing = Comparing(people, count_parts(people))
     with store.read() as tx:
@@ -136,7 +132,8 @@ def _conclude(store: Store, people: People, known: Sequence[Known], now: str) ->
     """How many links are withdrawn, since a side is gone."""
     with store.write("identity-match") as tx:
         tx.lock(LOCK)
-        withdrawn = _withdraw_gone(tx, people, known, now)
+        come = alone(tx, sorted(_ids_of(known) - people.places.keys()))  # and linked since everybody was read
+        withdrawn = _withdraw_gone(tx, people.places.keys() | come.places.keys(), known, now)
         note_look(tx, now)
     return withdrawn
 
@@ -154,12 +151,12 @@ def match_new(tx: Tx, scope: Scope, now: str, random_bytes: RandomBytes) -> Matc
     near = {*_shared(here, scope, candidates), *_kept(here, known)}
     people = some(tx, sorted({here.ids[place] for pair in near for place in pair}))
     comparing = Comparing(people, _parts(tx, people))
-    pairs = sorted(_places(people, here.ids[one], here.ids[other]) for one, other in near)
+    pairs = _places(people, [(here.ids[one], here.ids[other]) for one, other in near])
     found = _judge(people, comparing, pairs, {link.ids for link in known})
     found = _without_rivals(found, links.known_links(tx, sorted({person for each in found for person in each.ids})))
     done = Matched(persons=len(due), compared=len(pairs), blocks_too_large=too_large)
     done.counts = links.write_found(tx, found, now, random_bytes)
-    done.counts.withdrawn += _withdraw_gone(tx, here, known, now)
+    done.counts.withdrawn += _withdraw_gone(tx, here.places.keys(), known, now)
     tx.many("DELETE FROM syncd_identity_due WHERE person_id = ?", [(person_id,) for person_id in due])
     return done
 
@@ -274,9 +271,10 @@ def _ids_of(known: Sequence[Known]) -> set[str]:
     return {person for link in known for person in link.ids}
 
 
-def _places(people: People, one: str, other: str) -> tuple[int, int]:
-    first, second = sorted((people.places[one], people.places[other]))
-    return first, second
+def _places(people: People, pairs: Iterable[tuple[str, str]]) -> list[tuple[int, int]]:
+    """Of pairs of persons, without those of whom one went since they were found."""
+    found = [sorted((people.places.get(one, -1), people.places.get(other, -1))) for one, other in pairs]
+    return sorted((one, other) for one, other in found if one >= 0)
 
 
 def _kept(people: People, known: Sequence[Known]) -> Iterator[tuple[int, int]]:
@@ -287,11 +285,11 @@ def _kept(people: People, known: Sequence[Known]) -> Iterator[tuple[int, int]]:
             yield one, other
 
 
-def _withdraw_gone(tx: Tx, people: People, known: Sequence[Known], now: str) -> int:
+def _withdraw_gone(tx: Tx, here: Set[str], known: Sequence[Known], now: str) -> int:
     gone = [
         link
         for link in known
-        if link.is_mine and link.state != links.State.UNLINKED and not link.ids <= people.places.keys()
+        if link.is_mine and link.state != links.State.UNLINKED and not link.ids <= here
     ]  # fmt: skip
     for link in gone:
         links.withdraw(tx, link, now)

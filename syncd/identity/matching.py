@@ -2,7 +2,8 @@
 
 Enters: a store, a clock, randomness; persons who changed; turns when nothing else is to do. Leaves: links and cases.
 Must hold: where nobody is registered, and once everybody was looked at while nobody changes, nothing is read or written
-and what matching needs is not even loaded; a change during the first look is matched with the rest.
+and what matching needs is not even loaded; a change while others wait (a first look, an index that a command has begun
+anew, whether it goes on or has died) is noted and matched with them, in steps: nobody's change has all of them matched.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from syncd.clock import Clock, instant_of
-from syncd.identity.looked import is_indexed, looked_at
+from syncd.identity.looked import has_begun, is_settled
 from syncd.store.base import Store
 from syncd.tree import Tree
 
@@ -32,25 +33,26 @@ class Matching:
         self._is_over = False
 
     def changed(self, persons: set[str]) -> int:
-        """Match persons who changed, where there is an index; returns how many links were written or taken back."""
+        """Match who changed, or note them where others wait; returns how many links were written or taken back."""
         with self._store.read() as tx:
-            if not persons or tx.one("SELECT 1 FROM syncd_identity_person LIMIT 1") is None:
+            if not persons or not has_begun(tx):
                 return 0
-            is_whole = is_indexed(tx)
+            nobody_waits = is_settled(tx)
         from syncd.identity.index import update_in_parts
         from syncd.identity.match import match_persons
 
-        if not is_whole or self._first_look is not None:  # the first look matches them with the rest
+        if not nobody_waits:
+            self._is_over = False
             update_in_parts(self._store, sorted(persons))
             return 0
         return match_persons(self._store, persons, instant_of(self._clock()), self._random)
 
     def step(self, tree: Tree, may_go_on: Callable[[], bool]) -> Step | None:
-        """Go on with the first look at everybody while that may be; None: there is none to take."""
+        """Go on with the look at everybody, or at whoever waits, while that may be; None: there is none to take."""
         if self._is_over:
             return None
         with self._store.read() as tx:
-            self._is_over = "person" not in self._store.registry.by_name or looked_at(tx) is not None
+            self._is_over = "person" not in self._store.registry.by_name or is_settled(tx)
             if self._is_over or tx.one("SELECT 1 FROM person LIMIT 1") is None:
                 self._first_look = None
                 return None

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -205,20 +205,16 @@ def operation_of(scope_note: str) -> Operation | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Row:
-    """`statements`: (unit, its name, its parent) as the line states them."""
+    """`old` None: the line names no old unit; its old district and province it names all the same. `statements`: (unit,
+    its name, its parent) as the line states them, also of the new province."""
 
     line: int
     cells: dict[str, str]
+    new: UnitKey
+    old: UnitKey | None
+    district: UnitKey
+    province: UnitKey
     statements: tuple[tuple[UnitKey, str, UnitKey | None], ...]
-
-    @property
-    def old(self) -> UnitKey | None:
-        """The old unit, where the line names one."""
-        return self.statements[4][0] if len(self.statements) > 4 else None
-
-    @property
-    def new(self) -> UnitKey:
-        return self.statements[1][0]
 
 
 def _rows(lines: Iterable[str], problems: ProblemList, name: str) -> Iterator[_Row]:
@@ -252,8 +248,7 @@ def _rows(lines: Iterable[str], problems: ProblemList, name: str) -> Iterator[_R
             _say(problems, row.line, header[0], "again")
         else:
             seen.add(tuple(cells[: len(header)]))
-            values = dict(zip(header, cells, strict=False))
-            yield _Row(line=row.line, cells=values, statements=_statements(values))
+            yield _row(row.line, dict(zip(header, cells, strict=False)))
     if is_empty:
         raise sheet.no_rows()
 
@@ -346,9 +341,8 @@ class _Reading:
         """A line whose district and province contradict each other says nothing about its commune's district."""
         votes: defaultdict[UnitKey, Counter[UnitKey]] = defaultdict(Counter)
         for row in self._rows:
-            district, _name, province = row.statements[3]
             if row.old is not None:
-                votes[row.old][district] += self._parent[district] == province
+                votes[row.old][row.district] += self._parent[row.district] == row.province
         return {commune: _majority(districts) for commune, districts in votes.items()}
 
     def _agrees(self, row: _Row, noted: set[UnitKey]) -> bool:
@@ -425,19 +419,20 @@ def _key(level: Level, code: str, era: Era) -> UnitKey:
     return UnitKey(level, code, era)
 
 
-def _statements(cells: Mapping[str, str]) -> tuple[tuple[UnitKey, str, UnitKey | None], ...]:
+def _row(line: int, cells: dict[str, str]) -> _Row:
     new_province = _key(Level.PROVINCE, cells["new_province_code"], Era.NEW)
     province = _key(Level.PROVINCE, cells["old_province_code"], Era.OLD)
     district = _key(Level.DISTRICT, cells["old_district_code"], Era.OLD)
+    new = _key(Level.COMMUNE, cells["new_code"], Era.NEW)
+    old = _key(Level.COMMUNE, cells["old_code"], Era.OLD) if cells["old_code"] else None
     named = (
-        (new_province, cells["new_province"], None),
-        (_key(Level.COMMUNE, cells["new_code"], Era.NEW), cells["new_name"], new_province),
-        (province, cells["old_province"], None),
-        (district, cells["old_district"], province),
-    )
-    if not cells["old_code"]:
-        return named
-    return (*named, (_key(Level.COMMUNE, cells["old_code"], Era.OLD), cells["old_name"], district))
+        (new_province, cells["new_province"], None), (new, cells["new_name"], new_province),
+        (province, cells["old_province"], None), (district, cells["old_district"], province),
+    )  # fmt: skip
+    return _Row(
+        line=line, cells=cells, new=new, old=old, district=district, province=province,
+        statements=named if old is None else (*named, (old, cells["old_name"], district)),
+    )  # fmt: skip
 
 
 def _columns(unit: UnitKey) -> tuple[str, str]:

@@ -1,7 +1,9 @@
 """Which rows hold a text that is none: another program put bytes of an old code into a column.
 
 Enters: a connection on which reading failed, the column that the driver named. Leaves: table and id of such rows.
-Must hold: no value leaves here; looking stops at `ROWS_NAMED_MAX`; what cannot be looked at is no further error.
+Must hold: no value leaves here; looking stops at `ROWS_NAMED_MAX` found and `UNDECODED_ROWS_MAX` of a table read, the
+newest first: it is done in a transaction that fails, each time it is tried; what cannot be looked at is no further
+error.
 """
 
 from __future__ import annotations
@@ -30,7 +32,11 @@ def undecodable(connection: Any, column: str) -> list[tuple[str, str]]:
 
 
 def _in_table(connection: Any, table: Table, column: str) -> Iterator[tuple[str, str]]:
-    rows = connection.execute(f"SELECT id, CAST({column} AS BLOB) FROM {table.sql} WHERE typeof({column}) = 'text'")
+    rows = connection.execute(
+        f"SELECT id, CAST({column} AS BLOB) FROM (SELECT id, {column} FROM {table.sql} ORDER BY rowid DESC LIMIT ?)"
+        f" WHERE typeof({column}) = 'text'",
+        (limits.UNDECODED_ROWS_MAX,),
+    )
     yield from ((table.name, row_id) for row_id, data in rows if not _is_text(data))
 
 

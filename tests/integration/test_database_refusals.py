@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from syncd import enrolment
+from syncd import enrolment, limits
 from syncd.cli.program import run as run_verb
 from syncd.cli.reasons import told_text
 from syncd.config import Config
@@ -280,6 +280,26 @@ def test_a_value_of_an_old_code_names_its_rows_and_the_statement_that_mends_it(
         with opened.store.read() as tx:
             assert tx.value("SELECT hamlet FROM household WHERE number = '8'") == "Xóm 2"
             assert tx.value("SELECT count(*) FROM syncd_journal") == 0
+
+
+def test_a_value_of_an_old_code_is_looked_for_among_the_newest_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large table is not read from end to end each time that reading fails."""
+    monkeypatch.setattr(limits, "UNDECODED_ROWS_MAX", 2)
+    enrolment.init_root(tmp_path / "n", ROOT_UNIT, Config(encrypted=False))
+    with contextlib.closing(open_node(tmp_path / "n")) as opened:
+        with opened.store.write("clerk") as tx:
+            tx.run("INSERT INTO household (number, kind, hamlet) VALUES ('7', 'family', ''), ('8', 'family', NULL)")
+            tx.run("INSERT INTO household (number, kind, hamlet) VALUES ('9', 'family', '')")
+            ids: dict[str, str] = dict(tx.all("SELECT number, id FROM household"))
+        for number, named in (("7", ()), ("9", ("9",))):
+            with opened.store.write("clerk") as tx:
+                tx.run("UPDATE household SET hamlet = CAST(x'58F66D' AS TEXT) WHERE number = ?", (number,))
+            with opened.store.read() as tx, pytest.raises(NotCanonical) as caught:
+                tx.all("SELECT hamlet FROM household")
+            assert "hamlet" in str(caught.value)
+            assert [each for each in ids if ids[each] in str(caught.value)] == list(named)
 
 
 def test_a_dropped_table_is_put_back_by_the_steps_that_are_named(

@@ -7,28 +7,34 @@ person's keys, and no others.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import date
+from itertools import count
 from pathlib import Path
+from random import Random
 
 import psycopg
 import pytest
 
-from syncd.identity import index, indexing, sweep
+from syncd.identity import index, indexing, match, sweep
 from syncd.identity.indexing import Indexing
 from syncd.identity.keys import pack, unpack
-from syncd.identity.looked import is_indexed
+from syncd.identity.looked import is_indexed, note_look
 from syncd.identity.matching import Matching
-from syncd.identity.people import everybody
+from syncd.identity.people import People, everybody, some
+from syncd.identity.scope import Scope
 from syncd.inputs import generate
 from syncd.store.base import Store, Tx, no_failpoint
 from syncd.store.postgres import PostgresStore
 from syncd.store.sqlite import SqliteStore, connect
+from syncd.tree import Tree
 from tests.schema_builders import IDENTITY, REGISTRY, UNIT, wipe_postgres
 
 PERSONS, STEPS_MAX = 24, 300
 TODAY = date(2026, 1, 1)
+NOW = "2026-01-01T00:00:00.000Z"
+TREE, SCOPE = Tree("here", {}, {}), Scope(node_id="here", branches={UNIT: "here"})
 AMPLIFIED_MAX = 3  # bytes written, of the index's own; a page of SQLite is written at least twice
 
 
@@ -141,6 +147,7 @@ def test_two_processes_of_a_hub_make_one_index(store: Store, small_steps: None) 
 
 
 def test_an_index_begun_anew_by_a_command_that_died_is_made_whole(store: Store, small_steps: None) -> None:
+    """By a daemon in the middle of its first look."""
     _add(store, PERSONS)
     steps = _finish(store, Indexing(store))
     for stop in range(1, steps, 3 * _stride(store)):
@@ -156,6 +163,86 @@ def test_an_index_begun_anew_by_a_command_that_died_is_made_whole(store: Store, 
         _require_whole(store)
 
 
+def test_a_daemon_that_had_its_look_takes_another_after_a_command_that_died(store: Store, small_steps: None) -> None:
+    """At whichever commit: the one that runs once anybody changes, the next one when it begins."""
+    _add(store, PERSONS)
+    matching = Matching(store, lambda: 0, bytes)
+    _rest(matching)
+    for stop in range(1, STEPS_MAX, _stride(store)):
+        assert matching.step(TREE, lambda: False) is None
+        store.failpoint = _dies_at("identity-index:before-commit", stop)
+        try:
+            index.index_all(store)
+        except DeathError:
+            store.failpoint = no_failpoint
+            if stop % 2:
+                _change(store, stop, matching)
+            else:
+                matching = Matching(store, lambda: 0, bytes)
+            _rest(matching)
+            _require_index(store)
+        else:
+            store.failpoint = no_failpoint
+            assert stop > 8
+            return
+
+
+@pytest.mark.parametrize("moment", ["it is gone", "everybody is read", "all are noted"])
+def test_who_changes_while_an_index_is_begun_anew_is_in_it(
+    store: Store, small_steps: None, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """By a command, beside a daemon that had its look and notices the change."""
+    _add(store, PERSONS)
+    matching = Matching(store, lambda: 0, bytes)
+    _rest(matching)
+    changed: set[str] = set()
+
+    def keys(people: People) -> index.KeyColumns:
+        if moment == "everybody is read":
+            changed.update(_change(store, 1, matching))
+        return key_columns(people)
+
+    def failpoint(at: str) -> None:
+        if at == "identity-index:after-commit" and next(commits) == {"it is gone": 0, "all are noted": 2}.get(moment):
+            changed.update(_change(store, 1, matching))
+
+    key_columns, commits = index.key_columns, count()
+    monkeypatch.setattr(index, "key_columns", keys)
+    store.failpoint = failpoint
+    index.index_all(store)
+    store.failpoint = no_failpoint
+    assert len(changed) == 4
+    with store.read() as tx:
+        assert is_indexed(tx)
+        assert {row[0] for row in tx.all("SELECT person_id FROM syncd_identity_due")} == changed
+        noted, wanted = _noted(tx), _wanted(tx)
+    assert {person_id: noted.get(person_id) for person_id in wanted} == wanted
+    assert _in_index(store) >= _entries(wanted)
+    _rest(matching)
+    with store.read() as tx:
+        assert tx.value("SELECT count(*) FROM syncd_identity_due") == 0
+
+
+def test_what_a_daemon_has_laid_beside_a_command_is_swept_before_the_index_is_whole(
+    store: Store, small_steps: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _add(store, PERSONS)
+
+    def keys(people: People) -> index.KeyColumns:
+        with store.apply("test") as tx:
+            _copy(tx, str(tx.value("SELECT id FROM person ORDER BY id LIMIT 1")), "0001")
+        Indexing(store).step()
+        return key_columns(people)
+
+    key_columns = index.key_columns
+    monkeypatch.setattr(index, "key_columns", keys)
+    index.index_all(store)
+    with store.read() as tx:
+        assert not is_indexed(tx)
+    _finish(store, Indexing(store))
+    _require_whole(store)
+
+
 def test_who_changes_before_the_index_is_whole_stays_due(store: Store, small_steps: None) -> None:
     """Also in a process that has not taken a step of the look itself."""
     _add(store, PERSONS)
@@ -166,6 +253,42 @@ def test_who_changes_before_the_index_is_whole_stays_due(store: Store, small_ste
     assert matching.changed({changed}) == 0
     with store.read() as tx:
         assert tx.all("SELECT person_id FROM syncd_identity_due") == [(changed,)]
+
+
+@pytest.mark.parametrize("had_its_look", [False, True])
+def test_one_who_changes_has_nobody_matched_who_waits(store: Store, had_its_look: bool) -> None:
+    """A daemon begins where everybody is due: these are matched in steps, between which other work goes on."""
+    _add(store, PERSONS)
+    _finish(store, Indexing(store))
+    with store.write("test") as tx:
+        changed = str(tx.value("SELECT id FROM person ORDER BY id LIMIT 1"))
+        if had_its_look:
+            note_look(tx, NOW)
+    matching = Matching(store, lambda: 0, bytes)
+    assert matching.changed({changed}) == 0
+    _require_whole(store)
+    _rest(matching)
+    with store.read() as tx:
+        assert tx.value("SELECT count(*) FROM syncd_identity_due") == 0
+
+
+def test_who_goes_while_a_pair_is_judged_is_no_error(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a server others commit between two statements of a transaction."""
+    _add(store, PERSONS)
+    with store.apply("test") as tx:
+        new = _copy(tx, str(tx.value("SELECT id FROM person ORDER BY id LIMIT 1")), "0001")
+    _finish(store, Indexing(store))
+    asked: list[str] = []
+
+    def later(tx: Tx, ids: Sequence[str]) -> People:
+        tx.run("DELETE FROM person WHERE id = ?", (new,))
+        asked.extend(ids)
+        return some(tx, ids)
+
+    monkeypatch.setattr(match, "some", later)
+    with store.apply("test") as tx:
+        assert match.match_new(tx, SCOPE, NOW, Random(1).randbytes).persons == PERSONS + 1
+    assert new in asked
 
 
 # --- persons ---------------------------------------------------------------------------------------------------------
@@ -181,8 +304,8 @@ def _add(store: Store, persons: int) -> None:
             generate.write(tx, rows)
 
 
-def _change(store: Store, number: int) -> None:
-    """One comes, one changes, one changes what no key is made of, one goes; whoever applies notes it."""
+def _change(store: Store, number: int, matching: Matching | None = None) -> set[str]:
+    """One comes, one changes, one changes what no key is made of, one goes; whoever applies notes it. Returns whom."""
     with store.apply("test") as tx:
         ids = [row[0] for row in tx.all("SELECT id FROM person ORDER BY id")]
         one, other, third = (ids[(number + step) % len(ids)] for step in (0, 5, 11))
@@ -190,7 +313,9 @@ def _change(store: Store, number: int) -> None:
         tx.run("UPDATE person SET ethnic = '02' WHERE id = ?", (third,))
         new = _copy(tx, other, f"{number:04x}")
         tx.run("DELETE FROM person WHERE id = ?", (other,))
-    Matching(store, lambda: 0, bytes).changed({one, other, third, new})
+    changed = {one, other, third, new}
+    (matching or Matching(store, lambda: 0, bytes)).changed(changed)
+    return changed
 
 
 def _copy(tx: Tx, person_id: str, number: str) -> str:
@@ -222,6 +347,15 @@ def _finish(store: Store, looking: Indexing) -> int:
     raise AssertionError(f"not whole after {STEPS_MAX} steps")
 
 
+def _rest(matching: Matching) -> None:
+    """Have a daemon look until there is nothing to look at."""
+    for _ in range(STEPS_MAX):
+        done = matching.step(TREE, lambda: False)
+        if done is None or not done.more:
+            return
+    raise AssertionError(f"no end after {STEPS_MAX} steps")
+
+
 def _forget(store: Store) -> None:
     with store.apply("test") as tx:
         for name in index.TABLES:
@@ -230,15 +364,37 @@ def _forget(store: Store) -> None:
 
 
 def _require_whole(store: Store) -> None:
-    """Each person's keys are in the index, beside the person, and no others; everybody is due."""
+    """The index is as it should be, and everybody is due."""
+    _require_index(store)
     with store.read() as tx:
-        people = everybody(tx)
-        wanted = {people.ids[place]: pack(index.keys_at(people, place)) for place in range(len(people))}
-        assert {row[0]: bytes(row[1]) for row in tx.all("SELECT person_id, keys FROM syncd_identity_person")} == wanted
-        assert set(tx.all("SELECT key, person_id FROM syncd_identity_key")) == {
-            (key, person_id) for person_id, packed in wanted.items() for key in unpack(packed)
-        }
-        assert {row[0] for row in tx.all("SELECT person_id FROM syncd_identity_due")} >= wanted.keys()
+        assert {row[0] for row in tx.all("SELECT person_id FROM syncd_identity_due")} >= _wanted(tx).keys()
+
+
+def _require_index(store: Store) -> None:
+    """Each person's keys are in the index, beside the person, and no others."""
+    with store.read() as tx:
+        assert is_indexed(tx)
+        wanted = _wanted(tx)
+        assert _noted(tx) == wanted
+    assert _in_index(store) == _entries(wanted)
+
+
+def _wanted(tx: Tx) -> dict[str, bytes]:
+    people = everybody(tx)
+    return {people.ids[place]: pack(index.keys_at(people, place)) for place in range(len(people))}
+
+
+def _noted(tx: Tx) -> dict[str, bytes]:
+    return {row[0]: bytes(row[1]) for row in tx.all("SELECT person_id, keys FROM syncd_identity_person")}
+
+
+def _in_index(store: Store) -> set[tuple[int, str]]:
+    with store.read() as tx:
+        return {(row[0], row[1]) for row in tx.all("SELECT key, person_id FROM syncd_identity_key")}
+
+
+def _entries(keys: dict[str, bytes]) -> set[tuple[int, str]]:
+    return {(key, person_id) for person_id, packed in keys.items() for key in unpack(packed)}
 
 
 def _dies_at(point: str, after: int) -> Callable[[str], None]:

@@ -16,7 +16,9 @@ from syncd.identity.links import Side
 from syncd.identity.looked import is_indexed, looked_at
 from syncd.identity.match import Matched, match_all, match_changed, match_everybody
 from syncd.identity.matching import Matching
+from syncd.identity.people import People
 from syncd.identity.words import own_sides, told
+from syncd.store.base import Store
 from tests.integration.registers import Registers, registers
 from tests.integration.shapes import add_household, add_person, content
 from tests.postgres import PostgresMix
@@ -317,6 +319,26 @@ def test_matching_one_by_one_finds_what_matching_everybody_finds(tree: Registers
     tree.district.sql("DELETE FROM person_link")
     match_everybody(tree.district.store, NOW, Random(3).randbytes)
     assert states(tree.district) == by_group
+
+
+def test_who_is_linked_while_everybody_is_matched_stays_linked(
+    tree: Registers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the daemon, once the index that a command makes is whole; the command has not read these two."""
+    pair(tree)
+    matched(tree.district)
+
+    def later(store: Store) -> tuple[People, index.KeyColumns]:
+        found = index.index_all(store)
+        for at in (tree.a, tree.b):
+            add_person(at, full_name="Lường Văn Tám", sex=1, birth_date="1955-11-30", citizen_id="012345678902")
+        tree.settle()
+        assert states(tree.district) == [("linked", "citizen_id", 4)]
+        return found
+
+    monkeypatch.setattr(match, "index_all", later)
+    assert match_everybody(tree.district.store, NOW, Random(2).randbytes).counts.withdrawn == 0
+    assert states(tree.district) == [("linked", "citizen_id", 4)]
 
 
 def test_once_matched_a_node_goes_on_by_itself(tree: Registers) -> None:
