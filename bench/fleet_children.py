@@ -321,15 +321,19 @@ class Host:
             return []
 
     def _through(self, child: Child, start_at: float) -> None:
-        """What `syncd sync --once` does: send, then ask as long as anything comes, then once more for the receipt."""
+        """What `syncd sync --once` does: send, ask as long as anything comes, then for receipts while more come."""
         time.sleep(max(start_at - time.time(), 0.0))
         try:
             child.greet()
             child.push()
             while child.pull(0):
                 pass
-            if child.owes():
+            waiting = child.link.hello().waiting_rows
+            while waiting:
                 child.pull(1.5)
+                before, waiting = waiting, child.link.hello().waiting_rows
+                if waiting >= before:
+                    break
         except SyncdError as error:
             child.failures.append(f"herd: {error}")
         child.heard_at = time.time()

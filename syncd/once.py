@@ -112,7 +112,7 @@ def _exchange(opened: OpenNode, client: ParentClient, summary: Summary) -> None:
         if not moved and not opened.node.has_backlog() and owed <= followed:
             break
         followed |= owed
-    summary.waiting_rows = _await_receipts(opened, link, client, summary)
+    summary.waiting_rows = await_receipts(link, client, summary)
 
 
 def _settle(opened: OpenNode, summary: Summary) -> None:
@@ -157,10 +157,14 @@ def _receive(link: Link, client: ParentClient, summary: Summary, wait_s: float) 
     return moved
 
 
-def _await_receipts(opened: OpenNode, link: Link, client: ParentClient, summary: Summary) -> int:
-    """Give the custodian a moment: right below it, its receipt comes while we look. Returns the rows still
-    unacknowledged.
+def await_receipts(link: Link, client: ParentClient, summary: Summary) -> int:
+    """Give the custodian a moment: right below it its receipts come while we look, of one stream after the other. The
+    parent is asked again as long as any brings more. Returns the rows still unacknowledged.
     """
-    if link.hello().waiting_rows:
+    waiting = link.hello().waiting_rows
+    while waiting:
         _receive(link, client, summary, limits.RECEIPT_WAIT_S)
-    return link.hello().waiting_rows
+        before, waiting = waiting, link.hello().waiting_rows
+        if waiting >= before:
+            break
+    return waiting

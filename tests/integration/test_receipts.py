@@ -10,12 +10,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from syncd import log, receipt
+from syncd import log, once, receipt
 from syncd.errors import Altered
+from syncd.exchange import Link
 from syncd.framing import FrameReader
 from syncd.log import Stream
+from syncd.messages import Pull
+from syncd.net.client import ParentClient, Pulled
 from tests.integration.shapes import ThreeTiers, add_household, own_stream, three_tiers
 from tests.trees import TreeBuilder
 
@@ -143,3 +147,35 @@ def test_receipt_about_another_past_acknowledges_nothing_and_opens_a_case(tiers:
     assert not tiers.commune.node.receipts.take([signed(tiers, other)])
     assert acknowledged(tiers) == before
     assert tiers.commune.rows("SELECT kind, stream_id FROM syncd_case") == [("fork", other.stream_id)]
+
+
+class OneByOne(ParentClient):
+    """A parent without a network, to which a receipt comes for each question that waits."""
+
+    def __init__(self, tiers: ThreeTiers, receipts: list[bytes]) -> None:
+        self.tiers, self.receipts, self.asked = tiers, receipts, 0
+
+    def pull(self, pull: Pull, link: Link) -> Pulled:
+        self.asked += 1
+        reply, _sending = self.tiers.district.desk.pull(self.tiers.commune.node.node_id, pull)
+        reply = msgspec.structs.replace(reply, receipts=[self.receipts.pop(0)] if self.receipts else [])
+        return Pulled(reply=reply, envelopes=[], unfinished=b"", error=None, size_bytes=0)
+
+
+@pytest.mark.parametrize(("comes", "asked"), [(3, 3), (1, 2), (0, 1)])
+def test_who_syncs_once_asks_for_receipts_as_long_as_any_brings_more(tiers: ThreeTiers, comes: int, asked: int) -> None:
+    commune = tiers.commune
+    assert commune.link is not None
+    for number in ("3", "4"):
+        add_household(commune, number)
+        commune.node.write()
+    last = held(tiers)
+    with commune.store.read() as tx:
+        ends = [row[0] for row in tx.all("SELECT seq FROM syncd_log WHERE stream_id = ? AND seq > ? ORDER BY seq",
+                                         (last.stream_id, last.custodian_seq))]  # fmt: skip
+        places = [(seq, log.hash_at(tx, last.stream_id, seq) or b"") for seq in ends]
+    at_each = [replace(last, applied_seq=seq, applied_hash=found) for seq, found in places]
+    receipts = [signed(tiers, at) for at in (at_each[0], at_each[len(ends) // 2], at_each[-1])]
+    client = OneByOne(tiers, receipts[:comes])
+    waiting = once.await_receipts(commune.link, client, once.Summary())
+    assert (client.asked, waiting == 0) == (asked, comes == 3)
