@@ -35,8 +35,8 @@ KEY_COLUMNS = (("key", sql.NUMBERS), ("person_id", sql.UUIDS))
 KeyColumns: TypeAlias = "list[array[int]]"
 
 
-def index_all(store: Store) -> tuple[People, KeyColumns]:
-    """Make the whole index anew; returns everybody, and their keys."""
+def index_all(store: Store) -> tuple[People, KeyColumns, int]:
+    """Make the whole index anew; returns everybody, their keys, and what `finish` asks for once they are matched."""
     laid = _empty(store)
     with store.read() as tx:
         people = everybody(tx)
@@ -48,8 +48,7 @@ def index_all(store: Store) -> tuple[People, KeyColumns]:
     for column in columns:  # in the order of the index: its pages are filled one after the other
         for places in _chunks(sorted((n for n, key in enumerate(column) if key), key=column.__getitem__)):
             _insert(store, "syncd_identity_key", KEY_COLUMNS, [(column[n], people.ids[n]) for n in places])
-    _finish(store, laid)
-    return people, columns
+    return people, columns, laid
 
 
 @patiently
@@ -79,13 +78,11 @@ def _insert(store: Store, table: str, columns: Sequence[tuple[str, str]], rows: 
         sql.insert(tx, table, columns, rows)
 
 
-@patiently
-def _finish(store: Store, laid: int) -> None:
-    """Where a daemon has laid keys meanwhile it is the daemon's to sweep them, and to say that the index is whole."""
-    with store.write("identity-index") as tx:
-        tx.lock(LOCK)
-        if times_laid(tx) == laid:
-            note_indexed(tx)
+def finish(tx: Tx, laid: int) -> None:
+    """Note that the index is whole. Where a daemon has laid keys meanwhile it is the daemon's to sweep them, and to say
+    so."""
+    if times_laid(tx) == laid:
+        note_indexed(tx)
 
 
 def note_indexed(tx: Tx) -> None:

@@ -21,6 +21,7 @@ from syncd.identity.index import (
     LOCK,
     changed_since,
     count_parts,
+    finish,
     index_all,
     parts_of_name,
     update_in_parts,
@@ -107,7 +108,7 @@ def _scope(store: Store) -> Scope:
 
 def match_all(store: Store, scope: Scope, now: str, random_bytes: RandomBytes) -> Matched:
     """Index and match everybody of this database."""
-    people, columns = index_all(store)
+    people, columns, laid = index_all(store)
     blocks = Blocks(columns, *_branches(people, scope))
     comparing = Comparing(people, count_parts(people))
     with store.read() as tx:
@@ -116,7 +117,7 @@ def match_all(store: Store, scope: Scope, now: str, random_bytes: RandomBytes) -
     done = Matched(persons=len(people), compared=blocks.compared, blocks_too_large=blocks.too_large)
     for start in range(0, len(found), IDENTITY_WRITE_PAIRS):
         done.counts.add(_write_found(store, found[start : start + IDENTITY_WRITE_PAIRS], now, random_bytes))
-    done.counts.withdrawn += _conclude(store, people, known, now)
+    done.counts.withdrawn += _conclude(store, people, known, laid, now)
     return done
 
 
@@ -128,13 +129,15 @@ def _write_found(store: Store, found: Sequence[Found], now: str, random_bytes: R
 
 
 @patiently
-def _conclude(store: Store, people: People, known: Sequence[Known], now: str) -> int:
-    """How many links are withdrawn, since a side is gone."""
+def _conclude(store: Store, people: People, known: Sequence[Known], laid: int, now: str) -> int:
+    """How many links are withdrawn, since a side is gone. The index is whole from here on, not before: who finds it so
+    takes everybody in it for matched, or due."""
     with store.write("identity-match") as tx:
         tx.lock(LOCK)
         come = alone(tx, sorted(_ids_of(known) - people.places.keys()))  # and linked since everybody was read
         withdrawn = _withdraw_gone(tx, people.places.keys() | come.places.keys(), known, now)
         note_look(tx, now)
+        finish(tx, laid)
     return withdrawn
 
 

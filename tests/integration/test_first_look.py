@@ -172,7 +172,7 @@ def test_a_daemon_that_had_its_look_takes_another_after_a_command_that_died(stor
         assert matching.step(TREE, lambda: False) is None
         store.failpoint = _dies_at("identity-index:before-commit", stop)
         try:
-            index.index_all(store)
+            match.match_all(store, SCOPE, NOW, Random(1).randbytes)
         except DeathError:
             store.failpoint = no_failpoint
             if stop % 2:
@@ -209,7 +209,7 @@ def test_who_changes_while_an_index_is_begun_anew_is_in_it(
     key_columns, commits = index.key_columns, count()
     monkeypatch.setattr(index, "key_columns", keys)
     store.failpoint = failpoint
-    index.index_all(store)
+    match.match_all(store, SCOPE, NOW, Random(1).randbytes)
     store.failpoint = no_failpoint
     assert len(changed) == 4
     with store.read() as tx:
@@ -236,7 +236,7 @@ def test_what_a_daemon_has_laid_beside_a_command_is_swept_before_the_index_is_wh
 
     key_columns = index.key_columns
     monkeypatch.setattr(index, "key_columns", keys)
-    index.index_all(store)
+    match.match_all(store, SCOPE, NOW, Random(1).randbytes)
     with store.read() as tx:
         assert not is_indexed(tx)
     _finish(store, Indexing(store))

@@ -324,15 +324,17 @@ def test_matching_one_by_one_finds_what_matching_everybody_finds(tree: Registers
 def test_who_is_linked_while_everybody_is_matched_stays_linked(
     tree: Registers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the daemon, once the index that a command makes is whole; the command has not read these two."""
+    """By the daemon, which has made whole the index that a command began; the command has not read these two."""
     pair(tree)
     matched(tree.district)
 
-    def later(store: Store) -> tuple[People, index.KeyColumns]:
+    def later(store: Store) -> tuple[People, index.KeyColumns, int]:
         found = index.index_all(store)
         for at in (tree.a, tree.b):
             add_person(at, full_name="Lường Văn Tám", sex=1, birth_date="1955-11-30", citizen_id="012345678902")
         tree.settle()
+        while tree.district.node.match(lambda: False).waiting:
+            pass
         assert states(tree.district) == [("linked", "citizen_id", 4)]
         return found
 
