@@ -169,12 +169,11 @@ build() {
     trap - EXIT
 }
 
-# With shadow's useradd, else Debian's adduser, else BusyBox's.
+# With shadow's useradd, else Debian's adduser, else BusyBox's; what the last of them says is shown.
 add_account() {
     if command -v useradd >/dev/null; then
         useradd --system --user-group --home-dir "$STATE" --shell /usr/sbin/nologin "$ACCOUNT"
     elif command -v adduser >/dev/null; then
-        # Debian's, else BusyBox's; what the last of them says is shown.
         adduser --system --group --no-create-home --home "$STATE" --shell /usr/sbin/nologin "$ACCOUNT" 2>/dev/null || {
             { grep -q "^$ACCOUNT:" /etc/group 2>/dev/null || addgroup -S "$ACCOUNT"; } &&
                 adduser -S -D -H -h "$STATE" -s /sbin/nologin -G "$ACCOUNT" "$ACCOUNT"

@@ -76,19 +76,20 @@ def create_schema(
         ) from error
 
 
-def not_of_definition(error: BaseException, where: str) -> Exception | None:
-    """What is wrong with the database itself (its disk, its rights, its server), where the tables are not to blame."""
+def not_of_definition(error: Any, where: str) -> Exception | None:
+    """What is wrong with the database itself (its disk, its rights, its server), where the tables are not to blame.
+    `error`: a driver's, told by its code: no driver is loaded here for its classes."""
     if hasattr(error, "sqlite_errorcode"):
         from syncd.store import sqlite_errors
 
-        return None if sqlite_errors.is_of_statement(error) else sqlite_errors.translate(error, where)  # type: ignore[arg-type]  # the driver's own
+        return None if sqlite_errors.is_of_statement(error) else sqlite_errors.translate(error, where)
     if hasattr(error, "sqlstate"):
         from syncd.store import postgres_errors
         from syncd.store.causes import UNFIT
         from syncd.store.postgres_causes import REFUSED
 
-        is_of_statement = postgres_errors.cause_of(error) in (REFUSED, UNFIT)  # type: ignore[arg-type]  # the driver's own
-        return None if is_of_statement else postgres_errors.translate(error)  # type: ignore[arg-type]  # the same
+        is_of_statement = postgres_errors.cause_of(error) in (REFUSED, UNFIT)
+        return None if is_of_statement else postgres_errors.translate(error)
     return None
 
 

@@ -77,6 +77,16 @@ def test_exchange_reads_the_streams_of_its_child_alone(builder: TreeBuilder, mon
     assert cost_of_an_exchange(root, children[0], monkeypatch) == few
 
 
+def hand_in(child: TreeNode, district: TreeNode) -> None:
+    """A change of a child's on its way up, as far as its parent."""
+    add_person(child)
+    child.node.write()
+    assert child.link is not None
+    sending = child.link.next_push()
+    assert sending is not None
+    district.desk.push(child.node.node_id, [entry.envelope for _stream, entry in sending.batch.entries])
+
+
 def cost_of_asking(district: TreeNode, child: TreeNode, monkeypatch: pytest.MonkeyPatch) -> int:
     """Streams that a tier with children reads for a change of one of them on its way up, and for a question."""
     assert district.link is not None
@@ -84,12 +94,7 @@ def cost_of_asking(district: TreeNode, child: TreeNode, monkeypatch: pytest.Monk
     exchange(district.link, district.parent.desk, district)
     while district.link.next_push() is not None:
         pass
-    add_person(child)
-    child.node.write()
-    assert child.link is not None
-    sending = child.link.next_push()
-    assert sending is not None
-    district.desk.push(child.node.node_id, [entry.envelope for _stream, entry in sending.batch.entries])
+    hand_in(child, district)
     district.node.tree()
     with loaded_streams(monkeypatch) as read:
         sending = district.link.next_push()
@@ -486,12 +491,8 @@ def test_tier_between_waits_for_receipts_of_what_it_has_not_come_to_send(builder
     child = builder.child(district, "a", "42501")
     builder.settle()
     builder.elapsed_s += limits.RECEIPTS_FLOW_S + 1
-    add_person(child)
-    child.node.write()
+    hand_in(child, district)
     assert child.link is not None
-    sending = child.link.next_push()
-    assert sending is not None
-    district.desk.push(child.node.node_id, [entry.envelope for _stream, entry in sending.batch.entries])
     asked = child.link.pull(1.5)
     assert district.desk.is_behind(asked)
     builder.clock.now_ms -= 3_600_000  # nothing of this goes by the time of day
